@@ -1,0 +1,1 @@
+"""How a machine computes it: stable forms and PyTorch source text."""

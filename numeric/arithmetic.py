@@ -1,0 +1,271 @@
+"""Kinds of numbers an expression can be evaluated in.
+
+`Floats` (float64), `Digits` (50 digits), `Intervals` (50 digits, rigorous) and `Dyadic` (exact:
+polynomials in log 2 over the rationals). Each converts rationals and offers exp, log, sqrt, power
+and a sign test; sums and products are the numbers' own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+from midpo.symbolic.errors import MidpoError
+
+DIGITS = 50
+
+
+class Undefined(MidpoError):
+    """The expression has no value at this point (logarithm of 0, a division by 0, an overflow)."""
+
+
+class NotExact(Exception):
+    """The value leaves the exact numbers; another arithmetic is needed."""
+
+
+class Floats:
+    """float64."""
+
+    name = "float64"
+
+    def number(self, value: Fraction) -> float:
+        return float(value)
+
+    def exp(self, x: float) -> float:
+        try:
+            return math.exp(x)
+        except OverflowError:
+            raise Undefined("exp overflows float64") from None
+
+    def log(self, x: float) -> float:
+        if x <= 0:
+            raise Undefined("logarithm of a number that is not positive")
+        return math.log(x)
+
+    def sqrt(self, x: float) -> float:
+        if x < 0:
+            raise Undefined("root of a negative number")
+        return math.sqrt(x)
+
+    def negative(self, x: float) -> bool:
+        return x < 0
+
+    def zero(self, x: float) -> bool:
+        return x == 0
+
+    def power(self, base: float, exponent: float) -> float:
+        if base < 0 or (base == 0 and exponent <= 0):
+            raise Undefined("power of a number that is not positive")
+        try:
+            return float(base**exponent)
+        except OverflowError:
+            raise Undefined("a power overflows float64") from None
+
+
+# Beyond this an exponential is no number anybody computes with, and its digits would not fit.
+_MAX_EXPONENT = 10**7
+
+
+class Digits:
+    """Decimal numbers of `DIGITS` digits, with unbounded exponents."""
+
+    name = f"{DIGITS} digits"
+
+    def __init__(self, digits: int = DIGITS) -> None:
+        import mpmath
+
+        self.context = mpmath.ctx_mp.MPContext()
+        self.context.dps = digits
+
+    def number(self, value: Fraction) -> Any:
+        return self.context.mpf(value.numerator) / value.denominator
+
+    def exp(self, x: Any) -> Any:
+        if abs(x) > _MAX_EXPONENT:
+            raise Undefined("exp of a number beyond 10**7")
+        return self.context.exp(x)
+
+    def log(self, x: Any) -> Any:
+        if x <= 0:
+            raise Undefined("logarithm of a number that is not positive")
+        return self.context.log(x)
+
+    def sqrt(self, x: Any) -> Any:
+        if x < 0:
+            raise Undefined("root of a negative number")
+        return self.context.sqrt(x)
+
+    def negative(self, x: Any) -> bool:
+        return bool(x < 0)
+
+    def zero(self, x: Any) -> bool:
+        return bool(x == 0)
+
+    def power(self, base: Any, exponent: Any) -> Any:
+        if base == 0 and exponent > 0:
+            return base
+        return self.exp(exponent * self.log(base))
+
+
+class Intervals:
+    """Intervals of `DIGITS` digits that contain the true value; a sign test that an interval
+    cannot answer raises Undefined."""
+
+    name = f"intervals of {DIGITS} digits"
+
+    def __init__(self, digits: int = DIGITS) -> None:
+        import mpmath
+
+        self.context = mpmath.ctx_iv.MPIntervalContext()
+        self.context.dps = digits
+
+    def number(self, value: Fraction) -> Any:
+        return self.context.mpf(value.numerator) / value.denominator
+
+    def exp(self, x: Any) -> Any:
+        if abs(x.b) > _MAX_EXPONENT or abs(x.a) > _MAX_EXPONENT:
+            raise Undefined("exp of a number beyond 10**7")
+        return self.context.exp(x)
+
+    def log(self, x: Any) -> Any:
+        if x.a <= 0:
+            raise Undefined("logarithm of a number that is not positive")
+        return self.context.log(x)
+
+    def sqrt(self, x: Any) -> Any:
+        if x.a < 0:
+            raise Undefined("root of a negative number")
+        return self.context.sqrt(x)
+
+    def negative(self, x: Any) -> bool:
+        x = self.context.convert(x)
+        if x.b < 0:
+            return True
+        if x.a >= 0:
+            return False
+        raise Undefined("the sign is not decided at this precision")
+
+    def zero(self, x: Any) -> bool:
+        x = self.context.convert(x)
+        return bool(x.a == 0 and x.b == 0)
+
+    def power(self, base: Any, exponent: Any) -> Any:
+        return self.exp(exponent * self.log(base))
+
+
+class Dyadic:
+    """Exact numbers: polynomials in log 2 with rational coefficients."""
+
+    name = "exact, in Q(log 2)"
+
+    def number(self, value: Fraction) -> Log2:
+        return Log2({0: value})
+
+    def exp(self, x: Log2) -> Log2:
+        k = x.terms.get(1, Fraction(0))
+        if set(x.terms) - {1} or k.denominator != 1 or abs(k) > 1000:
+            raise NotExact
+        return Log2({0: Fraction(2) ** int(k)})
+
+    def log(self, x: Log2) -> Log2:
+        value = x.constant()
+        if value <= 0:
+            raise Undefined("logarithm of a number that is not positive")
+        for part, sign in ((value.numerator, 1), (value.denominator, -1)):
+            if part > 1:
+                if part & (part - 1):
+                    raise NotExact
+                return Log2({1: Fraction(sign * (part.bit_length() - 1))})
+        return Log2({})
+
+    def sqrt(self, x: Log2) -> Log2:
+        raise NotExact
+
+    def negative(self, x: Log2) -> bool:
+        return self.float(x) < 0 and not self.zero(x)
+
+    def float(self, x: Log2) -> float:
+        return float(sum(float(c) * math.log(2) ** k for k, c in x.terms.items()))
+
+    def zero(self, x: Log2) -> bool:
+        return not x.terms
+
+    def power(self, base: Log2, exponent: Log2) -> Log2:
+        raise NotExact
+
+
+class Log2:
+    """A polynomial in log 2 over the rationals: `terms[k]` is the coefficient of (log 2)**k."""
+
+    __slots__ = ("terms",)
+
+    def __init__(self, terms: Mapping[int, Fraction]) -> None:
+        self.terms = {k: c for k, c in terms.items() if c}
+
+    def constant(self) -> Fraction:
+        if set(self.terms) - {0}:
+            raise NotExact
+        return self.terms.get(0, Fraction(0))
+
+    @staticmethod
+    def of(value: Any) -> Log2:
+        return value if isinstance(value, Log2) else Log2({0: Fraction(value)})
+
+    def __add__(self, other: Any) -> Log2:
+        terms = dict(self.terms)
+        for k, c in Log2.of(other).terms.items():
+            terms[k] = terms.get(k, Fraction(0)) + c
+        return Log2(terms)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Log2:
+        return Log2({k: -c for k, c in self.terms.items()})
+
+    def __sub__(self, other: Any) -> Log2:
+        return self + -Log2.of(other)
+
+    def __rsub__(self, other: Any) -> Log2:
+        return Log2.of(other) - self
+
+    def __mul__(self, other: Any) -> Log2:
+        terms: dict[int, Fraction] = {}
+        for i, a in self.terms.items():
+            for j, b in Log2.of(other).terms.items():
+                terms[i + j] = terms.get(i + j, Fraction(0)) + a * b
+        return Log2(terms)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Log2:
+        divisor = Log2.of(other).constant()
+        if not divisor:
+            raise Undefined("division by zero")
+        return self * (1 / divisor)
+
+    def __rtruediv__(self, other: Any) -> Log2:
+        return Log2.of(other) / self
+
+    def __pow__(self, exponent: int) -> Log2:
+        result = Log2({0: Fraction(1)})
+        for _ in range(abs(exponent)):
+            result = result * self
+        return result if exponent >= 0 else Log2({0: Fraction(1)}) / result
+
+    def __str__(self) -> str:
+        parts = []
+        for k, c in sorted(self.terms.items()):
+            base = {0: "", 1: "log(2)"}.get(k, f"log(2)**{k}")
+            size = str(abs(c))
+            body = base if base and size == "1" else f"{size}*{base}" if base else size
+            sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")
+            parts.append(sign + body)
+        return "".join(parts) or "0"
+
+
+@cache
+def digits() -> Digits:
+    return Digits()

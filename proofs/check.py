@@ -1,0 +1,83 @@
+"""Replays a derivation. It finds nothing and decides nothing; it may not be clever.
+
+A chain is accepted when consecutive steps meet and each step is one of: the definition of the
+prior; instances of one row of RULES, substituted; or arithmetic, confirmed by SymPy's own expansion
+(the chain was found with other code). Trusted: the rows of RULES (tested one by one), SymPy's sums,
+products and powers, and this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sympy
+from sympy import Expr
+
+from midpo.symbolic.derivation import Derivation, Instance, Step
+from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.rules import ARITHMETIC, PRIOR_RULE, RULES
+
+
+class CheckFailed(MidpoError):
+    """A step that does not follow; the message names it."""
+
+
+def check(
+    derivation: Derivation, start: Expr, end: Expr, definitions: Mapping[Expr, Expr] | None = None
+) -> int:
+    """Confirm that `derivation` leads from `start` to `end`; the number of steps.
+
+    `definitions` says what the prior is: the only thing a "prior" step may insert.
+    Raises: CheckFailed at the first step that does not follow.
+    """
+    at = start
+    if derivation.start != start:
+        raise CheckFailed("the chain does not begin where it should")
+    for number, step in enumerate(derivation.steps, 1):
+        if step.before != at:
+            raise CheckFailed(f"step {number} does not begin where the last one ended")
+        if not follows(step, definitions or {}):
+            raise CheckFailed(f"step {number} ({step.rule}) does not follow")
+        at = step.after
+    if at != end:
+        raise CheckFailed("the chain does not end where it should")
+    return len(derivation.steps)
+
+
+def follows(step: Step, definitions: Mapping[Expr, Expr]) -> bool:
+    """Whether the step's two sides are equal by the rule it names."""
+    source, result = (step.after, step.before) if step.reverse else (step.before, step.after)
+    if step.rule == ARITHMETIC:
+        return equal_in_field(source, result)
+    if step.rule == PRIOR_RULE:
+        return bool(source.xreplace(dict(definitions)) == result)
+    if step.rule not in RULES:
+        return False
+    table = {instance.old: instance.new for instance in step.instances}
+    return all(is_instance(step.rule, i) for i in step.instances) and replay(source, table) == result
+
+
+def is_instance(rule: str, instance: Instance) -> bool:
+    """Whether old = new is the rule's own statement for these parts."""
+    row, parts = RULES[rule], instance.parts
+    return bool(
+        row.holds(*parts) and row.left(*parts) == instance.old and row.right(*parts) == instance.new
+    )
+
+
+def replay(node: Any, table: Mapping[Expr, Expr], depth: int = 0) -> Any:
+    """`node` with each expression of `table` replaced, innermost first, until none is left."""
+    if depth > 500:
+        raise CheckFailed("replacements do not end")
+    if node.args:
+        args = [replay(arg, table, depth + 1) for arg in node.args]
+        if any(new is not old for new, old in zip(args, node.args, strict=True)):
+            node = node.func(*args)
+    return replay(table[node], table, depth + 1) if node in table else node
+
+
+def equal_in_field(left: Expr, right: Expr) -> bool:
+    """Whether the two are equal for every value of their atoms, by SymPy's expansion."""
+    difference = sympy.expand(left - right)
+    return bool(difference == 0 or sympy.cancel(difference) == 0)

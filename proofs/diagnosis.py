@@ -1,0 +1,58 @@
+"""What is off: a refuted recovery in one sentence."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from sympy import Add, Expr, Mul, S
+
+from midpo.symbolic.language import REJECTED
+from midpo.symbolic.loss import is_constant
+from midpo.symbolic.polynomial import is_zero
+from midpo.symbolic.representable import fold
+from midpo.symbolic.text import text
+
+
+def diagnose(target: Expr, recovered: Expr) -> str:
+    """One sentence: which terms of the target the prior gets wrong, and how.
+
+    Both are margins in normal form. Speaks of the chosen side (the rejected side mirrors it) and
+    falls back to whatever terms differ.
+    """
+    wanted, found = _coefficients(target), _coefficients(recovered)
+    wrong = [
+        atom
+        for atom in sorted({*wanted, *found}, key=lambda a: (REJECTED in a.free_symbols, text(a)))
+        if not is_zero(wanted.get(atom, S.Zero) - found.get(atom, S.Zero))
+    ]
+    chosen = [a for a in wrong if REJECTED not in a.free_symbols] or wrong
+    clauses = [_clause(a, wanted.get(a, S.Zero), found.get(a, S.Zero)) for a in chosen[:3]]
+    more = len(chosen) - len(clauses)
+    if more:
+        clauses.append(f"{more} more term{'s' * (more > 1)} differ{'s' * (more == 1)}")
+    return "; ".join(clauses) + "."
+
+
+def _coefficients(margin: Expr) -> dict[Expr, Expr]:
+    """The coefficient (numbers and parameters) of each product of data atoms."""
+    terms: dict[Expr, list[Expr]] = defaultdict(list)
+    for term in Add.make_args(fold(margin)):
+        data = [f for f in Mul.make_args(term) if not is_constant(f)]
+        terms[Mul(*data)].append(Mul(*(f for f in Mul.make_args(term) if is_constant(f))))
+    return {atom: Add(*coefficients) for atom, coefficients in terms.items()}
+
+
+def _clause(atom: Expr, wanted: Expr, found: Expr) -> str:
+    name = "the constant" if atom == 1 else text(atom)
+    if is_zero(wanted + found):
+        return f"{name} has the wrong sign: the target has coefficient {text(wanted)}, the prior gives {text(found)}"
+    if found == 0:
+        return f"{name} is missing: the target has it with coefficient {text(wanted)}"
+    if wanted == 0:
+        return f"{name} should not be there: the prior gives it coefficient {text(found)}"
+    factor = found / wanted
+    if factor.is_Number:
+        return f"{name} counts {text(factor)} times: the target has coefficient {text(wanted)}, the prior gives {text(found)}"
+    return f"{name} has coefficient {text(found)} where the target has {text(wanted)}"
+
+

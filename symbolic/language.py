@@ -1,0 +1,393 @@
+"""The vocabulary: one row per function a user can write, and the atoms the functions act on.
+
+Every node is an inert SymPy function: SymPy stores it, sorts it and does the arithmetic of sums,
+products and powers around it, but never evaluates or simplifies it. What may be rewritten is the
+business of `rules`. All quantities are real; logarithms are natural (nats).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sympy import Add, Expr, Function, Mul, Number, Pow, Symbol
+
+# --- Responses, roles and bound indices ---------------------------------------------------------
+
+RESPONSE = Symbol("y")
+CHOSEN = Symbol("y_w")
+REJECTED = Symbol("y_l")
+MARGIN = Symbol("m")
+POLICY = Symbol("pi")
+REFERENCE = Symbol("pi_ref")
+MULTIPLIER = "lam"
+
+DOMAINS = {
+    "real": "any real number",
+    "positive": "a number greater than 0",
+    "nonnegative": "a number at least 0",
+    "unit": "a number strictly between 0 and 1",
+}
+
+
+class Parameter(Symbol):  # type: ignore[misc]
+    """A scalar of the spec; its domain is part of its identity."""
+
+    __slots__ = ("domain",)
+    domain: str
+
+    def __new__(cls, name: str, domain: str = "real") -> Parameter:
+        facts = {"positive": {"positive": True}, "unit": {"positive": True}}.get(domain)
+        facts = facts or ({"nonnegative": True} if domain == "nonnegative" else {"real": True})
+        self: Parameter = Symbol.__xnew__(cls, name, **facts)
+        self.domain = domain
+        return self
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str, str], dict[str, Any]]:
+        return (self.name, self.domain), {}
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.domain)
+
+
+class Index(Symbol):  # type: ignore[misc]
+    """A bound index: a token position (1, 2, ..., len(y)) or a vocabulary entry."""
+
+    __slots__ = ()
+
+    def __new__(cls, name: str, *, position: bool) -> Index:
+        facts = {"integer": True, "positive": True} if position else {}
+        self: Index = Symbol.__xnew__(cls, name, **facts)
+        return self
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str], dict[str, Any]]:
+        return (self.name,), {"position": bool(self.is_positive)}
+
+
+# --- Atoms: probabilities, lengths, features ----------------------------------------------------
+
+
+class Node(Function):  # type: ignore[misc]
+    """An inert function of this vocabulary."""
+
+    is_real = True
+
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        from .notation import latex
+
+        text = latex(self)
+        return text if exp is None else rf"\left({text}\right)^{{{exp}}}"
+
+
+class Prob(Node):
+    """pi(y): `Prob(policy, response)`, the probability of the whole response given the prompt."""
+
+    is_positive = True
+
+
+class TokenProb(Node):
+    """pi(y, t): `TokenProb(policy, response, position)`."""
+
+    is_positive = True
+
+
+class VocabProb(Node):
+    """pi(y, t, v): `VocabProb(policy, response, position, entry)`."""
+
+    is_positive = True
+
+
+class Length(Node):
+    """len(y): the number of tokens, at least 1."""
+
+    is_positive = True
+    is_integer = True
+
+
+class Feature(Node):
+    """Data that comes with a pair: `Feature(name)`, `Feature(name, y)` or `Feature(name, y, t)`."""
+
+
+class Prior(Node):
+    """zeta(y): the prior as an unknown, before a spec says what it is."""
+
+    is_positive = True
+
+
+# --- Binders -------------------------------------------------------------------------------------
+
+
+class Binder(Node):
+    """A node whose second argument is an index bound in its first."""
+
+    @property
+    def free_symbols(self) -> set[Any]:
+        body, index, *rest = self.args
+        inside: set[Any] = body.free_symbols - {index}
+        return inside.union(*(arg.free_symbols for arg in rest))
+
+
+class TokenSum(Binder):
+    """`TokenSum(body, t, y)`: the sum of body over the positions t of y."""
+
+
+class TokenProd(Binder):
+    """`TokenProd(body, t, y)`: the product of body over the positions t of y."""
+
+
+class VocabSum(Binder):
+    """`VocabSum(body, v)`: the sum of body over the vocabulary."""
+
+
+BINDERS = (TokenSum, TokenProd, VocabSum)
+
+
+def indices(expr: Expr) -> set[Index]:
+    """Every index in `expr`, free or bound."""
+    return set(expr.atoms(Index))
+
+
+def standard_index(body: Expr, index: Index) -> Index:
+    """The name a binder of `body` gives its index, whatever the user called it: t, t2, ... (v, v2,
+    ...), the first that nothing inside uses."""
+    position = bool(index.is_positive)
+    inner = {node.args[1] for node in body.atoms(*BINDERS)}
+    used = inner | (indices(body) - {index})
+    names = (("t" if position else "v") + (str(n) if n > 1 else "") for n in range(1, 1000))
+    return next(i for i in (Index(n, position=position) for n in names) if i not in used)
+
+
+def rename_index(body: Expr, old: Index, new: Index) -> Expr:
+    """`body` with the free index `old` called `new`."""
+    if old not in body.free_symbols:
+        return body
+    if body == old:
+        return new
+    return body.func(*(rename_index(arg, old, new) for arg in body.args))
+
+
+# --- Functions -----------------------------------------------------------------------------------
+
+
+class Log(Node):
+    pass
+
+
+class Exp(Node):
+    is_positive = True
+
+
+class Sqrt(Node):
+    pass
+
+
+class Sigmoid(Node):
+    is_positive = True
+
+
+class LogSigmoid(Node):
+    pass
+
+
+class Tanh(Node):
+    pass
+
+
+class Relu(Node):
+    is_nonnegative = True
+
+
+class Abs(Node):
+    is_nonnegative = True
+
+
+class Max(Node):
+    pass
+
+
+class Min(Node):
+    pass
+
+
+class Step(Node):
+    is_nonnegative = True
+
+
+class StopGradient(Node):
+    """sg(e): the value of e, with no gradient through it."""
+
+
+class ByLabel(Node):
+    """by_label(a, b): a where y is preferred, b where it is dispreferred."""
+
+
+class Divergence(Node):
+    """kl(p, q, y, t): sum over v of p(y,t,v) * log(p(y,t,v) / q(y,t,v)), nats, averaged over p."""
+
+    is_nonnegative = True
+
+
+class Entropy(Node):
+    """entropy(p, y, t): minus the sum over v of p(y,t,v) * log p(y,t,v), nats."""
+
+    is_nonnegative = True
+
+
+class Arithmetic(Protocol):
+    """What a row's `value` may use of the numbers it is given (floats, 50 digits, intervals)."""
+
+    def exp(self, x: Any) -> Any: ...
+    def log(self, x: Any) -> Any: ...
+    def sqrt(self, x: Any) -> Any: ...
+    def negative(self, x: Any) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Word:
+    """One function: how it is written, what it means, and how each backend says it.
+
+    `value(ops, *args)` is its meaning in an arithmetic; `torch` and `latex` are templates over
+    `{0}`, `{1}`; `domain` names the real arguments it takes; `corners` are arguments on both sides
+    of each place where an implementation might change its mind.
+    """
+
+    name: str
+    node: type[Node]
+    arity: tuple[int, int]
+    value: Callable[..., Any]
+    torch: str
+    latex: str
+    domain: str = "real"
+    corners: tuple[float, ...] = (-2.0, -0.5, 0.5, 2.0)
+
+
+def _logsigmoid(ops: Arithmetic, x: Any) -> Any:
+    return x - ops.log(1 + ops.exp(x)) if ops.negative(x) else -ops.log(1 + ops.exp(-x))
+
+
+def _sigmoid(ops: Arithmetic, x: Any) -> Any:
+    return ops.exp(_logsigmoid(ops, x))
+
+
+def _tanh(ops: Arithmetic, x: Any) -> Any:
+    if ops.negative(x):
+        return -_tanh(ops, -x)
+    small = ops.exp(-2 * x)
+    return (1 - small) / (1 + small)
+
+
+def _largest(ops: Arithmetic, *xs: Any) -> Any:
+    best = xs[0]
+    for x in xs[1:]:
+        best = x if ops.negative(best - x) else best
+    return best
+
+
+_BOTH_SIDES = (-30.0, -2.0, -0.5, 0.0, 0.5, 2.0, 30.0)
+_BRANCH = (-1e4, -88.8, -20.1, -19.9, -1.0, 0.0, 1.0, 19.9, 20.1, 88.8, 1e4)
+
+FUNCTIONS: dict[str, Word] = {
+    word.name: word
+    for word in (
+        Word("log", Log, (1, 1), lambda ops, x: ops.log(x), "torch.log({0})", r"\log {0}",
+             "positive", (1e-30, 0.5, 1.0, 2.0, 1e30)),
+        Word("exp", Exp, (1, 1), lambda ops, x: ops.exp(x), "torch.exp({0})", r"\exp\left({0}\right)",
+             corners=_BOTH_SIDES),
+        Word("sqrt", Sqrt, (1, 1), lambda ops, x: ops.sqrt(x), "torch.sqrt({0})", r"\sqrt{{{0}}}",
+             "nonnegative", (0.25, 1.0, 2.0)),
+        Word("sigmoid", Sigmoid, (1, 1), _sigmoid, "torch.sigmoid({0})", r"\sigma\left({0}\right)",
+             corners=_BRANCH),
+        Word("logsigmoid", LogSigmoid, (1, 1), _logsigmoid, "F.logsigmoid({0})",
+             r"\log\sigma\left({0}\right)", corners=_BRANCH),
+        Word("tanh", Tanh, (1, 1), _tanh, "torch.tanh({0})", r"\tanh\left({0}\right)",
+             corners=_BRANCH),
+        Word("relu", Relu, (1, 1), lambda ops, x: _largest(ops, x * 0, x), "torch.relu({0})",
+             r"\max\left(0, {0}\right)", corners=_BOTH_SIDES),
+        Word("abs", Abs, (1, 1), lambda ops, x: -x if ops.negative(x) else x, "torch.abs({0})",
+             r"\left|{0}\right|", corners=_BOTH_SIDES),
+        Word("max", Max, (2, 8), _largest, "torch.maximum({0}, {1})", r"\max\left({0}\right)",
+             corners=_BOTH_SIDES),
+        Word("min", Min, (2, 8), lambda ops, *xs: -_largest(ops, *(-x for x in xs)),
+             "torch.minimum({0}, {1})", r"\min\left({0}\right)", corners=_BOTH_SIDES),
+        Word("step", Step, (1, 1), lambda ops, x: x * 0 if ops.negative(x) else x * 0 + 1,
+             "({0} >= 0).to(dtype)", r"\mathbb{{1}}\left[{0} \ge 0\right]",
+             corners=(-2.0, -1e-9, 1e-9, 2.0)),
+        Word("sg", StopGradient, (1, 1), lambda ops, x: x, "({0}).detach()",
+             r"\mathrm{{sg}}\left[{0}\right]"),
+    )
+}
+
+BY_NODE: dict[type[Node], Word] = {word.node: word for word in FUNCTIONS.values()}
+
+# Words with their own grammar; the parser holds it, and errors list them.
+SPECIAL = ("len", "sum", "prod", "kl", "entropy", "by_label")
+
+
+# --- Domains -------------------------------------------------------------------------------------
+
+
+def is_positive(expr: Expr) -> bool:
+    """Whether `expr` is greater than 0 for every policy, response and parameter. Syntactic: `False`
+    means "not seen to be"."""
+    if isinstance(expr, (Prob, TokenProb, VocabProb, Length, Prior, Exp, Sigmoid)):
+        return True
+    if isinstance(expr, Number):
+        return bool(expr > 0)
+    if isinstance(expr, Symbol):
+        return bool(expr.is_positive)
+    if isinstance(expr, (TokenProd, VocabSum)):
+        return is_positive(expr.args[0])
+    if isinstance(expr, StopGradient):
+        return is_positive(expr.args[0])
+    if isinstance(expr, ByLabel):
+        return all(map(is_positive, expr.args))
+    if isinstance(expr, (Mul, Pow)):
+        parts = expr.args if isinstance(expr, Mul) else expr.args[:1]
+        return all(map(is_positive, parts))
+    if isinstance(expr, Add):
+        # 1 - p > 0 for a parameter p of the unit interval; sums of positive terms.
+        rest = [
+            term
+            for term in expr.args
+            if not (isinstance(-term, Parameter) and (-term).domain == "unit")
+        ]
+        units = len(expr.args) - len(rest)
+        constant = sum((term for term in rest if isinstance(term, Number)), start=Number(0))
+        others = [term for term in rest if not isinstance(term, Number)]
+        if units:
+            return bool(constant >= units) and all(map(is_nonnegative, others))
+        return all(map(is_nonnegative, rest)) and any(map(is_positive, rest))
+    return False
+
+
+def is_nonnegative(expr: Expr) -> bool:
+    """Whether `expr` is at least 0 everywhere; syntactic, as `is_positive`."""
+    if isinstance(expr, (Relu, Abs, Step, Divergence, Entropy)):
+        return True
+    if isinstance(expr, (Number, Symbol)):
+        return bool(expr.is_nonnegative)
+    if isinstance(expr, Mul):
+        return all(map(is_nonnegative, expr.args))
+    if isinstance(expr, Pow) and expr.exp.is_integer and expr.exp.is_even:
+        return True
+    return is_positive(expr)
+
+
+def substitute_response(expr: Expr, old: Symbol, new: Symbol) -> Expr:
+    """`expr` spoken of another response."""
+    return expr.xreplace({old: new})
+
+
+def with_label(expr: Expr, response: Symbol) -> Expr:
+    """A prior's expression at the chosen or the rejected response: y replaced, by_label resolved."""
+    branch = 0 if response == CHOSEN else 1
+
+    def resolve(node: Expr) -> Expr:
+        if isinstance(node, ByLabel):
+            return resolve(node.args[branch])
+        if not node.has(ByLabel):
+            return node
+        return node.func(*(resolve(arg) for arg in node.args))
+
+    return substitute_response(resolve(expr), RESPONSE, response)

@@ -1,0 +1,131 @@
+"""The generalised loss -log sigmoid(m) with m = alpha*log(pi/zeta)(y_w) - alpha*log(pi/zeta)(y_l).
+
+Reference: Tutunov, Grosnit and Bou-Ammar, arXiv:2501.01544, equation for J_MI-DPO (section 3.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sympy import Add, Expr, Mul, Pow, S, Symbol
+
+from .language import (
+    CHOSEN,
+    MARGIN,
+    POLICY,
+    REJECTED,
+    Exp,
+    Feature,
+    Log,
+    LogSigmoid,
+    Parameter,
+    Prior,
+    Prob,
+    Sigmoid,
+    is_positive,
+    with_label,
+)
+from .polynomial import polynomial, rational
+from .spec import Spec
+
+ROLES = (CHOSEN, REJECTED)
+
+
+def prior_margin(alpha: Expr) -> Expr:
+    """The margin with the prior as an unknown zeta."""
+    chosen, rejected = (Log(Prob(POLICY, y) / Prior(y)) for y in ROLES)
+    return alpha * chosen - alpha * rejected
+
+
+def prior_definitions(prior: Expr) -> dict[Expr, Expr]:
+    """What zeta is on each side: the prior, spoken of y_w where preferred and y_l where not."""
+    return {Prior(y): with_label(prior, y) for y in ROLES}
+
+
+def loss_of_margin(spec: Spec, margin: Expr) -> Expr:
+    """The loss of one pair: link(margin) + multiplier*constraint."""
+    loss = -LogSigmoid(margin) if spec.link is None else spec.link.xreplace({MARGIN: margin})
+    if spec.constraint is not None:
+        loss += spec.multiplier * spec.constraint
+    return loss
+
+
+def recovered_margin(spec: Spec) -> Expr:
+    """The margin that the spec's prior gives, before any rewriting."""
+    assert spec.prior is not None
+    return prior_margin(spec.alpha).xreplace(prior_definitions(spec.prior))
+
+
+def recovered_loss(spec: Spec) -> Expr:
+    return loss_of_margin(spec, recovered_margin(spec))
+
+
+def target_loss(spec: Spec) -> Expr:
+    """The loss of one pair as the spec's target states it."""
+    if spec.loss is not None:
+        return spec.loss
+    assert spec.margin is not None
+    return loss_of_margin(spec, spec.margin)
+
+
+def pair_loss(spec: Spec) -> Expr:
+    """What a kernel computes: the target's loss, or the prior's where there is no target."""
+    return target_loss(spec) if spec.has_target else recovered_loss(spec)
+
+
+@dataclass(frozen=True)
+class LogisticForm:
+    """A loss factor*(-log sigmoid(margin)) + constant, factor > 0, both free of pair and policy."""
+
+    factor: Expr
+    margin: Expr
+    constant: Expr
+
+
+def logistic_form(loss: Expr) -> LogisticForm | None:
+    """`loss` as a logistic loss of a margin, or None where it is not written as one."""
+    logistic: dict[Expr, Expr] = {}
+    terms = []
+    for term in Add.make_args(loss):
+        factors = [_as_logsigmoid(factor) for factor in Mul.make_args(term)]
+        terms.append(Mul(*factors))
+    poly = polynomial(Add(*terms))
+    constant: Expr = S.Zero
+    for monomial, coefficient in poly.items():
+        margins = [a.args[0] for a, e in monomial if isinstance(a, LogSigmoid) and e == 1]
+        rest = Mul(
+            rational(coefficient),
+            *(Pow(a, rational(e)) for a, e in monomial if not isinstance(a, LogSigmoid)),
+        )
+        if not is_constant(rest) or len(margins) > 1:
+            return None
+        if margins:
+            logistic[margins[0]] = logistic.get(margins[0], S.Zero) - rest
+        else:
+            constant += rest
+    if len(logistic) != 1:
+        return None
+    ((margin, factor),) = logistic.items()
+    return LogisticForm(factor, margin, constant) if is_positive(factor) else None
+
+
+def _as_logsigmoid(factor: Expr) -> Expr:
+    """log(sigmoid(m)), log(1 + exp(-m)) and log(1/(1 + exp(-m))) as log-sigmoids of m."""
+    if not isinstance(factor, Log):
+        return factor
+    arg, sign = factor.args[0], -1
+    if isinstance(arg, Sigmoid):
+        return LogSigmoid(arg.args[0])
+    if isinstance(arg, Pow) and arg.exp == -1:
+        arg, sign = arg.base, 1
+    if isinstance(arg, Add) and len(arg.args) == 2 and arg.args[0] == 1:
+        if isinstance(arg.args[1], Exp):
+            return sign * LogSigmoid(-arg.args[1].args[0])
+    return factor
+
+
+def is_constant(expr: Expr) -> bool:
+    """Whether `expr` has one value for every policy, pair and token: numbers and parameters only."""
+    if isinstance(expr, (Symbol, Feature)):
+        return isinstance(expr, Parameter)
+    return all(is_constant(arg) for arg in expr.args)

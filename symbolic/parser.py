@@ -1,0 +1,438 @@
+"""Text of a spec -> expression, through Python's own grammar and never through its interpreter.
+
+`ast.parse` builds a tree; each kind of node that the language has is translated by one method and
+every other kind is refused with the column it stands at. Sizes are bounded, so that no text can
+hang or exhaust the machine.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NoReturn
+
+from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, S, Symbol
+
+from .errors import SpecError, nearest
+from .language import (
+    CHOSEN,
+    FUNCTIONS,
+    MARGIN,
+    REJECTED,
+    RESPONSE,
+    SPECIAL,
+    ByLabel,
+    Divergence,
+    Entropy,
+    Feature,
+    Index,
+    Length,
+    Log,
+    Parameter,
+    Prob,
+    Sqrt,
+    TokenProb,
+    TokenProd,
+    TokenSum,
+    VocabProb,
+    VocabSum,
+    is_positive,
+    rename_index,
+    standard_index,
+)
+
+MAX_DEPTH = 64
+MAX_EXPONENT = 1000
+MAX_NUMBER_BITS = 4096
+MAX_TEXT = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a spec declares: `parameters`, `features` (name -> "response", "token" or "pair") and
+    `policies`."""
+
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+    features: dict[str, str] = field(default_factory=dict)
+    policies: frozenset[str] = frozenset({"pi", "pi_ref"})
+
+    def taken(self) -> set[str]:
+        return {*self.parameters, *self.features, *self.policies}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an expression stands: which responses it may speak of, and what else is allowed."""
+
+    responses: tuple[Symbol, ...]
+    by_label: bool = False
+    margin: bool = False
+
+
+PRIOR = Place((RESPONSE,), by_label=True)
+TARGET = Place((CHOSEN, REJECTED))
+LINK = Place((), margin=True)
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What must hold for an expression to have a value: `expr` is "nonzero" or "positive"."""
+
+    expr: Expr
+    kind: str
+
+
+def parse(text: str, names: Names, place: Place) -> Expr:
+    """The expression that `text` writes. Raises: see `parse_with_conditions`."""
+    return parse_with_conditions(text, names, place)[0]
+
+
+def parse_with_conditions(
+    text: str, names: Names, place: Place
+) -> tuple[Expr, tuple[Condition, ...]]:
+    """The expression that `text` writes, and what it needs beyond the declared domains.
+
+    Raises: SpecError with the column of the first thing that the language does not have.
+    """
+    if len(text.encode("utf-8", "replace")) > MAX_TEXT:
+        raise SpecError(f"an expression of {len(text)} characters", expected="at most 64 KiB")
+    if not text.strip():
+        raise SpecError("the expression is empty", text=text, column=0, expected="an expression")
+    source = text.strip()
+    shift = len(text) - len(text.lstrip())
+    flat = source.replace("\n", " ").replace("\r", " ").replace("\t", " ")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(flat, mode="eval")
+    except SyntaxError as error:
+        column = shift + max(0, min((error.offset or 1) - 1, len(flat)))
+        problem = (error.msg or "invalid syntax").split(".")[0]
+        raise SpecError(
+            f"this is not an expression: {problem}",
+            text=text,
+            column=column,
+            expected="a formula such as log(pi(y)/pi_ref(y)), in Python's syntax",
+        ) from None
+    except (ValueError, RecursionError, MemoryError):
+        raise SpecError(
+            "the expression is nested too deeply or holds a character that no formula has",
+            text=text,
+            column=0,
+            expected=f"nesting of at most {MAX_DEPTH} levels",
+        ) from None
+    reader = _Reader(text, flat, shift, names, place)
+    expr = reader.read(tree.body)
+    return expr, tuple(dict.fromkeys(reader.conditions))
+
+
+class _Reader:
+    def __init__(self, text: str, flat: str, shift: int, names: Names, place: Place) -> None:
+        self.text, self.shift, self.names, self.place = text, shift, names, place
+        self.ascii = flat.isascii()
+        self.flat = flat
+        self.conditions: list[Condition] = []
+        self.scope: dict[str, tuple[Index, Symbol | None]] = {}
+
+    # -- errors
+
+    def fail(self, node: ast.AST, problem: str, expected: str = "") -> NoReturn:
+        offset = getattr(node, "col_offset", 0)
+        if not self.ascii:  # ast counts UTF-8 bytes
+            offset = len(self.flat.encode()[:offset].decode(errors="ignore"))
+        raise SpecError(problem, text=self.text, column=self.shift + offset, expected=expected)
+
+    def source(self, node: ast.AST) -> str:
+        return (ast.get_source_segment(self.flat, node) or "this")[:60]
+
+    def require(self, expr: Expr, kind: str) -> None:
+        if not is_positive(expr) and not (kind == "nonzero" and is_positive(-expr)):
+            self.conditions.append(Condition(expr, kind))
+
+    # -- the tree
+
+    def read(self, node: ast.expr, depth: int = 0) -> Expr:
+        if depth > MAX_DEPTH:
+            self.fail(node, "the expression is nested too deeply", f"at most {MAX_DEPTH} levels")
+        match node:
+            case ast.Constant():
+                return self.number(node)
+            case ast.Name():
+                return self.name(node)
+            case ast.UnaryOp(op=ast.USub()):
+                return self.bounded(node, -self.read(node.operand, depth + 1))
+            case ast.UnaryOp(op=ast.UAdd()):
+                return self.read(node.operand, depth + 1)
+            case ast.BinOp(op=ast.Add() | ast.Sub()):
+                return self.bounded(node, Add(*self.chain(node, (ast.Add, ast.Sub), depth)))
+            case ast.BinOp(op=ast.Mult() | ast.Div()):
+                return self.bounded(node, Mul(*self.chain(node, (ast.Mult, ast.Div), depth)))
+            case ast.BinOp(op=ast.Pow()):
+                return self.power(node, depth)
+            case ast.Call():
+                return self.call(node, depth)
+        self.fail(
+            node,
+            f"`{self.source(node)}` is not part of the language",
+            "numbers, names, + - * / **, and calls such as pi(y), log(...), sum(... for t in y)",
+        )
+
+    def chain(
+        self, node: ast.BinOp, kinds: tuple[type[ast.operator], type[ast.operator]], depth: int
+    ) -> list[Expr]:
+        """The terms of a + b - c ... (or factors of a * b / c ...), however long, one level deep."""
+        terms: list[Expr] = []
+        at: ast.expr = node
+        while isinstance(at, ast.BinOp) and isinstance(at.op, kinds):
+            right = self.read(at.right, depth + 1)
+            if isinstance(at.op, ast.Sub):
+                right = -right
+            elif isinstance(at.op, ast.Div):
+                if right.is_zero or right == 0:
+                    self.fail(at.right, "division by zero", "a divisor that is not 0")
+                self.require(right, "nonzero")
+                right = Pow(right, S.NegativeOne)
+            terms.append(right)
+            at = at.left
+        terms.append(self.read(at, depth + 1))
+        return terms[::-1]
+
+    def bounded(self, node: ast.AST, value: Expr) -> Expr:
+        """`value`, unless SymPy's arithmetic produced something that is not a real number of
+        acceptable size."""
+        if value in (S.NaN, S.ComplexInfinity, S.Infinity, S.NegativeInfinity):
+            self.fail(node, f"`{self.source(node)}` is not a number", "a finite real value")
+        if isinstance(value, Rational) and value.p.bit_length() + value.q.bit_length() > (
+            2 * MAX_NUMBER_BITS
+        ):
+            self.fail(node, "a number is too large", "at most about 1200 digits")
+        return value
+
+    def number(self, node: ast.Constant) -> Expr:
+        if isinstance(node.value, bool) or not isinstance(node.value, (int, float)):
+            self.fail(node, f"`{self.source(node)}` is not a number", "an integer or a decimal")
+        literal = self.source(node).replace("_", "")
+        if len(literal) > 50:
+            self.fail(node, "a number is too long", "at most 50 digits")
+        if isinstance(node.value, int):
+            return Integer(node.value)
+        mantissa, _, exponent = literal.lower().partition("e")
+        if exponent and abs(int(exponent)) > 400:
+            self.fail(node, "a number is too large or too small", "an exponent of at most 400")
+        # Decimals are exact: 0.1 is one tenth.
+        return Rational(mantissa) * Integer(10) ** int(exponent or 0)
+
+    def name(self, node: ast.Name) -> Expr:
+        name = node.id
+        if name in self.scope:
+            index, response = self.scope[name]
+            if response is None:
+                self.fail(node, f"`{name}` is a vocabulary entry, not a number", "pi(y, t, v)")
+            return index
+        if name in self.names.parameters:
+            return self.names.parameters[name]
+        if self.place.margin and name == "m":
+            return MARGIN
+        kind = self.names.features.get(name)
+        if kind == "pair":
+            return Feature(Symbol(name))
+        if kind is not None:
+            usage = f"{name}(y)" if kind == "response" else f"{name}(y, t)"
+            self.fail(node, f"`{name}` is a {kind} feature and needs its arguments", usage)
+        if name in self.names.policies:
+            self.fail(node, f"`{name}` is a policy and needs a response", f"{name}(y)")
+        if name in ("y", "y_w", "y_l"):
+            self.fail(node, f"`{name}` is a response, not a number", f"pi({name}) or len({name})")
+        if name in FUNCTIONS or name in SPECIAL:
+            self.fail(node, f"`{name}` is a function and needs its arguments", f"{name}(...)")
+        known = {*self.names.parameters, *self.scope}
+        known |= {n for n, k in self.names.features.items() if k == "pair"}
+        known |= {"m"} if self.place.margin else set()
+        self.fail(node, f'unknown name "{name}"', nearest(name, known) + " ([parameters] declares)")
+
+    def power(self, node: ast.BinOp, depth: int) -> Expr:
+        base, exponent = self.read(node.left, depth + 1), self.read(node.right, depth + 1)
+        if isinstance(exponent, Number) and abs(exponent) > MAX_EXPONENT:
+            self.fail(node.right, "an exponent is too large", f"at most {MAX_EXPONENT} in size")
+        if isinstance(base, Rational) and isinstance(exponent, Rational):
+            if base == 0 and exponent < 0:
+                self.fail(node, "division by zero", "a base that is not 0")
+            if base < 0 and exponent.q != 1:
+                self.fail(node, "a root of a negative number", "a base that is at least 0")
+            if (base.p.bit_length() + base.q.bit_length()) * abs(exponent) > 2 * MAX_NUMBER_BITS:
+                self.fail(node, "a number is too large", "at most about 1200 digits")
+        if not (exponent.is_Integer and exponent >= 0):
+            self.require(base, "nonzero" if exponent.is_Integer else "positive")
+        value = self.bounded(node, Pow(base, exponent))
+        merged = value.exp if isinstance(value, Pow) else S.One
+        if isinstance(merged, Number) and abs(merged) > MAX_EXPONENT:
+            self.fail(node, "an exponent is too large", f"at most {MAX_EXPONENT} in size")
+        return value
+
+    # -- calls
+
+    def call(self, node: ast.Call, depth: int) -> Expr:
+        if not isinstance(node.func, ast.Name):
+            self.fail(node, f"`{self.source(node.func)}` cannot be called", "a function by its name")
+        name = node.func.id
+        if node.keywords:
+            self.fail(node.keywords[0], "arguments are not named here", f"{name}(...)")
+        for arg in node.args:
+            if isinstance(arg, ast.Starred):
+                self.fail(arg, "`*` is not part of the language")
+        if name in self.names.policies:
+            return self.probability(node, name)
+        if name in self.names.features:
+            return self.feature(node, name)
+        special: dict[str, Callable[[ast.Call, int], Expr]] = {
+            "len": self.length,
+            "sum": self.binder,
+            "prod": self.binder,
+            "kl": self.divergence,
+            "entropy": self.divergence,
+            "by_label": self.by_label,
+        }
+        if name in special:
+            return special[name](node, depth)
+        if name in FUNCTIONS:
+            return self.function(node, name, depth)
+        if name in self.names.parameters:
+            self.fail(node, f"`{name}` is a parameter, not a function", name)
+        known = {*FUNCTIONS, *SPECIAL, *self.names.policies}
+        known |= {n for n, kind in self.names.features.items() if kind != "pair"}
+        self.fail(node, f'unknown function "{name}"', nearest(name, known))
+
+    def arguments(self, node: ast.Call, counts: Iterable[int], usage: str) -> list[ast.expr]:
+        if len(node.args) not in counts:
+            got = len(node.args)
+            self.fail(node, f"`{self.source(node.func)}` with {got} arguments", usage)
+        return node.args
+
+    def response(self, node: ast.expr) -> Symbol:
+        allowed = self.place.responses
+        for response in allowed:
+            if isinstance(node, ast.Name) and node.id == response.name:
+                return response
+        listing = " or ".join(r.name for r in allowed) or "no response (a link is written in m)"
+        self.fail(node, f"`{self.source(node)}` is not a response here", listing)
+
+    def position(self, node: ast.expr, response: Symbol) -> Index:
+        if isinstance(node, ast.Name) and node.id in self.scope:
+            index, over = self.scope[node.id]
+            if over == response:
+                return index
+            if over is not None:
+                self.fail(
+                    node,
+                    f"`{node.id}` runs over the tokens of {over}, not of {response}",
+                    f"an index bound by `for ... in {response}`",
+                )
+        self.fail(
+            node,
+            f"`{self.source(node)}` is not a token index",
+            f"an index bound by sum(... for t in {response})",
+        )
+
+    def entry(self, node: ast.expr) -> Index:
+        if isinstance(node, ast.Name) and node.id in self.scope:
+            index, over = self.scope[node.id]
+            if over is None:
+                return index
+        self.fail(
+            node,
+            f"`{self.source(node)}` is not a vocabulary index",
+            "an index bound by sum(... for v in vocab)",
+        )
+
+    def probability(self, node: ast.Call, name: str) -> Expr:
+        usage = f"{name}(y), {name}(y, t) or {name}(y, t, v)"
+        args = self.arguments(node, (1, 2, 3), usage)
+        policy, response = Symbol(name), self.response(args[0])
+        if len(args) == 1:
+            return Prob(policy, response)
+        position = self.position(args[1], response)
+        if len(args) == 2:
+            return TokenProb(policy, response, position)
+        return VocabProb(policy, response, position, self.entry(args[2]))
+
+    def feature(self, node: ast.Call, name: str) -> Expr:
+        kind = self.names.features[name]
+        counts = {"response": 1, "token": 2, "pair": 0}
+        usage = {"response": f"{name}(y)", "token": f"{name}(y, t)", "pair": name}[kind]
+        if kind == "pair":
+            self.fail(node, f"`{name}` is a pair feature and takes no arguments", usage)
+        args = self.arguments(node, (counts[kind],), usage)
+        response = self.response(args[0])
+        if kind == "response":
+            return Feature(Symbol(name), response)
+        return Feature(Symbol(name), response, self.position(args[1], response))
+
+    def length(self, node: ast.Call, depth: int) -> Expr:
+        return Length(self.response(self.arguments(node, (1,), "len(y)")[0]))
+
+    def binder(self, node: ast.Call, depth: int) -> Expr:
+        assert isinstance(node.func, ast.Name)
+        word = node.func.id
+        usage = f"{word}(... for t in y)" + (" or sum(... for v in vocab)" if word == "sum" else "")
+        (arg,) = self.arguments(node, (1,), usage)
+        if not isinstance(arg, ast.GeneratorExp) or len(arg.generators) != 1:
+            self.fail(arg, f"`{word}` needs one index", usage)
+        loop = arg.generators[0]
+        if loop.ifs or loop.is_async or not isinstance(loop.target, ast.Name):
+            self.fail(loop.target, f"`{word}` needs one plain index and no condition", usage)
+        name = loop.target.id
+        if name in self.names.taken() or name in self.scope or name in FUNCTIONS or name in SPECIAL:
+            self.fail(loop.target, f"the index `{name}` has another meaning here", "a new name")
+        over_vocab = isinstance(loop.iter, ast.Name) and loop.iter.id == "vocab"
+        response = None if over_vocab else self.response(loop.iter)
+        if over_vocab and word == "prod":
+            self.fail(loop.iter, "a product over the vocabulary is not in the language", usage)
+        index = Index(f"{name}#{len(self.scope)}", position=not over_vocab)
+        self.scope[name] = (index, response)
+        try:
+            body = self.read(arg.elt, depth + 1)
+        finally:
+            del self.scope[name]
+        standard = standard_index(body, index)
+        body, index = rename_index(body, index, standard), standard
+        if response is None:
+            return VocabSum(body, index)
+        return (TokenSum if word == "sum" else TokenProd)(body, index, response)
+
+    def policy(self, node: ast.expr) -> Symbol:
+        if isinstance(node, ast.Name) and node.id in self.names.policies:
+            return Symbol(node.id)
+        self.fail(node, f"`{self.source(node)}` is not a policy", nearest(
+            node.id if isinstance(node, ast.Name) else "", self.names.policies))
+
+    def divergence(self, node: ast.Call, depth: int) -> Expr:
+        assert isinstance(node.func, ast.Name)
+        kl = node.func.id == "kl"
+        usage = "kl(p, q, y, t)" if kl else "entropy(p, y, t)"
+        *policies, at, when = self.arguments(node, (4 if kl else 3,), usage)
+        chosen = [self.policy(policy) for policy in policies]
+        response = self.response(at)
+        tail = (response, self.position(when, response))
+        return Divergence(*chosen, *tail) if kl else Entropy(*chosen, *tail)
+
+    def by_label(self, node: ast.Call, depth: int) -> Expr:
+        if not self.place.by_label:
+            self.fail(node, "`by_label` speaks of the prior's response", "use it in `prior` only")
+        a, b = self.arguments(node, (2,), "by_label(where preferred, where dispreferred)")
+        return ByLabel(self.read(a, depth + 1), self.read(b, depth + 1))
+
+    def function(self, node: ast.Call, name: str, depth: int) -> Expr:
+        word = FUNCTIONS[name]
+        low, high = word.arity
+        usage = f"{name}({', '.join('ab'[:low]) or 'a'}{', ...' if high > low else ''})"
+        args = self.arguments(node, range(low, high + 1), usage)
+        values = [self.read(arg, depth + 1) for arg in args]
+        if word.node is Log and isinstance(values[0], Number) and values[0] <= 0:
+            self.fail(node, "the logarithm of a number that is not positive", "log of x > 0")
+        if word.node is Log:
+            self.require(values[0], "positive")
+        if word.node is Sqrt and isinstance(values[0], Number) and values[0] < 0:
+            self.fail(node, "the root of a negative number", "sqrt of x >= 0")
+        return word.node(*values)

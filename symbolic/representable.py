@@ -1,0 +1,123 @@
+"""What a prior depends on, and the prior that a separable margin needs.
+
+Reference: a margin m(w, l) = f(w) - g(l) has the priors pi*exp(-f/alpha) on the chosen side and
+pi*exp(-g/alpha) on the rejected side, unique up to one factor free of y.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sympy import Add, Expr, Mul, Pow, S
+
+from .language import (
+    CHOSEN,
+    POLICY,
+    REFERENCE,
+    REJECTED,
+    RESPONSE,
+    ByLabel,
+    Exp,
+    Log,
+    Prob,
+    TokenProb,
+    TokenSum,
+    with_label,
+)
+from .loss import is_constant
+from .normal import normal_form
+from .polynomial import is_zero
+from .spec import Spec
+
+
+@dataclass(frozen=True)
+class PriorFacts:
+    """What a prior depends on.
+
+    `policy`: "fixed" (at most the reference), "iterative" (further frozen policies) or
+    "self-referential" (the trained policy). `label_free`: one function for both roles.
+    `token_level`: not a function of whole-response probabilities, lengths and features alone.
+    """
+
+    policy: str
+    label_free: bool
+    token_level: bool
+
+
+def prior_facts(spec: Spec) -> PriorFacts:
+    """The facts of `spec`'s prior, read off the normal form of its logarithm."""
+    assert spec.prior is not None
+    sides = [
+        normal_form(Log(with_label(spec.prior, role)), written_out=True).xreplace({role: RESPONSE})
+        for role in (CHOSEN, REJECTED)
+    ]
+    used = {symbol for side in sides for symbol in side.free_symbols}
+    policies = {s for s in used if s.name in spec.names.policies and s not in spec.names.features}
+    policy = (
+        "self-referential"
+        if POLICY in policies
+        else "iterative" if policies - {REFERENCE} else "fixed"
+    )
+    tokens = any(
+        not (isinstance(s.args[0], Log) and isinstance(s.args[0].args[0], TokenProb))
+        for side in sides
+        for s in side.atoms(TokenSum)
+    )
+    return PriorFacts(policy, is_zero(sides[0] - sides[1]), tokens)
+
+
+def fold(expr: Expr) -> Expr:
+    """`expr` with sums of token log-probabilities written as log-probabilities of responses."""
+
+    def whole(node: Expr) -> Expr:
+        body, index, response = node.args
+        if isinstance(body, Log) and isinstance(body.args[0], TokenProb):
+            policy, at, position = body.args[0].args
+            if (at, position) == (response, index):
+                return Log(Prob(policy, response))
+        return node
+
+    return expr.xreplace({node: whole(node) for node in expr.atoms(TokenSum)})
+
+
+def prior_of_margin(margin: Expr, alpha: Expr) -> Expr | None:
+    """The prior that gives `margin`, as an expression in y; None where it is not separable.
+
+    `margin` is in normal form. A constant is shared evenly between the roles.
+    """
+    sides: dict[Expr, list[Expr]] = {CHOSEN: [], REJECTED: []}
+    constant: Expr = S.Zero
+    for term in Add.make_args(margin):
+        roles = {CHOSEN, REJECTED} & term.free_symbols
+        if len(roles) == 1:
+            sides[roles.pop()].append(term)
+        elif not roles and is_constant(term):
+            constant += term
+        else:
+            return None
+    chosen = Add(*sides[CHOSEN]).xreplace({CHOSEN: RESPONSE})
+    rejected = -Add(*sides[REJECTED]).xreplace({REJECTED: RESPONSE})
+    if is_zero(chosen - rejected):
+        offset = -constant / (2 * alpha)
+        shared = _prior_of_score(chosen, alpha)
+        return shared if constant == 0 else shared * Exp(ByLabel(offset, -offset))
+    half = constant / 2
+    return ByLabel(_prior_of_score(chosen + half, alpha), _prior_of_score(rejected - half, alpha))
+
+
+def _prior_of_score(score: Expr, alpha: Expr) -> Expr:
+    """pi(y)*exp(-score/alpha), with log-probabilities of responses as powers."""
+    logarithm = fold(normal_form(Log(Prob(POLICY, RESPONSE)) - score / alpha))
+    powers: dict[Expr, list[Expr]] = {}
+    rest = []
+    for term in Add.make_args(logarithm):
+        logs = [f for f in Mul.make_args(term) if isinstance(f, Log) and isinstance(f.args[0], Prob)]
+        others = Mul(*(f for f in Mul.make_args(term) if f not in logs))
+        if len(logs) == 1 and not others.has(Log, TokenSum):
+            powers.setdefault(logs[0].args[0], []).append(others)
+        else:
+            rest.append(term)
+    factors = [Pow(base, Add(*exponents)) for base, exponents in powers.items()]
+    return Mul(*factors, *([Exp(Add(*rest))] if rest and Add(*rest) != 0 else []))
+
+

@@ -1,0 +1,382 @@
+"""Spec: one algorithm, exactly as its TOML file says. Reading a file executes nothing."""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import keyword
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from sympy import Expr, Rational, S, Symbol
+
+from .errors import SpecError, nearest
+from .language import DOMAINS, FUNCTIONS, MULTIPLIER, SPECIAL, Parameter
+from .parser import (
+    LINK,
+    MAX_TEXT,
+    PRIOR,
+    TARGET,
+    Condition,
+    Names,
+    Place,
+    parse_with_conditions,
+)
+
+CATALOGUE = Path(__file__).parent / "catalogue"
+PAPER = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")
+
+KEYS = ("name", "title", "reference", "prior", "parameters", "features", "policies", "target",
+        "constraint", "multiplier", "link", "bibtex")
+FEATURES = {"response": "(y)", "token": "(y, t)", "pair": ""}
+POLICY_KINDS = ("frozen",)
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+# Names that a spec cannot give away: they mean something in the language, or in the signature of
+# a generated function.
+RESERVED = frozenset(
+    {"y", "y_w", "y_l", "m", "vocab", "x", "torch", "F", "labels", "reduction", "validate", "zeta"}
+    | {*FUNCTIONS, *SPECIAL, *keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
+)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One algorithm: a prior, a target, or both.
+
+    `prior` is zeta(y) up to a factor free of y; `margin` or `loss` is the target; `constraint` is
+    added to the loss with weight `multiplier`; `link` (an expression in m) replaces -log sigmoid.
+    `texts` holds each expression as its file wrote it, `digest` is the SHA-256 of the file.
+    """
+
+    name: str
+    names: Names
+    title: str = ""
+    reference: str = ""
+    bibtex: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, Rational] = field(default_factory=dict)
+    prior: Expr | None = None
+    margin: Expr | None = None
+    loss: Expr | None = None
+    constraint: Expr | None = None
+    multiplier: Parameter | None = None
+    link: Expr | None = None
+    conditions: tuple[Condition, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+    file: str = ""
+
+    @property
+    def alpha(self) -> Expr:
+        """The scale of the generalised loss; 1 where the spec declares none."""
+        return self.names.parameters.get("alpha", S.One)
+
+    @property
+    def has_target(self) -> bool:
+        return self.margin is not None or self.loss is not None
+
+    @cached_property
+    def expressions(self) -> tuple[Expr, ...]:
+        parts = (self.prior, self.margin, self.loss, self.constraint, self.link)
+        return tuple(part for part in parts if part is not None)
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policies that the spec's expressions speak of, pi first."""
+        used = {str(s.name) for e in self.expressions for s in e.free_symbols}
+        return tuple(sorted(self.names.policies & (used | {"pi"}), key=lambda n: (n != "pi", n)))
+
+    def _repr_latex_(self) -> str:
+        from .notation import spec_latex
+
+        return spec_latex(self)
+
+
+def load(source: str | Path) -> Spec:
+    """The spec of a catalogue name or of a TOML file.
+
+    Raises: SpecError if there is no such spec, or it cannot be read.
+    """
+    text = str(source)
+    path = Path(source)
+    if isinstance(source, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
+        return loads(_read(path), file=text)
+    known = {p.stem: p for p in CATALOGUE.glob("*.toml")}
+    if text in known:
+        return loads(_read(known[text]), file=known[text].name)
+    if path.is_file():
+        return loads(_read(path), file=text)
+    raise SpecError(
+        f'no algorithm called "{text[:80]}" and no such file',
+        expected=nearest(text, known) + "; or a path to a .toml file",
+    )
+
+
+def catalogue() -> list[str]:
+    """The names in the catalogue: the paper's eight in the paper's order, then the others."""
+    names = {p.stem for p in CATALOGUE.glob("*.toml")}
+    return [n for n in PAPER if n in names] + sorted(names - set(PAPER))
+
+
+def _read(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_TEXT + 1)
+    except OSError as error:
+        raise SpecError(
+            f"the file cannot be read: {error.strerror or error}", file=str(path),
+            expected="a readable TOML file",
+        ) from None
+    except ValueError:
+        raise SpecError("this is not a file name", expected="a path") from None
+    if len(data) > MAX_TEXT:
+        raise SpecError("the file is too large", file=str(path), expected="at most 64 KiB")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"byte {error.start + 1} is not UTF-8", file=str(path), expected="a UTF-8 text file"
+        ) from None
+
+
+def loads(text: str, *, file: str = "<text>") -> Spec:
+    """The spec that `text` (TOML) writes; `file` is what messages call it.
+
+    Raises: SpecError.
+    """
+    if len(text.encode("utf-8", "replace")) > MAX_TEXT:
+        raise SpecError("the text is too large", file=file, expected="at most 64 KiB")
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _toml_error(text, str(error), file) from None
+    except (RecursionError, ValueError):
+        raise SpecError("the TOML is nested too deeply or holds a number out of range", file=file,
+                        expected="the tables of a spec are flat") from None
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+    try:
+        return _Table(table, file, digest).spec()
+    except SpecError as error:
+        raise error.located(file=file) from None
+
+
+def _toml_error(text: str, message: str, file: str) -> SpecError:
+    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    problem = message.split(" (at ")[0]
+    if not found:
+        return SpecError(f"this is not TOML: {problem}", file=file, expected="TOML 1.0")
+    line, column = int(found[1]), int(found[2])
+    lines = text.split("\n")
+    return SpecError(
+        f"this is not TOML: {problem}",
+        file=file,
+        key=f"line {line}",
+        text=lines[line - 1] if line <= len(lines) else "",
+        column=column - 1,
+        expected='TOML 1.0, for example name = "dpo"',
+    )
+
+
+class _Table:
+    """Turns a parsed TOML table into a Spec, one key at a time."""
+
+    def __init__(self, table: dict[str, Any], file: str, digest: str) -> None:
+        self.table, self.file, self.digest = table, file, digest
+        self.conditions: list[Condition] = []
+        self.texts: dict[str, str] = {}
+
+    def spec(self) -> Spec:
+        self.no_others(self.table, KEYS, "")
+        name = self.name()
+        title = self.string("title")
+        reference = self.string("reference")
+        bibtex = self.bibtex()
+        parameters, defaults = self.parameters()
+        names = Names(parameters, self.features(set(parameters)), frozenset())
+        names = Names(parameters, names.features, self.policies(names))
+        target = self.section("target")
+        self.no_others(target, ("margin", "loss"), "target")
+        if "target" in self.table and len(target) != 1:
+            raise SpecError(f"{len(target)} targets", key="target", expected="one of margin, loss")
+        prior = self.expression(self.table, "prior", names, PRIOR)
+        margin = self.expression(target, "margin", names, TARGET, "target.")
+        loss = self.expression(target, "loss", names, TARGET, "target.")
+        if prior is None and not target:
+            raise SpecError("neither a prior nor a target", expected='prior = "...", [target], both')
+        constraint = self.expression(self.table, "constraint", names, TARGET)
+        link = self.expression(self.table, "link", names, LINK)
+        return Spec(
+            name, names, title, reference, bibtex, defaults, prior, margin, loss, constraint,
+            self.multiplier(parameters, constraint), link, tuple(dict.fromkeys(self.conditions)),
+            self.texts, self.digest, self.file,
+        )
+
+    # -- pieces
+
+    def no_others(self, table: Mapping[str, Any], known: Iterable[str], key: str) -> None:
+        for name in table:
+            if name not in known:
+                where = f"{key}.{name[:40]}" if key else name[:40]
+                raise SpecError("unknown key", key=where, expected=nearest(name, known))
+
+    def section(self, key: str) -> dict[str, Any]:
+        value = self.table.get(key, {})
+        if not isinstance(value, dict):
+            raise SpecError(f"a {_kind(value)}", key=key, expected=f"a table, [{key}]")
+        return value
+
+    def string(self, key: str) -> str:
+        value = self.table.get(key, "")
+        if not isinstance(value, str):
+            raise SpecError(f"a {_kind(value)}", key=key, expected="a string")
+        return value
+
+    def name(self) -> str:
+        if "name" not in self.table:
+            raise SpecError("the key is missing", key="name", expected='name = "my-algorithm"')
+        name = self.string("name")
+        if not NAME.fullmatch(name):
+            raise SpecError(
+                f'"{name[:80]}" is not a name', key="name",
+                expected="a lower-case letter, then letters, digits, - or _, at most 64",
+            )
+        return name
+
+    def bibtex(self) -> dict[str, str]:
+        fields = self.section("bibtex")
+        for key, value in fields.items():
+            if not re.fullmatch(r"[a-z]{1,20}", key) or not isinstance(value, (str, int)):
+                raise SpecError("not a BibTeX field", key=f"bibtex.{key[:40]}",
+                                expected='a lower-case field with a text, author = "..."')
+        return {key: str(value) for key, value in fields.items()}
+
+    def identifier(self, name: str, key: str, taken: Iterable[str] = ()) -> None:
+        if not IDENTIFIER.fullmatch(name) or name.startswith(("pi_", "_")) or name == "pi":
+            raise SpecError(f'"{name[:40]}" cannot be used as a name', key=key,
+                            expected="letters, digits and _, not pi or pi_...")
+        if name in RESERVED or name.endswith("_logits"):
+            raise SpecError(f'"{name}" already has a meaning', key=key, expected="another name")
+        if name in taken:
+            raise SpecError(f'"{name}" is declared twice', key=key, expected="different names")
+
+    def parameters(self) -> tuple[dict[str, Parameter], dict[str, Rational]]:
+        parameters: dict[str, Parameter] = {}
+        defaults: dict[str, Rational] = {}
+        for name, entry in self.section("parameters").items():
+            key = f"parameters.{name[:40]}"
+            self.identifier(name, key)
+            table = entry if isinstance(entry, dict) else {"domain": entry}
+            self.no_others(table, ("domain", "default"), key)
+            domain = table.get("domain", "real")
+            if not isinstance(domain, str) or domain not in DOMAINS:
+                raise SpecError(f"{_shown(domain)} is not a domain", key=key,
+                                expected=nearest(str(domain), DOMAINS))
+            parameters[name] = Parameter(name, domain)
+            if "default" in table:
+                defaults[name] = _default(table["default"], domain, key)
+        if "alpha" in parameters and parameters["alpha"].domain not in ("positive", "unit"):
+            raise SpecError(f'domain "{parameters["alpha"].domain}"', key="parameters.alpha",
+                            expected='alpha is the scale of the loss: "positive"')
+        return parameters, defaults
+
+    def features(self, taken: set[str]) -> dict[str, str]:
+        features = self.section("features")
+        for name, kind in features.items():
+            key = f"features.{name[:40]}"
+            self.identifier(name, key, taken)
+            if not isinstance(kind, str) or kind not in FEATURES:
+                raise SpecError(f"{_shown(kind)} is not a kind of feature", key=key,
+                                expected=nearest(str(kind), FEATURES))
+        return dict(features)
+
+    def policies(self, names: Names) -> frozenset[str]:
+        policies = {"pi", "pi_ref"}
+        for name, kind in self.section("policies").items():
+            key = f"policies.{name[:40]}"
+            if not IDENTIFIER.fullmatch(name) or not re.fullmatch(r"pi_[A-Za-z0-9_]+", name):
+                raise SpecError(f'"{name[:40]}" is not a policy name', key=key,
+                                expected="pi_ and letters, digits or _")
+            if kind not in POLICY_KINDS:
+                raise SpecError(f"{_shown(kind)} is not a kind of policy", key=key,
+                                expected='"frozen"')
+            if name == "pi_policy":
+                raise SpecError('"pi_policy" would share its argument with pi', key=key,
+                                expected="another name")
+            policies.add(name)
+        return frozenset(policies)
+
+    def expression(
+        self, table: Mapping[str, Any], key: str, names: Names, place: Place, prefix: str = ""
+    ) -> Expr | None:
+        if key not in table:
+            return None
+        value = table[key]
+        if not isinstance(value, str):
+            raise SpecError(f"a {_kind(value)}", key=prefix + key,
+                            expected="an expression in quotes")
+        self.texts[key] = value
+        try:
+            expr, conditions = parse_with_conditions(value, names, place)
+        except SpecError as error:
+            raise error.located(key=prefix + key) from None
+        self.conditions += conditions
+        return expr
+
+    def multiplier(
+        self, parameters: Mapping[str, Parameter], constraint: Expr | None
+    ) -> Parameter | None:
+        if constraint is None:
+            if "multiplier" in self.table:
+                raise SpecError("a multiplier without a constraint", key="multiplier",
+                                expected='constraint = "..."')
+            return None
+        name = self.string("multiplier") or MULTIPLIER
+        if name not in parameters:
+            raise SpecError(f'"{name[:40]}" is not a parameter', key="multiplier",
+                            expected=nearest(name, parameters))
+        return parameters[name]
+
+
+def in_domain(value: Any, domain: str) -> bool:
+    """Whether the number `value` lies in `domain`."""
+    return bool(
+        {"real": True, "positive": value > 0, "nonnegative": value >= 0, "unit": 0 < value < 1}[
+            domain
+        ]
+    )
+
+
+def _default(value: Any, domain: str, key: str) -> Rational:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise SpecError(f"{_shown(value)} is not a number", key=key, expected="default = 0.1")
+    if value != value or value in (float("inf"), float("-inf")) or abs(value) > 10**300:
+        raise SpecError(f"{_shown(value)} is not a finite number", key=key, expected="default = 0.1")
+    number = Rational(str(value))
+    if not in_domain(number, domain):
+        raise SpecError(f"the default {value} is outside its domain", key=key,
+                        expected=DOMAINS[domain])
+    return number
+
+
+def _kind(value: Any) -> str:
+    kinds = {str: "text", bool: "truth value", int: "number", float: "number", list: "list",
+             dict: "table"}
+    return kinds.get(type(value), "date")
+
+
+def _shown(value: Any) -> str:
+    return f'"{value[:40]}"' if isinstance(value, str) else f"a {_kind(value)}"
+
+
+def policy_argument(policy: Symbol | str) -> str:
+    """The argument of a generated function that carries a policy's logits."""
+    name = str(policy)
+    short = {"pi": "policy", "pi_ref": "reference"}.get(name) or name.removeprefix("pi_")
+    return f"{short}_logits"
