@@ -1,0 +1,403 @@
+"""Expression -> PyTorch text, at a level of indexing.
+
+Levels, from few axes to many: "scalar" (Python floats), "pair" (B,), "row" (2B,), "token" (2B, T),
+"vocab" (2B, T, V). An atom is printed at its own level into a local variable and lifted by
+indexing where a finer level uses it.
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sympy import Add, Expr, Mul, Pow, Rational, Symbol
+
+from midpo.symbolic.errors import NotYet
+from midpo.symbolic.language import (
+    BY_NODE,
+    CHOSEN,
+    MARGIN,
+    REJECTED,
+    RESPONSE,
+    Divergence,
+    Entropy,
+    Exp,
+    Feature,
+    Index,
+    Length,
+    Log,
+    Max,
+    Min,
+    Node,
+    Parameter,
+    StopGradient,
+    TokenProb,
+    TokenProd,
+    TokenSum,
+    VocabProb,
+    VocabSum,
+)
+from midpo.symbolic.spec import policy_argument
+from midpo.symbolic.text import ordered_terms, split_fraction, text
+
+LEVELS = ("scalar", "pair", "row", "token", "vocab")
+LIFT = {
+    ("pair", "row"): "{}.repeat(2)",
+    ("pair", "token"): "{}.repeat(2)[:, None]",
+    ("pair", "vocab"): "{}.repeat(2)[:, None, None]",
+    ("row", "token"): "{}[:, None]",
+    ("row", "vocab"): "{}[:, None, None]",
+    ("token", "vocab"): "{}[..., None]",
+}
+SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
+WIDTH = 92
+LONG = 72  # an argument or term longer than this gets a line of its own
+
+
+class Namer:
+    """Local names that collide with nothing the user named."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self.taken = set(taken) | set(keyword.kwlist)
+
+    def __call__(self, wanted: str) -> str:
+        names = (f"{wanted}{n}" if n else wanted for n in (0, *range(2, 10_000)))
+        name = next(name for name in names if name not in self.taken)
+        self.taken.add(name)
+        return name
+
+
+class Printer:
+    """Prints one kernel's body: `lines` in order, each local at most once."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self.name = Namer(taken)
+        self.lines: list[str] = []
+        self.locals: dict[Any, str] = {}
+        self.helpers: set[str] = set()
+        self.policies: dict[Symbol, str] = {}
+        self.mask = self.name("mask")
+        self.dtype = self.name("dtype")
+
+    # -- locals
+
+    def assign(self, name: str, value: str) -> None:
+        self.lines += wrap(f"{name} = ", value)
+
+    def local(self, key: Any, wanted: str, value: Callable[[], str]) -> str:
+        """The local variable that holds `key`, computed on first use."""
+        if key not in self.locals:
+            written = value()
+            self.locals[key] = self.name(wanted)
+            self.assign(self.locals[key], written)
+        return self.locals[key]
+
+    def policy(self, policy: Symbol) -> str:
+        """Log-probabilities of a policy over the vocabulary, (2B, T, V)."""
+        argument = policy_argument(policy)
+        logits = argument if str(policy) == "pi" else f"{argument}.detach()"
+        return self.local(
+            ("policy", policy),
+            argument.replace("_logits", "_logps"),
+            lambda: f"torch.log_softmax({logits}, dim=-1, dtype={self.dtype})",
+        )
+
+    def at_labels(self, policy: Symbol) -> str:
+        """Log-probabilities of the labels, (2B, T)."""
+        self.helpers.add("at_labels")
+        return self.local(
+            ("token", policy),
+            policy_argument(policy).replace("_logits", "_token_logps"),
+            lambda: f"_at_labels({self.policy(policy)}, labels, {self.mask})",
+        )
+
+    # -- expressions
+
+    def __call__(self, expr: Any, level: str) -> str:
+        return self.emit(expr, level)[0]
+
+    def wrapped(self, expr: Any, level: str, least: int) -> str:
+        """`expr` in parentheses where it binds less tightly than its place needs."""
+        written, strength = self.emit(expr, level)
+        return written if strength >= least else f"({written})"
+
+    def emit(self, expr: Any, level: str) -> tuple[str, int]:
+        """The text of `expr` at `level`, and how tightly it binds."""
+        if isinstance(expr, Add):
+            return self.sum(expr, level), SUM
+        if isinstance(expr, Rational):
+            return number(expr)
+        if isinstance(expr, Parameter):
+            return expr.name, ATOM
+        if isinstance(expr, Mul) or (isinstance(expr, Pow) and _negative(expr.exp)):
+            return self.product(expr, level)
+        if isinstance(expr, Pow):
+            return self.power(expr, level)
+        found = self.atom(expr)
+        if found is not None:
+            native, name = found
+            return self.lift(expr, name, native, level), ATOM
+        return self.function(expr, level)
+
+    def sum(self, expr: Add, level: str) -> str:
+        parts = []
+        for term in ordered_terms(expr):
+            negative = term.as_coeff_Mul()[0] < 0
+            written = self.wrapped(-term if negative else term, level, PRODUCT)
+            if len(written) > LONG:
+                key = ("term", level, -term if negative else term)
+                written = self.local(key, "term", lambda text=written: text)
+            sign = ("-" if negative else "") if not parts else (" - " if negative else " + ")
+            parts.append(sign + written)
+        return "".join(parts)
+
+    def product(self, expr: Expr, level: str) -> tuple[str, int]:
+        if expr.as_coeff_Mul()[0] < 0:
+            return f"-{self.wrapped(-expr, level, PRODUCT)}", SUM
+        above, below = split_fraction(expr)
+        top = " * ".join(self.wrapped(f, level, UNARY) for f in above) or "1"
+        if not below:
+            return top, PRODUCT if len(above) > 1 else self.emit(above[0], level)[1]
+        bottom = " * ".join(self.wrapped(f, level, UNARY) for f in below)
+        return f"{top} / {bottom if len(below) == 1 else f'({bottom})'}", PRODUCT
+
+    def power(self, expr: Pow, level: str) -> tuple[str, int]:
+        base, exponent = expr.args
+        if exponent == Rational(1, 2) and not self.is_scalar(base):
+            return f"torch.sqrt({self(base, level)})", ATOM
+        left, right = self.wrapped(base, level, ATOM), self.wrapped(exponent, level, ATOM)
+        return f"{left} ** {right}", POWER
+
+    def function(self, expr: Any, level: str) -> tuple[str, int]:
+        if not isinstance(expr, Node) or type(expr) not in BY_NODE:
+            raise NotYet(f"no kernel for {text(expr)}")
+        if isinstance(expr, StopGradient) and self.is_scalar(expr):
+            return self.emit(expr.args[0], level)
+        if isinstance(expr, Exp) and (power := _parameter_power(expr)):
+            base, exponent = power
+            return f"{base.name} ** {self.wrapped(exponent, level, ATOM)}", POWER
+        if isinstance(expr, (Max, Min)):
+            return self.extremum(expr, level), ATOM
+        written = self.tensor(expr.args[0], level)
+        if isinstance(expr, StopGradient) and written.isidentifier():
+            return f"{written}.detach()", ATOM
+        return BY_NODE[type(expr)].torch.format(written), ATOM
+
+    def extremum(self, expr: Node, level: str) -> str:
+        """A maximum or minimum: Python's among numbers, a clamp between numbers and tensors."""
+        word, bound = ("max", "min") if isinstance(expr, Max) else ("min", "max")
+        numbers = [self(arg, level) for arg in expr.args if self.is_scalar(arg)]
+        tensors = [self.argument(arg, level) for arg in expr.args if not self.is_scalar(arg)]
+        number = f"{word}({', '.join(numbers)})" if len(numbers) > 1 else "".join(numbers)
+        if not tensors:
+            return number
+        result = tensors[0]
+        for more in tensors[1:]:
+            result = BY_NODE[type(expr)].torch.format(result, more)
+        return f"torch.clamp({result}, {bound}={number})" if number else result
+
+    def argument(self, expr: Any, level: str) -> str:
+        """`expr` as a function's argument; a long one gets a line of its own."""
+        written = self(expr, level)
+        if len(written) <= LONG:
+            return written
+        return self.local(("argument", level, expr), "inner", lambda: written)
+
+    def tensor(self, expr: Any, level: str) -> str:
+        """`expr` as a tensor, also where it is a Python number: torch's functions need one."""
+        if not self.is_scalar(expr):
+            return self.argument(expr, level)
+        return f"torch.tensor({self(expr, level)}, dtype={self.dtype}, device=labels.device)"
+
+    def is_scalar(self, expr: Any) -> bool:
+        """Whether `expr` is a Python number in the kernel."""
+        return not expr.has(Node, Index, MARGIN) or (
+            not expr.atoms(Index) and expr.free_symbols <= expr.atoms(Parameter)
+        )
+
+    def lift(self, expr: Any, name: str, native: str, level: str) -> str:
+        if native == level or native == "scalar":
+            return name
+        if native == "row" and level == "pair":
+            return self.half(expr, name)
+        if (native, level) not in LIFT:
+            raise NotYet(f"no kernel for {text(expr)}: it mixes positions or entries of two indices")
+        return LIFT[native, level].format(name)
+
+    def half(self, expr: Any, name: str) -> str:
+        """The chosen or the rejected half of a row quantity."""
+        key = ("halves", name)
+        if key not in self.locals:
+            chosen, rejected = self.name(f"{name}_w"), self.name(f"{name}_l")
+            self.locals[key] = chosen
+            self.locals["rejected", name] = rejected
+            self.assign(f"{chosen}, {rejected}", f"{name}.chunk(2)")
+        return self.locals[key if CHOSEN in expr.free_symbols else ("rejected", name)]
+
+    # -- atoms: (native level, name)
+
+    def atom(self, expr: Any) -> tuple[str, str] | None:
+        if expr == MARGIN:
+            return "pair", self.locals[MARGIN]
+        if isinstance(expr, Index):
+            if not expr.is_positive:
+                raise NotYet("a vocabulary entry is not a number")
+            value = f"{self.mask}.cumsum(-1).to({self.dtype})"
+            return "token", self.local("positions", "positions", lambda: value)
+        if isinstance(expr, Length):
+            value = f"{self.mask}.sum(-1).to({self.dtype})"
+            return "row", self.local("lengths", "lengths", lambda: value)
+        if isinstance(expr, Feature):
+            return self.feature(expr)
+        if isinstance(expr, Log) and isinstance(expr.args[0], TokenProb):
+            return "token", self.at_labels(expr.args[0].args[0])
+        if isinstance(expr, Log) and isinstance(expr.args[0], VocabProb):
+            return "vocab", self.policy(expr.args[0].args[0])
+        if isinstance(expr, TokenProb):
+            logps = self.at_labels(expr.args[0])
+            wanted = policy_argument(expr.args[0]).replace("_logits", "_token_probs")
+            return "token", self.local(("prob", expr.args[0]), wanted, lambda: f"{logps}.exp()")
+        if isinstance(expr, VocabProb):
+            logps = self.policy(expr.args[0])
+            wanted = policy_argument(expr.args[0]).replace("_logits", "_probs")
+            return "vocab", self.local(("probs", expr.args[0]), wanted, lambda: f"{logps}.exp()")
+        if isinstance(expr, (Divergence, Entropy)):
+            return "token", self.divergence(expr)
+        if isinstance(expr, (TokenSum, TokenProd)):
+            return "row", self.token_binder(expr)
+        if isinstance(expr, VocabSum):
+            return "token", self.vocab_sum(expr)
+        return None
+
+    def feature(self, expr: Feature) -> tuple[str, str]:
+        name, *at = (str(arg) for arg in expr.args)
+        native, value = {
+            0: ("pair", f"{name}.to({self.dtype})"),
+            1: ("row", f"{name}.to({self.dtype})"),
+            2: ("token", f"torch.where({self.mask}, {name}, 1).to({self.dtype})"),
+        }[len(at)]
+        if ("feature", name) not in self.locals:  # the argument itself, made ready
+            self.locals["feature", name] = name
+            self.assign(name, value)
+        return native, name
+
+    def divergence(self, expr: Expr) -> str:
+        policies = [arg for arg in expr.args[:-2]]
+        kind = "kl" if isinstance(expr, Divergence) else "entropy"
+        self.helpers.add(kind)
+        short = [policy_argument(p).removesuffix("_logits") for p in policies]
+        arguments = ", ".join([*map(self.policy, policies), self.mask])
+        key = (kind, *policies)
+        return self.local(key, "_".join([kind, *short]), lambda: f"_{kind}({arguments})")
+
+    def token_binder(self, expr: Expr) -> str:
+        body, index, response = expr.args
+        if body.free_symbols & {CHOSEN, REJECTED, RESPONSE} - {response}:
+            raise NotYet(f"no kernel for {text(expr)}: it mixes tokens of two responses")
+        self.require_one_index(expr, index)
+        generic = expr.xreplace({response: RESPONSE})
+        self.helpers.add("token_sum" if isinstance(expr, TokenSum) else "token_product")
+        word = "sum" if isinstance(expr, TokenSum) else "product"
+        return self.local(
+            generic, f"token_{word}", lambda: f"_token_{word}({self.mask}, {self(body, 'token')})"
+        )
+
+    def require_one_index(self, expr: Expr, index: Index) -> None:
+        """Refuse a binder whose body has another free index of the same kind."""
+        others = {
+            i for i in expr.free_symbols
+            if isinstance(i, Index) and bool(i.is_positive) == bool(index.is_positive)
+        }
+        if others:
+            raise NotYet(f"no kernel for {text(expr)}: nested indices that depend on each other")
+
+    def vocab_sum(self, expr: VocabSum) -> str:
+        body, index = expr.args
+        self.require_one_index(expr, index)
+        roles = expr.free_symbols & {CHOSEN, REJECTED}
+        generic = expr.xreplace(dict.fromkeys(roles, RESPONSE))
+        generic = generic.xreplace({i: Symbol("position") for i in generic.free_symbols
+                                    if isinstance(i, Index)})
+
+        def value() -> str:
+            terms = []
+            for term in Add.make_args(body):
+                weight = Mul(*(f for f in Mul.make_args(term) if _is_probability(f)))
+                rest = term / weight
+                if weight == 1:
+                    terms.append(f"{self.wrapped(term, 'vocab', ATOM)}.sum(-1)")
+                    continue
+                self.helpers.add("expectation")
+                terms.append(
+                    f"_expectation({self(weight, 'vocab')}, {self.tensor(rest, 'vocab')}, "
+                    f"{self.mask})"
+                )
+            return " + ".join(terms)
+
+        return self.local(("vocab", generic), "vocab_sum", value)
+
+
+def _is_probability(factor: Any) -> bool:
+    base, exponent = factor.as_base_exp()
+    return isinstance(base, VocabProb) and bool(exponent.is_Rational and exponent > 0)
+
+
+def _negative(exponent: Any) -> bool:
+    return bool(exponent.is_Number and exponent < 0)
+
+
+def _parameter_power(expr: Exp) -> tuple[Parameter, Expr] | None:
+    """exp(e*log(b)) with a parameter b, as (b, e)."""
+    factors = Mul.make_args(expr.args[0])
+    logs = [f for f in factors if isinstance(f, Log) and isinstance(f.args[0], Parameter)]
+    if len(logs) != 1:
+        return None
+    return logs[0].args[0], Mul(*(f for f in factors if f is not logs[0]))
+
+
+def number(value: Rational) -> tuple[str, int]:
+    """A rational as a Python number, exact wherever a float can be."""
+    strength = ATOM if value >= 0 else SUM
+    if value.q == 1 and abs(int(value.p)) < 2**53:
+        return str(int(value.p)), strength
+    try:
+        nearest = float(value)
+        if Rational(nearest) == value or max(abs(int(value.p)), int(value.q)) >= 2**53:
+            return repr(nearest), strength
+    except OverflowError:
+        raise NotYet("a number is beyond the range of floats") from None
+    return f"{int(value.p)} / {int(value.q)}", PRODUCT if value >= 0 else SUM
+
+
+def wrap(head: str, value: str) -> list[str]:
+    """`head + value` on one line, or broken at its outermost + and - or at a call's arguments."""
+    if len(head) + len(value) <= WIDTH:
+        return [head + value]
+    terms = split_terms(value)
+    if len(terms) > 1:
+        return [f"{head}(", *(f"    {term}" for term in terms), ")"]
+    opening = value.find("(")
+    if opening < 0 or not value.endswith(")"):
+        return [head + value]
+    lines = [head + value[: opening + 1]]
+    for argument in _cut(value[opening + 1 : -1], lambda text, at: text[at] == ","):
+        *most, last = split_terms(argument.lstrip(", "))
+        lines += [f"    {term}" for term in most] + [f"    {last},"]
+    return [*lines, ")"]
+
+
+def split_terms(value: str) -> list[str]:
+    """`value` cut before each + or - that stands outside brackets."""
+    return _cut(value, lambda text, at: text[at] in "+-" and text[at - 1 : at + 2 : 2] == "  ")
+
+
+def _cut(value: str, here: Callable[[str, int], bool]) -> list[str]:
+    """`value` cut at the places outside brackets where `here` says so."""
+    pieces, depth, start = [], 0, 0
+    for at, char in enumerate(value):
+        depth += (char in "([") - (char in ")]")
+        if depth == 0 and at and here(value, at):
+            pieces.append(value[start:at].rstrip())
+            start = at
+    return [*pieces, value[start:]]

@@ -1,0 +1,124 @@
+"""The stages as functions: each takes a Spec, a catalogue name or a path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from midpo.codegen import emit
+from midpo.codegen.emit import Kernel
+from midpo.proofs import recovery
+from midpo.proofs.check import check as replay
+from midpo.proofs.recovery import Recovery
+from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.loss import loss_of_margin
+from midpo.symbolic.spec import Spec, load
+
+if TYPE_CHECKING:
+    from sympy import Expr
+
+    from midpo.numeric.crosscheck import CrossCheck
+    from midpo.proofs.report import Report
+
+Source = Spec | str | Path
+
+
+def spec_of(source: Source) -> Spec:
+    return source if isinstance(source, Spec) else load(source)
+
+
+def verify(source: Source) -> Recovery:
+    """Prove or refute that the prior recovers the target.
+
+    Raises: SpecError for a spec that cannot be read, or lacks a prior or a target.
+    """
+    return recovery.verify(spec_of(source))
+
+
+def generate(source: Source) -> Kernel:
+    """The PyTorch kernel of the spec's loss: its target's, or its prior's where it has no target.
+
+    The derivation that lowered the loss to a stable form is replayed by the checker first.
+    Raises: SpecError for a spec that cannot be read, NotYet for what no kernel is written for.
+    """
+    kernel = emit.generate(spec_of(source))
+    for derivation in kernel.lowered.derivations:
+        replay(derivation, derivation.start, derivation.end)
+    return kernel
+
+
+def check(
+    source: Source,
+    *,
+    seed: int = 0,
+    trials: int | None = None,
+    dtypes: Sequence[str] | None = None,
+    device: str = "cpu",
+    progress: Callable[[], None] = lambda: None,
+) -> CrossCheck:
+    """Generate the kernel in memory and hold it against the spec on random logits. Needs torch.
+
+    Raises: SpecError for a spec that cannot be read, MidpoError where torch is missing.
+    """
+    from midpo.numeric import crosscheck
+
+    spec = spec_of(source)
+    return crosscheck.crosscheck(
+        spec,
+        generate(spec),
+        prior_loss=_loss_through_prior(spec),
+        seed=seed,
+        trials=crosscheck.TRIALS if trials is None else trials,
+        dtypes=crosscheck.DTYPES if dtypes is None else dtypes,
+        device=device,
+        progress=progress,
+    )
+
+
+def _loss_through_prior(spec: Spec) -> Expr | None:
+    """The loss that the prior gives, on the target's scale; None where a side is missing."""
+    if spec.prior is None or not spec.has_target:
+        return None
+    answer = recovery.verify(spec)
+    inserted = answer.recovered.xreplace(dict(answer.definitions))
+    if answer.kind == "loss":
+        return inserted
+    return answer.factor * loss_of_margin(spec, inserted) + answer.constant
+
+
+def report(
+    sources: Source | Sequence[Source],
+    directory: str | Path,
+    *,
+    checks: Sequence[CrossCheck] | None = None,
+    framework: bool = False,
+    pdf: bool = True,
+) -> Report:
+    """Write report.tex (and report.pdf where a TeX is installed) into `directory`.
+
+    `checks` are cross-checks to include, matched by name. Raises: SpecError, MidpoError.
+    """
+    from midpo.proofs.report import Section, write_report
+
+    listed = [sources] if isinstance(sources, (Spec, str, Path)) else list(sources)
+    by_name = {c.name: c for c in checks or ()}
+    sections = []
+    for spec in map(spec_of, listed):
+        both = spec.prior is not None and spec.has_target
+        sections.append(
+            Section(
+                spec,
+                verify(spec) if both else None,
+                by_name.get(spec.name),
+                _kernel_text(spec),
+            )
+        )
+    return write_report(sections, Path(directory), framework=framework, pdf=pdf)
+
+
+def _kernel_text(spec: Spec) -> str:
+    try:
+        return generate(spec).source
+    except MidpoError:  # a report without a kernel is still a report
+        return ""

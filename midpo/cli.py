@@ -1,0 +1,314 @@
+"""The command line: one function a command, messages to standard error, answers to standard output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from midpo import __version__
+from midpo.symbolic.errors import MidpoError
+
+OK, NEGATIVE, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+_specs = click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+
+
+class _Commands(click.Group):
+    """Lists commands in the order of a spec's path, and turns expected errors into messages."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MidpoError as error:
+            _stop(error)
+        except BrokenPipeError:
+            sys.exit(OK)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(130)
+        except OSError as error:
+            _stop(MidpoError(f"{error.filename or 'file'}: {error.strerror or error}"))
+
+
+def _stop(error: Exception) -> NoReturn:
+    click.echo(f"midpo: {error}", err=True)
+    sys.exit(BAD_INPUT)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="SPEC is a catalogue name (midpo list) or the path of a .toml file.",
+)
+@click.version_option(__version__, prog_name="midpo")
+def main() -> None:
+    """Derive, verify and generate preference-optimisation losses.
+
+    \b
+    Example:
+      midpo verify simpo my-algorithm.toml
+    """
+
+
+@main.command("list")
+@_json
+def list_command(as_json: bool) -> None:
+    """The catalogue: name, title, and what each prior depends on.
+
+    \b
+    Example:
+      midpo list
+    """
+    from midpo.symbolic.representable import prior_facts
+    from midpo.symbolic.spec import catalogue, load
+
+    specs = [load(name) for name in catalogue()]
+    facts = {s.name: None if s.prior is None else prior_facts(s) for s in specs}
+    if as_json:
+        _print_json([
+            {
+                "name": s.name,
+                "title": s.title,
+                "reference": s.reference,
+                "prior": None if (f := facts[s.name]) is None else vars(f),
+            }
+            for s in specs
+        ])
+        return
+    from midpo import console
+
+    console.catalogue([(s, facts[s.name]) for s in specs])
+
+
+@main.command()
+@_specs
+@_json
+def show(specs: tuple[str, ...], as_json: bool) -> None:
+    """The spec, its prior and its target as readable mathematics.
+
+    \b
+    Example:
+      midpo show simpo
+    """
+    from midpo import console
+    from midpo.symbolic.spec import load
+
+    def answer(name: str) -> tuple[dict[str, Any], int]:
+        spec = load(name)
+        if not as_json:
+            console.spec(spec)
+        return console.spec_json(spec), OK
+
+    _each(specs, as_json, answer)
+
+
+@main.command()
+@_specs
+@_json
+@click.option("--steps", is_flag=True, help="Print the derivation step by step.")
+def verify(specs: tuple[str, ...], as_json: bool, steps: bool) -> None:
+    """Prove or refute that the prior recovers the target.
+
+    Exit status: 0 all proved, 1 one refuted, 3 one undecided (and none refuted), 2 bad input.
+
+    \b
+    Example:
+      midpo verify dpo simpo my-algorithm.toml
+    """
+    from midpo import api
+
+    status = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED}
+
+    def answer(name: str) -> tuple[dict[str, Any], int]:
+        recovery = api.verify(name)
+        if not as_json:
+            from midpo import console
+
+            console.recovery(recovery, steps=steps)
+        return recovery.as_json(), status[recovery.verdict]
+
+    _each(specs, as_json, answer)
+
+
+@main.command()
+@click.argument("spec", metavar="SPEC")
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file to write; - is standard output.", required=True)
+@_json
+def generate(spec: str, output: str, as_json: bool) -> None:
+    """Write the kernel of the spec's loss: one Python file that imports only torch.
+
+    \b
+    Example:
+      midpo generate tdpo -o tdpo_loss.py
+    """
+    from midpo import api
+    from midpo.files import write_text
+
+    def answer(name: str) -> tuple[dict[str, Any], int]:
+        kernel = api.generate(name)
+        if output == "-" and not as_json:
+            click.echo(kernel.source, nl=False)
+        elif output != "-":
+            write_text(Path(output), kernel.source)
+            click.echo(f"wrote {output}: {kernel.function}", err=True)
+        described = {
+            "name": kernel.name,
+            "function": kernel.function,
+            "digest": kernel.digest,
+            "file": None if output == "-" else output,
+            "policies": list(kernel.policies),
+            "features": dict(kernel.features),
+            "parameters": dict(kernel.parameters),
+        }
+        return described | ({"source": kernel.source} if output == "-" else {}), OK
+
+    _each((spec,), as_json, answer)
+
+
+@main.command()
+@_specs
+@_json
+@click.option("--seed", default=0, show_default=True, help="Of the random logits.")
+@click.option("--trials", default=24, show_default=True, type=click.IntRange(1, 10_000), help="Random batches a spec.")
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(DTYPES), help="May be repeated; all four by default.")
+@click.option("--device", default="cpu", show_default=True, help="Where the kernel runs.")
+def check(
+    specs: tuple[str, ...], as_json: bool, seed: int, trials: int, dtypes: tuple[str, ...], device: str
+) -> None:
+    """Generate each kernel in memory and cross-check it on random logits. Needs torch.
+
+    Exit status: 0 all agree, 1 one differs, 2 bad input.
+
+    \b
+    Example:
+      midpo check tdpo --trials 100 --dtype float32
+    """
+    from midpo import api
+
+    def answer(name: str) -> tuple[dict[str, Any], int]:
+        with _progress(as_json, name, trials) as advance:
+            found = api.check(
+                name, seed=seed, trials=trials, dtypes=dtypes or None, device=device, progress=advance
+            )
+        if not as_json:
+            from midpo import console
+
+            console.crosscheck(found)
+        return found.as_json(), OK if found.passed else NEGATIVE
+
+    _each(specs, as_json, answer)
+
+
+@main.command()
+@_specs
+@_json
+@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="The folder to write into.")
+@click.option("--check", "with_check", is_flag=True, help="Cross-check the kernels and include the table (needs torch).")
+@click.option("--pdf/--no-pdf", default=True, show_default=True, help="Compile the report if a TeX is installed.")
+def report(specs: tuple[str, ...], as_json: bool, output: str, with_check: bool, pdf: bool) -> None:
+    """Write the derivations as LaTeX, and as PDF where a TeX is installed.
+
+    \b
+    Example:
+      midpo report tdpo simpo -o report
+    """
+    from midpo import api
+    from midpo.symbolic.spec import load
+
+    loaded = [load(name) for name in specs]
+    checks = []
+    if with_check:
+        for spec in loaded:
+            with _progress(as_json, spec.name, 24) as advance:
+                checks.append(api.check(spec, progress=advance))
+    written = api.report(loaded, output, checks=checks, pdf=pdf)
+    _wrote(written, as_json, [s.name for s in loaded])
+
+
+@main.command()
+@_json
+@click.option("-o", "--output", default="midpo-paper", show_default=True, type=click.Path(file_okay=False), help="The folder to write into.")
+@click.option("--seed", default=0, show_default=True, help="Of the random logits.")
+@click.option("--trials", default=24, show_default=True, type=click.IntRange(1, 10_000), help="Random batches a spec.")
+def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
+    """Reproduce the paper: prove its eight recoveries, generate and cross-check the eight kernels,
+    and write the report.
+
+    Exit status: 0 all of it holds, 1 something does not.
+
+    \b
+    Example:
+      midpo paper -o midpo-paper
+    """
+    from midpo.paper import reproduce
+
+    with _progress(as_json, "paper", None) as advance:
+        result = reproduce(Path(output), seed=seed, trials=trials, progress=advance)
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        from midpo import console
+
+        console.paper(result)
+    sys.exit(OK if result.passed else NEGATIVE)
+
+
+# --- How every command answers -------------------------------------------------------------------
+
+
+def _each(
+    specs: Sequence[str], as_json: bool, answer: Callable[[str], tuple[dict[str, Any], int]]
+) -> NoReturn:
+    """Answer for each spec in order; one that cannot be read does not keep the others waiting."""
+    answers: list[dict[str, Any]] = []
+    statuses: set[int] = set()
+    for name in specs:
+        try:
+            found, status = answer(name)
+        except MidpoError as error:
+            found, status = {"name": name, "error": str(error)}, BAD_INPUT
+            click.echo(f"midpo: {error}", err=True)
+        answers.append(found)
+        statuses.add(status)
+    if as_json:
+        _print_json(answers)
+    # Bad input outranks a refutation, which outranks "undecided".
+    sys.exit(next(s for s in (BAD_INPUT, NEGATIVE, UNDECIDED, OK) if s in statuses))
+
+
+def _print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def _wrote(written: Any, as_json: bool, names: Sequence[str]) -> None:
+    files = {"tex": str(written.tex), "pdf": str(written.pdf) if written.pdf else None}
+    if as_json:
+        _print_json({"specs": list(names), **files, "message": written.message})
+        return
+    for path in filter(None, files.values()):
+        click.echo(f"wrote {path}")
+    if written.message:
+        click.echo(written.message, err=True)
+
+
+@contextmanager
+def _progress(as_json: bool, label: str, total: int | None) -> Iterator[Callable[..., None]]:
+    """A progress bar on standard error where that is a terminal; nothing anywhere else."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda *args, **kwargs: None
+        return
+    from midpo import console
+
+    with console.progress(label, total) as advance:
+        yield advance

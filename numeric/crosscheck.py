@@ -1,0 +1,405 @@
+"""A kernel held against the spec: value, gradient, dtype by dtype.
+
+The oracle is `Evaluator` on the spec's own expression, in 50 digits: nothing of it is shared with
+the kernel. Errors are counted in units in the last place. One unit is eps times the larger of the
+result and its sensitivity: how far the result moves if each log-probability and each parameter is
+rounded once (a relative change of eps). So a few units mean: as exact as the inputs allow.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from sympy import Expr
+
+from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.language import StopGradient
+from midpo.symbolic.loss import pair_loss
+from midpo.symbolic.spec import Spec, policy_argument
+
+from .arithmetic import Floats, Undefined, digits
+from .evaluate import Evaluator
+from .policies import WIDE, Batch, batches, random_batch
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+LIMIT_ULP = 16.0
+# Truth through the prior and through the target may differ by rounding in the 50th digit only.
+PRIOR_GAP = 1e-35
+WIDE_GAP = 1e-9
+TRIALS = 24
+SAMPLES = 3  # of rounding errors, for each sensitivity
+
+_RELATIVE = 1e-9  # the size of the change by which sensitivity is measured
+_STEP = Fraction(1, 10**16)  # of central differences in 50 digits: their error is of order 1e-32
+# What the 50-digit oracle cannot tell from zero: a loss log(1 + e) with e below its last digit, and
+# the same divided by the step.
+_VALUE_FLOOR = 1e-47
+_SLOPE_FLOOR = 1e-26
+
+
+class KernelLike(Protocol):
+    """What a cross-check needs to know of a kernel."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def policies(self) -> tuple[str, ...]: ...
+    @property
+    def features(self) -> Mapping[str, str]: ...
+    @property
+    def parameters(self) -> Mapping[str, str]: ...
+    def compile(self) -> Callable[..., Any]: ...
+
+
+@dataclass(frozen=True)
+class DtypeErrors:
+    """The largest errors in one dtype, in units in the last place: of the loss in the dtype sums
+    accumulate in, of the gradient in the logits' own."""
+
+    dtype: str
+    cases: int
+    value_ulp: float
+    gradient_ulp: float
+    limit_ulp: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """What the numbers say of one kernel.
+
+    `cases` counts pairs; `prior_gap` is the largest difference between the loss through the prior
+    and through the target in 50 digits, relative to the loss (None where a side is missing);
+    `gradcheck` is torch's own check in float64 (None where a stopped gradient makes it
+    inapplicable).
+    """
+
+    name: str
+    passed: bool
+    cases: int
+    seed: int
+    device: str
+    dtypes: tuple[DtypeErrors, ...]
+    prior_gap: float | None
+    gradcheck: bool | None
+    failure: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "verdict": "agrees" if self.passed else "differs",
+            "passed": self.passed,
+            "cases": self.cases,
+            "seed": self.seed,
+            "device": self.device,
+            "dtypes": [vars(d) for d in self.dtypes],
+            "prior_gap": self.prior_gap,
+            "gradcheck": self.gradcheck,
+            "failure": self.failure,
+            "standing": f"numerical evidence: {self.cases} cases, 50 digits and float64",
+        }
+
+
+@dataclass
+class _Tally:
+    """Errors of one dtype so far."""
+
+    cases: int = 0
+    value: float = 0.0
+    gradient: float = 0.0
+    failures: list[str] = field(default_factory=list)
+
+
+def crosscheck(
+    spec: Spec,
+    kernel: KernelLike,
+    *,
+    prior_loss: Expr | None = None,
+    seed: int = 0,
+    trials: int = TRIALS,
+    dtypes: Sequence[str] = DTYPES,
+    device: str = "cpu",
+    progress: Callable[[], None] = lambda: None,
+) -> CrossCheck:
+    """Hold `kernel` against `spec` on `trials` random batches.
+
+    `prior_loss` is the loss through the prior, where the spec has a prior and a target.
+    Raises: MidpoError where torch is missing or no random batch gives the loss a value.
+    """
+    torch = _torch()
+    function = kernel.compile()
+    tallies = {dtype: _Tally() for dtype in dtypes}
+    loss = pair_loss(spec)
+    gap: float | None = None if prior_loss is None else 0.0
+    pairs, worst = 0, ""
+    for number, batch in enumerate(batches(spec, kernel.policies, trials, seed)):
+        progress()
+        case = _Case(batch, loss, kernel, random.Random(seed * 1_000_003 + number))
+        truth = case.truth()
+        if truth is None:
+            continue
+        pairs += batch.pairs
+        if prior_loss is not None:
+            difference = case.prior_gap(prior_loss, truth)
+            if difference > (gap or 0.0):
+                gap = difference
+        for dtype, tally in tallies.items():
+            _measure(torch, function, case, truth, dtype, device, tally)
+    if not pairs:
+        raise MidpoError(f"{spec.name}: the loss has no value on any of {trials} random batches")
+    smooth = not loss.has(StopGradient)
+    gradcheck = _gradcheck(torch, function, spec, kernel, seed, device) if smooth else None
+    results = tuple(_result(dtype, tally) for dtype, tally in tallies.items())
+    failures = [f for tally in tallies.values() for f in tally.failures]
+    failures += [] if gap is None or gap <= PRIOR_GAP else [
+        f"the loss through the prior differs from the target's by {gap:.3g} (relative)"
+    ]
+    failures += ["torch.autograd.gradcheck fails in float64"] if gradcheck is False else []
+    failures += _wide(torch, function, spec, kernel, loss, seed, device)
+    worst = failures[0] if failures else ""
+    return CrossCheck(
+        spec.name, not failures, pairs, seed, device, results, gap, gradcheck, worst
+    )
+
+
+def _result(dtype: str, tally: _Tally) -> DtypeErrors:
+    passed = not tally.failures
+    return DtypeErrors(dtype, tally.cases, tally.value, tally.gradient, LIMIT_ULP, passed)
+
+
+def _torch() -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise MidpoError(
+            "cross-checks need torch, which is not installed\n"
+            "  expected: pip install 'midpo[torch]'"
+        ) from None
+    return torch
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """In 50 digits: the loss of each pair and its sensitivity; the derivative of their sum along
+    `direction`, its sensitivity, and `weight`: how far the losses move for a change of one in the
+    log-probabilities, which is the size of what a softmax's gradient is the difference of."""
+
+    losses: list[Any]
+    sensitivities: list[float]
+    direction: Any
+    slope: Any
+    slope_sensitivity: float
+    weight: float
+
+
+class _Case:
+    """One batch and the oracle's view of it."""
+
+    def __init__(self, batch: Batch, loss: Expr, kernel: KernelLike, rng: random.Random) -> None:
+        self.batch, self.loss, self.kernel, self.rng = batch, loss, kernel, rng
+        self.ops = digits()
+
+    def noise(self, size: Any) -> Any:
+        """One rounding error of a number of this size."""
+        return size * self.ops.number(Fraction(self.rng.uniform(-1, 1) * _RELATIVE))
+
+    def moved(self, pair: int, loss: Any, noise: Any) -> float:
+        """How far the loss of a pair moves under rounding errors, per unit of their size."""
+        samples = (self.value(self.loss, pair, noise=noise) for _ in range(SAMPLES))
+        return max(float(abs(sample - loss)) for sample in samples) / _RELATIVE
+
+    def value(self, expr: Expr, pair: int, logits: Any = None, noise: Any = None) -> Any:
+        """The loss of a pair; with `logits`, stopped gradients are read at the batch's own point."""
+        point = self.batch.point(self.ops, pair, logits or self.batch.logits, noise)
+        stopped = None
+        if logits is not None and expr.has(StopGradient):
+            stopped = self.batch.point(self.ops, pair, self.batch.logits, noise)
+        return Evaluator(self.ops, point, stopped)(expr)
+
+    def truth(self) -> _Truth | None:
+        """None where the loss has no finite value on this batch."""
+        pairs = range(self.batch.pairs)
+        try:
+            losses = [self.value(self.loss, b) for b in pairs]
+            sensitivities = [self.moved(b, losses[b], self.noise) for b in pairs]
+            weight = sum(self.moved(b, losses[b], lambda size: self.noise(1)) for b in pairs)
+            direction = self.direction()
+            slope = self.slope(direction)
+            noisy = [self.slope(direction, noisy=True) for _ in range(SAMPLES)]
+        except Undefined:
+            return None
+        return _Truth(
+            losses,
+            sensitivities,
+            direction,
+            slope,
+            max(float(abs(other - slope)) for other in noisy) / _RELATIVE,
+            weight,
+        )
+
+    def direction(self) -> Any:
+        logits = self.batch.logits["pi"]
+        shape = logits.shape
+        values = [self.rng.choice((-1, 1)) * self.rng.randint(1, 64) / 64 for _ in range(logits.size)]
+        return np.where(np.isfinite(logits), np.array(values).reshape(shape), 0.0)
+
+    def slope(self, direction: Any, noisy: bool = False) -> Any:
+        """The derivative of the summed loss along `direction`, by a central difference."""
+        total: Any = 0
+        for pair in range(self.batch.pairs):
+            sides = []
+            seed = self.rng.random()
+            for sign in (1, -1):
+                local = random.Random(seed)  # the same rounding on both sides
+
+                def noise(size: Any, local: random.Random = local) -> Any:
+                    return size * self.ops.number(Fraction(local.uniform(-1, 1) * _RELATIVE))
+
+                logits = {**self.batch.logits, "pi": self.shifted(direction, sign)}
+                sides.append(self.value(self.loss, pair, logits, noise if noisy else None))
+            total += (sides[0] - sides[1]) / (2 * self.ops.number(_STEP))
+        return total
+
+    def shifted(self, direction: Any, sign: int) -> Any:
+        """The policy's logits a step along `direction`, in 50 digits."""
+        logits = self.batch.logits["pi"]
+        moved = np.empty(logits.shape, dtype=object)
+        for at in np.ndindex(logits.shape):
+            z = float(logits[at])
+            step = sign * Fraction(float(direction[at])) * _STEP
+            moved[at] = z if z == -np.inf else self.ops.number(Fraction(z) + step)
+        return moved
+
+    def prior_gap(self, prior_loss: Expr, truth: _Truth) -> float:
+        """The largest difference of the losses through prior and target, relative to the loss."""
+        worst = 0.0
+        for pair, loss in enumerate(truth.losses):
+            try:
+                other = self.value(prior_loss, pair)
+            except Undefined:
+                continue
+            worst = max(worst, float(abs(other - loss) / max(1, abs(loss))))
+        return worst
+
+
+def _measure(
+    torch: Any, function: Any, case: _Case, truth: _Truth, dtype: str, device: str, tally: _Tally
+) -> None:
+    """Add the kernel's errors on this case to `tally`."""
+    kind = getattr(torch, dtype)
+    loss, gradient = _run(torch, function, case.batch, case.kernel, kind, device)
+    tally.cases += case.batch.pairs
+    value_eps = torch.finfo(loss.dtype).eps
+    for pair, exact in enumerate(truth.losses):
+        unit = value_eps * max(float(abs(exact)), truth.sensitivities[pair])
+        error = _units(
+            loss[pair].item(), exact, unit, max(torch.finfo(loss.dtype).tiny, _VALUE_FLOOR)
+        )
+        tally.value = max(tally.value, error)
+        if not error <= LIMIT_ULP:
+            tally.failures.append(
+                f"{dtype}: loss {loss[pair].item():.9g}, expected {float(exact):.9g} "
+                f"({error:.3g} ulp; logits of size {case.batch.scale:g})"
+            )
+    products = gradient.double().cpu().numpy() * truth.direction
+    eps = max(torch.finfo(kind).eps, value_eps)
+    rounding = max(truth.slope_sensitivity, truth.weight) * value_eps / eps
+    scale = max(float(np.abs(products).sum()), rounding)
+    floor = max(
+        torch.finfo(kind).smallest_normal * float(np.abs(truth.direction).sum()), _SLOPE_FLOOR
+    )
+    error = _units(float(products.sum()), truth.slope, eps * scale, floor)
+    tally.gradient = max(tally.gradient, error)
+    if not error <= LIMIT_ULP:
+        tally.failures.append(
+            f"{dtype}: derivative {float(products.sum()):.9g}, expected {float(truth.slope):.9g} "
+            f"({error:.3g} ulp; logits of size {case.batch.scale:g})"
+        )
+
+
+def _units(found: float, exact: Any, unit: float, floor: float) -> float:
+    """|found - exact| in units; infinite where `found` is not finite. Below `floor` is no error."""
+    if not np.isfinite(found):
+        return float("inf")
+    error = float(abs(exact - found))
+    return error / max(unit, floor)
+
+
+def _run(
+    torch: Any, function: Any, batch: Batch, kernel: KernelLike, dtype: Any, device: str
+) -> tuple[Any, Any]:
+    """The kernel's losses, and the gradient of their sum with respect to the policy's logits."""
+    logits = {
+        policy_argument(p): torch.tensor(batch.logits[p], dtype=dtype, device=device)
+        for p in kernel.policies
+    }
+    policy = logits["policy_logits"].requires_grad_()
+    keywords = arguments(torch, batch, kernel, torch.float64, device)
+    labels = torch.tensor(batch.labels, device=device)
+    loss = function(**logits, labels=labels, reduction="none", **keywords)
+    if not loss.requires_grad:
+        return loss, torch.zeros_like(policy)
+    (gradient,) = torch.autograd.grad(loss.sum(), policy)
+    return loss.detach(), gradient
+
+
+def arguments(torch: Any, batch: Batch, kernel: KernelLike, dtype: Any, device: str) -> dict[str, Any]:
+    """The keyword arguments of a kernel for a batch: features and parameters."""
+    features = {
+        name: torch.tensor(batch.features[name], dtype=dtype, device=device)
+        for name in kernel.features
+    }
+    return features | {name: float(batch.parameters[name]) for name in kernel.parameters}
+
+
+def _gradcheck(
+    torch: Any, function: Any, spec: Spec, kernel: KernelLike, seed: int, device: str
+) -> bool:
+    """torch.autograd.gradcheck of the kernel in float64 on a small batch."""
+    rng = np.random.default_rng(seed + 1)
+    batch = random_batch(spec, kernel.policies, rng, scale=1.0, vocabulary=2, positions=3)
+    others = {
+        policy_argument(p): torch.tensor(batch.logits[p], device=device)
+        for p in kernel.policies
+        if p != "pi"
+    }
+    labels = torch.tensor(batch.labels, device=device)
+    keywords = arguments(torch, batch, kernel, torch.float64, device)
+
+    def loss(policy: Any) -> Any:
+        return function(policy_logits=policy, labels=labels, reduction="sum", **others, **keywords)
+
+    policy = torch.tensor(batch.logits["pi"], device=device, requires_grad=True)
+    if not loss(policy).requires_grad:
+        return True
+    return bool(torch.autograd.gradcheck(loss, (policy,), raise_exception=False))
+
+
+def _wide(
+    torch: Any, function: Any, spec: Spec, kernel: KernelLike, loss: Expr, seed: int, device: str
+) -> list[str]:
+    """Failures against the float64 oracle on vocabularies too large for 50 digits."""
+    rng = np.random.default_rng(seed + 2)
+    failures = []
+    for vocabulary in WIDE:
+        batch = random_batch(
+            spec, kernel.policies, rng, scale=2.0, vocabulary=vocabulary, positions=5
+        )
+        found, _ = _run(torch, function, batch, kernel, torch.float64, device)
+        ops = Floats()
+        for pair in range(batch.pairs):
+            try:
+                exact = Evaluator(ops, batch.point(ops, pair, batch.logits))(loss)
+            except Undefined:
+                continue
+            if not abs(found[pair].item() - exact) <= WIDE_GAP * max(1.0, abs(exact)):
+                failures.append(
+                    f"float64, vocabulary {vocabulary}: loss {found[pair].item():.12g}, "
+                    f"expected {exact:.12g}"
+                )
+    return failures
