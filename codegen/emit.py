@@ -53,6 +53,11 @@ class Kernel:
         exec(code, module.__dict__)  # our own text: the spec supplies checked identifiers only
         return getattr(module, self.function)
 
+    @property
+    def mathematics(self) -> str:
+        """The part of the source that computes; what follows it only checks arguments."""
+        return self.source.partition("\n\ndef _check(")[0].rstrip() + "\n"
+
     def __str__(self) -> str:
         return self.source
 
@@ -80,7 +85,9 @@ def generate(spec: Spec) -> Kernel:
         summary=[_docstring(line) for line in _summary(spec)],
         formula=[_docstring(line) for line in _formula(spec)],
         reference=[_docstring(line) for line in _reference(spec)],
-        logits=[(a, _docstring(_logits_meaning(p, a))) for a, p in zip(arguments, policies, strict=True)],
+        logits=[
+            (a, _docstring(_logits_meaning(p, a))) for a, p in zip(arguments, policies, strict=True)
+        ],
         features=[(n, FEATURE_SHAPES[k], k) for n, k in features.items()],
         parameters=[
             (n, _default(spec, n), DOMAINS[d], _domain_test(n, d)) for n, d in parameters.items()
@@ -108,7 +115,9 @@ def _body(printer: Printer, lowered: Lowered) -> list[str]:
         printer.locals[MARGIN] = margin
     written = printer(lowered.loss, "pair")
     if printer.is_scalar(lowered.loss):  # a loss that no logits enter
-        written = f"policy_logits.new_full((labels.shape[0] // 2,), {written}, dtype={printer.dtype})"
+        written = (
+            f"policy_logits.new_full((labels.shape[0] // 2,), {written}, dtype={printer.dtype})"
+        )
     loss = printer.name("loss")
     printer.assign(loss, written)
     printer.locals["loss"] = loss
@@ -163,7 +172,11 @@ def _equation(name: str, expr: Expr) -> list[str]:
         piece
         for line in lines
         for piece in textwrap.wrap(
-            line, 90, subsequent_indent=" " * 8, break_long_words=False, break_on_hyphens=False,
+            line,
+            90,
+            subsequent_indent=" " * 8,
+            break_long_words=False,
+            break_on_hyphens=False,
             drop_whitespace=True,
         )
     ]

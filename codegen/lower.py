@@ -39,8 +39,14 @@ from midpo.symbolic.spec import Spec
 # What stands outside a logarithm becomes an exponential; reflections would cost digits.
 _EXPONENTIALS = tuple(
     RULES[name]
-    for name in ("probability_exp", "token_product_exp", "power_exp", "exp_product", "exp_zero",
-                 "exp_log")
+    for name in (
+        "probability_exp",
+        "token_product_exp",
+        "power_exp",
+        "exp_product",
+        "exp_zero",
+        "exp_log",
+    )
 )
 _LINEAR = (RULES["token_sum_linear"],)
 _ROUNDS = 60

@@ -93,6 +93,10 @@ class Printer:
             self.assign(self.locals[key], written)
         return self.locals[key]
 
+    def bind(self, key: Any, wanted: str, value: str) -> str:
+        """As `local`, for a value that is written already."""
+        return self.local(key, wanted, lambda: value)
+
     def policy(self, policy: Symbol) -> str:
         """Log-probabilities of a policy over the vocabulary, (2B, T, V)."""
         argument = policy_argument(policy)
@@ -141,13 +145,12 @@ class Printer:
         return self.function(expr, level)
 
     def sum(self, expr: Add, level: str) -> str:
-        parts = []
+        parts: list[str] = []
         for term in ordered_terms(expr):
             negative = term.as_coeff_Mul()[0] < 0
             written = self.wrapped(-term if negative else term, level, PRODUCT)
             if len(written) > LONG:
-                key = ("term", level, -term if negative else term)
-                written = self.local(key, "term", lambda text=written: text)
+                written = self.bind(("term", level, term), "term", written)
             sign = ("-" if negative else "") if not parts else (" - " if negative else " + ")
             parts.append(sign + written)
         return "".join(parts)
@@ -202,7 +205,7 @@ class Printer:
         written = self(expr, level)
         if len(written) <= LONG:
             return written
-        return self.local(("argument", level, expr), "inner", lambda: written)
+        return self.bind(("argument", level, expr), "inner", written)
 
     def tensor(self, expr: Any, level: str) -> str:
         """`expr` as a tensor, also where it is a Python number: torch's functions need one."""
@@ -222,7 +225,9 @@ class Printer:
         if native == "row" and level == "pair":
             return self.half(expr, name)
         if (native, level) not in LIFT:
-            raise NotYet(f"no kernel for {text(expr)}: it mixes positions or entries of two indices")
+            raise NotYet(
+                f"no kernel for {text(expr)}: it mixes positions or entries of two indices"
+            )
         return LIFT[native, level].format(name)
 
     def half(self, expr: Any, name: str) -> str:
@@ -283,7 +288,7 @@ class Printer:
         return native, name
 
     def divergence(self, expr: Expr) -> str:
-        policies = [arg for arg in expr.args[:-2]]
+        policies = list(expr.args[:-2])
         kind = "kl" if isinstance(expr, Divergence) else "entropy"
         self.helpers.add(kind)
         short = [policy_argument(p).removesuffix("_logits") for p in policies]
@@ -306,7 +311,8 @@ class Printer:
     def require_one_index(self, expr: Expr, index: Index) -> None:
         """Refuse a binder whose body has another free index of the same kind."""
         others = {
-            i for i in expr.free_symbols
+            i
+            for i in expr.free_symbols
             if isinstance(i, Index) and bool(i.is_positive) == bool(index.is_positive)
         }
         if others:
@@ -317,8 +323,9 @@ class Printer:
         self.require_one_index(expr, index)
         roles = expr.free_symbols & {CHOSEN, REJECTED}
         generic = expr.xreplace(dict.fromkeys(roles, RESPONSE))
-        generic = generic.xreplace({i: Symbol("position") for i in generic.free_symbols
-                                    if isinstance(i, Index)})
+        generic = generic.xreplace(
+            {i: Symbol("position") for i in generic.free_symbols if isinstance(i, Index)}
+        )
 
         def value() -> str:
             terms = []

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 if not (Path(__file__).parent / "symbolic").is_dir():  # a checkout without links (Windows)
     __path__.append(str(Path(__file__).parents[1]))
 
-from midpo.symbolic import VERSION as __version__  # noqa: E402 (the path must be complete first)
+from midpo.symbolic import VERSION as __version__
 
 if TYPE_CHECKING:
     from midpo.api import check, generate, report, verify

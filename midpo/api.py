@@ -119,6 +119,6 @@ def report(
 
 def _kernel_text(spec: Spec) -> str:
     try:
-        return generate(spec).source
+        return generate(spec).mathematics
     except MidpoError:  # a report without a kernel is still a report
         return ""

@@ -1,4 +1,4 @@
-"""The command line: one function a command, messages to standard error, answers to standard output."""
+"""The command line: answers to standard output, messages to standard error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from midpo.symbolic.errors import MidpoError
 OK, NEGATIVE, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 
-_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
+)
 _specs = click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 
 
@@ -76,15 +78,17 @@ def list_command(as_json: bool) -> None:
     specs = [load(name) for name in catalogue()]
     facts = {s.name: None if s.prior is None else prior_facts(s) for s in specs}
     if as_json:
-        _print_json([
-            {
-                "name": s.name,
-                "title": s.title,
-                "reference": s.reference,
-                "prior": None if (f := facts[s.name]) is None else vars(f),
-            }
-            for s in specs
-        ])
+        _print_json(
+            [
+                {
+                    "name": s.name,
+                    "title": s.title,
+                    "reference": s.reference,
+                    "prior": None if (f := facts[s.name]) is None else vars(f),
+                }
+                for s in specs
+            ]
+        )
         return
     from midpo import console
 
@@ -143,7 +147,13 @@ def verify(specs: tuple[str, ...], as_json: bool, steps: bool) -> None:
 
 @main.command()
 @click.argument("spec", metavar="SPEC")
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="The file to write; - is standard output.", required=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False),
+    help="The file to write; - is standard output.",
+    required=True,
+)
 @_json
 def generate(spec: str, output: str, as_json: bool) -> None:
     """Write the kernel of the spec's loss: one Python file that imports only torch.
@@ -180,11 +190,28 @@ def generate(spec: str, output: str, as_json: bool) -> None:
 @_specs
 @_json
 @click.option("--seed", default=0, show_default=True, help="Of the random logits.")
-@click.option("--trials", default=24, show_default=True, type=click.IntRange(1, 10_000), help="Random batches a spec.")
-@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(DTYPES), help="May be repeated; all four by default.")
+@click.option(
+    "--trials",
+    default=24,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Random batches a spec.",
+)
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(DTYPES),
+    help="May be repeated; all four by default.",
+)
 @click.option("--device", default="cpu", show_default=True, help="Where the kernel runs.")
 def check(
-    specs: tuple[str, ...], as_json: bool, seed: int, trials: int, dtypes: tuple[str, ...], device: str
+    specs: tuple[str, ...],
+    as_json: bool,
+    seed: int,
+    trials: int,
+    dtypes: tuple[str, ...],
+    device: str,
 ) -> None:
     """Generate each kernel in memory and cross-check it on random logits. Needs torch.
 
@@ -199,7 +226,12 @@ def check(
     def answer(name: str) -> tuple[dict[str, Any], int]:
         with _progress(as_json, name, trials) as advance:
             found = api.check(
-                name, seed=seed, trials=trials, dtypes=dtypes or None, device=device, progress=advance
+                name,
+                seed=seed,
+                trials=trials,
+                dtypes=dtypes or None,
+                device=device,
+                progress=advance,
             )
         if not as_json:
             from midpo import console
@@ -213,9 +245,25 @@ def check(
 @main.command()
 @_specs
 @_json
-@click.option("-o", "--output", required=True, type=click.Path(file_okay=False), help="The folder to write into.")
-@click.option("--check", "with_check", is_flag=True, help="Cross-check the kernels and include the table (needs torch).")
-@click.option("--pdf/--no-pdf", default=True, show_default=True, help="Compile the report if a TeX is installed.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False),
+    help="The folder to write into.",
+)
+@click.option(
+    "--check",
+    "with_check",
+    is_flag=True,
+    help="Cross-check the kernels and include the table (needs torch).",
+)
+@click.option(
+    "--pdf/--no-pdf",
+    default=True,
+    show_default=True,
+    help="Compile the report if a TeX is installed.",
+)
 def report(specs: tuple[str, ...], as_json: bool, output: str, with_check: bool, pdf: bool) -> None:
     """Write the derivations as LaTeX, and as PDF where a TeX is installed.
 
@@ -238,9 +286,22 @@ def report(specs: tuple[str, ...], as_json: bool, output: str, with_check: bool,
 
 @main.command()
 @_json
-@click.option("-o", "--output", default="midpo-paper", show_default=True, type=click.Path(file_okay=False), help="The folder to write into.")
+@click.option(
+    "-o",
+    "--output",
+    default="midpo-paper",
+    show_default=True,
+    type=click.Path(file_okay=False),
+    help="The folder to write into.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the random logits.")
-@click.option("--trials", default=24, show_default=True, type=click.IntRange(1, 10_000), help="Random batches a spec.")
+@click.option(
+    "--trials",
+    default=24,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Random batches a spec.",
+)
 def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
     """Reproduce the paper: prove its eight recoveries, generate and cross-check the eight kernels,
     and write the report.

@@ -17,6 +17,7 @@ from midpo.symbolic.text import ordered_terms, text
 
 if TYPE_CHECKING:
     from midpo.numeric.crosscheck import CrossCheck
+    from midpo.numeric.witness import Witness
     from midpo.paper import Reproduction
     from midpo.proofs.recovery import Recovery
 
@@ -66,13 +67,22 @@ def spec(spec_: Spec) -> None:
     for name in ("margin", "loss", "constraint", "link"):
         expr = getattr(spec_, name)
         if expr is not None:
-            _equation({"margin": "m =", "loss": "loss =", "constraint": "constraint =",
-                       "link": "loss(m) ="}[name], expr)
+            _equation(
+                {
+                    "margin": "m =",
+                    "loss": "loss =",
+                    "constraint": "constraint =",
+                    "link": "loss(m) =",
+                }[name],
+                expr,
+            )
     if spec_.names.parameters:
         table = _table("parameter", "domain", "default")
         for name, parameter in spec_.names.parameters.items():
             default = spec_.defaults.get(name)
-            table.add_row(name, parameter.domain, "required" if default is None else str(float(default)))
+            table.add_row(
+                name, parameter.domain, "required" if default is None else str(float(default))
+            )
         out.print(table)
     for name, kind in spec_.names.features.items():
         out.print(f"[bold]feature[/] {name}: a number for each {kind}")
@@ -90,7 +100,10 @@ def spec_json(spec_: Spec) -> dict[str, Any]:
         **{name: None if e is None else text(e) for name, e in shown.items()},
         "latex": {name: latex(e) for name, e in shown.items() if e is not None},
         "parameters": {
-            n: {"domain": p.domain, "default": float(d) if (d := spec_.defaults.get(n)) is not None else None}
+            n: {
+                "domain": p.domain,
+                "default": float(d) if (d := spec_.defaults.get(n)) is not None else None,
+            }
             for n, p in spec_.names.parameters.items()
         },
         "features": dict(spec_.names.features),
@@ -114,85 +127,99 @@ def _equation(left: str, right: Any, indent: int = 2) -> None:
         out.print(f"{pad}{head}{sign}{escape(body)}", soft_wrap=True)
 
 
+def _line(markup: str) -> None:
+    """One logical line; the terminal wraps it where it must."""
+    out.print(markup, soft_wrap=True)
+
+
 def recovery(found: Recovery, *, steps: bool = False) -> None:
-    style = _STYLE[found.verdict]
-    out.print(f"[bold]{found.spec.name}[/]  [{style}]{found.verdict}[/]  {escape(found.standing.partition(': ')[2] or found.standing)}")
+    style, how = _STYLE[found.verdict], found.standing.removeprefix(f"{found.verdict}: ")
+    _line(f"[bold]{found.spec.name}[/]  [{style}]{found.verdict}[/]  {escape(how)}")
     if found.verdict == "proved":
         scale = "" if found.factor == 1 else f"{text(found.factor)} * "
         shift = "" if found.constant == 0 else f" + {text(found.constant)}"
-        out.print(f"  target loss = {escape(scale)}loss of the prior{escape(shift)}")
+        _line(f"  target loss = {escape(scale)}loss of the prior{escape(shift)}")
     if found.facts is not None:
         policy, free, tokens = _facts(found.facts)
-        out.print(f"  prior depends on {policy}; label-free: {free}; token-level: {tokens}")
+        _line(f"  prior depends on {policy}; label-free: {free}; token-level: {tokens}")
     for condition in found.side_conditions:
-        out.print(f"  where {escape(condition)}")
+        _line(f"  where {escape(condition)}")
     if found.explanation:
-        out.print(f"  {escape(found.explanation)}")
+        _line(f"  {escape(found.explanation)}")
     if found.difference != 0:
         _equation("target - recovered =", fold(found.difference))
     if found.working_prior is not None:
-        out.print(f"  a prior that works: {escape(found.working_prior)}", soft_wrap=True)
+        _line(f"  a prior that works: {escape(found.working_prior)}")
     if found.witness is not None:
-        _witness(found)
+        _witness(found.witness)
     if steps:
         for number, step in enumerate(found.steps, 1):
-            out.print(f"  {number}. [italic]{step.reason}[/] ({step.rule})")
+            _line(f"  {number}. [italic]{step.reason}[/] ({step.rule})")
             _equation("=", step.after, 5)
 
 
-def _witness(found: Recovery) -> None:
-    witness = found.witness
-    assert witness is not None
+def _witness(witness: Witness) -> None:
     case = witness.case
-    parameters = ", ".join(f"{k} = {v}" for k, v in case.parameters.items()) or "none"
     lengths = ", ".join(f"|{k}| = {len(v)}" for k, v in case.tokens.items())
-    out.print(f"  witness: {lengths}; {parameters}")
+    parameters = "".join(f", {k} = {v}" for k, v in case.parameters.items())
+    _line(f"  witness: {lengths}{parameters} (the whole case: --json)")
     if witness.target_margin is not None and witness.recovered_margin is not None:
-        out.print(f"    margins: target {witness.target_margin:.6g}, recovered {witness.recovered_margin:.6g}; difference {escape(witness.difference)}")
-    out.print(f"    losses:  target {witness.target_loss:.6g}, recovered {witness.recovered_loss:.6g}   (the whole case: --json)")
+        sides = f"target {witness.target_margin:.6g}, recovered {witness.recovered_margin:.6g}"
+        _line(f"    margins: {sides}, difference {escape(witness.difference)}")
+    sides = f"target {witness.target_loss:.6g}, recovered {witness.recovered_loss:.6g}"
+    _line(f"    losses:  {sides}")
 
 
 def crosscheck(found: CrossCheck) -> None:
     style, word = ("bold green", "agrees") if found.passed else ("bold red", "differs")
-    out.print(f"[bold]{found.name}[/]  [{style}]{word}[/]  numerical evidence: {found.cases} pairs, seed {found.seed}")
+    evidence = f"numerical evidence: {found.cases} pairs, seed {found.seed}, {found.device}"
+    _line(f"[bold]{found.name}[/]  [{style}]{word}[/]  {escape(evidence)}")
     table = _table("  dtype", "pairs", "value, ulp", "gradient, ulp")
     for row in found.dtypes:
-        table.add_row(f"  {row.dtype}", str(row.cases), f"{row.value_ulp:.2f}", f"{row.gradient_ulp:.2f}")
+        errors = (f"{row.value_ulp:.2f}", f"{row.gradient_ulp:.2f}")
+        table.add_row(f"  {row.dtype}", str(row.cases), *errors)
     out.print(table)
     if found.prior_gap is not None:
-        out.print(f"  loss through the prior = loss through the target to {found.prior_gap:.1e} (50 digits)")
+        _line(
+            f"  loss through the prior - loss through the target: {found.prior_gap:.1e} (50 digits)"
+        )
     gradcheck = {True: "passes", False: "fails", None: "not applicable (stopped gradient)"}
-    out.print(f"  torch.autograd.gradcheck: {gradcheck[found.gradcheck]}")
+    _line(f"  torch.autograd.gradcheck: {gradcheck[found.gradcheck]}")
     if found.failure:
-        out.print(f"  [red]{escape(found.failure)}[/]")
+        _line(f"  [red]{escape(found.failure)}[/]")
 
 
 def paper(found: Reproduction) -> None:
-    table = _table("algorithm", "recovery", "steps", "prior", "kernel", "value, ulp", "gradient, ulp")
+    columns = ("algorithm", "recovery", "steps", "prior", "kernel", "value, ulp", "gradient, ulp")
+    table = _table(*columns)
     for answer, check in zip(found.recoveries, found.checks, strict=True):
         facts = answer.facts
         assert facts is not None
-        kind = facts.policy + ("" if facts.label_free else ", by label") + (
-            ", tokens" if facts.token_level else "")
-        style = _STYLE[answer.verdict]
+        kinds = [facts.policy, *["by label"] * (not facts.label_free)]
+        kinds += ["by token"] * facts.token_level
         agrees = "[bold green]agrees[/]" if check.passed else "[bold red]differs[/]"
         table.add_row(
-            answer.spec.name, f"[{style}]{answer.verdict}[/]", str(len(answer.steps)), kind, agrees,
+            answer.spec.name,
+            f"[{_STYLE[answer.verdict]}]{answer.verdict}[/]",
+            str(len(answer.steps)),
+            ", ".join(kinds),
+            agrees,
             f"{max(d.value_ulp for d in check.dtypes):.1f}",
             f"{max(d.gradient_ulp for d in check.dtypes):.1f}",
         )
     out.print(table)
     pairs = sum(c.cases for c in found.checks)
-    out.print(
-        "\nproved: derivations replayed by a separate checker. agrees: numerical evidence, "
-        f"{pairs} random pairs in {len(found.checks[0].dtypes)} dtypes, "
-        "largest error in units in the last place."
+    dtypes = ", ".join(d.dtype for d in found.checks[0].dtypes)
+    _line(
+        "\nproved: a derivation, replayed by a separate checker.\n"
+        f"agrees: numerical evidence from {pairs} random pairs against 50 digits in {dtypes};\n"
+        "  the largest error, in units in the last place."
     )
-    for path in found.files[-2:]:
-        out.print(f"wrote {escape(str(path))}", soft_wrap=True)
-    out.print(f"wrote {len(found.kernels)} kernels into {escape(str(found.files[0].parent))}", soft_wrap=True)
+    _line(f"wrote {len(found.kernels)} kernels into {escape(str(found.files[0].parent))}")
+    for path in found.files[len(found.kernels) :]:
+        _line(f"wrote {escape(str(path))}")
     if found.report.message:
-        out.print(escape(found.report.message), soft_wrap=True)
+        _line(escape(found.report.message))
 
 
 @contextmanager
@@ -200,7 +227,12 @@ def progress(label: str, total: int | None) -> Iterator[Callable[..., None]]:
     """A progress bar on standard error; the function it gives advances it by one."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description:24}"), BarColumn(), TextColumn("{task.completed}/{task.total}"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description:24}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
 

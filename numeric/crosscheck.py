@@ -129,14 +129,14 @@ def crosscheck(
     """Hold `kernel` against `spec` on `trials` random batches.
 
     `prior_loss` is the loss through the prior, where the spec has a prior and a target.
-    Raises: MidpoError where torch is missing or no random batch gives the loss a value.
+    Raises: MidpoError where torch or the device is missing, or no batch gives the loss a value.
     """
-    torch = _torch()
+    torch = _torch(device)
     function = kernel.compile()
     tallies = {dtype: _Tally() for dtype in dtypes}
     loss = pair_loss(spec)
     gap: float | None = None if prior_loss is None else 0.0
-    pairs, worst = 0, ""
+    pairs = 0
     for number, batch in enumerate(batches(spec, kernel.policies, trials, seed)):
         progress()
         case = _Case(batch, loss, kernel, random.Random(seed * 1_000_003 + number))
@@ -156,15 +156,15 @@ def crosscheck(
     gradcheck = _gradcheck(torch, function, spec, kernel, seed, device) if smooth else None
     results = tuple(_result(dtype, tally) for dtype, tally in tallies.items())
     failures = [f for tally in tallies.values() for f in tally.failures]
-    failures += [] if gap is None or gap <= PRIOR_GAP else [
-        f"the loss through the prior differs from the target's by {gap:.3g} (relative)"
-    ]
+    failures += (
+        []
+        if gap is None or gap <= PRIOR_GAP
+        else [f"the loss through the prior differs from the target's by {gap:.3g} (relative)"]
+    )
     failures += ["torch.autograd.gradcheck fails in float64"] if gradcheck is False else []
     failures += _wide(torch, function, spec, kernel, loss, seed, device)
-    worst = failures[0] if failures else ""
-    return CrossCheck(
-        spec.name, not failures, pairs, seed, device, results, gap, gradcheck, worst
-    )
+    first = failures[0] if failures else ""
+    return CrossCheck(spec.name, not failures, pairs, seed, device, results, gap, gradcheck, first)
 
 
 def _result(dtype: str, tally: _Tally) -> DtypeErrors:
@@ -172,13 +172,20 @@ def _result(dtype: str, tally: _Tally) -> DtypeErrors:
     return DtypeErrors(dtype, tally.cases, tally.value, tally.gradient, LIMIT_ULP, passed)
 
 
-def _torch() -> Any:
+def _torch(device: str) -> Any:
     try:
         import torch
     except ImportError:
         raise MidpoError(
             "cross-checks need torch, which is not installed\n"
             "  expected: pip install 'midpo[torch]'"
+        ) from None
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise MidpoError(
+            f'no device "{device}": {str(error).splitlines()[0][:80]}\n'
+            '  expected: "cpu", or "cuda" where torch finds one'
         ) from None
     return torch
 
@@ -214,7 +221,7 @@ class _Case:
         return max(float(abs(sample - loss)) for sample in samples) / _RELATIVE
 
     def value(self, expr: Expr, pair: int, logits: Any = None, noise: Any = None) -> Any:
-        """The loss of a pair; with `logits`, stopped gradients are read at the batch's own point."""
+        """The loss of a pair; with `logits`, stopped gradients keep to the batch's own."""
         point = self.batch.point(self.ops, pair, logits or self.batch.logits, noise)
         stopped = None
         if logits is not None and expr.has(StopGradient):
@@ -245,7 +252,9 @@ class _Case:
     def direction(self) -> Any:
         logits = self.batch.logits["pi"]
         shape = logits.shape
-        values = [self.rng.choice((-1, 1)) * self.rng.randint(1, 64) / 64 for _ in range(logits.size)]
+        values = [
+            self.rng.choice((-1, 1)) * self.rng.randint(1, 64) / 64 for _ in range(logits.size)
+        ]
         return np.where(np.isfinite(logits), np.array(values).reshape(shape), 0.0)
 
     def slope(self, direction: Any, noisy: bool = False) -> Any:
@@ -294,12 +303,12 @@ def _measure(
     kind = getattr(torch, dtype)
     loss, gradient = _run(torch, function, case.batch, case.kernel, kind, device)
     tally.cases += case.batch.pairs
-    value_eps = torch.finfo(loss.dtype).eps
+    # Sums must accumulate in float32 at least, whatever the logits come in.
+    accumulation = torch.finfo(torch.float64 if kind == torch.float64 else torch.float32)
+    value_eps = accumulation.eps
     for pair, exact in enumerate(truth.losses):
         unit = value_eps * max(float(abs(exact)), truth.sensitivities[pair])
-        error = _units(
-            loss[pair].item(), exact, unit, max(torch.finfo(loss.dtype).tiny, _VALUE_FLOOR)
-        )
+        error = _units(loss[pair].item(), exact, unit, max(accumulation.tiny, _VALUE_FLOOR))
         tally.value = max(tally.value, error)
         if not error <= LIMIT_ULP:
             tally.failures.append(
@@ -348,7 +357,9 @@ def _run(
     return loss.detach(), gradient
 
 
-def arguments(torch: Any, batch: Batch, kernel: KernelLike, dtype: Any, device: str) -> dict[str, Any]:
+def arguments(
+    torch: Any, batch: Batch, kernel: KernelLike, dtype: Any, device: str
+) -> dict[str, Any]:
     """The keyword arguments of a kernel for a batch: features and parameters."""
     features = {
         name: torch.tensor(batch.features[name], dtype=dtype, device=device)

@@ -19,7 +19,7 @@ from .evaluate import Point
 
 IGNORED = -100
 VOCABULARIES = (2, 3, 5, 11)
-# Sizes of logits; with alphas from 1/16 to 5/2 the margins run from hundredths to tens of thousands.
+# Sizes of logits: with alphas from 1/16 to 5/2, margins from hundredths to tens of thousands.
 SCALES = (0.25, 1.0, 3.0, 12.0, 60.0, 1e4)
 WIDE = (64, 257)
 
@@ -66,7 +66,9 @@ class Batch:
             if values.shape == (self.pairs,) and self.labels.shape[0] != self.pairs:
                 features[name] = ops.number(Fraction(float(values[pair])))
             elif values.ndim == 1:
-                features[name] = {y: ops.number(Fraction(float(values[r]))) for y, r in rows.items()}
+                features[name] = {
+                    y: ops.number(Fraction(float(values[r]))) for y, r in rows.items()
+                }
             else:
                 features[name] = {
                     y: [ops.number(Fraction(float(values[r, t]))) for t in where[y]]

@@ -1,0 +1,44 @@
+"""What all tests share: golden files, and one profile for property tests."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+GOLDEN = Path(__file__).parent / "golden"
+
+settings.register_profile(
+    "midpo", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("midpo")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="rewrite golden files that differ")
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with tests/golden/<path>; `--update` rewrites what differs."""
+
+    def compare(path: str, text: str) -> None:
+        file = GOLDEN / path
+        pinned = file.read_text(encoding="utf-8") if file.exists() else ""
+        if pinned == text:
+            return
+        if request.config.getoption("--update"):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+            return
+        difference = "\n".join(
+            difflib.unified_diff(
+                pinned.splitlines(), text.splitlines(), "pinned", "now", lineterm=""
+            )
+        )
+        pytest.fail(f"{path} differs (--update rewrites it):\n{difference}")
+
+    return compare

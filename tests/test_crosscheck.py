@@ -1,0 +1,93 @@
+"""The cross-check passes what is right and catches what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+import midpo
+from midpo.codegen.emit import Kernel
+from midpo.numeric.crosscheck import crosscheck
+from midpo.symbolic.loss import recovered_loss
+
+pytest.importorskip("torch", reason="kernels run on torch")
+
+TRIALS = 6
+
+# One way to get each kernel wrong that its authors, or their readers, have got wrong before.
+MISTAKES = [
+    ("dpo", "margin = chosen - rejected", "margin = rejected - chosen"),
+    ("dpo", "policy_token_logps - reference_token_logps", "policy_token_logps"),
+    ("dpo", "labels.clamp(min=0)", "labels.clamp(min=0).roll(1, -1)"),
+    ("dpo", ".sum(-1)", ".mean(-1)"),
+    ("simpo", "torch.where(mask, values, 0.0)", "values"),
+    ("dpo", "-F.logsigmoid(margin)", "-torch.log(torch.sigmoid(margin))"),
+    ("dpo", "-F.logsigmoid(margin)", "F.softplus(-margin, threshold=5)"),
+    ("dpo", "dtype=dtype)", "dtype=policy_logits.dtype)"),
+    ("dice", "old_logits.detach()", "policy_logits.detach()"),
+    ("centropy", "eta * policy_token_logps", "policy_token_logps"),
+    ("simpo", "- gamma", "+ gamma"),
+    ("simpo", "mask.sum(-1)", "(mask | True).sum(-1)"),
+    ("rdpo", "+ alpha * beta", "- alpha * beta"),
+    ("rdpo", "+ alpha * beta", "+ beta"),
+    ("tdpo", "_kl(reference_logps, policy_logps", "_kl(policy_logps, reference_logps"),
+    ("tdpo", "+ kl_reference_policy", "- kl_reference_policy"),
+    ("tdpo", "+ kl_reference_policy", "+ kl_reference_policy.detach()"),
+    ("tis-dpo", "_kl(policy_logps, reference_logps", "_kl(policy_logps.detach(), reference_logps"),
+    ("sparsepo", "mu2 * kl_reference_policy", "mu1 * kl_reference_policy"),
+    ("sparsepo", "logp - logq", "logp"),
+]
+
+
+def tampered(kernel: Kernel, old: str, new: str) -> Kernel:
+    assert old in kernel.source, f"{kernel.name} has no {old!r} any more"
+    return dataclasses.replace(kernel, source=kernel.source.replace(old, new))
+
+
+@pytest.mark.parametrize("name", midpo.catalogue())
+def test_catalogue_agrees(name: str) -> None:
+    found = midpo.check(name, trials=TRIALS)
+    assert found.passed, found.failure
+    assert found.cases >= TRIALS
+    assert {row.dtype for row in found.dtypes} == {"float64", "float32", "bfloat16", "float16"}
+    assert all(0 < row.value_ulp <= row.limit_ulp for row in found.dtypes)
+    assert found.gradcheck is True
+    assert found.prior_gap is None or found.prior_gap < 1e-40
+
+
+@pytest.mark.parametrize(("name", "old", "new"), MISTAKES)
+def test_mistakes_are_caught(name: str, old: str, new: str) -> None:
+    kernel = tampered(midpo.generate(name), old, new)
+    found = crosscheck(midpo.load(name), kernel, trials=TRIALS)
+    assert not found.passed
+    assert found.failure
+
+
+def test_prior_that_recovers_another_loss_is_caught() -> None:
+    spec, other = midpo.load("rdpo"), midpo.load("dpo")
+    found = crosscheck(spec, midpo.generate(spec), prior_loss=recovered_loss(other), trials=2)
+    assert not found.passed
+    assert "prior" in found.failure
+
+
+def test_same_seed_same_answer_and_json_is_plain() -> None:
+    import json
+
+    answers: list[dict[str, Any]] = [midpo.check("dpo", trials=3, seed=5).as_json() for _ in "ab"]
+    assert answers[0] == answers[1]
+    assert json.loads(json.dumps(answers[0], allow_nan=False)) == answers[0]
+    other = midpo.check("dpo", trials=3, seed=6).as_json()
+    assert other["dtypes"] != answers[0]["dtypes"]
+
+
+def test_one_dtype_can_be_asked_for() -> None:
+    found = midpo.check("dpo", trials=2, dtypes=["bfloat16"])
+    assert [row.dtype for row in found.dtypes] == ["bfloat16"]
+
+
+def test_a_loss_without_a_value_is_said() -> None:
+    spec = midpo.loads('name = "x"\n[target]\nmargin = "log(pi(y_w) - 2) - pi(y_l)"')
+    with pytest.raises(midpo.MidpoError, match="no value"):
+        midpo.check(spec, trials=2)

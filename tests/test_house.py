@@ -1,0 +1,124 @@
+"""The house: floors, packaging lists, and what README and the tools promise."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import midpo
+from midpo.cli import main
+
+ROOT = Path(__file__).parents[1]
+FLOORS = ("symbolic", "numeric", "codegen", "proofs")
+MAY_IMPORT = {
+    "symbolic": {"symbolic"},
+    "numeric": {"symbolic", "numeric"},
+    "codegen": {"symbolic", "numeric", "codegen"},
+    "proofs": {"symbolic", "numeric", "proofs"},
+}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def imports(source: str) -> set[str]:
+    """The floors that a module imports, `midpo` itself as "door"."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "midpo":
+                floor = parts[1] if len(parts) > 1 else ""
+                found.add(floor if floor in FLOORS else "door")
+    return found
+
+
+def wrong_imports(floor: str, source: str) -> set[str]:
+    return imports(source) - MAY_IMPORT[floor]
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_floors_import_downwards(floor: str) -> None:
+    for file in (ROOT / floor).glob("*.py"):
+        assert not wrong_imports(floor, file.read_text()), file.name
+
+
+def test_the_floor_test_fires() -> None:
+    assert wrong_imports("symbolic", "from midpo.numeric import evaluate") == {"numeric"}
+    assert wrong_imports("codegen", "import midpo.proofs.check") == {"proofs"}
+    assert wrong_imports("numeric", "from midpo import api") == {"door"}
+
+
+def test_torch_has_one_room() -> None:
+    users = {
+        str(file.relative_to(ROOT))
+        for floor in (*FLOORS, "midpo")
+        for file in (ROOT / floor).glob("*.py")
+        if re.search(r"^\s*(import|from) torch", file.read_text(), re.M)
+    }
+    assert users == {"numeric/crosscheck.py"}
+
+
+def test_every_package_and_data_file_is_listed() -> None:
+    tool = PROJECT["tool"]["setuptools"]
+    assert tool["packages"] == ["midpo", *(f"midpo.{floor}" for floor in FLOORS)]
+    data = tool["package-data"]
+    for floor in FLOORS:
+        listed = data.get(f"midpo.{floor}", [])
+        for file in (ROOT / floor).rglob("*"):
+            inside = file.relative_to(ROOT / floor)
+            if file.is_file() and "__pycache__" not in inside.parts and file.suffix != ".py":
+                assert any(inside.match(pattern) for pattern in listed), inside
+            if file.suffix == ".py":
+                assert len(inside.parts) == 1, f"{floor} is flat, {inside} is not"
+
+
+def test_links_lead_to_the_floors() -> None:
+    for floor in FLOORS:
+        link = ROOT / "midpo" / floor
+        assert link.is_symlink() and link.resolve() == ROOT / floor
+
+
+def test_versions_agree() -> None:
+    assert PROJECT["project"]["version"] == midpo.__version__
+    assert f"## {midpo.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_public_names_are_there_and_documented() -> None:
+    for name in midpo.__all__:
+        value = getattr(midpo, name)
+        assert name.startswith("__") or value.__doc__, name
+
+
+@pytest.mark.parametrize("names", [sorted(main.commands), midpo.catalogue()[:8]])
+def test_readme_names_everything(names: list[str]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert not [name for name in names if not re.search(rf"\b{re.escape(name)}\b", readme)]
+
+
+def test_ci_runs_the_readme_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    command = next(line for line in readme.splitlines() if line.endswith("pytest"))
+    assert command.strip() in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize("tool", ["ruff", "mypy"])
+def test_lint(tool: str) -> None:
+    arguments = {
+        "ruff": ["-m", "ruff", "check", "midpo", *FLOORS, "tests"],
+        "mypy": ["-m", "mypy"],
+    }[tool]
+    pytest.importorskip(tool)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
