@@ -1,0 +1,173 @@
+"""A report: for each spec its statement, its proof or its witness, and what the numbers say."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+
+from midpo.symbolic.glyphs import width as measure
+from midpo.symbolic.notation import broken
+from midpo.symbolic.spec import Spec
+
+from . import bibliography, sections
+from .recovery import Recovery
+from .typeset import TypesetFailed, typeset
+
+if TYPE_CHECKING:
+    from midpo.numeric.crosscheck import CrossCheck
+
+TEMPLATES = Path(__file__).parent / "templates"
+_CELL, _CELL_LINES = 48.0, 4  # the size of a prior in the table of priors: digits, lines
+
+
+@dataclass(frozen=True)
+class Section:
+    """One spec with what is known of it; `kernel` is source text."""
+
+    spec: Spec
+    recovery: Recovery | None
+    check: CrossCheck | None
+    kernel: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The files of a report; `message` says why there is no PDF, or where it is."""
+
+    tex: Path
+    pdf: Path | None
+    message: str
+
+
+def write_report(
+    parts: Sequence[Section], directory: Path, *, framework: bool = False, pdf: bool = True
+) -> Report:
+    """Write report.tex, and report.pdf where pdflatex is at hand, into `directory`.
+
+    `framework` puts the generalised problem and its solution first. Files are replaced whole or not
+    at all; the same input gives the same bytes.
+    """
+    text = render(parts, framework=framework)
+    directory.mkdir(parents=True, exist_ok=True)
+    tex = directory / "report.tex"
+    _replace(tex, text.encode("ascii"))
+    by_hand = f"cd {directory} && pdflatex report.tex && pdflatex report.tex"
+    if not pdf:
+        return Report(tex, None, f"wrote {tex}; to compile it: {by_hand}")
+    try:
+        data = typeset(text)
+    except TypesetFailed as error:
+        return Report(tex, None, f"wrote {tex}, no PDF: {error}\nto compile it: {by_hand}")
+    target = directory / "report.pdf"
+    _replace(target, data)
+    return Report(tex, target, f"wrote {tex} and {target}")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write `data` to `path` in one stroke."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def render(parts: Sequence[Section], *, framework: bool = False) -> str:
+    """The LaTeX of a report, in plain ASCII."""
+    environment = _environment()
+    entries = bibliography.entries([part.spec for part in parts])
+    template = environment.get_template("section.tex.j2")
+    bodies = []
+    for place, part in enumerate(parts, 1):
+        cited = bibliography.citation(entries, part.spec)
+        bodies.append(template.render(sections.context(part, sections.label(place), cited)))
+    summary = _summary(parts, framework)
+    shown = "\n".join([*bodies, *(row["prior"] for row in summary["rows"])] if summary else bodies)
+    return environment.get_template("report.tex.j2").render(
+        contents=len(parts) > 2,
+        framework=framework,
+        paper=bibliography.PAPER,
+        notation=notation(shown),
+        summary=summary,
+        sections=bodies,
+        references=[(entry.key, entry.text) for entry in entries],
+    )
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        block_start_string=r"\BLOCK{",
+        block_end_string="}",
+        variable_start_string=r"\VAR{",
+        variable_end_string="}",
+        comment_start_string=r"\COMMENT{",
+        comment_end_string="}",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def _summary(parts: Sequence[Section], framework: bool) -> dict[str, Any] | None:
+    if not framework and len(parts) < 2:
+        return None
+    rows = [
+        sections.summary_row(part, _cell(part.spec, place)) for place, part in enumerate(parts, 1)
+    ]
+    return {"title": "Priors and verdicts", "rows": rows}
+
+
+def _cell(spec: Spec, place: int) -> str:
+    """A prior in a table, or where to find it if it is too large for one."""
+    if spec.prior is None:
+        return r"\unstated{}"
+    lines = broken(spec.prior, _CELL)
+    if len(lines) > _CELL_LINES or max(map(measure, lines)) > 1.05 * _CELL:
+        return rf"see \eqref{{eq:{sections.label(place)}:prior}}"
+    return r" \newline ".join(rf"\fit[0pt]{{{line}}}" for line in lines)
+
+
+# What each sign means; the third entry is what must occur in the report for the row to be printed.
+_NOTATION = (
+    (r"\log,\ \sigma(z)", r"the natural logarithm; $\sigma(z) = 1/(1 + e^{-z})$", ""),
+    (r"y,\ y_w,\ y_l,\ |y|", "a response; the preferred and the dispreferred one of a pair; the "
+     "number of tokens of $y$", ""),
+    (r"\pi(y\mid x)", "the probability of the whole response $y$ to the prompt $x$ under the "
+     r"policy that is trained; likewise $\pi_{\mathrm{ref}}$ for the reference", ""),
+    (r"\pi_{\mathrm{old}}", "the policy of the previous round", r"\pi_{\mathrm{old}}"),
+    (r"\pi(y_{t}\mid x, y_{<t})", "the probability of the $t$-th token of $y$ after the tokens "
+     r"before it; $\pi(y\mid x) = \prod_{t=1}^{|y|} \pi(y_{t}\mid x, y_{<t})$. The tokens of "
+     "$y_w$ and $y_l$ are $y_{w,t}$ and $y_{l,t}$", r"\mid x, y_{"),
+    (r"\mathcal{V}", "the vocabulary, of which $v$ is an entry", r"\mathcal{V}"),
+    (r"s_{t},\ s_{w,t},\ s_{l,t}", "what precedes a token: $(x, y_{<t})$, $(x, y_{w,<t})$, "
+     "$(x, y_{l,<t})$", r"\mid s_{"),
+    (r"D_{\mathrm{KL}}\bigl(p(\cdot\mid s)\,\|\,q(\cdot\mid s)\bigr)",
+     r"$\sum_{v\in\mathcal{V}} p(v\mid s)\log\frac{p(v\mid s)}{q(v\mid s)}$ over the "
+     r"vocabulary $\mathcal{V}$", r"D_{\mathrm{KL}}"),
+    (r"H\bigl(p(\cdot\mid s)\bigr)", r"$-\sum_{v\in\mathcal{V}} p(v\mid s)\log p(v\mid s)$",
+     r"H\bigl("),
+    (r"\mathrm{sg}[e]", "$e$, with no gradient through it", r"\mathrm{sg}"),
+    (r"\mathbf{1}[c]", "1 where $c$ holds, else 0", r"\mathbf{1}"),
+    (r"y = y_w,\ y = y_l", "in a prior: where $y$ is the preferred, the dispreferred response of "
+     "its pair", r"\text{if } y"),
+    (r"b \uparrow (e)", "$b^{e}$, where $e$ is too long to be raised", r"\uparrow"),
+)
+
+
+def notation(body: str) -> list[tuple[str, str]]:
+    """The signs that `body` uses, with their meaning."""
+    return [(sign, meaning) for sign, meaning, trigger in _NOTATION if trigger in body]

@@ -1,0 +1,363 @@
+"""Reports: free text is inert, everything compiles without an overfull box, files are whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midpo.numeric.crosscheck import CrossCheck, DtypeErrors
+from midpo.proofs import report as report_module
+from midpo.proofs.bibliography import authors, formatted
+from midpo.proofs.latex import escape, plain, scientific
+from midpo.proofs.recovery import verify
+from midpo.proofs.report import Section, render, write_report
+from midpo.proofs.sections import listing
+from midpo.proofs.typeset import TypesetFailed, typeset
+from midpo.symbolic.spec import PAPER, Spec, load, loads
+
+needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+
+INJECTIONS = (
+    r"\input{/etc/passwd}",
+    r"\write18{touch pwned}",
+    r"\immediate\openout1=pwned.tex",
+    r"\end{document}",
+    r"\csname end\endcsname",
+    r"}\catcode`\%=12{",
+    "^^5cinput{/etc/passwd}",
+    r"$\def\x{\x}\x$",
+    "\\verb|x|\n\n\\par",
+)
+NASTY = (
+    r"100% $x & y_# {a} ~ ^ \ [b] * ` ' \" -- --- ,, << >> !` ?` |",
+    "π ≥ 漢字 é ﬁ 🎉 𝛼 \u202e\u200b\x00\x1b ĳ ŉ Ǻ",
+    "W" * 300,
+    "a-long_name/" * 40,
+    "] [ * \\\\[5cm] \\\\* & &",
+    *INJECTIONS,
+)
+CHECK = CrossCheck(
+    name="dpo",
+    passed=False,
+    cases=120,
+    seed=0,
+    device="cpu_x & y",
+    dtypes=(
+        DtypeErrors("float64", 60, 1.234567, 2.5e-3, 32.0, True),
+        DtypeErrors("bfloat16", 60, float("nan"), 1e17, 32.0, False),
+    ),
+    prior_gap=3.2e-49,
+    gradcheck=True,
+    failure="off by 3_000 at case #3 & more",
+)
+
+UNIT = '[parameters]\nc = "unit"'
+LONG = "a" + "b_c" * 21
+SIXTY = " + ".join(f"p{n}*log(pi(y)/pi_ref(y))**{1 + n % 3}" for n in range(60))
+
+
+def nested(template: str, times: int, inside: str = "c") -> str:
+    for _ in range(times):
+        inside = template.format(inside)
+    return inside
+
+
+SPECS = {
+    "long names": f"""
+prior = "pi(y)*exp({LONG}*(1 + a_very_long_parameter_name_indeed)*sum({"q" * 60}(y, t)**2\
+*log(pi(y, t)/pi_{"x" * 60}(y, t)) for t in y))"
+[parameters]
+a_very_long_parameter_name_indeed = "real"
+{LONG} = "unit"
+[features]
+{"q" * 60} = "token"
+[policies]
+pi_{"x" * 60} = "frozen"
+""",
+    "sixty terms": f"""
+prior = "pi_ref(y)*exp({SIXTY})"
+[parameters]
+{chr(10).join(f'p{n} = "real"' for n in range(60))}
+""",
+    "deep fractions": f'prior = "exp({nested("(1 + pi(y))/(2 + {0})", 12)})"\n{UNIT}',
+    "deep roots": f'prior = "exp({nested("sqrt(exp({0}))", 28)})"\n{UNIT}',
+    "deep powers": f'prior = "{nested("(1 + c)**({0})", 14)}"\n{UNIT}',
+    "refuted": """
+prior = "pi_ref(y)*pi(y)**c"
+[parameters]
+c = "real"
+[features]
+g = "token"
+h = "response"
+k = "pair"
+[target]
+loss = "-2*log(sigmoid(h(y_w)*k*sum(g(y_w, t)*log(pi(y_w, t)/pi_ref(y_w, t)) for t in y_w) \
+- log(pi(y_l)/pi_ref(y_l))/(h(y_l) - c))) + c"
+""",
+    "target only": """
+[parameters]
+alpha = "positive"
+gamma = "positive"
+[target]
+loss = "-log(sigmoid(alpha*len(y_w)*log(pi(y_w)) - alpha*len(y_l)*log(pi(y_l)) - gamma))"
+""",
+    "constraint": """
+prior = "pi_ref(y)"
+constraint = "-log(pi(y_w))/len(y_w)"
+[parameters]
+lam = "positive"
+[target]
+margin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l))"
+""",
+    "link": """
+prior = "pi_ref(y)"
+link = "max(0, 1 - m)"
+[target]
+margin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l))"
+""",
+}
+
+
+def spec(text: str, **given: str) -> Spec:
+    head = "".join(f"{key} = {value}\n" for key, value in given.items())
+    return loads(f'name = "x{"y-" * 10}z"\n{head}{text}')
+
+
+def section(found: Spec, **more: Any) -> Section:
+    both = found.prior is not None and found.has_target
+    recovery = verify(found) if both else None
+    return Section(found, recovery, more.get("check"), more.get("kernel", ""))
+
+
+def complaints(log: str) -> list[str]:
+    return [
+        line
+        for line in log.splitlines()
+        if line.startswith(("Overfull", "!", "LaTeX Warning", "Package hyperref Warning"))
+    ]
+
+
+def compiled(tex: str) -> str:
+    """The log of a compilation that must succeed."""
+    log: list[str] = []
+    assert typeset(tex, log).startswith(b"%PDF")
+    return log[0]
+
+
+# --- Free text -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_escaped_text_holds_no_command_of_its_own(text: str) -> None:
+    escaped = escape(text)
+    assert escaped.isascii()
+    assert "\n" not in escaped
+    for word in ("input", "write", "openout", "csname", "catcode", "def", "verb", "par", "end"):
+        assert not re.search(rf"\\{word}(?![a-z])", escaped)
+    assert not re.search(r"(?<!\\)[%$&#_]", escaped)
+    assert not re.search(r"[\^~`]|\\\\", re.sub(r"\\[`^~]\{[A-Za-z]\}", "", escaped))
+
+
+@given(st.text(max_size=60))
+def test_any_text_becomes_plain_ascii(text: str) -> None:
+    for safe in (escape(text), plain(text)):
+        assert safe.isascii()
+        assert safe.isprintable()
+    assert not set(plain(text)) & set("\\{}$&#^_~%[]")
+
+
+def test_characters() -> None:
+    assert escape("50% of A&B_c") == r"50\% of A\&B\_c"
+    assert escape("é ñ Ł ß") == r"\'{e} \~{n} \L{} \ss{}"
+    assert escape("π ≥ 漢") == r"\ensuremath{\pi} \ensuremath{\ge} \texttt{U+6F22}"
+    assert escape("a--b") == "a-{}-b"
+    assert escape("two\n\nlines\x00") == "two lines"
+
+
+def test_numbers() -> None:
+    assert scientific(0.25) == "$0.25$"
+    assert scientific(3.2e-49) == r"$3.2\times 10^{-49}$"
+    assert scientific(float("nan")) == "nan"
+
+
+def test_bibliography() -> None:
+    assert authors("Meng, Yu and Xia, Mengzhou and Chen, Danqi") == (
+        "Yu~Meng, Mengzhou~Xia and Danqi~Chen"
+    )
+    assert formatted({"author": "Meng, Yu", "title": "{SimPO} & more", "year": "2024"}) == (
+        r"Yu~Meng. \emph{SimPO \& more}. 2024."
+    )
+
+
+def test_a_kernel_cannot_leave_its_listing() -> None:
+    shown = listing("x = 'π'\n\\end{lstlisting}\n\\input{/etc/passwd}\n" + "y" * 300)
+    assert shown.isascii()
+    assert r"\end{" not in shown
+    assert max(map(len, shown.splitlines())) < 104
+
+
+@needs_tex
+@pytest.mark.tex
+def test_nasty_text_compiles(tmp_path: Path) -> None:
+    target = SPECS["link"]
+    parts = [
+        section(spec(target, title=quoted(text), reference=quoted(text)), kernel=f'"""{text}"""')
+        for text in NASTY
+    ]
+    log = compiled(render(parts))
+    assert not complaints(log)
+    assert "/etc/passwd)" not in log
+
+
+def quoted(text: str) -> str:
+    """A TOML string."""
+    plain_text = "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    return '"""' + plain_text.replace("\\", "\\\\").replace('"', '\\"') + '"""'
+
+
+# --- Whole reports -------------------------------------------------------------------------------
+
+
+@needs_tex
+@pytest.mark.tex
+def test_the_eight_compile_without_complaints(tmp_path: Path) -> None:
+    parts = [section(load(name), check=CHECK, kernel="x = 1\n") for name in PAPER]
+    log = compiled(render(parts, framework=True))
+    assert not complaints(log)
+    assert "Shrunk" not in log
+    first, second = (write_report(parts, tmp_path / way, framework=True) for way in "ab")
+    assert first.pdf is not None and second.pdf is not None
+    assert first.tex.read_bytes() == second.tex.read_bytes()
+    assert first.pdf.read_bytes() == second.pdf.read_bytes()
+    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["report.pdf", "report.tex"]
+
+
+@needs_tex
+@pytest.mark.tex
+def test_nasty_formulas_compile_without_complaints() -> None:
+    parts = [section(spec(text)) for text in SPECS.values()]
+    assert not complaints(compiled(render(parts, framework=True)))
+
+
+def test_a_proof_is_stated_only_where_there_is_one() -> None:
+    assert r"\begin{theorem}" in render([section(load("dpo"))])
+    for name in ("refuted", "target only", "deep powers"):
+        assert r"\begin{theorem}" not in render([section(spec(SPECS[name]))])
+
+
+def test_a_refuted_recovery_shows_its_witness() -> None:
+    part = section(spec(SPECS["refuted"]))
+    assert part.recovery is not None and part.recovery.witness is not None
+    tex = render([part])
+    assert r"\refuted{}" in tex
+    assert f"{part.recovery.witness.target_margin:.12g}" in tex
+    assert r"\subsection*{The witness}" in tex
+
+
+def test_steps_are_the_checked_ones_without_detours() -> None:
+    tex = render([section(load("dpo"))])
+    # DPO's target is what inserting the prior gives: the rest of its derivation leads back there.
+    assert re.findall(r"\\reason\{(.*)\}", tex) == [
+        "Insert the prior, on each side for its own response:"
+    ]
+    assert "1 step, replayed by the checker" in tex
+
+
+def test_what_a_prior_depends_on_is_said() -> None:
+    tex = render([section(load("simpo"))])
+    assert r"\fact{self-referential}" in tex and r"\fact{label-dependent}" in tex
+    assert r"\fact{fixed}" in render([section(load("rdpo"))])
+    assert r"\fact{iterative}" in render([section(load("dice"))])
+
+
+def test_a_target_alone_gets_a_prior() -> None:
+    assert "A prior for this target" in render([section(spec(SPECS["target only"]))])
+
+
+def test_the_check_is_tabulated() -> None:
+    tex = render([section(load("dpo"), check=CHECK)])
+    assert r"\texttt{float64} & 60 & $1.23$ & $0.0025$ & $32$ & passed" in tex
+    assert r"\texttt{bfloat16} & 60 & nan & $1\times 10^{17}$ & $32$ & \textbf{failed}" in tex
+    assert r"off by 3\_000 at case \#3 \& more" in tex
+
+
+def test_every_section_is_in_ascii() -> None:
+    assert render([section(load(name)) for name in PAPER], framework=True).isascii()
+
+
+# --- Files ---------------------------------------------------------------------------------------
+
+
+def test_without_pdflatex_the_source_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    found = write_report([section(load("dpo"))], tmp_path / "out")
+    assert found.tex.read_text().startswith(r"\documentclass")
+    assert found.pdf is None
+    assert "pdflatex was not found" in found.message
+    assert "pdflatex report.tex" in found.message
+
+
+def test_without_pdf_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_module, "typeset", lambda text: pytest.fail("was run"))
+    found = write_report([section(load("dpo"))], tmp_path, pdf=False)
+    assert found.pdf is None and found.tex.is_file()
+
+
+@needs_tex
+@pytest.mark.tex
+def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = render([section(load("dpo"))]).replace(r"\maketitle", r"\nosuchcommand")
+    monkeypatch.setattr(report_module, "render", lambda parts, framework: broken)
+    found = write_report([section(load("dpo"))], tmp_path)
+    assert found.pdf is None
+    assert "Undefined control sequence" in found.message
+    assert [p.name for p in tmp_path.iterdir()] == ["report.tex"]
+
+
+def test_a_slow_tex_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*args: Any, **options: Any) -> None:
+        raise subprocess.TimeoutExpired("pdflatex", options["timeout"])
+
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/pdflatex")
+    monkeypatch.setattr(subprocess, "run", slow)
+    with pytest.raises(TypesetFailed, match="took more than"):
+        typeset("x")
+
+
+def test_a_report_is_replaced_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "report.tex").write_text("old")
+
+    def refuse(source: str, target: Path) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        write_report([section(load("dpo"))], tmp_path, pdf=False)
+    assert [p.name for p in tmp_path.iterdir()] == ["report.tex"]
+    assert (tmp_path / "report.tex").read_text() == "old"
+
+
+@needs_tex
+@pytest.mark.tex
+def test_tex_may_not_read_or_write_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(TypesetFailed):
+        typeset(r"\documentclass{article}\begin{document}\input{/etc/passwd}\end{document}")
+    target = tmp_path / "pwned"
+    with pytest.raises(TypesetFailed):
+        typeset(
+            r"\documentclass{article}\begin{document}\newwrite\f"
+            rf"\immediate\openout\f={target} \immediate\write\f{{x}}x\end{{document}}"
+        )
+    assert not list(tmp_path.iterdir())
