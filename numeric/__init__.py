@@ -1,1 +1,4 @@
-"""What a thing is worth at a point: policies, evaluation, witnesses and cross-checks. Imports `symbolic` only."""
+"""What a thing is worth at a point: policies, evaluation, witnesses and cross-checks.
+
+Imports `symbolic` only.
+"""

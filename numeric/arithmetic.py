@@ -185,7 +185,11 @@ class Dyadic:
         raise NotExact
 
     def negative(self, x: Log2) -> bool:
-        return self.float(x) < 0 and not self.zero(x)
+        size = sum(abs(float(c)) * math.log(2) ** k for k, c in x.terms.items())
+        value = self.float(x)
+        if size and abs(value) < 1e-9 * size:
+            raise NotExact  # float64 does not see the sign
+        return value < 0
 
     def float(self, x: Log2) -> float:
         return float(sum(float(c) * math.log(2) ** k for k, c in x.terms.items()))
@@ -250,13 +254,15 @@ class Log2:
         return Log2.of(other) / self
 
     def __pow__(self, exponent: int) -> Log2:
-        result = Log2({0: Fraction(1)})
-        for _ in range(abs(exponent)):
-            result = result * self
-        return result if exponent >= 0 else Log2({0: Fraction(1)}) / result
+        if exponent < 0:
+            return Log2({0: Fraction(1)}) / self**-exponent
+        if exponent == 0:
+            return Log2({0: Fraction(1)})
+        half = self ** (exponent // 2)
+        return half * half * self if exponent % 2 else half * half
 
     def __str__(self) -> str:
-        parts = []
+        parts: list[str] = []
         for k, c in sorted(self.terms.items()):
             base = {0: "", 1: "log(2)"}.get(k, f"log(2)**{k}")
             size = str(abs(c))

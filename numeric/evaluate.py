@@ -13,6 +13,7 @@ from typing import Any
 
 from sympy import Add, Expr, Mul, Pow, Rational
 
+from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language import (
     BY_NODE,
     MARGIN,
@@ -31,6 +32,7 @@ from midpo.symbolic.language import (
     VocabProb,
     VocabSum,
 )
+from midpo.symbolic.work import spend
 
 from .arithmetic import Undefined
 
@@ -53,14 +55,18 @@ class Point:
 
 class Evaluator:
     """Evaluates expressions at one point. `stopped` is the point at which stopped gradients are
-    read: the same point, or the base point of a finite difference."""
+    read: the same point, or the base point of a finite difference. At most `limit` values are
+    computed: sums within sums within sums would not end."""
 
-    def __init__(self, ops: Any, point: Point, stopped: Point | None = None) -> None:
-        self.ops, self.point = ops, point
+    def __init__(
+        self, ops: Any, point: Point, stopped: Point | None = None, limit: int = 1_000_000
+    ) -> None:
+        self.ops, self.point, self.limit = ops, point, limit
         self.frozen = Evaluator(ops, stopped) if stopped is not None else None
         self.known: dict[Any, Any] = {}
 
     def __call__(self, expr: Expr) -> Any:
+        """The value of `expr`. Raises: Undefined where it has none; TooLarge past the limit."""
         try:
             return self.value(expr, {})
         except ZeroDivisionError:
@@ -74,6 +80,9 @@ class Evaluator:
             free = expr.free_symbols
             key = (expr, *((i, at) for i, at in scope.items() if i in free))
         if key not in self.known:
+            if len(self.known) >= self.limit:
+                raise TooLarge(f"an evaluation of more than {self.limit} values")
+            spend(1)
             self.known[key] = self.compute(expr, scope)
         return self.known[key]
 
@@ -114,12 +123,11 @@ class Evaluator:
         raise Undefined(f"{expr} has no value")
 
     def product(self, expr: Mul, scope: dict[Index, int]) -> Any:
-        # Probabilities first: a zero decides the product, and 0*log(0) is 0.
-        factors = sorted(expr.args, key=lambda arg: not isinstance(arg, (VocabProb, TokenProb)))
+        # Probabilities of vocabulary entries first: a zero decides the product, as 0*log(0) is 0.
         total = self.ops.number(Fraction(1))
-        for factor in factors:
+        for factor in sorted(expr.args, key=lambda arg: not _vanishing(arg)):
             value = self.value(factor, scope)
-            if isinstance(factor, VocabProb) and self.ops.zero(value):
+            if _vanishing(factor) and self.ops.zero(value):
                 return value
             total = total * value
         return total
@@ -179,3 +187,7 @@ class Evaluator:
         return total
 
 
+def _vanishing(factor: Expr) -> bool:
+    """Whether `factor` is a positive power of the probability of a vocabulary entry."""
+    base, exponent = factor.as_base_exp()
+    return isinstance(base, VocabProb) and bool(exponent.is_positive)

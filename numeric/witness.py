@@ -16,21 +16,26 @@ from typing import Any
 
 from sympy import Expr
 
-from midpo.symbolic.loss import loss_of_margin
-from midpo.symbolic.spec import Spec, in_domain
+from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.loss import is_constant, loss_of_margin
+from midpo.symbolic.spec import Spec
 
 from .arithmetic import Dyadic, Floats, Intervals, NotExact, Undefined
 from .evaluate import Evaluator, Point
 
 EOS = 0
 VOCABULARY = 4
-LENGTHS = ((1, 2), (2, 1), (2, 3), (3, 2), (1, 3), (3, 4), (4, 2), (2, 2))
+LENGTHS = ((1, 2), (2, 1), (2, 3), (3, 2), (1, 3), (3, 4), (4, 2), (2, 2), (5, 8), (12, 7))
 ATTEMPTS_A_LENGTH = 6
+MAX_VALUES = 20_000  # that one evaluation may compute
 
-_LAWS = tuple(
-    tuple(Fraction(1, d) for d in law)
-    for law in sorted({*itertools.permutations((2, 4, 8, 8)), *itertools.permutations((8, 2, 8, 4))})
-) + ((Fraction(1, 4),) * VOCABULARY,)
+_LAWS = (
+    *(
+        tuple(Fraction(1, d) for d in law)
+        for law in sorted(set(itertools.permutations((2, 4, 8, 8))))
+    ),
+    (Fraction(1, 4),) * VOCABULARY,
+)
 _VALUES = {
     "positive": (Fraction(1, 2), Fraction(2), Fraction(3), Fraction(1, 4)),
     "unit": (Fraction(1, 2), Fraction(1, 4), Fraction(3, 4)),
@@ -60,7 +65,7 @@ class Case:
             for policy, law in self.laws.items()
             for response, tokens in self.tokens.items()
         }
-        convert = _map_numbers(ops.number)
+        convert = map_numbers(ops.number)
         return Point(
             self.tokens,
             tables,
@@ -86,7 +91,7 @@ class Witness:
     recovered_loss: float
 
     def as_json(self) -> dict[str, Any]:
-        show = _map_numbers(str)
+        show = map_numbers(str)
         return {
             "lengths": {k: len(v) for k, v in self.case.tokens.items()},
             "tokens": {k: list(v) for k, v in self.case.tokens.items()},
@@ -113,42 +118,89 @@ def find_witness(
     """The first case, by increasing length, at which `target` and `recovered` differ for certain.
 
     Both are margins (`margins`) or losses, as they are written; `difference` is their difference in
-    normal form, which often has an exact value. The expressions as written decide.
+    normal form, which often has an exact value. The expressions as written decide. Where a link
+    stands between margin and loss, the losses must differ too.
+
+    Raises: TooLarge where the expressions take too long to evaluate.
     """
+    pairs = [(target, recovered)]
+    if margins:
+        pairs.append((loss_of_margin(spec, target), loss_of_margin(spec, recovered)))
     for case in cases(spec, seed):
         try:
-            found = _compare(case, target, recovered, difference)
-            if found is None:
+            enclosed = _enclose(case, *pairs[0])
+            if not _excludes_zero(enclosed):
                 continue
-            values = Evaluator(Floats(), case.point(Floats()))
-            sides = [float(values(side)) for side in (target, recovered)]
-            losses = sides
-            if margins:
-                losses = [float(values(loss_of_margin(spec, side))) for side in (target, recovered)]
+            if spec.link is not None and not _excludes_zero(_enclose(case, *pairs[-1])):
+                continue
+            values = _evaluator(Floats(), case)
+            sides, losses = ([float(values(side)) for side in pairs[i]] for i in (0, -1))
         except Undefined:
             continue
         shown = sides if margins else [None, None]
-        return Witness(case, *found, *shown, *losses)
+        return Witness(case, *_difference(case, enclosed, difference), *shown, *losses)
     return None
 
 
-def _compare(case: Case, target: Expr, recovered: Expr, difference: Expr) -> tuple[str, str] | None:
-    """The difference at `case` if it is certainly not zero, with how that is known."""
-    intervals = Intervals()
-    evaluator = Evaluator(intervals, case.point(intervals))
-    value = intervals.context.convert(evaluator(target) - evaluator(recovered))
-    if value.a <= 0 <= value.b:
-        return None
-    known = f"0 excluded by {intervals.name}"
+def is_affine(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> bool:
+    """Whether target = a*recovered + b with a > 0 can be true, as far as the cases show.
+
+    a and b may depend on the parameters, so only cases with the same ones are held together.
+
+    Raises: TooLarge where the expressions take too long to evaluate.
+    """
+    found: list[tuple[Any, Any]] = []
+    for case in itertools.islice(cases(spec, seed), 0, None, ATTEMPTS_A_LENGTH):
+        try:
+            values = _evaluator(_INTERVALS, case)
+            found.append((values(target), values(recovered)))
+        except Undefined:
+            continue
+    steps = [(t - found[0][0], r - found[0][1]) for t, r in found[1:]]
+    if any(_positive(-t * r) for t, r in steps):
+        return False
+    still = is_constant(recovered)
+    if any(_excludes_zero(t) and (still or _INTERVALS.zero(r)) for t, r in steps):
+        return False
+    return not any(
+        _excludes_zero(t * s - u * r) for (t, r), (u, s) in itertools.combinations(steps, 2)
+    )
+
+
+_INTERVALS = Intervals()
+
+
+def _evaluator(ops: Any, case: Case) -> Evaluator:
+    return Evaluator(ops, case.point(ops), limit=MAX_VALUES)
+
+
+def _enclose(case: Case, target: Expr, recovered: Expr) -> Any:
+    """An interval that holds target - recovered at `case`."""
+    values = _evaluator(_INTERVALS, case)
+    return values(target) - values(recovered)
+
+
+def _positive(interval: Any) -> bool:
+    return bool(_INTERVALS.context.convert(interval).a > 0)
+
+
+def _excludes_zero(interval: Any) -> bool:
+    return _positive(interval) or _positive(-interval)
+
+
+def _difference(case: Case, enclosed: Any, difference: Expr) -> tuple[str, str]:
+    """The difference at `case`, exact where it can be, with how it is known not to be 0."""
+    known = f"0 excluded by {_INTERVALS.name}"
+    enclosed = _INTERVALS.context.convert(enclosed)
+    low, high = float(enclosed.a), float(enclosed.b)
+    exact = Dyadic()
     try:
-        exact = Dyadic()
-        shown = Evaluator(exact, case.point(exact))(difference)
-        size = abs(float(value.a)) + abs(float(value.b))
-        if abs(exact.float(shown) - float(value.a)) <= 1e-9 * size:
+        shown = _evaluator(exact, case)(difference)
+        if abs(exact.float(shown) - low) <= 1e-9 * (abs(low) + abs(high)):
             return str(shown), f"{exact.name}; {known}"
-    except (NotExact, Undefined):
+    except (NotExact, Undefined, TooLarge):
         pass
-    return f"{(float(value.a) + float(value.b)) / 2:.12g}", known
+    return f"{(low + high) / 2:.12g}", known
 
 
 def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
@@ -156,22 +208,28 @@ def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
     generator = random.Random(seed)
     for lengths in LENGTHS:
         for attempt in range(ATTEMPTS_A_LENGTH):
-            yield _case(spec, lengths, attempt, generator)
+            named = dict(zip(("y_w", "y_l"), lengths, strict=True))
+            yield random_case(spec, named, attempt, generator)
 
 
-def _case(spec: Spec, lengths: tuple[int, int], attempt: int, rng: random.Random) -> Case:
+def random_case(
+    spec: Spec, lengths: Mapping[str, int], attempt: int, rng: random.Random
+) -> Case:
+    """A case with a response of each of these lengths; the first attempt has plain parameters."""
     tokens: dict[str, tuple[int, ...]] = {}
-    for offset, (response, length) in enumerate(zip(("y_w", "y_l"), lengths, strict=True)):
+    for offset, (response, length) in enumerate(lengths.items()):
         # Ends in EOS, with none before: no response is a prefix of another.
         inner = [1 + (offset + attempt) % 3] + [rng.randint(1, 3) for _ in range(length)]
         tokens[response] = (*inner[: length - 1], EOS)
-    prefixes = sorted({t[:i] for t in tokens.values() for i in range(len(t))}, key=lambda p: (len(p), p))
+    prefixes = sorted(
+        {t[:i] for t in tokens.values() for i in range(len(t))}, key=lambda p: (len(p), p)
+    )
     laws = {
         policy: {prefix: rng.choice(_LAWS) for prefix in prefixes} for policy in spec.policies
     }
     parameters = {}
     for name, parameter in spec.names.parameters.items():
-        values = [v for v in _VALUES[parameter.domain] if in_domain(v, parameter.domain)]
+        values = _VALUES[parameter.domain]
         parameters[name] = values[0] if attempt == 0 else rng.choice(values)
     features: dict[str, Any] = {}
     for name, kind in spec.names.features.items():
@@ -184,7 +242,7 @@ def _case(spec: Spec, lengths: tuple[int, int], attempt: int, rng: random.Random
     return Case(tokens, laws, parameters, features)
 
 
-def _map_numbers(convert: Any) -> Any:
+def map_numbers(convert: Any) -> Any:
     """A function that applies `convert` to each number in nested lists and mappings."""
 
     def walk(value: Any) -> Any:

@@ -16,8 +16,8 @@ from midpo.symbolic.text import text
 def diagnose(target: Expr, recovered: Expr) -> str:
     """One sentence: which terms of the target the prior gets wrong, and how.
 
-    Both are margins in normal form. Speaks of the chosen side (the rejected side mirrors it) and
-    falls back to whatever terms differ.
+    Both are margins in normal form. Speaks of the chosen side (the rejected side mirrors it) and,
+    where that is right, of whatever terms differ.
     """
     wanted, found = _coefficients(target), _coefficients(recovered)
     wrong = [
@@ -29,8 +29,8 @@ def diagnose(target: Expr, recovered: Expr) -> str:
     clauses = [_clause(a, wanted.get(a, S.Zero), found.get(a, S.Zero)) for a in chosen[:3]]
     more = len(chosen) - len(clauses)
     if more:
-        clauses.append(f"{more} more term{'s' * (more > 1)} differ{'s' * (more == 1)}")
-    return "; ".join(clauses) + "."
+        clauses.append(f"{more} more term{'s differ' if more > 1 else ' differs'}")
+    return f"With this prior, {'; '.join(clauses)}."
 
 
 def _coefficients(margin: Expr) -> dict[Expr, Expr]:
@@ -43,16 +43,17 @@ def _coefficients(margin: Expr) -> dict[Expr, Expr]:
 
 
 def _clause(atom: Expr, wanted: Expr, found: Expr) -> str:
-    name = "the constant" if atom == 1 else text(atom)
-    if is_zero(wanted + found):
-        return f"{name} has the wrong sign: the target has coefficient {text(wanted)}, the prior gives {text(found)}"
+    """How the coefficient `found` of `atom` differs from the one that is `wanted`."""
+    constant = atom == 1
+    name, is_ = ("the constant", "") if constant else (text(atom), "coefficient ")
+    want, have = f"{is_}{text(wanted)}", f"{is_}{text(found)}"
     if found == 0:
-        return f"{name} is missing: the target has it with coefficient {text(wanted)}"
+        return f"{name} is missing (the target has {'it with ' if not constant else ''}{want})"
     if wanted == 0:
-        return f"{name} should not be there: the prior gives it coefficient {text(found)}"
+        return f"{name} {'is' if constant else 'appears with'} {have} (the target has none)"
+    if is_zero(wanted + found):
+        return f"{name} has the wrong sign ({have}, in the target {text(wanted)})"
     factor = found / wanted
     if factor.is_Number:
-        return f"{name} counts {text(factor)} times: the target has coefficient {text(wanted)}, the prior gives {text(found)}"
-    return f"{name} has coefficient {text(found)} where the target has {text(wanted)}"
-
-
+        return f"{name} counts {text(factor)} times ({have}, in the target {text(wanted)})"
+    return f"{name} {'is' if constant else 'has'} {have} (in the target {text(wanted)})"

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 from sympy import Expr, Mul, S
 
-from midpo.numeric.witness import Witness, cases, find_witness
+from midpo.numeric.witness import Witness, cases, find_witness, is_affine
 from midpo.symbolic.derivation import Derivation, Instance, Step
-from midpo.symbolic.errors import SpecError, TooLarge
-from midpo.symbolic.language import LogSigmoid, is_positive
+from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.language import (
+    CHOSEN,
+    REJECTED,
+    ByLabel,
+    LogSigmoid,
+    is_nonnegative,
+    is_positive,
+    structural,
+    substitute,
+    with_label,
+)
 from midpo.symbolic.loss import (
     is_constant,
     logistic_form,
@@ -21,11 +32,12 @@ from midpo.symbolic.loss import (
     target_loss,
 )
 from midpo.symbolic.normal import normal_form, normalise
-from midpo.symbolic.polynomial import is_zero, polynomial
+from midpo.symbolic.polynomial import Polynomial, is_zero, monomial_expression, polynomial
 from midpo.symbolic.representable import PriorFacts, fold, prior_facts, prior_of_margin
 from midpo.symbolic.rules import PRIOR_RULE
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
+from midpo.symbolic.work import allowance
 
 from .check import CheckFailed, check
 from .diagnosis import diagnose
@@ -63,13 +75,13 @@ class Recovery:
     steps: tuple[Step, ...] = field(default=())
 
     def as_json(self) -> dict[str, Any]:
-        facts = self.facts
+        facts, taken = self.facts, self.spec.names.taken()
         answer: dict[str, Any] = {
             "name": self.spec.name,
             "verdict": self.verdict,
             "compared": self.kind,
             "up_to": {"factor": text(self.factor), "constant": text(self.constant)},
-            "difference": text(fold(self.difference)),
+            "difference": text(fold(self.difference), taken),
             "prior": None
             if facts is None
             else {
@@ -81,8 +93,8 @@ class Recovery:
             "steps": [
                 {
                     "rule": step.rule,
-                    "before": text(step.before),
-                    "after": text(step.after),
+                    "before": text(step.before, taken),
+                    "after": text(step.after, taken),
                     "reason": step.reason,
                 }
                 for step in self.steps
@@ -114,24 +126,50 @@ def verify(spec: Spec) -> Recovery:
             f"the spec has no {missing}: there is nothing to verify", file=spec.file, key=missing,
             expected="a prior and a target",
         )
-    problem = _Problem.of(spec)
+    problem, facts, obstacle = _Problem.as_written(spec), None, ""
     try:
-        facts = prior_facts(spec)
-        for written_out in (False, True):
-            recovery = _prove(spec, problem, facts, written_out)
-            if recovery is not None:
-                return recovery
-    except (TooLarge, ZeroDivisionError, RecursionError) as error:
-        why = str(error) or type(error).__name__
-        return _answer(spec, problem, None, verdict="undecided", explanation=f"Not decided: {why}.",
-                       standing="no normal form within bounds")
-    return _refute(spec, problem, facts)
+        with allowance():
+            _has_a_value(spec)
+            facts = prior_facts(spec)
+            problem = problem.as_margin()
+            for candidate in problem.alternatives():
+                for written_out in (False, True):
+                    recovery = _prove(candidate, facts, written_out)
+                    if recovery is not None:
+                        return recovery
+    except NoValue as error:
+        return _answer(problem, facts, verdict="undecided", explanation=_sentence(str(error)),
+                       standing="there is nothing to decide",
+                       difference=problem.target - problem.inserted)
+    except RecursionError:
+        obstacle = "No normal form within bounds: the expressions are nested too deeply."
+    except TooLarge as error:
+        obstacle = f"No normal form within bounds: {error}."
+    with allowance():
+        return _refute(problem, facts, obstacle)
+
+
+def _has_a_value(spec: Spec) -> None:
+    """Raises: NoValue where a side condition can never hold."""
+    for condition in spec.conditions:
+        roles = (CHOSEN, REJECTED) if condition.expr.has(ByLabel) else (CHOSEN,)
+        for role in roles:
+            expr = normal_form(with_label(condition.expr, role), written_out=True)
+            never = {
+                "nonzero": is_zero(expr),
+                "nonnegative": is_positive(-expr),
+                "positive": is_nonnegative(-expr),
+            }
+            if never[condition.kind]:
+                raise NoValue("the spec has no value anywhere, because "
+                              f"{text(condition.expr)} {_SIGNS[condition.kind]} never holds")
 
 
 @dataclass(frozen=True)
 class _Problem:
     """The two expressions to compare, and how the losses relate to them."""
 
+    spec: Spec
     kind: Literal["margin", "loss"]
     target: Expr
     recovered: Expr  # the prior still an unknown
@@ -140,38 +178,64 @@ class _Problem:
     constant: Expr = S.Zero
 
     @staticmethod
-    def of(spec: Spec) -> _Problem:
+    def as_written(spec: Spec) -> _Problem:
         assert spec.prior is not None
         definitions = prior_definitions(spec.prior)
         margin = prior_margin(spec.alpha)
         if spec.margin is not None:
-            return _Problem("margin", spec.margin, margin, definitions)
-        loss = target_loss(spec)
+            return _Problem(spec, "margin", spec.margin, margin, definitions)
+        loss = loss_of_margin(spec, margin)
+        return _Problem(spec, "loss", target_loss(spec), loss, definitions)
+
+    def as_margin(self) -> _Problem:
+        """The same question asked of margins, where the target's loss is logistic; else asked of
+        losses, scaled alike where that can be seen."""
+        spec = self.spec
+        if self.kind == "margin":
+            return self
         if spec.link is None and spec.constraint is None:
-            form = logistic_form(loss)
+            form = logistic_form(self.target)
             if form is not None:
-                return _Problem(
-                    "margin", form.margin, margin, definitions, form.factor, form.constant
-                )
-        recovered = loss_of_margin(spec, margin)
-        factor, constant = _affine(loss, recovered.xreplace(definitions))
-        return _Problem("loss", loss, factor * recovered + constant, definitions, factor, constant)
+                return _Problem(spec, "margin", form.margin, prior_margin(spec.alpha),
+                                self.definitions, form.factor, form.constant)
+        factor, constant = _affine(self.target, self.inserted)
+        recovered = factor * self.recovered + constant
+        return replace(self, recovered=recovered, factor=factor, constant=constant)
+
+    def alternatives(self) -> Iterator[_Problem]:
+        """This question, and that of the losses where a link may make one of two margins."""
+        yield self
+        if self.kind == "margin" and self.spec.link is not None:
+            target, recovered = (
+                loss_of_margin(self.spec, margin) for margin in (self.target, self.recovered)
+            )
+            yield _Problem(self.spec, "loss", target, recovered, self.definitions).as_margin()
+
+    @property
+    def only_losses_count(self) -> bool:
+        """Whether margins that differ can still give one loss, up to a factor and a constant."""
+        return self.kind == "loss" or self.spec.link is not None
+
+    @property
+    def losses(self) -> tuple[Expr, Expr]:
+        """The loss of the target and that of the prior."""
+        if self.kind == "loss":
+            return self.target, self.inserted
+        return loss_of_margin(self.spec, self.target), loss_of_margin(self.spec, self.inserted)
 
     @property
     def inserted(self) -> Expr:
-        return self.recovered.xreplace(self.definitions)
+        return substitute(self.recovered, self.definitions)
 
 
 def _affine(target: Expr, recovered: Expr) -> tuple[Expr, Expr]:
     """The (a, b) with target = a*recovered + b, if the normal forms show one; else (1, 0)."""
     try:
         wanted, found = polynomial(normal_form(target)), polynomial(normal_form(recovered))
-    except (TooLarge, ZeroDivisionError):
+    except TooLarge:
         return S.One, S.Zero
 
-    def coefficients(poly: Any) -> dict[Expr, Expr]:
-        from midpo.symbolic.polynomial import monomial_expression
-
+    def coefficients(poly: Polynomial) -> dict[Expr, Expr]:
         grouped: dict[Expr, Expr] = {}
         for monomial, coefficient in poly.items():
             term = monomial_expression(monomial, coefficient)
@@ -184,7 +248,7 @@ def _affine(target: Expr, recovered: Expr) -> tuple[Expr, Expr]:
     logistic = [data for data in shared if data.has(LogSigmoid)] or shared
     if not logistic:
         return S.One, S.Zero
-    first = min(logistic, key=str)
+    first = min(logistic, key=structural)
     factor = left[first] / right[first]
     if not is_constant(factor) or not is_positive(factor):
         return S.One, S.Zero
@@ -194,9 +258,7 @@ def _affine(target: Expr, recovered: Expr) -> tuple[Expr, Expr]:
     return (factor, constant) if same else (S.One, S.Zero)
 
 
-def _prove(
-    spec: Spec, problem: _Problem, facts: PriorFacts, written_out: bool
-) -> Recovery | None:
+def _prove(problem: _Problem, facts: PriorFacts, written_out: bool) -> Recovery | None:
     """A checked chain from the recovered side to the target, or None."""
     chain = Derivation(problem.recovered)
     inserted = problem.inserted
@@ -212,40 +274,80 @@ def _prove(
     try:
         count = check(whole, problem.recovered, problem.target, problem.definitions)
     except CheckFailed as error:
-        return _answer(spec, problem, facts, verdict="undecided", standing="numerical evidence only",
-                       explanation=f"The checker refused the derivation: {error}.")
+        return _answer(
+            problem, facts, verdict="undecided", difference=problem.target - inserted,
+            standing="numerical evidence only",
+            explanation=f"The checker refused the derivation: {error}.",
+        )
     return _answer(
-        spec, problem, facts, verdict="proved", derivation=whole,
+        problem, facts, verdict="proved", derivation=whole,
         standing=f"proved: a derivation of {count} steps, replayed by the checker",
     )
 
 
-def _refute(spec: Spec, problem: _Problem, facts: PriorFacts) -> Recovery:
-    """A witness that the two sides differ, or "undecided" with what the points showed."""
-    target, recovered = normal_form(problem.target), normal_form(problem.inserted)
-    difference = normal_form(target - recovered)
-    margins = problem.kind == "margin"
-    witness = find_witness(spec, problem.target, problem.inserted, difference, margins=margins)
+def _refute(problem: _Problem, facts: PriorFacts | None, obstacle: str) -> Recovery:
+    """A witness that the two sides differ, or "undecided" with the `obstacle` to a proof."""
+    spec, margins = problem.spec, problem.kind == "margin"
+    normal = None if obstacle else _normal_sides(problem)
+    difference = problem.target - problem.inserted if normal is None else normal[2]
+    undecided = partial(_answer, problem, facts, verdict="undecided", difference=difference,
+                        standing="numerical evidence only")
+    try:
+        witness = find_witness(spec, problem.target, problem.inserted, difference, margins=margins)
+        if problem.only_losses_count and is_affine(spec, *problem.losses):
+            witness = None
+    except TooLarge as error:
+        return undecided(explanation=obstacle or _sentence(str(error)))
     if witness is None:
-        return _answer(
-            spec, problem, facts, verdict="undecided", difference=difference,
-            standing="numerical evidence only",
-            explanation="The normal forms differ, but no point was found at which the two sides "
-            f"certainly differ ({sum(1 for _ in cases(spec))} tried).",
+        return undecided(
+            explanation=obstacle or "The normal forms differ, but no point was found at which the "
+            f"two sides certainly differ ({sum(1 for _ in cases(spec))} tried)."
         )
-    prior = prior_of_margin(target, spec.alpha) if margins else None
+    explanation, prior = _explain(problem, normal)
     return _answer(
-        spec, problem, facts, verdict="refuted", difference=difference, witness=witness,
-        explanation=diagnose(target, recovered) if margins else "The losses differ.",
-        working_prior=None if prior is None else text(prior),
+        problem, facts, verdict="refuted", difference=difference, witness=witness,
+        explanation=explanation, working_prior=prior,
         standing=f"refuted: the two sides differ at the witness ({witness.standing})",
     )
 
 
-def _answer(spec: Spec, problem: _Problem, facts: PriorFacts | None, **found: Any) -> Recovery:
+_Sides = tuple[Expr, Expr, Expr]
+
+
+def _normal_sides(problem: _Problem) -> _Sides | None:
+    """The target, the recovered side and their difference in normal form, if within bounds."""
+    try:
+        target, recovered = normal_form(problem.target), normal_form(problem.inserted)
+        return target, recovered, normal_form(target - recovered)
+    except (TooLarge, NoValue, RecursionError):
+        return None
+
+
+def _explain(problem: _Problem, normal: _Sides | None) -> tuple[str, str | None]:
+    """What is off, in one sentence, and a prior that works, where there is one."""
+    if problem.kind == "loss":
+        return ("The prior's loss is not the target's, nor a positive multiple of it plus a "
+                "constant."), None
+    sentence = "The two margins differ."
+    if normal is None:
+        return sentence, None
+    target, recovered, _ = normal
+    try:
+        sentence = diagnose(target, recovered)
+        prior = prior_of_margin(target, problem.spec.alpha)
+    except (TooLarge, NoValue, RecursionError):
+        return sentence, None
+    return sentence, None if prior is None else text(prior, problem.spec.names.taken())
+
+
+def _sentence(message: str) -> str:
+    return message[:1].upper() + message[1:] + "."
+
+
+def _answer(problem: _Problem, facts: PriorFacts | None, **found: Any) -> Recovery:
     derivation = found.get("derivation")
     return Recovery(
-        spec=spec,
+        spec=problem.spec,
         kind=problem.kind,
         target=problem.target,
         recovered=problem.recovered,
@@ -253,13 +355,15 @@ def _answer(spec: Spec, problem: _Problem, facts: PriorFacts | None, **found: An
         facts=facts,
         factor=problem.factor,
         constant=problem.constant,
-        side_conditions=side_conditions(spec),
+        side_conditions=side_conditions(problem.spec),
         steps=tuple(derivation.steps) if derivation else (),
         **found,
     )
 
 
+_SIGNS = {"nonzero": "!= 0", "nonnegative": ">= 0", "positive": "> 0"}
+
+
 def side_conditions(spec: Spec) -> tuple[str, ...]:
     """What must hold beyond the declared domains for both sides to have a value."""
-    signs = {"nonzero": "!= 0", "positive": "> 0"}
-    return tuple(f"{text(c.expr)} {signs[c.kind]}" for c in spec.conditions)
+    return tuple(f"{text(c.expr)} {_SIGNS[c.kind]}" for c in spec.conditions)

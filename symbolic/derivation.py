@@ -6,10 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sympy import Expr
+from sympy import Expr, preorder_traversal
 
 from .errors import TooLarge
+from .language import rebuild
 from .rules import ARITHMETIC, Parts, Rule, reason
+from .work import spend
+
+MAX_SIZE = 20_000
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,15 @@ class Derivation:
     def apply(self, rules: Iterable[Rule]) -> bool:
         """Use each of the rules everywhere, one step a rule; whether anything changed."""
         changed = False
+        kinds = {type(node) for node in preorder_traversal(self.end)}
         for rule in rules:
-            if not self.end.has(*rule.head):
+            if not any(issubclass(kind, rule.head) for kind in kinds):
                 continue
             rewriter = Rewriter(rule)
             after = rewriter.rewrite(self.end)
             if rewriter.instances:
                 self.append(Step(rule.name, self.end, after, tuple(rewriter.instances.values())))
+                kinds = {type(node) for node in preorder_traversal(after)}
                 changed = True
         return changed
 
@@ -84,30 +90,34 @@ class Derivation:
 class Rewriter:
     """One rule, used at every place of an expression, innermost first, until none is left."""
 
-    LIMIT = 100_000
-
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
         self.instances: dict[Expr, Instance] = {}
         self.seen: dict[Expr, Expr] = {}
-        self.work = 0
+        self.sizes: dict[Expr, int] = {}
 
     def rewrite(self, node: Any) -> Any:
         if node in self.seen:
             return self.seen[node]
-        self.work += 1
-        if self.work > self.LIMIT:
-            raise TooLarge(f"rule {self.rule.name}: more than {self.LIMIT} rewrites")
+        spend(2)
         result = node
         if node.args:
             args = [self.rewrite(arg) for arg in node.args]
             if any(new is not old for new, old in zip(args, node.args, strict=True)):
-                result = node.func(*args)
+                result = rebuild(node, args)
         if isinstance(result, self.rule.head):
             parts = self.rule.find(result)
             if parts is not None and self.rule.holds(*parts) and self.rule.left(*parts) == result:
                 new = self.rule.right(*parts)
+                if self.size(new) > MAX_SIZE:
+                    raise TooLarge(f"an expression of more than {MAX_SIZE} parts")
                 self.instances[result] = Instance(result, new, parts)
                 result = self.rewrite(new)
         self.seen[node] = result
         return result
+
+    def size(self, node: Any) -> int:
+        """How many parts `node` has, written out."""
+        if node not in self.sizes:
+            self.sizes[node] = 1 + sum(map(self.size, node.args))
+        return self.sizes[node]

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+MAX_LISTED = 30
 
 
 class MidpoError(Exception):
@@ -39,13 +42,13 @@ class SpecError(MidpoError):
     def __str__(self) -> str:
         place = ": ".join(part for part in (self.file, self.key) if part)
         if self.column is not None:
-            place += f", column {self.column + 1}"
+            place += (", " if place else "") + f"column {self.column + 1}"
         lines = [f"{place}: {self.problem}" if place else self.problem]
         if self.text and self.column is not None:
             lines += _excerpt(self.text, self.column)
         if self.expected:
             lines.append(f"  expected: {self.expected}")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 class NotYet(MidpoError):
@@ -56,6 +59,10 @@ class TooLarge(MidpoError):
     """An expression whose normal form would exceed the stated bound."""
 
 
+class NoValue(MidpoError):
+    """An expression that has no value anywhere, such as 1/(a - a)."""
+
+
 def _excerpt(text: str, column: int, width: int = 88) -> list[str]:
     """The line of `text` that holds `column`, cut to `width`, and a caret under the column."""
     start = text.rfind("\n", 0, column) + 1
@@ -63,7 +70,15 @@ def _excerpt(text: str, column: int, width: int = 88) -> list[str]:
     line, at = text[start : end if end >= 0 else len(text)], column - start
     left = max(0, min(at - width // 2, len(line) - width))
     shown = printable(line[left : left + width])
-    return ["  | " + shown, "  | " + " " * (at - left) + "^"]
+    return ["  | " + shown, "  | " + " " * cells(shown[: at - left]) + "^"]
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal `text` fills: two for a wide character, none for a mark."""
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
 
 
 def printable(text: str) -> str:
@@ -74,6 +89,8 @@ def printable(text: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean "x"?`, or the list of what is known, for an error's `expected`."""
     names = sorted(set(known))
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.55)
-    listing = ", ".join(names) if names else "nothing is declared"
+    close = difflib.get_close_matches(name[:80], names, n=1, cutoff=0.55)
+    listing = ", ".join(names[:MAX_LISTED]) if names else "nothing is declared"
+    if len(names) > MAX_LISTED:
+        listing += f" and {len(names) - MAX_LISTED} more"
     return f'did you mean "{close[0]}"? Known: {listing}' if close else f"one of: {listing}"

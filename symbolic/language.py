@@ -7,18 +7,22 @@ business of `rules`. All quantities are real; logarithms are natural (nats).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cmp_to_key
 from typing import Any, Protocol
 
-from sympy import Add, Expr, Function, Mul, Number, Pow, Symbol
+import sympy
+from sympy import Add, Basic, Expr, Function, Mul, Number, Pow, Rational, S, Symbol
+
+from .errors import NoValue
 
 # --- Responses, roles and bound indices ---------------------------------------------------------
 
 RESPONSE = Symbol("y")
 CHOSEN = Symbol("y_w")
 REJECTED = Symbol("y_l")
-MARGIN = Symbol("m")
+MARGIN = Symbol("m", real=True)
 POLICY = Symbol("pi")
 REFERENCE = Symbol("pi_ref")
 MULTIPLIER = "lam"
@@ -38,9 +42,8 @@ class Parameter(Symbol):  # type: ignore[misc]
     domain: str
 
     def __new__(cls, name: str, domain: str = "real") -> Parameter:
-        facts = {"positive": {"positive": True}, "unit": {"positive": True}}.get(domain)
-        facts = facts or ({"nonnegative": True} if domain == "nonnegative" else {"real": True})
-        self: Parameter = Symbol.__xnew__(cls, name, **facts)
+        fact = {"unit": "positive"}.get(domain, domain)  # SymPy knows no open interval 0..1
+        self: Parameter = Symbol.__xnew__(cls, name, **{fact: True})
         self.domain = domain
         return self
 
@@ -72,6 +75,9 @@ class Node(Function):  # type: ignore[misc]
     """An inert function of this vocabulary."""
 
     is_real = True
+
+    def _eval_evalf(self, prec: int) -> None:
+        """No value: SymPy would look for one by the class's name."""
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         from .notation import latex
@@ -164,7 +170,7 @@ def rename_index(body: Expr, old: Index, new: Index) -> Expr:
         return body
     if body == old:
         return new
-    return body.func(*(rename_index(arg, old, new) for arg in body.args))
+    return rebuild(body, [rename_index(arg, old, new) for arg in body.args])
 
 
 # --- Functions -----------------------------------------------------------------------------------
@@ -292,8 +298,8 @@ FUNCTIONS: dict[str, Word] = {
     for word in (
         Word("log", Log, (1, 1), lambda ops, x: ops.log(x), "torch.log({0})", r"\log {0}",
              "positive", (1e-30, 0.5, 1.0, 2.0, 1e30)),
-        Word("exp", Exp, (1, 1), lambda ops, x: ops.exp(x), "torch.exp({0})", r"\exp\left({0}\right)",
-             corners=_BOTH_SIDES),
+        Word("exp", Exp, (1, 1), lambda ops, x: ops.exp(x), "torch.exp({0})",
+             r"\exp\left({0}\right)", corners=_BOTH_SIDES),
         Word("sqrt", Sqrt, (1, 1), lambda ops, x: ops.sqrt(x), "torch.sqrt({0})", r"\sqrt{{{0}}}",
              "nonnegative", (0.25, 1.0, 2.0)),
         Word("sigmoid", Sigmoid, (1, 1), _sigmoid, "torch.sigmoid({0})", r"\sigma\left({0}\right)",
@@ -311,7 +317,7 @@ FUNCTIONS: dict[str, Word] = {
         Word("min", Min, (2, 8), lambda ops, *xs: -_largest(ops, *(-x for x in xs)),
              "torch.minimum({0}, {1})", r"\min\left({0}\right)", corners=_BOTH_SIDES),
         Word("step", Step, (1, 1), lambda ops, x: x * 0 if ops.negative(x) else x * 0 + 1,
-             "({0} >= 0).to(dtype)", r"\mathbb{{1}}\left[{0} \ge 0\right]",
+             "({0} >= 0).to(dtype)", r"\mathbf{{1}}\left[{0} \ge 0\right]",
              corners=(-2.0, -1e-9, 1e-9, 2.0)),
         Word("sg", StopGradient, (1, 1), lambda ops, x: x, "({0}).detach()",
              r"\mathrm{{sg}}\left[{0}\right]"),
@@ -374,13 +380,60 @@ def is_nonnegative(expr: Expr) -> bool:
     return is_positive(expr)
 
 
-def substitute_response(expr: Expr, old: Symbol, new: Symbol) -> Expr:
-    """`expr` spoken of another response."""
-    return expr.xreplace({old: new})
+structural = cmp_to_key(Basic.compare)
+"""A key that sorts expressions by their structure: total, and the same in every run."""
+
+
+# --- Building expressions ------------------------------------------------------------------------
+
+_NO_VALUE = (S.ImaginaryUnit, S.ComplexInfinity, S.Infinity, S.NegativeInfinity, S.NaN)
+
+
+def standard(expr: Expr) -> Expr:
+    """`expr` in the words of this vocabulary.
+
+    SymPy's powers know roots of squares, which they write with SymPy's own absolute value, and
+    roots of negative numbers and divisions by 0, which have no value here.
+
+    Raises: NoValue.
+    """
+    foreign = expr.atoms(sympy.Abs, *map(type, _NO_VALUE), Pow)
+    for node in foreign:
+        if isinstance(node, Pow):
+            base, exponent = node.args
+            no_value = isinstance(base, Rational) and base < 0 and not exponent.is_integer
+        else:
+            no_value = node in _NO_VALUE
+        if no_value:
+            raise NoValue("a part of the expression has no value: it divides by 0 or takes a root "
+                          "of a negative number")
+    if any(isinstance(node, sympy.Abs) for node in foreign):
+        return expr.replace(sympy.Abs, _magnitude)
+    return expr
+
+
+def _magnitude(x: Expr) -> Expr:
+    return x if is_nonnegative(x) else -x if is_nonnegative(-x) else Abs(x)
+
+
+def power(base: Expr, exponent: Expr) -> Expr:
+    """base**exponent. Raises: NoValue."""
+    return standard(Pow(base, exponent))
+
+
+def rebuild(node: Expr, args: Iterable[Expr]) -> Expr:
+    """`node` with other arguments. Raises: NoValue."""
+    result = node.func(*args)
+    return standard(result) if isinstance(node, Pow) else result
+
+
+def substitute(expr: Expr, table: Mapping[Expr, Expr]) -> Expr:
+    """`expr` with each expression of `table` replaced. Raises: NoValue."""
+    return standard(expr.xreplace(dict(table)))
 
 
 def with_label(expr: Expr, response: Symbol) -> Expr:
-    """A prior's expression at the chosen or the rejected response: y replaced, by_label resolved."""
+    """A prior at the chosen or the rejected response: y replaced, by_label resolved."""
     branch = 0 if response == CHOSEN else 1
 
     def resolve(node: Expr) -> Expr:
@@ -388,6 +441,6 @@ def with_label(expr: Expr, response: Symbol) -> Expr:
             return resolve(node.args[branch])
         if not node.has(ByLabel):
             return node
-        return node.func(*(resolve(arg) for arg in node.args))
+        return rebuild(node, [resolve(arg) for arg in node.args])
 
-    return substitute_response(resolve(expr), RESPONSE, response)
+    return substitute(resolve(expr), {RESPONSE: response})

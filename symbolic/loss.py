@@ -23,9 +23,10 @@ from .language import (
     Prob,
     Sigmoid,
     is_positive,
+    substitute,
     with_label,
 )
-from .polynomial import polynomial, rational
+from .polynomial import monomial_expression, polynomial
 from .spec import Spec
 
 ROLES = (CHOSEN, REJECTED)
@@ -44,7 +45,7 @@ def prior_definitions(prior: Expr) -> dict[Expr, Expr]:
 
 def loss_of_margin(spec: Spec, margin: Expr) -> Expr:
     """The loss of one pair: link(margin) + multiplier*constraint."""
-    loss = -LogSigmoid(margin) if spec.link is None else spec.link.xreplace({MARGIN: margin})
+    loss = -LogSigmoid(margin) if spec.link is None else substitute(spec.link, {MARGIN: margin})
     if spec.constraint is not None:
         loss += spec.multiplier * spec.constraint
     return loss
@@ -53,7 +54,7 @@ def loss_of_margin(spec: Spec, margin: Expr) -> Expr:
 def recovered_margin(spec: Spec) -> Expr:
     """The margin that the spec's prior gives, before any rewriting."""
     assert spec.prior is not None
-    return prior_margin(spec.alpha).xreplace(prior_definitions(spec.prior))
+    return substitute(prior_margin(spec.alpha), prior_definitions(spec.prior))
 
 
 def recovered_loss(spec: Spec) -> Expr:
@@ -92,11 +93,9 @@ def logistic_form(loss: Expr) -> LogisticForm | None:
     poly = polynomial(Add(*terms))
     constant: Expr = S.Zero
     for monomial, coefficient in poly.items():
-        margins = [a.args[0] for a, e in monomial if isinstance(a, LogSigmoid) and e == 1]
-        rest = Mul(
-            rational(coefficient),
-            *(Pow(a, rational(e)) for a, e in monomial if not isinstance(a, LogSigmoid)),
-        )
+        logistic_part = {(a, e) for a, e in monomial if isinstance(a, LogSigmoid) and e == 1}
+        margins = [a.args[0] for a, _ in logistic_part]
+        rest = monomial_expression(monomial - logistic_part, coefficient)
         if not is_constant(rest) or len(margins) > 1:
             return None
         if margins:
@@ -119,13 +118,13 @@ def _as_logsigmoid(factor: Expr) -> Expr:
     if isinstance(arg, Pow) and arg.exp == -1:
         arg, sign = arg.base, 1
     if isinstance(arg, Add) and len(arg.args) == 2 and arg.args[0] == 1:
-        if isinstance(arg.args[1], Exp):
-            return sign * LogSigmoid(-arg.args[1].args[0])
+        other = arg.args[1]
+        return sign * LogSigmoid(-other.args[0]) if isinstance(other, Exp) else factor
     return factor
 
 
 def is_constant(expr: Expr) -> bool:
-    """Whether `expr` has one value for every policy, pair and token: numbers and parameters only."""
+    """Whether `expr` has one value for every policy, pair and token: numbers and parameters."""
     if isinstance(expr, (Symbol, Feature)):
         return isinstance(expr, Parameter)
     return all(is_constant(arg) for arg in expr.args)

@@ -12,8 +12,10 @@ from sympy import Add, Expr, Mul, Pow, Rational
 
 from .derivation import Derivation
 from .errors import TooLarge
+from .language import rebuild
 from .polynomial import expand
 from .rules import phase
+from .work import allowance
 
 _WHOLE = phase("value", "log", "token")
 _EXPONENTIAL = phase("exponential")
@@ -28,17 +30,18 @@ def normalise(derivation: Derivation, *, written_out: bool = False) -> None:
     With `written_out`, divergences and entropies become sums over the vocabulary; otherwise they
     stay whole, which reads better and suffices where both sides speak of the same ones.
 
-    Raises: TooLarge where the form would exceed its bounds.
+    Raises: TooLarge where the form would exceed its bounds, NoValue where there is none.
     """
-    if written_out:
-        derivation.apply(_WRITTEN_OUT)
-    for _ in range(MAX_ROUNDS):
-        changed = derivation.apply(_WHOLE)
-        changed = derivation.apply(_EXPONENTIAL) or changed
-        before = derivation.end
-        derivation.arithmetic(expand_everywhere(before))
-        if not changed and derivation.end == before:
-            return
+    with allowance():
+        if written_out:
+            derivation.apply(_WRITTEN_OUT)
+        for _ in range(MAX_ROUNDS):
+            changed = derivation.apply(_WHOLE)
+            changed = derivation.apply(_EXPONENTIAL) or changed
+            before = derivation.end
+            derivation.arithmetic(expand_everywhere(before))
+            if not changed and derivation.end == before:
+                return
     raise TooLarge(f"no normal form after {MAX_ROUNDS} rounds")
 
 
@@ -66,7 +69,7 @@ def expand_everywhere(expr: Any) -> Any:
                 inner = arithmetic(node)
                 args = [visit(arg, inner) for arg in node.args]
                 if any(new is not old for new, old in zip(args, node.args, strict=True)):
-                    result = node.func(*args)
+                    result = rebuild(node, args)
             if not inside and arithmetic(result):
                 result = expand(result)
             done[key] = result

@@ -11,11 +11,10 @@ import ast
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import NoReturn
 
-from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, S, Symbol
+from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol
 
-from .errors import SpecError, nearest
+from .errors import NoValue, SpecError, nearest
 from .language import (
     CHOSEN,
     FUNCTIONS,
@@ -38,7 +37,9 @@ from .language import (
     TokenSum,
     VocabProb,
     VocabSum,
+    is_nonnegative,
     is_positive,
+    power,
     rename_index,
     standard_index,
 )
@@ -47,6 +48,12 @@ MAX_DEPTH = 64
 MAX_EXPONENT = 1000
 MAX_NUMBER_BITS = 4096
 MAX_TEXT = 64 * 1024
+MAX_SHOWN = 60
+
+
+# Words that an index cannot take.
+KNOWN = frozenset({*FUNCTIONS, *SPECIAL, "y", "y_w", "y_l", "m", "x", "vocab", "zeta"})
+_EXPONENTS = f"at most {MAX_EXPONENT} in size"
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,8 @@ LINK = Place((), margin=True)
 
 @dataclass(frozen=True)
 class Condition:
-    """What must hold for an expression to have a value: `expr` is "nonzero" or "positive"."""
+    """What must hold for an expression to have a value: `expr` is "nonzero", "nonnegative" or
+    "positive"."""
 
     expr: Expr
     kind: str
@@ -103,6 +111,9 @@ def parse_with_conditions(
     source = text.strip()
     shift = len(text) - len(text.lstrip())
     flat = source.replace("\n", " ").replace("\r", " ").replace("\t", " ")
+    if "#" in flat:
+        raise SpecError("a comment inside an expression", text=text, column=text.index("#"),
+                        expected="comments outside the quotes")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -131,31 +142,37 @@ def parse_with_conditions(
 class _Reader:
     def __init__(self, text: str, flat: str, shift: int, names: Names, place: Place) -> None:
         self.text, self.shift, self.names, self.place = text, shift, names, place
-        self.ascii = flat.isascii()
-        self.flat = flat
+        self.bytes = flat.encode()
         self.conditions: list[Condition] = []
         self.scope: dict[str, tuple[Index, Symbol | None]] = {}
 
     # -- errors
 
-    def fail(self, node: ast.AST, problem: str, expected: str = "") -> NoReturn:
-        offset = getattr(node, "col_offset", 0)
-        if not self.ascii:  # ast counts UTF-8 bytes
-            offset = len(self.flat.encode()[:offset].decode(errors="ignore"))
-        raise SpecError(problem, text=self.text, column=self.shift + offset, expected=expected)
+    def error(self, node: ast.AST, problem: str, expected: str = "") -> SpecError:
+        start = getattr(node, "col_offset", 0)  # ast counts UTF-8 bytes
+        column = self.shift + len(self.bytes[:start].decode())
+        return SpecError(problem, text=self.text, column=column, expected=expected)
 
-    def source(self, node: ast.AST) -> str:
-        return (ast.get_source_segment(self.flat, node) or "this")[:60]
+    def source(self, node: ast.expr) -> str:
+        written = self.bytes[node.col_offset : node.end_col_offset].decode()
+        return written if len(written) <= MAX_SHOWN else written[: MAX_SHOWN - 3] + "..."
 
     def require(self, expr: Expr, kind: str) -> None:
-        if not is_positive(expr) and not (kind == "nonzero" and is_positive(-expr)):
+        """Remember that `expr` must be `kind`, unless it is seen to be."""
+        known = {
+            "positive": is_positive(expr),
+            "nonnegative": is_nonnegative(expr),
+            "nonzero": is_positive(expr) or is_positive(-expr),
+        }
+        if not known[kind]:
             self.conditions.append(Condition(expr, kind))
 
     # -- the tree
 
     def read(self, node: ast.expr, depth: int = 0) -> Expr:
         if depth > MAX_DEPTH:
-            self.fail(node, "the expression is nested too deeply", f"at most {MAX_DEPTH} levels")
+            raise self.error(node, "the expression is nested too deeply",
+                             f"at most {MAX_DEPTH} levels")
         match node:
             case ast.Constant():
                 return self.number(node)
@@ -173,7 +190,7 @@ class _Reader:
                 return self.power(node, depth)
             case ast.Call():
                 return self.call(node, depth)
-        self.fail(
+        raise self.error(
             node,
             f"`{self.source(node)}` is not part of the language",
             "numbers, names, + - * / **, and calls such as pi(y), log(...), sum(... for t in y)",
@@ -182,45 +199,55 @@ class _Reader:
     def chain(
         self, node: ast.BinOp, kinds: tuple[type[ast.operator], type[ast.operator]], depth: int
     ) -> list[Expr]:
-        """The terms of a + b - c ... (or factors of a * b / c ...), however long, one level deep."""
-        terms: list[Expr] = []
+        """The terms of a + b - c ... (or factors of a * b / c ...), all one level deep."""
+        parts: list[tuple[ast.operator | None, ast.expr]] = []
         at: ast.expr = node
         while isinstance(at, ast.BinOp) and isinstance(at.op, kinds):
-            right = self.read(at.right, depth + 1)
-            if isinstance(at.op, ast.Sub):
-                right = -right
-            elif isinstance(at.op, ast.Div):
-                if right.is_zero or right == 0:
-                    self.fail(at.right, "division by zero", "a divisor that is not 0")
-                self.require(right, "nonzero")
-                right = Pow(right, S.NegativeOne)
-            terms.append(right)
+            parts.append((at.op, at.right))
             at = at.left
-        terms.append(self.read(at, depth + 1))
-        return terms[::-1]
+        signs: list[Expr] = []
+        if ast.Mult in kinds and isinstance(at, ast.UnaryOp) and isinstance(at.op, ast.USub):
+            # -(a + b)/c is minus a fraction; the sign does not go into the sum.
+            signs, at = [S.NegativeOne], at.operand
+        parts.append((None, at))
+        return signs + [self.term(op, part, depth + 1) for op, part in reversed(parts)]
 
-    def bounded(self, node: ast.AST, value: Expr) -> Expr:
-        """`value`, unless SymPy's arithmetic produced something that is not a real number of
-        acceptable size."""
-        if value in (S.NaN, S.ComplexInfinity, S.Infinity, S.NegativeInfinity):
-            self.fail(node, f"`{self.source(node)}` is not a number", "a finite real value")
-        if isinstance(value, Rational) and value.p.bit_length() + value.q.bit_length() > (
-            2 * MAX_NUMBER_BITS
-        ):
-            self.fail(node, "a number is too large", "at most about 1200 digits")
+    def term(self, op: ast.operator | None, node: ast.expr, depth: int) -> Expr:
+        """What `node` adds or multiplies, standing after `op`."""
+        value = self.read(node, depth)
+        if isinstance(op, ast.Sub):
+            return -value
+        if isinstance(op, ast.Div):
+            if value == 0:
+                raise self.error(node, "division by zero", "a divisor that is not 0")
+            self.require(value, "nonzero")
+            return Pow(value, S.NegativeOne)
+        return value
+
+    def bounded(self, node: ast.expr, value: Expr) -> Expr:
+        """`value`, unless a number or an exponent in it is beyond the bounds."""
+        for term in Add.make_args(value):
+            for factor in Mul.make_args(term):
+                if isinstance(factor, Rational) and _bits(factor) > 2 * MAX_NUMBER_BITS:
+                    raise self.error(node, "a number is too large", "at most about 1200 digits")
+                exponent = factor.exp if isinstance(factor, Pow) else S.One
+                if isinstance(exponent, Rational) and abs(exponent) > MAX_EXPONENT:
+                    raise self.error(node, "an exponent is too large", _EXPONENTS)
         return value
 
     def number(self, node: ast.Constant) -> Expr:
         if isinstance(node.value, bool) or not isinstance(node.value, (int, float)):
-            self.fail(node, f"`{self.source(node)}` is not a number", "an integer or a decimal")
+            raise self.error(node, f"`{self.source(node)}` is not a number",
+                             "an integer or a decimal")
         literal = self.source(node).replace("_", "")
         if len(literal) > 50:
-            self.fail(node, "a number is too long", "at most 50 digits")
+            raise self.error(node, "a number is too long", "at most 50 digits")
         if isinstance(node.value, int):
             return Integer(node.value)
         mantissa, _, exponent = literal.lower().partition("e")
         if exponent and abs(int(exponent)) > 400:
-            self.fail(node, "a number is too large or too small", "an exponent of at most 400")
+            raise self.error(node, "a number is too large or too small",
+                             "an exponent of at most 400")
         # Decimals are exact: 0.1 is one tenth.
         return Rational(mantissa) * Integer(10) ** int(exponent or 0)
 
@@ -229,7 +256,8 @@ class _Reader:
         if name in self.scope:
             index, response = self.scope[name]
             if response is None:
-                self.fail(node, f"`{name}` is a vocabulary entry, not a number", "pi(y, t, v)")
+                raise self.error(node, f"`{self.source(node)}` is a vocabulary entry, not a number",
+                                 "pi(y, t, v)")
             return index
         if name in self.names.parameters:
             return self.names.parameters[name]
@@ -240,48 +268,63 @@ class _Reader:
             return Feature(Symbol(name))
         if kind is not None:
             usage = f"{name}(y)" if kind == "response" else f"{name}(y, t)"
-            self.fail(node, f"`{name}` is a {kind} feature and needs its arguments", usage)
+            raise self.error(node, f"`{name}` is a {kind} feature and needs its arguments", usage)
         if name in self.names.policies:
-            self.fail(node, f"`{name}` is a policy and needs a response", f"{name}(y)")
+            raise self.error(node, f"`{name}` is a policy and needs a response", f"{name}(y)")
         if name in ("y", "y_w", "y_l"):
-            self.fail(node, f"`{name}` is a response, not a number", f"pi({name}) or len({name})")
+            raise self.error(node, f"`{name}` is a response, not a number",
+                             f"pi({name}) or len({name})")
         if name in FUNCTIONS or name in SPECIAL:
-            self.fail(node, f"`{name}` is a function and needs its arguments", f"{name}(...)")
+            raise self.error(node, f"`{name}` is a function and needs its arguments",
+                             f"{name}(...)")
         known = {*self.names.parameters, *self.scope}
         known |= {n for n, k in self.names.features.items() if k == "pair"}
         known |= {"m"} if self.place.margin else set()
-        self.fail(node, f'unknown name "{name}"', nearest(name, known) + " ([parameters] declares)")
+        raise self.error(node, f'unknown name "{name[:MAX_SHOWN]}"',
+                         nearest(name, known) + " ([parameters] declares)")
 
     def power(self, node: ast.BinOp, depth: int) -> Expr:
         base, exponent = self.read(node.left, depth + 1), self.read(node.right, depth + 1)
-        if isinstance(exponent, Number) and abs(exponent) > MAX_EXPONENT:
-            self.fail(node.right, "an exponent is too large", f"at most {MAX_EXPONENT} in size")
-        if isinstance(base, Rational) and isinstance(exponent, Rational):
-            if base == 0 and exponent < 0:
-                self.fail(node, "division by zero", "a base that is not 0")
-            if base < 0 and exponent.q != 1:
-                self.fail(node, "a root of a negative number", "a base that is at least 0")
-            if (base.p.bit_length() + base.q.bit_length()) * abs(exponent) > 2 * MAX_NUMBER_BITS:
-                self.fail(node, "a number is too large", "at most about 1200 digits")
-        if not (exponent.is_Integer and exponent >= 0):
-            self.require(base, "nonzero" if exponent.is_Integer else "positive")
-        value = self.bounded(node, Pow(base, exponent))
-        merged = value.exp if isinstance(value, Pow) else S.One
-        if isinstance(merged, Number) and abs(merged) > MAX_EXPONENT:
-            self.fail(node, "an exponent is too large", f"at most {MAX_EXPONENT} in size")
-        return value
+        if isinstance(exponent, Rational):
+            self.exponent(node, base, exponent)
+        if isinstance(exponent, Integer):
+            if exponent < 0:
+                if base == 0:
+                    raise self.error(node, "division by zero", "a base that is not 0")
+                self.require(base, "nonzero")
+        elif is_nonnegative(-base):
+            raise self.error(node.left, "a root or power of a number that is not positive",
+                             "a positive base, or an integer exponent")
+        else:
+            self.require(base, "positive")
+        try:
+            return self.bounded(node, power(base, exponent))
+        except NoValue:
+            raise self.error(node, f"`{self.source(node)}` has no value",
+                             "a positive base, or an integer exponent") from None
+
+    def exponent(self, node: ast.BinOp, base: Expr, exponent: Rational) -> None:
+        """Refuse an exponent that is too large for `base` before SymPy multiplies it out."""
+        size = abs(exponent)
+        for factor in Mul.make_args(base):
+            merged = factor.exp if isinstance(factor, Pow) else S.One
+            if size * (abs(merged) if isinstance(merged, Rational) else 1) > MAX_EXPONENT:
+                raise self.error(node.right, "an exponent is too large", _EXPONENTS)
+            if isinstance(factor, Rational) and _bits(factor) * size > 2 * MAX_NUMBER_BITS:
+                raise self.error(node, "a number is too large", "at most about 1200 digits")
 
     # -- calls
 
     def call(self, node: ast.Call, depth: int) -> Expr:
         if not isinstance(node.func, ast.Name):
-            self.fail(node, f"`{self.source(node.func)}` cannot be called", "a function by its name")
+            raise self.error(node, f"`{self.source(node.func)}` cannot be called",
+                             "a function by its name")
         name = node.func.id
         if node.keywords:
-            self.fail(node.keywords[0], "arguments are not named here", f"{name}(...)")
+            raise self.error(node.keywords[0], "arguments are not named here", f"{name}(...)")
         for arg in node.args:
             if isinstance(arg, ast.Starred):
-                self.fail(arg, "`*` is not part of the language")
+                raise self.error(arg, "`*` is not part of the language")
         if name in self.names.policies:
             return self.probability(node, name)
         if name in self.names.features:
@@ -299,24 +342,24 @@ class _Reader:
         if name in FUNCTIONS:
             return self.function(node, name, depth)
         if name in self.names.parameters:
-            self.fail(node, f"`{name}` is a parameter, not a function", name)
+            raise self.error(node, f"`{name}` is a parameter, not a function", name)
         known = {*FUNCTIONS, *SPECIAL, *self.names.policies}
         known |= {n for n, kind in self.names.features.items() if kind != "pair"}
-        self.fail(node, f'unknown function "{name}"', nearest(name, known))
+        raise self.error(node, f'unknown function "{name[:MAX_SHOWN]}"', nearest(name, known))
 
     def arguments(self, node: ast.Call, counts: Iterable[int], usage: str) -> list[ast.expr]:
         if len(node.args) not in counts:
             got = len(node.args)
-            self.fail(node, f"`{self.source(node.func)}` with {got} arguments", usage)
+            raise self.error(node, f"`{self.source(node.func)}` with {got} arguments", usage)
         return node.args
 
-    def response(self, node: ast.expr) -> Symbol:
+    def response(self, node: ast.expr, or_else: str = "") -> Symbol:
         allowed = self.place.responses
         for response in allowed:
             if isinstance(node, ast.Name) and node.id == response.name:
                 return response
         listing = " or ".join(r.name for r in allowed) or "no response (a link is written in m)"
-        self.fail(node, f"`{self.source(node)}` is not a response here", listing)
+        raise self.error(node, f"`{self.source(node)}` is not a response here", listing + or_else)
 
     def position(self, node: ast.expr, response: Symbol) -> Index:
         if isinstance(node, ast.Name) and node.id in self.scope:
@@ -324,12 +367,12 @@ class _Reader:
             if over == response:
                 return index
             if over is not None:
-                self.fail(
+                raise self.error(
                     node,
-                    f"`{node.id}` runs over the tokens of {over}, not of {response}",
+                    f"`{self.source(node)}` runs over the tokens of {over}, not of {response}",
                     f"an index bound by `for ... in {response}`",
                 )
-        self.fail(
+        raise self.error(
             node,
             f"`{self.source(node)}` is not a token index",
             f"an index bound by sum(... for t in {response})",
@@ -340,7 +383,7 @@ class _Reader:
             index, over = self.scope[node.id]
             if over is None:
                 return index
-        self.fail(
+        raise self.error(
             node,
             f"`{self.source(node)}` is not a vocabulary index",
             "an index bound by sum(... for v in vocab)",
@@ -362,7 +405,7 @@ class _Reader:
         counts = {"response": 1, "token": 2, "pair": 0}
         usage = {"response": f"{name}(y)", "token": f"{name}(y, t)", "pair": name}[kind]
         if kind == "pair":
-            self.fail(node, f"`{name}` is a pair feature and takes no arguments", usage)
+            raise self.error(node, f"`{name}` is a pair feature and takes no arguments", usage)
         args = self.arguments(node, (counts[kind],), usage)
         response = self.response(args[0])
         if kind == "response":
@@ -378,24 +421,28 @@ class _Reader:
         usage = f"{word}(... for t in y)" + (" or sum(... for v in vocab)" if word == "sum" else "")
         (arg,) = self.arguments(node, (1,), usage)
         if not isinstance(arg, ast.GeneratorExp) or len(arg.generators) != 1:
-            self.fail(arg, f"`{word}` needs one index", usage)
+            raise self.error(arg, f"`{word}` needs one index", usage)
         loop = arg.generators[0]
         if loop.ifs or loop.is_async or not isinstance(loop.target, ast.Name):
-            self.fail(loop.target, f"`{word}` needs one plain index and no condition", usage)
+            raise self.error(loop.target, f"`{word}` needs one plain index and no condition", usage)
         name = loop.target.id
-        if name in self.names.taken() or name in self.scope or name in FUNCTIONS or name in SPECIAL:
-            self.fail(loop.target, f"the index `{name}` has another meaning here", "a new name")
+        if name in self.names.taken() or name in self.scope or name in KNOWN:
+            raise self.error(loop.target, f"`{self.source(loop.target)}` has another meaning here",
+                             "a new name for the index")
         over_vocab = isinstance(loop.iter, ast.Name) and loop.iter.id == "vocab"
-        response = None if over_vocab else self.response(loop.iter)
+        response = None if over_vocab else self.response(loop.iter, " or vocab")
         if over_vocab and word == "prod":
-            self.fail(loop.iter, "a product over the vocabulary is not in the language", usage)
+            raise self.error(loop.iter, "a product over the vocabulary is not in the language",
+                             usage)
         index = Index(f"{name}#{len(self.scope)}", position=not over_vocab)
         self.scope[name] = (index, response)
-        try:
-            body = self.read(arg.elt, depth + 1)
-        finally:
-            del self.scope[name]
+        outside, self.conditions = self.conditions, []
+        body = self.read(arg.elt, depth + 1)
+        del self.scope[name]
         standard = standard_index(body, index)
+        self.conditions = outside + [
+            Condition(rename_index(c.expr, index, standard), c.kind) for c in self.conditions
+        ]
         body, index = rename_index(body, index, standard), standard
         if response is None:
             return VocabSum(body, index)
@@ -404,8 +451,9 @@ class _Reader:
     def policy(self, node: ast.expr) -> Symbol:
         if isinstance(node, ast.Name) and node.id in self.names.policies:
             return Symbol(node.id)
-        self.fail(node, f"`{self.source(node)}` is not a policy", nearest(
-            node.id if isinstance(node, ast.Name) else "", self.names.policies))
+        name = node.id if isinstance(node, ast.Name) else ""
+        raise self.error(node, f"`{self.source(node)}` is not a policy",
+                         nearest(name, self.names.policies))
 
     def divergence(self, node: ast.Call, depth: int) -> Expr:
         assert isinstance(node.func, ast.Name)
@@ -419,7 +467,8 @@ class _Reader:
 
     def by_label(self, node: ast.Call, depth: int) -> Expr:
         if not self.place.by_label:
-            self.fail(node, "`by_label` speaks of the prior's response", "use it in `prior` only")
+            raise self.error(node, "`by_label` speaks of the prior's response",
+                             "use it in `prior` only")
         a, b = self.arguments(node, (2,), "by_label(where preferred, where dispreferred)")
         return ByLabel(self.read(a, depth + 1), self.read(b, depth + 1))
 
@@ -429,10 +478,17 @@ class _Reader:
         usage = f"{name}({', '.join('ab'[:low]) or 'a'}{', ...' if high > low else ''})"
         args = self.arguments(node, range(low, high + 1), usage)
         values = [self.read(arg, depth + 1) for arg in args]
-        if word.node is Log and isinstance(values[0], Number) and values[0] <= 0:
-            self.fail(node, "the logarithm of a number that is not positive", "log of x > 0")
         if word.node is Log:
+            if is_nonnegative(-values[0]):
+                raise self.error(node, "the logarithm of a number that is not positive",
+                                 "log of x > 0")
             self.require(values[0], "positive")
-        if word.node is Sqrt and isinstance(values[0], Number) and values[0] < 0:
-            self.fail(node, "the root of a negative number", "sqrt of x >= 0")
+        if word.node is Sqrt:
+            if is_positive(-values[0]):
+                raise self.error(node, "the root of a negative number", "sqrt of x >= 0")
+            self.require(values[0], "nonnegative")
         return word.node(*values)
+
+
+def _bits(number: Rational) -> int:
+    return int(number.p).bit_length() + int(number.q).bit_length()

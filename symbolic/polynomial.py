@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from fractions import Fraction
-from math import gcd, lcm
+from math import comb, gcd, lcm
 from typing import Any
 
 from sympy import Add, Expr, Mul, Pow, Rational, S
 
-from .errors import TooLarge
+from .errors import NoValue, TooLarge
+from .language import power, structural
+from .work import spend
 
 Monomial = frozenset[tuple[Any, Fraction]]
 Polynomial = dict[Monomial, Fraction]
 
 ONE: Monomial = frozenset()
-MAX_TERMS = 20_000
+MAX_TERMS = 2_000
 
 
 def polynomial(expr: Expr) -> Polynomial:
@@ -35,15 +37,14 @@ def polynomial(expr: Expr) -> Polynomial:
         product: Polynomial = {ONE: Fraction(1)}
         for factor in expr.args:
             product = multiply(product, polynomial(factor))
-        return product
+        return _settled(product)
     if isinstance(expr, Pow) and isinstance(expr.exp, Rational):
         return _power(expr.base, Fraction(int(expr.exp.p), int(expr.exp.q)))
     return {frozenset({(expr, Fraction(1))}): Fraction(1)}
 
 
 def multiply(left: Polynomial, right: Polynomial) -> Polynomial:
-    if len(left) * len(right) > 50 * MAX_TERMS:
-        raise TooLarge(f"a product of {len(left)} by {len(right)} terms")
+    spend(len(left) * len(right))
     return _collect(
         (_join(a, b), x * y) for a, x in left.items() for b, y in right.items()
     )
@@ -52,11 +53,12 @@ def multiply(left: Polynomial, right: Polynomial) -> Polynomial:
 def _collect(items: Iterable[tuple[Monomial, Fraction]]) -> Polynomial:
     total: Polynomial = {}
     for monomial, coefficient in items:
-        value = total.get(monomial, Fraction(0)) + coefficient
+        known = total.get(monomial)
+        value = coefficient if known is None else known + coefficient
         if value:
             total[monomial] = value
-        else:
-            total.pop(monomial, None)
+        elif known is not None:
+            del total[monomial]
     if len(total) > MAX_TERMS:
         raise TooLarge(f"a normal form of more than {MAX_TERMS} terms")
     return total
@@ -76,12 +78,11 @@ def _power(base: Expr, exponent: Fraction) -> Polynomial:
     if not inner:
         if exponent > 0:
             return {}
-        raise ZeroDivisionError("division by an expression that is identically zero")
+        raise NoValue("a part of the expression divides by what is always 0")
     if exponent.denominator == 1 and exponent > 0:
-        result: Polynomial = {ONE: Fraction(1)}
-        for _ in range(int(exponent)):
-            result = multiply(result, inner)
-        return result
+        if len(inner) > 1 and comb(len(inner) + int(exponent) - 1, int(exponent)) > MAX_TERMS:
+            raise TooLarge(f"power {exponent} of a sum of {len(inner)} terms")
+        return _settled(_whole_power(inner, int(exponent)))
     if len(inner) == 1 and exponent.denominator == 1:
         ((monomial, coefficient),) = inner.items()
         raised = frozenset((a, e * exponent) for a, e in monomial)
@@ -94,11 +95,35 @@ def _power(base: Expr, exponent: Fraction) -> Polynomial:
     return {frozenset({(expression(primitive), exponent)}): scale ** int(exponent)}
 
 
+def _whole_power(poly: Polynomial, exponent: int) -> Polynomial:
+    if exponent == 1:
+        return poly
+    half = _whole_power(poly, exponent // 2)
+    square = multiply(half, half)
+    return multiply(square, poly) if exponent % 2 else square
+
+
+def _settled(poly: Polynomial) -> Polynomial:
+    """`poly` with roots that multiplied up to whole powers expanded again: sqrt(a + b)**2."""
+
+    def whole(atom: Any, exponent: Fraction) -> bool:
+        return exponent.denominator == 1 and (
+            isinstance(atom, (Rational, Mul))
+            or (isinstance(atom, Add) and exponent > 0)
+            or (isinstance(atom, Pow) and isinstance(atom.exp, Rational))
+        )
+
+    if not any(whole(atom, exponent) for monomial in poly for atom, exponent in monomial):
+        return poly
+    parts = (polynomial(monomial_expression(m, c)).items() for m, c in poly.items())
+    return _collect(item for part in parts for item in part)
+
+
 def _content(poly: Polynomial) -> tuple[Fraction, Polynomial]:
     """`poly` as a rational times a primitive polynomial whose leading coefficient is positive."""
     numerator = gcd(*(c.numerator for c in poly.values()))
     denominator = lcm(*(c.denominator for c in poly.values()))
-    leading = min(poly, key=lambda m: sorted((str(a), e) for a, e in m))
+    leading = min(poly, key=lambda m: structural(monomial_expression(m)))
     scale = Fraction(numerator, denominator) * (1 if poly[leading] > 0 else -1)
     return scale, {monomial: c / scale for monomial, c in poly.items()}
 
@@ -108,7 +133,11 @@ def rational(value: Fraction) -> Rational:
 
 
 def monomial_expression(monomial: Monomial, coefficient: Fraction = Fraction(1)) -> Expr:
-    return Mul(rational(coefficient), *(Pow(a, rational(e)) for a, e in monomial))
+    powers = (
+        (Pow if exponent.denominator == 1 else power)(atom, rational(exponent))
+        for atom, exponent in monomial
+    )
+    return Mul(rational(coefficient), *powers)
 
 
 def expression(poly: Polynomial) -> Expr:
@@ -134,17 +163,8 @@ def numerator(expr: Expr) -> Polynomial:
     """The numerator of `expr` brought to one fraction; zero exactly where `expr` is."""
     poly = polynomial(expr)
     while below := denominators(poly):
-        clear: Polynomial = {frozenset((a, e) for a, e in below.items()): Fraction(1)}
-        cleared: Polynomial = {}
-        # An atom whose exponent has become a positive integer is a sum again: expand it.
-        parts = (
-            polynomial(monomial_expression(m, c)).items()
-            for m, c in multiply(poly, clear).items()
-        )
-        cleared = _collect(item for part in parts for item in part)
-        if cleared == poly:
-            break
-        poly = cleared
+        clear: Polynomial = {frozenset(below.items()): Fraction(1)}
+        poly = _settled(multiply(poly, clear))
     return poly
 
 

@@ -22,6 +22,7 @@ from .language import (
     Prob,
     TokenProb,
     TokenSum,
+    substitute,
     with_label,
 )
 from .loss import is_constant
@@ -47,12 +48,12 @@ class PriorFacts:
 def prior_facts(spec: Spec) -> PriorFacts:
     """The facts of `spec`'s prior, read off the normal form of its logarithm."""
     assert spec.prior is not None
-    sides = [
-        normal_form(Log(with_label(spec.prior, role)), written_out=True).xreplace({role: RESPONSE})
-        for role in (CHOSEN, REJECTED)
-    ]
+    sides = []
+    for role in (CHOSEN, REJECTED):
+        logarithm = normal_form(Log(with_label(spec.prior, role)), written_out=True)
+        sides.append(substitute(logarithm, {role: RESPONSE}))
     used = {symbol for side in sides for symbol in side.free_symbols}
-    policies = {s for s in used if s.name in spec.names.policies and s not in spec.names.features}
+    policies = {s for s in used if s.name in spec.names.policies}
     policy = (
         "self-referential"
         if POLICY in policies
@@ -77,7 +78,7 @@ def fold(expr: Expr) -> Expr:
                 return Log(Prob(policy, response))
         return node
 
-    return expr.xreplace({node: whole(node) for node in expr.atoms(TokenSum)})
+    return substitute(expr, {node: whole(node) for node in expr.atoms(TokenSum)})
 
 
 def prior_of_margin(margin: Expr, alpha: Expr) -> Expr | None:
@@ -95,8 +96,8 @@ def prior_of_margin(margin: Expr, alpha: Expr) -> Expr | None:
             constant += term
         else:
             return None
-    chosen = Add(*sides[CHOSEN]).xreplace({CHOSEN: RESPONSE})
-    rejected = -Add(*sides[REJECTED]).xreplace({REJECTED: RESPONSE})
+    chosen = substitute(Add(*sides[CHOSEN]), {CHOSEN: RESPONSE})
+    rejected = -substitute(Add(*sides[REJECTED]), {REJECTED: RESPONSE})
     if is_zero(chosen - rejected):
         offset = -constant / (2 * alpha)
         shared = _prior_of_score(chosen, alpha)
@@ -111,8 +112,9 @@ def _prior_of_score(score: Expr, alpha: Expr) -> Expr:
     powers: dict[Expr, list[Expr]] = {}
     rest = []
     for term in Add.make_args(logarithm):
-        logs = [f for f in Mul.make_args(term) if isinstance(f, Log) and isinstance(f.args[0], Prob)]
-        others = Mul(*(f for f in Mul.make_args(term) if f not in logs))
+        parts = Mul.make_args(term)
+        logs = [f for f in parts if isinstance(f, Log) and isinstance(f.args[0], Prob)]
+        others = Mul(*(f for f in parts if f not in logs))
         if len(logs) == 1 and not others.has(Log, TokenSum):
             powers.setdefault(logs[0].args[0], []).append(others)
         else:

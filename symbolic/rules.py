@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, S
-from sympy.ntheory import factorint
+from sympy import Add, Expr, Integer, Mul, Pow, Rational, S
+from sympy.ntheory import primerange
 
 from .language import (
     BINDERS,
@@ -45,8 +45,10 @@ from .language import (
     VocabSum,
     indices,
     is_positive,
+    power,
     rename_index,
     standard_index,
+    structural,
 )
 
 Parts = tuple[Any, ...]
@@ -78,7 +80,7 @@ def free_of(expr: Expr, index: Index) -> bool:
 
 
 def _factors(node: Expr) -> list[tuple[Expr, Expr]]:
-    return [f.as_base_exp() if not isinstance(f, Number) else (f, S.One) for f in Mul.make_args(node)]
+    return [f.args if isinstance(f, Pow) else (f, S.One) for f in Mul.make_args(node)]
 
 
 def _find_log_product(node: Log) -> Parts | None:
@@ -101,11 +103,21 @@ def _log_product_right(known: tuple[tuple[Expr, Expr], ...], other: Expr) -> Exp
     return Add(rest, *(e * Log(b) for b, e in known))
 
 
+def _factorised(number: int) -> dict[int, int]:
+    """The prime factors of `number` below a bound, and what is left as one more."""
+    found: dict[int, int] = {}
+    for prime in primerange(2, 4096):
+        while number % prime == 0:
+            found[prime] = found.get(prime, 0) + 1
+            number //= prime
+    return found if number == 1 else {**found, number: 1}
+
+
 def _find_log_number(node: Log) -> Parts | None:
     (arg,) = node.args
-    if not isinstance(arg, Rational) or arg <= 0 or arg.p.bit_length() + arg.q.bit_length() > 80:
+    if not isinstance(arg, Rational) or arg <= 0:
         return None
-    primes = {**factorint(int(arg.p)), **{p: -k for p, k in factorint(int(arg.q)).items()}}
+    primes = {**_factorised(int(arg.p)), **{p: -k for p, k in _factorised(int(arg.q)).items()}}
     if list(primes.values()) == [1]:
         return None
     return (tuple(sorted(primes.items())),)
@@ -115,7 +127,8 @@ def _linear_terms(body: Expr, index: Index) -> tuple[tuple[Expr, Expr], ...]:
     """The terms of a body as (factor without the index, factor with it)."""
     found: dict[Expr, list[Expr]] = {}
     for term in Add.make_args(body):
-        outside, inside = [], []
+        outside: list[Expr] = []
+        inside: list[Expr] = []
         for factor in Mul.make_args(term):
             (outside if free_of(factor, index) else inside).append(factor)
         found.setdefault(Mul(*inside), []).append(Mul(*outside))
@@ -146,6 +159,12 @@ def _find_index_name(node: Expr) -> Parts | None:
     return (type(node), body, index, name, *node.args[2:]) if name != index else None
 
 
+def _same_kind_and_new(kind: type, body: Expr, old: Index, new: Index, *rest: Expr) -> bool:
+    """Whether `new` can stand for `old`: positions for positions, and not used in the body."""
+    fresh = new not in indices(body) - {old}
+    return kind in BINDERS and fresh and bool(new.is_positive) == bool(old.is_positive)
+
+
 def _find_exp_log(node: Exp) -> Parts | None:
     powers, rest = [], []
     for term in Add.make_args(node.args[0]):
@@ -159,7 +178,7 @@ def _find_exp_log(node: Exp) -> Parts | None:
 
 def _exp_log_right(powers: tuple[tuple[Expr, Rational], ...], rest: Expr) -> Expr:
     tail = S.One if rest == 0 else Exp(rest)
-    return Mul(tail, *(Pow(x, c) for x, c in powers))
+    return Mul(tail, *(power(x, c) for x, c in powers))
 
 
 def _find_exp_product(node: Expr) -> Parts | None:
@@ -179,9 +198,9 @@ def _find_power(node: Pow) -> Parts | None:
 
 def leading_sign(expr: Expr) -> int:
     """+1 or -1, opposite for `expr` and `-expr`: which of the two is the standard one."""
-    plus = min(map(str, Add.make_args(expr)))
-    minus = min(map(str, Add.make_args(-expr)))
-    return 1 if (len(plus), plus) <= (len(minus), minus) else -1
+    terms = (term.as_coeff_Mul() for term in Add.make_args(expr))
+    coefficient, _ = min(terms, key=lambda term: structural(term[1]))
+    return -1 if coefficient < 0 else 1
 
 
 def _find_reflection(node: Expr) -> Parts | None:
@@ -192,16 +211,22 @@ def _find_reflection(node: Expr) -> Parts | None:
 def _find_softplus(node: Log) -> Parts | None:
     (arg,) = node.args
     if isinstance(arg, Add) and len(arg.args) == 2 and arg.args[0] == 1:
-        if isinstance(arg.args[1], Exp):
-            return (arg.args[1].args[0],)
+        other: Expr = arg.args[1]
+        return tuple(other.args) if isinstance(other, Exp) else None
     return None
+
+
+def _in_order(*xs: Expr) -> Expr:
+    """The maximum of `xs`, each named once, in the standard order."""
+    first, *others = sorted(set(xs), key=structural)
+    return Max(first, *others) if others else first
 
 
 def _unary(node: Expr) -> Parts:
     return tuple(node.args)
 
 
-def _inner(kind: type) -> Callable[[Expr], Parts | None]:
+def _inner(kind: type[Expr]) -> Callable[[Expr], Parts | None]:
     """Parts of nodes whose argument is of `kind`: the inner arguments."""
 
     def find(node: Expr) -> Parts | None:
@@ -240,18 +265,16 @@ ROWS: tuple[Rule, ...] = (
     Rule("stop_gradient", "value", "sg(e) = e", "", "a stopped gradient does not change the value",
          (StopGradient,), _unary, lambda e: StopGradient(e), lambda e: e),
     Rule("sqrt_power", "value", "sqrt(x) = x**(1/2)", "x >= 0", "a root is a power",
-         (Sqrt,), _unary, lambda x: Sqrt(x), lambda x: Pow(x, S.Half)),
+         (Sqrt,), _unary, lambda x: Sqrt(x), lambda x: power(x, S.Half)),
     Rule("relu_max", "value", "relu(x) = max(0, x)", "", "definition of relu",
          (Relu,), _unary, lambda x: Relu(x), lambda x: Max(S.Zero, x)),
     Rule("abs_max", "value", "abs(x) = max(x, -x)", "", "definition of the absolute value",
          (Abs,), _unary, lambda x: Abs(x), lambda x: Max(x, -x)),
     Rule("min_max", "value", "min(a, b) = -max(-a, -b)", "", "a minimum is a maximum mirrored",
          (Min,), _unary, lambda *xs: Min(*xs), lambda *xs: -Max(*(-x for x in xs))),
-    Rule("max_order", "value", "max(a, b) = max(b, a)", "", "a maximum does not depend on order",
-         (Max,), lambda node: None if list(node.args) == sorted(set(node.args), key=str)
-         or len(set(node.args)) == 1 else tuple(node.args),
-         lambda *xs: Max(*xs), lambda *xs: Max(*sorted(set(xs), key=str)),
-         lambda *xs: len(set(xs)) > 1),
+    Rule("max_order", "value", "max(b, a, a) = max(a, b)", "", "a maximum does not depend on order",
+         (Max,), lambda node: tuple(node.args) if _in_order(*node.args) != node else None,
+         lambda *xs: Max(*xs), lambda *xs: _in_order(*xs)),
     Rule("tanh_sigmoid", "value", "tanh(x) = 2*sigmoid(2*x) - 1", "", "definition of tanh",
          (Tanh,), _unary, lambda x: Tanh(x), lambda x: 2 * Sigmoid(2 * x) - 1),
     # -- logarithms
@@ -261,10 +284,11 @@ ROWS: tuple[Rule, ...] = (
          lambda known, other: all(is_positive(b) for b, _ in known)),
     Rule("log_exp", "log", "log(exp(x)) = x", "", "the logarithm undoes the exponential",
          (Log,), _inner(Exp), lambda x: Log(Exp(x)), lambda x: x),
-    Rule("log_number", "log", "log(p**j*q**k) = j*log(p) + k*log(q)", "p, q prime",
-         "logarithm of a number, by its prime factors",
+    Rule("log_number", "log", "log(p**j*q**k) = j*log(p) + k*log(q)", "p, q > 0 and all whole",
+         "logarithm of a number, by its factors",
          (Log,), _find_log_number, lambda primes: Log(Mul(*(Rational(p) ** k for p, k in primes))),
-         lambda primes: Add(*(k * Log(Integer(p)) for p, k in primes))),
+         lambda primes: Add(*(k * Log(Integer(p)) for p, k in primes)),
+         lambda primes: all(int(p) == p > 0 and int(k) == k for p, k in primes)),
     Rule("log_token_product", "log", "log(prod(e for t in y)) = sum(log(e) for t in y)", "e > 0",
          "logarithm of a product over tokens",
          (Log,), _inner(TokenProd), lambda e, t, y: Log(TokenProd(e, t, y)),
@@ -288,7 +312,7 @@ ROWS: tuple[Rule, ...] = (
          BINDERS, _find_index_name,
          lambda kind, body, old, new, *y: kind(body, old, *y),
          lambda kind, body, old, new, *y: kind(rename_index(body, old, new), new, *y),
-         lambda kind, body, old, new, *y: new not in indices(body) - {old}),
+         _same_kind_and_new),
     # -- the vocabulary
     Rule("kl_definition", "vocab",
          "kl(p, q, y, t) = sum(p*log(p) for v in vocab) - sum(p*log(q) for v in vocab)", "",
@@ -329,7 +353,8 @@ ROWS: tuple[Rule, ...] = (
          lambda exps, other: Mul(other, *(Pow(Exp(a), k) for a, k in exps)),
          lambda exps, other: Mul(other, Exp(Add(*(k * a for a, k in exps))))),
     Rule("exp_zero", "exponential", "exp(0) = 1", "", "the exponential of zero is one",
-         (Exp,), lambda node: () if node.args[0] == 0 else None, lambda: Exp(S.Zero), lambda: S.One),
+         (Exp,), lambda node: () if node.args[0] == 0 else None,
+         lambda: Exp(S.Zero), lambda: S.One),
     Rule("exp_log", "exponential", "exp(c*log(x) + r) = x**c*exp(r)", "c rational, x > 0",
          "the exponential undoes the logarithm",
          (Exp,), _find_exp_log,

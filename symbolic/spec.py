@@ -111,7 +111,11 @@ def load(source: str | Path) -> Spec:
     known = {p.stem: p for p in CATALOGUE.glob("*.toml")}
     if text in known:
         return loads(_read(known[text]), file=known[text].name)
-    if path.is_file():
+    try:
+        found = path.is_file()
+    except OSError:  # a name that the file system does not take
+        found = False
+    if found:
         return loads(_read(path), file=text)
     raise SpecError(
         f'no algorithm called "{text[:80]}" and no such file',
@@ -169,13 +173,11 @@ def loads(text: str, *, file: str = "<text>") -> Spec:
 
 def _toml_error(text: str, message: str, file: str) -> SpecError:
     found = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    problem = message.split(" (at ")[0]
-    if not found:
-        return SpecError(f"this is not TOML: {problem}", file=file, expected="TOML 1.0")
-    line, column = int(found[1]), int(found[2])
     lines = text.split("\n")
+    # Without a place the message speaks of the end of the text.
+    line, column = (int(found[1]), int(found[2])) if found else (len(lines), len(lines[-1]) + 1)
     return SpecError(
-        f"this is not TOML: {problem}",
+        f"this is not TOML: {message.split(' (at ')[0]}",
         file=file,
         key=f"line {line}",
         text=lines[line - 1] if line <= len(lines) else "",
@@ -209,7 +211,8 @@ class _Table:
         margin = self.expression(target, "margin", names, TARGET, "target.")
         loss = self.expression(target, "loss", names, TARGET, "target.")
         if prior is None and not target:
-            raise SpecError("neither a prior nor a target", expected='prior = "...", [target], both')
+            raise SpecError("neither a prior nor a target",
+                            expected='prior = "...", [target], both')
         constraint = self.expression(self.table, "constraint", names, TARGET)
         link = self.expression(self.table, "link", names, LINK)
         return Spec(
@@ -356,8 +359,8 @@ def in_domain(value: Any, domain: str) -> bool:
 def _default(value: Any, domain: str, key: str) -> Rational:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise SpecError(f"{_shown(value)} is not a number", key=key, expected="default = 0.1")
-    if value != value or value in (float("inf"), float("-inf")) or abs(value) > 10**300:
-        raise SpecError(f"{_shown(value)} is not a finite number", key=key, expected="default = 0.1")
+    if not abs(value) <= 10**300:  # nor is nan
+        raise SpecError("the number is not finite, or too large", key=key, expected="default = 0.1")
     number = Rational(str(value))
     if not in_domain(number, domain):
         raise SpecError(f"the default {value} is outside its domain", key=key,

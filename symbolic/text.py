@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, S, Symbol
+from collections.abc import Iterable
+from functools import lru_cache
+from itertools import count
+
+from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, S, Symbol, preorder_traversal
 
 from .language import (
+    BINDERS,
     BY_NODE,
     CHOSEN,
     REJECTED,
@@ -13,6 +18,7 @@ from .language import (
     Entropy,
     Exp,
     Feature,
+    Index,
     Length,
     Log,
     LogSigmoid,
@@ -20,78 +26,102 @@ from .language import (
     Prob,
     TokenProb,
     TokenProd,
-    TokenSum,
     VocabProb,
-    VocabSum,
 )
 
-SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
+SUM, PRODUCT, POWER, ATOM = range(4)
+_WORDS: dict[type, str] = {
+    Length: "len", Divergence: "kl", Entropy: "entropy", ByLabel: "by_label", Prior: "zeta",
+}
 
 
-def text(expr: Expr) -> str:
-    """`expr` as one line of the spec language, terms of y_w before terms of y_l."""
-    return _text(expr)[0]
+def text(expr: Expr, taken: Iterable[str] = ()) -> str:
+    """`expr` as one line of the spec language, terms of y_w before terms of y_l.
+
+    An index is called something else where its name is `taken` or means something in `expr`.
+    """
+    used = {s.name for s in preorder_traversal(expr) if isinstance(s, Symbol)
+            and not isinstance(s, Index)}
+    return _Writer(frozenset(used.union(taken))).write(expr)[0]
 
 
-def _text(expr: Expr) -> tuple[str, int]:
-    if isinstance(expr, Add):
-        return _sum(expr), SUM
-    if isinstance(expr, Mul):
-        return _product(expr)
-    if isinstance(expr, Pow):
-        if expr.exp.is_Number and expr.exp < 0:
-            return _product(expr)
-        return f"{_wrap(expr.base, ATOM)}**{_wrap(expr.exp, ATOM)}", POWER
-    if isinstance(expr, Rational) and not isinstance(expr, Integer):
-        return f"{expr.p}/{expr.q}", PRODUCT if expr.p >= 0 else SUM
-    if isinstance(expr, Number):
-        return str(expr), ATOM if expr >= 0 else SUM
-    return _atom(expr), ATOM
+class _Writer:
+    """Writes expressions; `scope` holds what the indices of the enclosing sums are called."""
 
+    def __init__(self, taken: frozenset[str]) -> None:
+        self.taken = taken
+        self.scope: dict[Index, str] = {}
 
-def _atom(expr: Expr) -> str:
-    if isinstance(expr, Symbol):
-        return str(expr.name)
-    if isinstance(expr, (Prob, TokenProb, VocabProb, Feature)):
-        name, *args = (str(arg) for arg in expr.args)
-        return f"{name}({', '.join(args)})" if args else name
-    if isinstance(expr, (TokenSum, TokenProd)):
-        word = "sum" if isinstance(expr, TokenSum) else "prod"
-        body, index, response = expr.args
-        return f"{word}({text(body)} for {index} in {response})"
-    if isinstance(expr, VocabSum):
-        return f"sum({text(expr.args[0])} for {expr.args[1]} in vocab)"
-    words = {Length: "len", Divergence: "kl", Entropy: "entropy", ByLabel: "by_label", Prior: "zeta"}
-    word = words.get(type(expr)) or BY_NODE[type(expr)].name
-    return f"{word}({', '.join(text(arg) for arg in expr.args)})"
+    def write(self, expr: Expr) -> tuple[str, int]:
+        """The text of `expr`, and how tightly it holds together."""
+        if isinstance(expr, Add):
+            return self.sum(expr), SUM
+        if isinstance(expr, Mul):
+            return self.product(expr)
+        if isinstance(expr, Pow):
+            if expr.exp.is_Number and expr.exp < 0:
+                return self.product(expr)
+            return f"{self.wrap(expr.base, ATOM)}**{self.wrap(expr.exp, ATOM)}", POWER
+        if isinstance(expr, Rational) and not isinstance(expr, Integer):
+            return f"{expr.p}/{expr.q}", PRODUCT if expr.p >= 0 else SUM
+        if isinstance(expr, Number):
+            return str(expr), ATOM if expr >= 0 else SUM
+        return self.atom(expr), ATOM
 
+    def atom(self, expr: Expr) -> str:
+        if isinstance(expr, Index):
+            return self.scope[expr] if expr in self.scope else str(expr.name)
+        if isinstance(expr, Symbol):
+            return str(expr.name)
+        if isinstance(expr, (Prob, TokenProb, VocabProb, Feature)):
+            name, *args = map(self.atom, expr.args)
+            return f"{name}({', '.join(args)})" if args else name
+        if isinstance(expr, BINDERS):
+            return self.binder(expr)
+        kind = type(expr)
+        word = _WORDS[kind] if kind in _WORDS else BY_NODE[kind].name
+        return f"{word}({', '.join(self.write(arg)[0] for arg in expr.args)})"
 
-def _wrap(expr: Expr, least: int) -> str:
-    written, level = _text(expr)
-    return written if level >= least else f"({written})"
+    def binder(self, expr: Expr) -> str:
+        body, index, *response = expr.args
+        taken = self.taken.union(self.scope.values())
+        names = (index.name + (str(n) if n > 1 else "") for n in count(1))
+        name = next(name for name in names if name not in taken)
+        outer = self.scope
+        self.scope = {**outer, index: name}
+        written = self.write(body)[0]
+        self.scope = outer
+        word = "prod" if isinstance(expr, TokenProd) else "sum"
+        over = response[0].name if response else "vocab"
+        return f"{word}({written} for {name} in {over})"
 
+    def wrap(self, expr: Expr, least: int) -> str:
+        written, level = self.write(expr)
+        return written if level >= least else f"({written})"
 
-def _sum(expr: Add) -> str:
-    parts = []
-    for term in ordered_terms(expr):
-        negative = _coefficient(term) < 0
-        written = _wrap(-term if negative else term, PRODUCT)
-        sign = ("-" if negative else "") if not parts else (" - " if negative else " + ")
-        parts.append(sign + written)
-    return "".join(parts)
+    def sum(self, expr: Add) -> str:
+        parts: list[str] = []
+        for term in ordered_terms(expr):
+            negative = _coefficient(term) < 0
+            written = self.wrap(-term if negative else term, PRODUCT)
+            sign = ("-" if negative else "") if not parts else (" - " if negative else " + ")
+            parts.append(sign + written)
+        return "".join(parts)
 
-
-def _product(expr: Expr) -> tuple[str, int]:
-    coefficient = _coefficient(expr)
-    sign = "-" if coefficient < 0 else ""
-    above, below = split_fraction(-expr if sign else expr)
-    top = "*".join(_wrap(factor, UNARY) for factor in above) or "1"
-    level = POWER if not sign and not below and len(above) == 1 else PRODUCT
-    if below:
-        bottom = "*".join(_wrap(factor, UNARY) for factor in below)
-        plain = len(below) == 1 and _text(below[0])[1] >= POWER
-        top += "/" + (bottom if plain else f"({bottom})")
-    return sign + top, (SUM if sign else level)
+    def product(self, expr: Expr) -> tuple[str, int]:
+        coefficient = _coefficient(expr)
+        sign = "-" if coefficient < 0 else ""
+        above, below = split_fraction(-expr if sign else expr)
+        top = "*".join(self.wrap(factor, POWER) for factor in above) or "1"
+        level = POWER if not sign and not below and len(above) == 1 else PRODUCT
+        if len(below) == 2 and isinstance(below[0], Integer) and isinstance(below[1], Add):
+            # Written 1/(2*(a + b)), it would be read as 1/(2*a + 2*b).
+            top += f"/{below[0]}/{self.wrap(below[1], POWER)}"
+        elif below:
+            bottom = "*".join(self.wrap(factor, POWER) for factor in below)
+            plain = len(below) == 1 and self.write(below[0])[1] >= POWER
+            top += "/" + (bottom if plain else f"({bottom})")
+        return sign + top, (SUM if sign else level)
 
 
 def _coefficient(term: Expr) -> Number:
@@ -121,7 +151,13 @@ def factor_key(factor: Expr) -> tuple[int, int, str]:
         (Log, LogSigmoid), Exp,
     )
     rank = next((i for i, kind in enumerate(kinds) if isinstance(base, kind)), len(kinds))
-    return rank, _policy_rank(base), str(base)
+    return rank, _policy_rank(base), _plain(base)
+
+
+@lru_cache(maxsize=20_000)
+def _plain(expr: Expr) -> str:
+    """SymPy's own text: slow, and asked for again and again while terms are put in order."""
+    return str(expr)
 
 
 def _policy_rank(expr: Expr) -> int:
@@ -141,8 +177,8 @@ def ordered_terms(expr: Expr) -> list[Expr]:
             role = -1  # a plain number leads: 1 - eta
         coefficient, rest = term.as_coeff_Mul()
         policies = _policy_rank(rest)
-        unsigned = tuple(sorted(str(f) for f in Mul.make_args(rest)))
-        return role, policies, bool(coefficient < 0), len(str(rest)), unsigned
+        unsigned = tuple(sorted(map(_plain, Mul.make_args(rest))))
+        return role, policies, bool(coefficient < 0), len(_plain(rest)), unsigned
 
     terms = sorted(Add.make_args(expr), key=key)
     if terms and _coefficient(terms[0]) < 0 and not expr.has(CHOSEN, REJECTED):

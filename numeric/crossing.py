@@ -1,0 +1,132 @@
+"""Four responses at which a margin's cross difference does not vanish.
+
+m(w, l) - m(w, l') - m(w', l) + m(w', l') is 0 for every f(w) - g(l); where it is not, no prior of any
+kind gives the margin.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sympy import Expr
+
+from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.spec import Spec
+
+from .arithmetic import Intervals, Undefined
+from .evaluate import Evaluator
+from .witness import MAX_VALUES, Case, cases, map_numbers, random_case
+
+RESPONSES = ("w", "w'", "l", "l'")
+LENGTHS = ((2, 3, 1, 4), (1, 2, 3, 2), (3, 1, 2, 4), (2, 5, 4, 3))
+ATTEMPTS = 6
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """A 4-cycle of responses and the cross difference there, an interval that excludes 0.
+
+    `pair_features` gives a pair feature's value for each (chosen, rejected) of the cycle.
+    """
+
+    case: Case
+    pair_features: Mapping[tuple[str, str], Mapping[str, Any]]
+    values: Mapping[tuple[str, str], float]
+    difference: float
+    standing: str
+
+    def as_json(self) -> dict[str, Any]:
+        show = map_numbers(str)
+        return {
+            "tokens": {k: list(v) for k, v in self.case.tokens.items()},
+            "distributions": {
+                policy: {
+                    " ".join(map(str, prefix)): [str(p) for p in law]
+                    for prefix, law in laws.items()
+                }
+                for policy, laws in self.case.laws.items()
+            },
+            "parameters": {k: str(v) for k, v in self.case.parameters.items()},
+            "features": {k: show(v) for k, v in self.case.features.items()},
+            "pair_features": {
+                f"{w}, {r}": show(dict(given)) for (w, r), given in self.pair_features.items()
+            },
+            "values": {f"{w}, {r}": value for (w, r), value in self.values.items()},
+            "cross_difference": self.difference,
+            "standing": self.standing,
+        }
+
+
+def find_crossing(
+    spec: Spec, expr: Expr, through: Callable[[Any, Any], Any] | None = None, *, seed: int = 0
+) -> Crossing | None:
+    """The first 4-cycle at which the cross difference of `expr` certainly does not vanish.
+
+    `through(ops, value)` maps the value of each pair first (a loss to its margin, say); it raises
+    Undefined where it has none.
+    """
+    ops = Intervals()
+    rng = random.Random(seed)
+    for lengths, attempt in itertools.product(LENGTHS, range(ATTEMPTS)):
+        case = random_case(spec, dict(zip(RESPONSES, lengths, strict=True)), attempt, rng)
+        pairs = list(itertools.product(RESPONSES[:2], RESPONSES[2:]))
+        # A pair feature has a value of its own for each pair.
+        pair_features = {
+            pair: {n: rng.choice((1, 2, 3, 5)) for n, k in spec.names.features.items() if k == "pair"}
+            for pair in pairs
+        }
+        try:
+            values = {}
+            for pair in pairs:
+                point = pair_case(case, *pair, pair_features[pair]).point(ops)
+                value = Evaluator(ops, point, limit=MAX_VALUES)(expr)
+                values[pair] = value if through is None else through(ops, value)
+        except (Undefined, TooLarge):
+            continue
+        (a, b, c, d) = (values[pair] for pair in pairs)
+        crossed = ops.context.convert(a - b - c + d)
+        if crossed.a > 0 or crossed.b < 0:
+            return Crossing(
+                case,
+                pair_features,
+                {pair: float(ops.context.convert(v).mid) for pair, v in values.items()},
+                float(crossed.mid),
+                f"0 excluded by {ops.name}",
+            )
+    return None
+
+
+def pair_case(case: Case, chosen: str, rejected: str, pair_features: Mapping[str, Any]) -> Case:
+    """One pair of a case with more responses, called y_w and y_l."""
+    roles = {"y_w": chosen, "y_l": rejected}
+    features: dict[str, Any] = {
+        name: {role: value[response] for role, response in roles.items()}
+        for name, value in case.features.items()
+        if isinstance(value, Mapping)
+    }
+    tokens = {role: case.tokens[response] for role, response in roles.items()}
+    return replace(case, tokens=tokens, features=features | dict(pair_features))
+
+
+def margin_of_loss(ops: Any, loss: Any) -> Any:
+    """-log(exp(L) - 1): the margin whose log-sigmoid loss is L (theorem 1)."""
+    if not ops.context.convert(loss).a > 0:
+        raise Undefined("a loss that is not positive")
+    return -ops.log(ops.exp(loss) - 1)
+
+
+def find_nonpositive(spec: Spec, loss: Expr, *, seed: int = 0) -> float | None:
+    """The value of `loss` at the first random case where it is certainly not positive."""
+    ops = Intervals()
+    for case in cases(spec, seed):
+        try:
+            value = Evaluator(ops, case.point(ops), limit=MAX_VALUES)(loss)
+        except (Undefined, TooLarge):
+            continue
+        if ops.context.convert(value).b <= 0:
+            return float(ops.context.convert(value).mid)
+    return None

@@ -1,0 +1,505 @@
+"""Which prior gives this loss? The prior, its class, or the theorem by which there is none.
+
+The target is taken apart into a margin, a link, an additive term and a weight. Whatever is found is
+then given to `verify`: an answer "representable" rests on that proof, an answer "none" on a witness
+at which a cross difference does not vanish.
+
+Theorems (numbered as `midpo solve` cites them): 1 a positive loss has log-sigmoid prior form iff
+-log(exp(L) - 1) is separable; 2 a margin is separable iff its cross differences vanish; 3 it is
+label-free iff the margin changes sign when the pair is swapped; 4 every separable margin has a
+prior, unique up to one factor; 5 the prior is fixed iff the margin less alpha*log(pi) is free of the
+policy; 6 a link other than an affine log-sigmoid one is another link; 7 an additive term A(y_w)
+leaves the prior form unless (1 - exp(-A))*exp(f) is the same for all winners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sympy import Add, Expr, Mul, S, Symbol
+
+from midpo.numeric.crossing import (
+    Crossing,
+    find_crossing,
+    find_nonpositive,
+    margin_of_loss,
+)
+from midpo.symbolic.derivation import Derivation
+from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.language import (
+    CHOSEN,
+    MARGIN,
+    POLICY,
+    REJECTED,
+    RESPONSE,
+    Exp,
+    Feature,
+    Log,
+    LogSigmoid,
+    Max,
+    Parameter,
+    Sigmoid,
+    Step,
+    StopGradient,
+    TokenSum,
+    is_positive,
+    substitute,
+)
+from midpo.symbolic.loss import is_constant, target_loss
+from midpo.symbolic.normal import expand_everywhere, normal_form
+from midpo.symbolic.parser import PRIOR, parse
+from midpo.symbolic.polynomial import is_zero
+from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
+from midpo.symbolic.rules import phase
+from midpo.symbolic.spec import Spec
+from midpo.symbolic.text import text
+
+from .recovery import Recovery, verify
+
+Kind = Literal[
+    "fixed", "iterative", "self-referential", "label-dependent", "constraint", "other-link",
+    "weighted", "none", "undecided",
+]
+REPRESENTABLE = ("fixed", "iterative", "self-referential", "label-dependent", "other-link")
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another temperature with its prior for the same margin (theorem 4: alpha is not identified)."""
+
+    alpha: Expr
+    prior: Expr
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The answer for one target.
+
+    `prior` is zeta(y) at the spec's own `alpha`, unique up to one factor free of y; `link` (in m)
+    and `constraint`, `weight` stand beside it where the class has them. `proof` is the recovery that
+    proves the answer. `reason` names the theorem and its instance.
+    """
+
+    spec: Spec
+    kind: Kind
+    reason: str
+    prior: Expr | None = None
+    link: Expr | None = None
+    constraint: Expr | None = None
+    weight: Expr | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    witness: Crossing | None = None
+    proof: Recovery | None = None
+    standing: str = ""
+
+    @property
+    def representable(self) -> bool | None:
+        """None where undecided."""
+        return None if self.kind == "undecided" else self.kind in REPRESENTABLE
+
+    def as_json(self) -> dict[str, Any]:
+        taken = self.spec.names.taken()
+
+        def shown(expr: Expr | None) -> str | None:
+            return None if expr is None else text(expr, taken)
+
+        return {
+            "name": self.spec.name,
+            "representable": self.representable,
+            "class": self.kind,
+            "alpha": text(self.spec.alpha),
+            "prior": shown(self.prior),
+            "unique": "up to one factor free of y" if self.prior is not None else None,
+            "alternatives": [
+                {"alpha": shown(a.alpha), "prior": shown(a.prior)} for a in self.alternatives
+            ],
+            "link": shown(self.link),
+            "constraint": shown(self.constraint),
+            "weight": shown(self.weight),
+            "reason": self.reason,
+            "witness": None if self.witness is None else self.witness.as_json(),
+            "standing": self.standing,
+        }
+
+
+def solve(spec: Spec) -> Solution:
+    """Find the prior that gives `spec`'s target, or show that none does.
+
+    Raises: SpecError where the spec has no target.
+    """
+    if not spec.has_target:
+        raise SpecError("the spec has no target: there is nothing to solve", file=spec.file,
+                        key="target", expected="a target")
+    try:
+        return _solve(spec)
+    except NoValue as error:
+        reason, standing = f"{error}.", "there is nothing to decide"
+    except (TooLarge, RecursionError) as error:
+        reason, standing = f"No normal form within bounds: {error}.", "not decided"
+    return Solution(spec, "undecided", reason[:1].upper() + reason[1:], standing=standing)
+
+
+def _solve(spec: Spec) -> Solution:
+    parts = take_apart(spec)
+    if parts is None:
+        return _no_margin(spec)
+    weight, margin = _temperature(parts)
+    f, g = _sides(margin)
+    if f is None or g is None:
+        return _not_separable(spec, parts, margin)
+    if parts.term != 0 and parts.link is None:
+        exception = _exception(f, g, parts.term)
+        if exception is not None:
+            return _with_prior(spec, replace(parts, margin=exception, term=S.Zero), S.One)
+    return _with_prior(spec, replace(parts, margin=margin), weight)
+
+
+# --- Taking a target apart -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Parts:
+    """factor * weight * link(margin) + term: `link` None is the log-sigmoid one; `term` speaks of
+    one response only; margin and term are in normal form, stopped gradients kept."""
+
+    margin: Expr
+    link: Expr | None = None
+    term: Expr = S.Zero
+    weight: Expr = S.One
+    given: bool = True  # the spec states margin and link itself
+
+
+def take_apart(spec: Spec) -> Parts | None:
+    """The parts of the target, or None where it is no function of one margin plus such a term."""
+    term = S.Zero if spec.constraint is None else form(spec.multiplier * spec.constraint)
+    if spec.margin is not None:
+        link, margin = _logistic_link(spec.link, form(spec.margin))
+        return Parts(margin, link, term)
+    loss = form(target_loss(spec))
+    return _as_logistic(loss) or _as_other_link(loss)
+
+
+def form(expr: Expr) -> Expr:
+    """The normal form that keeps stopped gradients: what `solve` reads structure off."""
+    chain = Derivation(expr)
+    rules = tuple(r for r in phase("value", "log", "token", "exponential")
+                  if r.name not in ("stop_gradient", "logsigmoid_reflection", "sigmoid_reflection"))
+    for _ in range(40):
+        changed = chain.apply(rules)
+        before = chain.end
+        chain.arithmetic(expand_everywhere(before))
+        if not changed and chain.end == before:
+            return chain.end
+    raise TooLarge("no normal form after 40 rounds")
+
+
+def _logistic_link(link: Expr | None, margin: Expr) -> tuple[Expr | None, Expr]:
+    """A link that is an affine log-sigmoid one moved into the margin (theorem 6)."""
+    if link is None:
+        return None, margin
+    found = _as_logistic(form(link))
+    if found is None or found.term != 0 or found.weight != 1:
+        return link, margin
+    slope = _coefficient(found.margin, MARGIN)
+    if slope is None or not is_positive(slope):
+        return link, margin
+    return None, form(found.margin.xreplace({MARGIN: margin}))
+
+
+def _coefficient(expr: Expr, atom: Expr) -> Expr | None:
+    """The c of expr = c*atom + d, with c and d constants; None where it is not so."""
+    first, second = (form(expr.xreplace({atom: value})) for value in (S.One, S.Zero))
+    slope = first - second
+    linear = is_zero(expr - (slope * atom + second)) and is_constant(slope) and is_constant(second)
+    return form(slope) if linear else None
+
+
+def _as_logistic(loss: Expr) -> Parts | None:
+    """A loss c*w*(-logsigmoid(m)) + A, with a constant c > 0 and a detached positive weight w."""
+    coefficients: dict[Expr, Expr] = {}
+    rest: list[Expr] = []
+    for term in Add.make_args(loss):
+        factors = Mul.make_args(term)
+        logistic = [f for f in factors if isinstance(f, LogSigmoid)]
+        if len(logistic) != 1:
+            rest.append(term)
+            continue
+        margin = logistic[0].args[0]
+        others = Mul(*(f for f in factors if f is not logistic[0]))
+        mirrored = next((m for m in coefficients if is_zero(m + margin)), None)
+        if mirrored is not None:  # logsigmoid(-m) = logsigmoid(m) - m
+            coefficients[mirrored] += others
+            rest.append(-others * mirrored)
+        else:
+            coefficients[margin] = coefficients.get(margin, S.Zero) + others
+    if len(coefficients) != 1:
+        return None
+    ((margin, coefficient),) = coefficients.items()
+    weight = form(-coefficient)
+    term = form(Add(*rest))
+    if is_constant(weight):
+        if not is_positive(weight):
+            return None
+        term = form(term / weight)
+        return Parts(margin, None, S.Zero if is_constant(term) else term, given=False)
+    if not _detached(weight) or not is_positive(weight) or not is_constant(term):
+        return None
+    return Parts(margin, None, S.Zero, weight, given=False)
+
+
+def _detached(weight: Expr) -> bool:
+    """Whether no gradient reaches the policy through `weight`."""
+    stopped = {node: Symbol("stopped", positive=True) for node in weight.atoms(StopGradient)}
+    return POLICY not in substitute(weight, stopped).free_symbols
+
+
+def _as_other_link(loss: Expr) -> Parts | None:
+    """A loss that is a function of one margin: the margin is an argument of one of its functions
+    or a repeated factor of it; the loss with that eliminated speaks of nothing else."""
+    for margin in _candidates(loss):
+        link = _eliminate(loss, margin)
+        if link is not None and not _linear(link):
+            return Parts(margin, link, given=False)
+    return None
+
+
+def _linear(link: Expr) -> bool:
+    return _coefficient(link, MARGIN) is not None
+
+
+def _candidates(loss: Expr) -> Iterator[Expr]:
+    """Expressions of both responses from which the loss may be made, oriented so that they grow
+    with the policy's probability of the chosen response."""
+    found: list[Expr] = []
+    for node in loss.atoms(LogSigmoid, Sigmoid, Exp, Max, Step):
+        found += [arg for arg in node.args if arg != 0]
+    import sympy
+
+    polynomial_factors = sympy.factor_list(loss)[1] if not found else []
+    found += [base for base, exponent in polynomial_factors if exponent > 1]
+    seen = set()
+    for expr in found:
+        margin = form(expr - Add(*(t for t in Add.make_args(form(expr)) if is_constant(t))))
+        if not {CHOSEN, REJECTED} <= margin.free_symbols:
+            continue
+        margin = -margin if _falls(margin) else margin
+        if margin not in seen:
+            seen.add(margin)
+            yield form(margin)
+
+
+def _falls(margin: Expr) -> bool:
+    """Whether the margin falls as the policy's probability of the chosen response grows."""
+    for term in Add.make_args(margin):
+        if CHOSEN in term.free_symbols and POLICY in term.free_symbols:
+            sign = Mul(*(f for f in Mul.make_args(term) if is_constant(f)))
+            return is_positive(-sign)
+    return False
+
+
+def _eliminate(loss: Expr, margin: Expr) -> Expr | None:
+    """The link with loss = link(margin), or None."""
+    for atom in sorted(margin.atoms(TokenSum), key=str):
+        slope = form(margin.xreplace({atom: S.One}) - margin.xreplace({atom: S.Zero}))
+        if slope.has(TokenSum) or slope == 0:
+            continue
+        solved = atom + (MARGIN - margin) / slope
+        link = form(substitute(loss, {atom: solved}))
+        kept = link.xreplace({MARGIN: Parameter("m")})
+        if is_constant(kept):
+            return link
+    return None
+
+
+# --- Separable or not ----------------------------------------------------------------------------
+
+
+def _sides(margin: Expr) -> tuple[Expr | None, Expr | None]:
+    """f and g of margin = f(y_w) - g(y_l), as expressions in y; the constant is shared evenly."""
+    chosen: list[Expr] = []
+    rejected: list[Expr] = []
+    constant: list[Expr] = []
+    for term in Add.make_args(margin):
+        roles = {CHOSEN, REJECTED} & term.free_symbols
+        if is_constant(term):
+            constant.append(term)
+        elif len(roles) == 1 and not _pair_data(term):
+            (chosen if CHOSEN in roles else rejected).append(term)
+        else:
+            return None, None
+    half = Add(*constant) / 2
+    return (
+        substitute(Add(*chosen), {CHOSEN: RESPONSE}) + half,
+        -substitute(Add(*rejected), {REJECTED: RESPONSE}) - half,
+    )
+
+
+def _pair_data(expr: Expr) -> bool:
+    return any(len(feature.args) == 1 for feature in expr.atoms(Feature))
+
+
+def _temperature(parts: Parts) -> tuple[Expr, Expr]:
+    """A positive factor that every term of the margin shares and that belongs to the prompt or the
+    batch, and the margin without it."""
+    if not _pair_data(parts.margin):
+        return parts.weight, parts.margin
+    terms = [set(Mul.make_args(t)) for t in Add.make_args(parts.margin)]
+    shared = set.intersection(*terms)
+    scales = [f for f in shared if _pair_data(f) and not {CHOSEN, REJECTED} & f.free_symbols]
+    scale = Mul(*scales)
+    return parts.weight * scale, form(parts.margin / scale)
+
+
+def _exception(f: Expr, g: Expr, term: Expr) -> Expr | None:
+    """Theorem 7's exception: -logsigmoid(f - g) + A(y_w) with (1 - exp(-A))*exp(f) constant is
+    -logsigmoid of (f - A) - log(constant + exp(g)); None where it does not apply."""
+    if REJECTED in term.free_symbols or _pair_data(term):
+        return None
+    a = substitute(term, {CHOSEN: RESPONSE})
+    constant = form((1 - Exp(-a)) * Exp(f))
+    if not is_constant(constant):
+        return None
+    winner = substitute(f - a, {RESPONSE: CHOSEN})
+    loser = Log(constant + Exp(substitute(g, {RESPONSE: REJECTED})))
+    return form(winner - loser)
+
+
+# --- Answers -------------------------------------------------------------------------------------
+
+
+def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
+    """The answer where the margin is separable: its prior, its class, and their proof."""
+    margin = normal_form(parts.margin)
+    prior = prior_of_margin(margin, spec.alpha)
+    if prior is None:  # a stopped gradient separated what its value mixes
+        return _not_separable(spec, parts, margin)
+    # What is answered is text: prove what a reader would paste.
+    prior = parse(text(prior, spec.names.taken()), spec.names, PRIOR)
+    proof = verify(_question(spec, parts, prior))
+    facts = prior_facts(replace(spec, prior=prior))
+    kind: Kind = facts.policy  # type: ignore[assignment]
+    swap = form(margin + _swapped(margin))
+    theorem = {
+        "fixed": "theorem 5: the margin less alpha*log(pi) is free of the policy",
+        "iterative": "theorem 5: the margin less alpha*log(pi) speaks of earlier policies only",
+        "self-referential": "theorem 4: the margin is separable and label-free, and theorem 5: less "
+        "alpha*log(pi) it still depends on the policy",
+    }[kind]
+    if not facts.label_free:
+        kind = "label-dependent"
+        constant = " (a constant offset)" if is_constant(swap) else ""
+        theorem = f"theorem 3: the margin plus its swap is {_short(swap, spec)}, not 0{constant}"
+    if parts.link is not None:
+        kind = "other-link"
+        theorem = f"theorem 6: the link {text(parts.link)} is no affine log-sigmoid one; {theorem}"
+    if parts.term != 0:
+        kind = "constraint"
+        theorem = (
+            "theorem 7: (1 - exp(-A))*exp(f) differs between winners, so the term "
+            f"A = {_short(parts.term, spec)} leaves the prior form"
+        )
+    if weight != 1:
+        kind = "weighted"
+        theorem = f"the pair's weight {_short(weight, spec)} re-weights the data; {theorem}"
+    proved = proof.verdict == "proved"
+    return Solution(
+        spec, kind if proved or weight != 1 or parts.term != 0 else "undecided",
+        theorem[:1].upper() + theorem[1:] + ".",
+        prior=prior,
+        link=parts.link,
+        constraint=fold(parts.term) if parts.term != 0 else None,
+        weight=weight if weight != 1 else None,
+        alternatives=_alternatives(spec, margin),
+        proof=proof,
+        standing=f"{proof.verdict}: this prior gives the margin ({proof.standing})",
+    )
+
+
+def _question(spec: Spec, parts: Parts, prior: Expr) -> Spec:
+    """The spec that asks whether `prior` gives the target: as it stands where there is nothing
+    beside the margin, else of the margin alone."""
+    plain = parts.term == 0 and parts.weight == 1
+    if plain and parts.link is None:
+        return replace(spec, prior=prior)
+    if plain and spec.loss is not None:
+        return replace(spec, prior=prior, link=parts.link)
+    return replace(spec, prior=prior, margin=fold(parts.margin), loss=None, link=parts.link,
+                   constraint=None, multiplier=None)
+
+
+def _swapped(margin: Expr) -> Expr:
+    return substitute(margin, {CHOSEN: REJECTED, REJECTED: CHOSEN})
+
+
+def _alternatives(spec: Spec, margin: Expr) -> tuple[Alternative, ...]:
+    """The temperature at which the prior is fixed, where it is another than the spec's."""
+    leading = [
+        term
+        for term in Add.make_args(margin)
+        if CHOSEN in term.free_symbols and POLICY in term.free_symbols
+    ]
+    if len(leading) != 1:
+        return ()
+    factors = Mul.make_args(fold(leading[0]))
+    scale = Mul(*(f for f in factors if is_constant(f)))
+    plain = Mul(*(f for f in factors if not is_constant(f)))
+    if not isinstance(plain, Log) or not is_positive(scale) or is_zero(scale - spec.alpha):
+        return ()
+    prior = prior_of_margin(margin, scale)
+    return () if prior is None or POLICY in prior.free_symbols else (Alternative(scale, prior),)
+
+
+def _not_separable(spec: Spec, parts: Parts, margin: Expr) -> Solution:
+    """The answer where some term mixes the two responses: a witness, or "undecided"."""
+    mixed = next(
+        (t for t in Add.make_args(margin)
+         if not is_constant(t) and (_pair_data(t) or {CHOSEN, REJECTED} <= t.free_symbols)),
+        margin,
+    )
+    witness = find_crossing(spec, parts.margin)
+    if witness is None:
+        return Solution(spec, "undecided", "The margin mixes the two responses in "
+                        f"{_short(mixed, spec)}, but no cross difference was found to be nonzero.",
+                        standing="not decided")
+    return Solution(
+        spec, "none",
+        f"Theorem 2: the margin is not separable; the term {_short(mixed, spec)} mixes the two "
+        "responses, and a cross difference does not vanish.",
+        witness=witness, standing=f"refuted at a 4-cycle ({witness.standing})",
+    )
+
+
+def _no_margin(spec: Spec) -> Solution:
+    """The answer where the loss is no function of one margin."""
+    loss = target_loss(spec)
+    mixing = [t for t in Add.make_args(form(loss)) if {CHOSEN, REJECTED} <= t.free_symbols]
+    witness = find_crossing(spec, loss, margin_of_loss)
+    if witness is not None:
+        why = (
+            "The loss is a sum of one term for each response"
+            if not mixing
+            else "The loss is no function of one margin"
+        )
+        return Solution(
+            spec, "none",
+            f"{why}; theorems 1 and 2: a cross difference of -log(exp(L) - 1) does not vanish, so "
+            "no prior gives it through the log-sigmoid link.",
+            witness=witness, standing=f"refuted at a 4-cycle ({witness.standing})",
+        )
+    point = find_nonpositive(spec, loss)
+    if point is not None:
+        return Solution(
+            spec, "none",
+            f"Theorem 1: the loss is {point:.6g} at some pair, and a loss that is not positive has "
+            "no prior through the log-sigmoid link.",
+            standing="refuted at a point (intervals of 50 digits)",
+        )
+    return Solution(spec, "undecided", "The loss is no function of one margin that was found, and "
+                    "no cross difference was found to be nonzero.", standing="not decided")
+
+
+def _short(expr: Expr, spec: Spec) -> str:
+    written = text(fold(expr), spec.names.taken())
+    return written if len(written) <= 160 else written[:157] + "..."

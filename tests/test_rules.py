@@ -1,0 +1,238 @@
+"""One loop over every rewriting rule: both sides are equal wherever the left one has a value."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from strategies import NAMES, point
+from sympy import Add, Mul, Pow, preorder_traversal
+
+from midpo.numeric.arithmetic import Digits, Undefined
+from midpo.numeric.evaluate import Evaluator
+from midpo.symbolic.derivation import Rewriter
+from midpo.symbolic.language import (
+    CHOSEN,
+    Exp,
+    Index,
+    Log,
+    LogSigmoid,
+    TokenSum,
+    VocabSum,
+    rename_index,
+    with_label,
+)
+from midpo.symbolic.parser import PRIOR, parse
+from midpo.symbolic.rules import ROWS, Rule, leading_sign
+
+INSTANCES, POINTS, NEEDED = 24, 3, 25
+
+# What the left sides look like: {P} positive, {R} real, {E} a positive term of a sum over s,
+# {S} a real one, {V} one of a sum over the vocabulary e.
+TEMPLATES = {
+    "stop_gradient": ["sg({R})"],
+    "sqrt_power": ["sqrt({P})", "sqrt(({R})**2)"],
+    "relu_max": ["relu({R})"],
+    "abs_max": ["abs({R})"],
+    "min_max": ["min({R}, {R})", "min({R}, {R}, {R})"],
+    "max_order": ["max({R}, {P}, {R})", "max({P}, {R})", "max(a, {R}, a)", "max({R}, {R})"],
+    "tanh_sigmoid": ["tanh({R})"],
+    "log_product": ["log(({P})*({P}))", "log(({P})**({R}))", "log(({P})**2/({P})*(3 + {R}))",
+                    "log((1/2)**({R})*({P}))"],
+    "log_exp": ["log(exp({R}))"],
+    "log_number": ["log(12)", "log(5/18)", "log(1)", "log(7**9)", "log(1000003*1000033)"],
+    "log_token_product": ["log(prod({E} for s in y))"],
+    "log_sigmoid": ["log(sigmoid({R}))"],
+    "softplus": ["log(1 + exp({R}))"],
+    "chain_rule": ["log(pi(y))", "log(pi_ref(y))"],
+    "token_sum_linear": ["sum(({R})*({S}) + {S} for s in y)", "sum({R} for s in y)",
+                         "sum({S} + 2*({S}) for s in y)"],
+    "index_name": ["sum({S} for s in y)", "prod({E} for s in y)"],
+    "kl_definition": ["sum(kl(pi, pi_ref, y, s)*({S}) for s in y)"],
+    "entropy_definition": ["sum(entropy(pi, y, s)*({S}) for s in y)"],
+    "vocab_sum_linear": ["sum(sum(({S})*({V}) + {V} for e in vocab) for s in y)"],
+    "total_probability": ["sum(sum(pi(y, s, e) for e in vocab) for s in y)"],
+    "kl_self": ["sum(kl(pi, pi, y, s) for s in y)"],
+    "probability_exp": ["pi(y)", "pi_old(y)"],
+    "token_product_exp": ["prod({E} for s in y)"],
+    "power_exp": ["({P})**(a)", "({P})**(1 - b/2)", "(1 - g)**n"],
+    "exp_product": ["exp({R})*exp({R})*({R})", "exp({R})**2*exp({R})**a", "exp({R})**(1/2)"],
+    "exp_zero": ["exp(0)"],
+    "exp_log": ["exp(2*log({P}) + {R})", "exp(log({P})/2 - 3*log({P}))", "exp(log(a**2)/2)"],
+    "sigmoid_reflection": ["sigmoid({R})", "sigmoid(-({R}))"],
+    "logsigmoid_reflection": ["logsigmoid({R})", "logsigmoid(-({R}))"],
+}
+POOLS = {
+    "P": ["pi(y)", "pi_ref(y)**2", "b", "exp(a)", "len(y)", "1 - g", "sigmoid(a)", "2/3", "1 + n",
+          "prod(pi(y, i) for i in y)", "sum(sum(pi(y, i, j) for j in vocab)**2 for i in y)**2 + 1"],
+    "R": ["a", "-b", "log(pi(y))", "a*len(y)", "b - 3", "sum(log(pi(y, i)) for i in y)", "tanh(a)",
+          "abs(a) - n", "gap", "score(y)/2", "sum(kl(pi, pi_ref, y, i) for i in y)", "-1/2",
+          "max(a, b)", "sum(w(y, i)*i for i in y) - a**2"],
+    "E": ["pi(y, s)", "pi(y, s)/pi_ref(y, s)", "b**s", "2", "exp(w(y, s))", "pi(y, s)**w(y, s)"],
+    "S": ["log(pi(y, s))", "w(y, s)*a", "s", "a", "kl(pi, pi_ref, y, s)*b", "w(y, s)**2 - b",
+          "sum(w(y, i)*w(y, s) for i in y)"],
+    "V": ["pi(y, s, e)", "log(pi(y, s, e))", "pi(y, s, e)*w(y, s)", "b", "pi_ref(y, s, e)**2"],
+}
+
+
+def nodes(rule: Rule) -> Iterator[Any]:
+    """Random nodes of the kind that `rule` looks at, among them ones it cannot rewrite."""
+    rng = random.Random(rule.name)
+    for _ in range(INSTANCES):
+        for template in TEMPLATES[rule.name]:
+            text = template
+            for kind, pool in POOLS.items():
+                while "{" + kind + "}" in text:
+                    text = text.replace("{" + kind + "}", rng.choice(pool), 1)
+            expr = with_label(parse(text, NAMES, PRIOR), CHOSEN)
+            for node in preorder_traversal(expr):
+                if isinstance(node, rule.head):
+                    yield _with_other_index(node) if rule.name == "index_name" else node
+
+
+def _with_other_index(node: Any) -> Any:
+    """The parser gives every index its standard name; this binder calls it r."""
+    body, index, *rest = node.args
+    other = Index("r", position=bool(index.is_positive))
+    return type(node)(rename_index(body, index, other), other, *rest)
+
+
+def value(expr: Any, seed: int, position: int) -> Any:
+    """The value of `expr`, whose free indices stand at `position`."""
+    ops = Digits()
+    evaluate = Evaluator(ops, point(ops, seed))
+    scope = {index: position for index in expr.free_symbols if isinstance(index, Index)}
+    try:
+        return evaluate.value(expr, scope)
+    except ZeroDivisionError:
+        raise Undefined("division by zero") from None
+
+
+def confirm(rule: Rule) -> int:
+    """At how many points the rule's sides were found equal; fails where they are not."""
+    used = 0
+    different = list(dict.fromkeys(nodes(rule)))
+    for node in different:
+        parts = rule.find(node)
+        if parts is None or not rule.holds(*parts):
+            continue
+        left, right = rule.left(*parts), rule.right(*parts)
+        if left != node:
+            continue  # the engine passes over these too
+        for seed in range(max(POINTS, 2 * NEEDED // len(different))):
+            try:
+                wanted = value(left, seed, 0)
+            except Undefined:
+                continue
+            found = value(right, seed, 0)  # a rule may not take a value away
+            assert abs(wanted - found) <= 1e-35 * max(1, abs(wanted)), (rule.name, left, right)
+            used += 1
+    return used
+
+
+def test_every_rule_has_instances() -> None:
+    assert list(TEMPLATES) == [rule.name for rule in ROWS]
+
+
+@pytest.mark.parametrize("rule", ROWS, ids=lambda rule: str(rule.name))
+def test_both_sides_are_equal(rule: Rule, record_property: Any) -> None:
+    used = confirm(rule)
+    record_property("points", used)
+    assert used >= NEEDED, f"only {used} points"
+
+
+@pytest.mark.parametrize("rule", ROWS, ids=lambda rule: str(rule.name))
+def test_rewriting_finds_what_the_rule_states(rule: Rule) -> None:
+    """Each instance that is recorded is the rule's own statement, and none is left over."""
+    found = 0
+    for node in dict.fromkeys(nodes(rule)):
+        rewriter = Rewriter(rule)
+        after = rewriter.rewrite(node)
+        found += len(rewriter.instances)
+        for old, instance in rewriter.instances.items():
+            assert rule.holds(*instance.parts)
+            assert (rule.left(*instance.parts), rule.right(*instance.parts)) == (old, instance.new)
+        again = Rewriter(rule)
+        assert again.rewrite(after) == after and not again.instances
+    assert found
+
+
+def _planted() -> dict[str, Rule]:
+    """True rules made false."""
+    table = {rule.name: rule for rule in ROWS}
+
+    def change(name: str, right: Any) -> Rule:
+        return dataclasses.replace(table[name], right=right)
+
+    chain = table["chain_rule"].right
+    return {
+        "log of a product": change(
+            "log_product", lambda known, other: Add(
+                Log(other) if other != 1 else 0,
+                *((-1) ** i * e * Log(b) for i, (b, e) in enumerate(known)))),
+        "chain rule twice": change("chain_rule", lambda p, y: 2 * chain(p, y)),
+        "reflection": change("logsigmoid_reflection", lambda x: LogSigmoid(x) + x),
+        "sums without lengths": change(
+            "token_sum_linear", lambda terms, t, y: Add(
+                *(c * (1 if e == 1 else TokenSum(e, t, y)) for c, e in terms))),
+        "kl backwards": change(
+            "kl_definition", lambda p, q, y, t: table["kl_definition"].right(q, p, y, t)),
+        "smallest": change("relu_max", lambda x: -x),
+        "root": change("sqrt_power", lambda x: Pow(x, 2)),
+        "exponents": change(
+            "exp_product", lambda exps, other: Mul(other, *(a * k for a, k in exps))),
+        "total": change("total_probability", lambda p, y, t, v: VocabSum(1, v)),
+        "captured index": dataclasses.replace(
+            table["index_name"],
+            find=lambda node: (type(node), node.args[0], node.args[1], Index("t", position=True),
+                               *node.args[2:]) if node.args[1].name != "t" else None,
+            right=lambda kind, body, old, new, *y: kind(body.xreplace({old: new}), new, *y),
+            holds=lambda *parts: True),
+        "smaller domain": change("log_exp", lambda x: Exp(Log(x))),
+    }
+
+
+@pytest.mark.parametrize("name", _planted())
+def test_a_false_rule_is_caught(name: str) -> None:
+    with pytest.raises((AssertionError, Undefined)):
+        confirm(_planted()[name])
+
+
+def test_conditions_of_rules() -> None:
+    table = {rule.name: rule for rule in ROWS}
+    a, b = NAMES.parameters["a"], NAMES.parameters["b"]
+    t, s = Index("t", position=True), Index("s", position=True)
+    v = Index("v", position=False)
+    assert not table["log_product"].holds(((a, 2),), b)
+    assert not table["token_product_exp"].holds(a, t, CHOSEN)
+    assert not table["power_exp"].holds(a, b)
+    assert not table["token_sum_linear"].holds(((t, t),), t, CHOSEN)
+    assert not table["log_number"].holds(((-2, 2),))
+    assert not table["log_number"].holds(((Pow(2, -1), 2),))
+    body = TokenSum(s * t, s, CHOSEN)
+    assert not table["index_name"].holds(TokenSum, body, t, s, CHOSEN)
+    assert not table["index_name"].holds(TokenSum, body, t, v, CHOSEN)
+    assert not table["index_name"].holds(lambda *args: args[0], t, t, s, CHOSEN)
+    assert table["index_name"].holds(TokenSum, t, t, s, CHOSEN)
+
+
+def test_renaming_stops_at_a_binder_of_the_same_name() -> None:
+    t, s = Index("t", position=True), Index("s", position=True)
+    body = t * TokenSum(t, t, CHOSEN) + TokenSum(t * s, s, CHOSEN)
+    new = Index("r", position=True)
+    assert rename_index(body, t, new) == (
+        new * TokenSum(t, t, CHOSEN) + TokenSum(new * s, s, CHOSEN)
+    )
+
+
+def test_leading_sign_is_opposite_for_the_negative() -> None:
+    rng = random.Random(0)
+    for _ in range(200):
+        text = " + ".join(f"({rng.choice(['1', '-2', '-1/3'])})*({rng.choice(POOLS['R'])})"
+                          for _ in range(rng.randint(1, 3)))
+        expr = with_label(parse(text, NAMES, PRIOR), CHOSEN)
+        if expr != 0:
+            assert leading_sign(expr) == -leading_sign(-expr) and leading_sign(expr) in (1, -1)
