@@ -9,6 +9,7 @@ and the question which prior gives which published loss. A spec's path through t
     symbolic/catalogue/simpo.toml
       -> Spec         midpo.load      what the file says, as mathematics       (symbolic)
       -> Recovery     midpo.verify    prior = target? a derivation, replayed   (proofs)
+      -> Solution     midpo.solve     target alone: its prior, or why none     (proofs)
       -> Kernel       midpo.generate  the loss as one PyTorch file             (codegen)
       -> CrossCheck   midpo.check     the kernel held against the spec         (numeric)
       -> Report       midpo.report    statement, proof and evidence, in LaTeX  (proofs)
@@ -29,11 +30,12 @@ if not (Path(__file__).parent / "symbolic").is_dir():  # a checkout without link
 from midpo.symbolic import VERSION as __version__
 
 if TYPE_CHECKING:
-    from midpo.api import check, generate, report, verify
+    from midpo.api import check, generate, report, solve, verify
     from midpo.codegen.emit import Kernel
     from midpo.numeric.crosscheck import CrossCheck
     from midpo.proofs.recovery import Recovery
     from midpo.proofs.report import Report
+    from midpo.proofs.solution import Solution
     from midpo.symbolic.errors import MidpoError, SpecError
     from midpo.symbolic.spec import Spec, catalogue, load, loads
 
@@ -44,10 +46,12 @@ _ROOMS = {
     "catalogue": "midpo.symbolic.spec",
     "Spec": "midpo.symbolic.spec",
     "verify": "midpo.api",
+    "solve": "midpo.api",
     "generate": "midpo.api",
     "check": "midpo.api",
     "report": "midpo.api",
     "Recovery": "midpo.proofs.recovery",
+    "Solution": "midpo.proofs.solution",
     "Kernel": "midpo.codegen.emit",
     "CrossCheck": "midpo.numeric.crosscheck",
     "Report": "midpo.proofs.report",
@@ -61,6 +65,7 @@ __all__ = [
     "MidpoError",
     "Recovery",
     "Report",
+    "Solution",
     "Spec",
     "SpecError",
     "__version__",
@@ -70,6 +75,7 @@ __all__ = [
     "load",
     "loads",
     "report",
+    "solve",
     "verify",
 ]
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from midpo.numeric.crosscheck import CrossCheck
     from midpo.proofs.report import Report
+    from midpo.proofs.solution import Solution
 
 Source = Spec | str | Path
 
@@ -34,6 +35,16 @@ def verify(source: Source) -> Recovery:
     Raises: SpecError for a spec that cannot be read, or lacks a prior or a target.
     """
     return recovery.verify(spec_of(source))
+
+
+def solve(source: Source) -> Solution:
+    """Find the prior that gives the spec's target, or the theorem by which there is none.
+
+    Raises: SpecError for a spec that cannot be read, or lacks a target.
+    """
+    from midpo.proofs import solution
+
+    return solution.solve(spec_of(source))
 
 
 def generate(source: Source) -> Kernel:

@@ -146,6 +146,42 @@ def verify(specs: tuple[str, ...], as_json: bool, steps: bool) -> None:
 
 
 @main.command()
+@_specs
+@_json
+@click.option(
+    "--pairs",
+    type=click.Path(dir_okay=False),
+    help="Comparisons (CSV: prompt, chosen, rejected): can one function serve both roles there?",
+)
+def solve(specs: tuple[str, ...], as_json: bool, pairs: str | None) -> None:
+    """Find the prior of a target, or the theorem by which there is none.
+
+    Exit status: 0 all representable, 1 one is not, 3 one undecided, 2 bad input.
+
+    \b
+    Example:
+      midpo solve my-loss.toml --pairs comparisons.csv
+    """
+    from midpo import api
+    from midpo.proofs.levels import one_function, read_pairs
+
+    data = None if pairs is None else read_pairs(Path(pairs))
+    status = {True: OK, False: NEGATIVE, None: UNDECIDED}
+
+    def answer(name: str) -> tuple[dict[str, Any], int]:
+        solution = api.solve(name)
+        levels = None if data is None else one_function(solution, data)
+        if not as_json:
+            from midpo import console
+
+            console.solution(solution, levels)
+        described = solution.as_json() | ({} if levels is None else {"pairs": levels.as_json()})
+        return described, status[solution.representable]
+
+    _each(specs, as_json, answer)
+
+
+@main.command()
 @click.argument("spec", metavar="SPEC")
 @click.option(
     "-o",

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from midpo.numeric.crosscheck import CrossCheck
     from midpo.numeric.witness import Witness
     from midpo.paper import Reproduction
+    from midpo.proofs.levels import Levels
     from midpo.proofs.recovery import Recovery
+    from midpo.proofs.solution import Solution
 
 out = Console(highlight=False, soft_wrap=False)
 _STYLE = {"proved": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
@@ -156,6 +158,29 @@ def recovery(found: Recovery, *, steps: bool = False) -> None:
         for number, step in enumerate(found.steps, 1):
             _line(f"  {number}. [italic]{step.reason}[/] ({step.rule})")
             _equation("=", step.after, 5)
+
+
+def solution(found: Solution, levels: Levels | None) -> None:
+    taken = found.spec.names.taken()
+    style = {True: "bold green", False: "bold red", None: "bold yellow"}[found.representable]
+    _line(f"[bold]{found.spec.name}[/]  [{style}]{found.kind}[/]  {escape(found.standing)}")
+    _line(f"  {escape(found.reason)}")
+    if found.prior is not None:
+        alpha = escape(text(found.spec.alpha))
+        _line(f"  alpha = {alpha}, prior (up to one factor free of y):")
+        _line(f"    {escape(text(found.prior, taken))}")
+    for other in found.alternatives:
+        prior = escape(text(other.prior, taken))
+        _line(f"  or, with alpha = {escape(text(other.alpha))}: {prior}")
+    for name in ("link", "constraint", "weight"):
+        expr = getattr(found, name)
+        if expr is not None:
+            _line(f"  {name}: {escape(text(expr, taken))}")
+    if found.witness is not None:
+        values = ", ".join(f"m({w}, {r}) = {v:.6g}" for (w, r), v in found.witness.values.items())
+        _line(f"  witness: {values}; cross difference {found.witness.difference:.6g}")
+    if levels is not None:
+        _line(f"  on the data: {escape(levels.sentence())}")
 
 
 def _witness(witness: Witness) -> None:

@@ -1,7 +1,7 @@
 """Four responses at which a margin's cross difference does not vanish.
 
-m(w, l) - m(w, l') - m(w', l) + m(w', l') is 0 for every f(w) - g(l); where it is not, no prior of any
-kind gives the margin.
+m(w, l) - m(w, l') - m(w', l) + m(w', l') is 0 for every f(w) - g(l); where it is not, no prior of
+any kind gives the margin.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def find_crossing(
         pairs = list(itertools.product(RESPONSES[:2], RESPONSES[2:]))
         # A pair feature has a value of its own for each pair.
         pair_features = {
-            pair: {n: rng.choice((1, 2, 3, 5)) for n, k in spec.names.features.items() if k == "pair"}
+            pair: {
+                n: rng.choice((1, 2, 3, 5)) for n, k in spec.names.features.items() if k == "pair"
+            }
             for pair in pairs
         }
         try:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import sympy
-from sympy import Expr
+from sympy import Add, Expr, Mul, Pow
 
 from midpo.symbolic.derivation import Derivation, Instance, Step
 from midpo.symbolic.errors import MidpoError, NoValue
@@ -92,7 +92,19 @@ def replay(node: Any, table: Mapping[Expr, Expr], depth: int = 0) -> Any:
 def equal_in_field(left: Expr, right: Expr) -> bool:
     """Whether the two are equal for every value of their atoms, by SymPy's expansion."""
     difference = sympy.expand(left - right)
-    if difference == 0:
-        return True
-    numerator, _ = sympy.fraction(sympy.together(difference))
-    return bool(sympy.expand(numerator) == 0)
+    while below := denominators(difference):
+        common = Mul(*(Pow(base, power) for base, power in below.items()))
+        terms = Add.make_args(difference)
+        difference = Add(*(sympy.expand(term * common) for term in terms))
+    return bool(difference == 0)
+
+
+def denominators(expr: Expr) -> dict[Expr, Expr]:
+    """The sums below the line of an expanded expression, each with its highest power."""
+    found: dict[Expr, Expr] = {}
+    for term in Add.make_args(expr):
+        for factor in Mul.make_args(term):
+            base, power = factor.as_base_exp()
+            if isinstance(base, Add) and power.is_Integer and power < 0:
+                found[base] = max(found.get(base, -power), -power)
+    return found

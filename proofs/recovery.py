@@ -128,7 +128,7 @@ def verify(spec: Spec) -> Recovery:
         )
     problem, facts, obstacle = _Problem.as_written(spec), None, ""
     try:
-        with allowance():
+        with allowance(*spec.expressions):
             _has_a_value(spec)
             facts = prior_facts(spec)
             problem = problem.as_margin()
@@ -145,7 +145,7 @@ def verify(spec: Spec) -> Recovery:
         obstacle = "No normal form within bounds: the expressions are nested too deeply."
     except TooLarge as error:
         obstacle = f"No normal form within bounds: {error}."
-    with allowance():
+    with allowance(*spec.expressions):
         return _refute(problem, facts, obstacle)
 
 

@@ -4,21 +4,23 @@ The target is taken apart into a margin, a link, an additive term and a weight. 
 then given to `verify`: an answer "representable" rests on that proof, an answer "none" on a witness
 at which a cross difference does not vanish.
 
-Theorems (numbered as `midpo solve` cites them): 1 a positive loss has log-sigmoid prior form iff
--log(exp(L) - 1) is separable; 2 a margin is separable iff its cross differences vanish; 3 it is
-label-free iff the margin changes sign when the pair is swapped; 4 every separable margin has a
-prior, unique up to one factor; 5 the prior is fixed iff the margin less alpha*log(pi) is free of the
-policy; 6 a link other than an affine log-sigmoid one is another link; 7 an additive term A(y_w)
-leaves the prior form unless (1 - exp(-A))*exp(f) is the same for all winners.
+Theorems, numbered as `midpo solve` cites them:
+
+1. A positive loss L has log-sigmoid prior form iff -log(exp(L) - 1) is separable, f(w) - g(l).
+2. A margin is separable iff its cross differences vanish.
+3. A separable margin is label-free iff it changes sign when the pair is swapped.
+4. Every separable margin has a prior, unique up to one factor free of y; alpha is not identified.
+5. The prior is fixed iff the margin less alpha*log(pi) is free of the policy.
+6. A link is log-sigmoid only if it is -log sigmoid(a*m + b) with a > 0.
+7. A term A(y_w) beside the link leaves the prior form unless (1 - exp(-A))*exp(f) is constant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sympy import Add, Expr, Mul, S, Symbol
+from sympy import Add, Expr, Mul, S
 
 from midpo.numeric.crossing import (
     Crossing,
@@ -26,48 +28,45 @@ from midpo.numeric.crossing import (
     find_nonpositive,
     margin_of_loss,
 )
-from midpo.symbolic.derivation import Derivation
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language import (
     CHOSEN,
-    MARGIN,
     POLICY,
     REJECTED,
     RESPONSE,
     Exp,
-    Feature,
     Log,
-    LogSigmoid,
-    Max,
-    Parameter,
-    Sigmoid,
-    Step,
-    StopGradient,
-    TokenSum,
     is_positive,
     substitute,
 )
 from midpo.symbolic.loss import is_constant, target_loss
-from midpo.symbolic.normal import expand_everywhere, normal_form
+from midpo.symbolic.normal import normal_form
 from midpo.symbolic.parser import PRIOR, parse
 from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
-from midpo.symbolic.rules import phase
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 
+from .anatomy import Parts, form, pair_data, take_apart
 from .recovery import Recovery, verify
 
 Kind = Literal[
-    "fixed", "iterative", "self-referential", "label-dependent", "constraint", "other-link",
-    "weighted", "none", "undecided",
+    "fixed",
+    "iterative",
+    "self-referential",
+    "label-dependent",
+    "constraint",
+    "other-link",
+    "weighted",
+    "none",
+    "undecided",
 ]
 REPRESENTABLE = ("fixed", "iterative", "self-referential", "label-dependent", "other-link")
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another temperature with its prior for the same margin (theorem 4: alpha is not identified)."""
+    """Another temperature and its prior for the same margin (theorem 4)."""
 
     alpha: Expr
     prior: Expr
@@ -77,9 +76,9 @@ class Alternative:
 class Solution:
     """The answer for one target.
 
-    `prior` is zeta(y) at the spec's own `alpha`, unique up to one factor free of y; `link` (in m)
-    and `constraint`, `weight` stand beside it where the class has them. `proof` is the recovery that
-    proves the answer. `reason` names the theorem and its instance.
+    `prior` is zeta(y) at the spec's own `alpha`, unique up to one factor free of y; `link` (in m),
+    `constraint` and `weight` stand beside it where the class has them. `proof` is the recovery
+    that proves the answer. `reason` names the theorem and its instance.
     """
 
     spec: Spec
@@ -93,6 +92,7 @@ class Solution:
     witness: Crossing | None = None
     proof: Recovery | None = None
     standing: str = ""
+    swap_sum: Expr = S.Zero  # the margin plus the margin of the swapped pair, 0 where label-free
 
     @property
     def representable(self) -> bool | None:
@@ -130,8 +130,12 @@ def solve(spec: Spec) -> Solution:
     Raises: SpecError where the spec has no target.
     """
     if not spec.has_target:
-        raise SpecError("the spec has no target: there is nothing to solve", file=spec.file,
-                        key="target", expected="a target")
+        raise SpecError(
+            "the spec has no target: there is nothing to solve",
+            file=spec.file,
+            key="target",
+            expected="a target",
+        )
     try:
         return _solve(spec)
     except NoValue as error:
@@ -149,168 +153,12 @@ def _solve(spec: Spec) -> Solution:
     f, g = _sides(margin)
     if f is None or g is None:
         return _not_separable(spec, parts, margin)
-    if parts.term != 0 and parts.link is None:
+    if parts.term != 0 and parts.link is None and parts.weight == 1:
         exception = _exception(f, g, parts.term)
         if exception is not None:
-            return _with_prior(spec, replace(parts, margin=exception, term=S.Zero), S.One)
+            found = Parts(exception, derived=True)
+            return _with_prior(spec, found, S.One)
     return _with_prior(spec, replace(parts, margin=margin), weight)
-
-
-# --- Taking a target apart -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Parts:
-    """factor * weight * link(margin) + term: `link` None is the log-sigmoid one; `term` speaks of
-    one response only; margin and term are in normal form, stopped gradients kept."""
-
-    margin: Expr
-    link: Expr | None = None
-    term: Expr = S.Zero
-    weight: Expr = S.One
-    given: bool = True  # the spec states margin and link itself
-
-
-def take_apart(spec: Spec) -> Parts | None:
-    """The parts of the target, or None where it is no function of one margin plus such a term."""
-    term = S.Zero if spec.constraint is None else form(spec.multiplier * spec.constraint)
-    if spec.margin is not None:
-        link, margin = _logistic_link(spec.link, form(spec.margin))
-        return Parts(margin, link, term)
-    loss = form(target_loss(spec))
-    return _as_logistic(loss) or _as_other_link(loss)
-
-
-def form(expr: Expr) -> Expr:
-    """The normal form that keeps stopped gradients: what `solve` reads structure off."""
-    chain = Derivation(expr)
-    rules = tuple(r for r in phase("value", "log", "token", "exponential")
-                  if r.name not in ("stop_gradient", "logsigmoid_reflection", "sigmoid_reflection"))
-    for _ in range(40):
-        changed = chain.apply(rules)
-        before = chain.end
-        chain.arithmetic(expand_everywhere(before))
-        if not changed and chain.end == before:
-            return chain.end
-    raise TooLarge("no normal form after 40 rounds")
-
-
-def _logistic_link(link: Expr | None, margin: Expr) -> tuple[Expr | None, Expr]:
-    """A link that is an affine log-sigmoid one moved into the margin (theorem 6)."""
-    if link is None:
-        return None, margin
-    found = _as_logistic(form(link))
-    if found is None or found.term != 0 or found.weight != 1:
-        return link, margin
-    slope = _coefficient(found.margin, MARGIN)
-    if slope is None or not is_positive(slope):
-        return link, margin
-    return None, form(found.margin.xreplace({MARGIN: margin}))
-
-
-def _coefficient(expr: Expr, atom: Expr) -> Expr | None:
-    """The c of expr = c*atom + d, with c and d constants; None where it is not so."""
-    first, second = (form(expr.xreplace({atom: value})) for value in (S.One, S.Zero))
-    slope = first - second
-    linear = is_zero(expr - (slope * atom + second)) and is_constant(slope) and is_constant(second)
-    return form(slope) if linear else None
-
-
-def _as_logistic(loss: Expr) -> Parts | None:
-    """A loss c*w*(-logsigmoid(m)) + A, with a constant c > 0 and a detached positive weight w."""
-    coefficients: dict[Expr, Expr] = {}
-    rest: list[Expr] = []
-    for term in Add.make_args(loss):
-        factors = Mul.make_args(term)
-        logistic = [f for f in factors if isinstance(f, LogSigmoid)]
-        if len(logistic) != 1:
-            rest.append(term)
-            continue
-        margin = logistic[0].args[0]
-        others = Mul(*(f for f in factors if f is not logistic[0]))
-        mirrored = next((m for m in coefficients if is_zero(m + margin)), None)
-        if mirrored is not None:  # logsigmoid(-m) = logsigmoid(m) - m
-            coefficients[mirrored] += others
-            rest.append(-others * mirrored)
-        else:
-            coefficients[margin] = coefficients.get(margin, S.Zero) + others
-    if len(coefficients) != 1:
-        return None
-    ((margin, coefficient),) = coefficients.items()
-    weight = form(-coefficient)
-    term = form(Add(*rest))
-    if is_constant(weight):
-        if not is_positive(weight):
-            return None
-        term = form(term / weight)
-        return Parts(margin, None, S.Zero if is_constant(term) else term, given=False)
-    if not _detached(weight) or not is_positive(weight) or not is_constant(term):
-        return None
-    return Parts(margin, None, S.Zero, weight, given=False)
-
-
-def _detached(weight: Expr) -> bool:
-    """Whether no gradient reaches the policy through `weight`."""
-    stopped = {node: Symbol("stopped", positive=True) for node in weight.atoms(StopGradient)}
-    return POLICY not in substitute(weight, stopped).free_symbols
-
-
-def _as_other_link(loss: Expr) -> Parts | None:
-    """A loss that is a function of one margin: the margin is an argument of one of its functions
-    or a repeated factor of it; the loss with that eliminated speaks of nothing else."""
-    for margin in _candidates(loss):
-        link = _eliminate(loss, margin)
-        if link is not None and not _linear(link):
-            return Parts(margin, link, given=False)
-    return None
-
-
-def _linear(link: Expr) -> bool:
-    return _coefficient(link, MARGIN) is not None
-
-
-def _candidates(loss: Expr) -> Iterator[Expr]:
-    """Expressions of both responses from which the loss may be made, oriented so that they grow
-    with the policy's probability of the chosen response."""
-    found: list[Expr] = []
-    for node in loss.atoms(LogSigmoid, Sigmoid, Exp, Max, Step):
-        found += [arg for arg in node.args if arg != 0]
-    import sympy
-
-    polynomial_factors = sympy.factor_list(loss)[1] if not found else []
-    found += [base for base, exponent in polynomial_factors if exponent > 1]
-    seen = set()
-    for expr in found:
-        margin = form(expr - Add(*(t for t in Add.make_args(form(expr)) if is_constant(t))))
-        if not {CHOSEN, REJECTED} <= margin.free_symbols:
-            continue
-        margin = -margin if _falls(margin) else margin
-        if margin not in seen:
-            seen.add(margin)
-            yield form(margin)
-
-
-def _falls(margin: Expr) -> bool:
-    """Whether the margin falls as the policy's probability of the chosen response grows."""
-    for term in Add.make_args(margin):
-        if CHOSEN in term.free_symbols and POLICY in term.free_symbols:
-            sign = Mul(*(f for f in Mul.make_args(term) if is_constant(f)))
-            return is_positive(-sign)
-    return False
-
-
-def _eliminate(loss: Expr, margin: Expr) -> Expr | None:
-    """The link with loss = link(margin), or None."""
-    for atom in sorted(margin.atoms(TokenSum), key=str):
-        slope = form(margin.xreplace({atom: S.One}) - margin.xreplace({atom: S.Zero}))
-        if slope.has(TokenSum) or slope == 0:
-            continue
-        solved = atom + (MARGIN - margin) / slope
-        link = form(substitute(loss, {atom: solved}))
-        kept = link.xreplace({MARGIN: Parameter("m")})
-        if is_constant(kept):
-            return link
-    return None
 
 
 # --- Separable or not ----------------------------------------------------------------------------
@@ -325,7 +173,7 @@ def _sides(margin: Expr) -> tuple[Expr | None, Expr | None]:
         roles = {CHOSEN, REJECTED} & term.free_symbols
         if is_constant(term):
             constant.append(term)
-        elif len(roles) == 1 and not _pair_data(term):
+        elif len(roles) == 1 and not pair_data(term):
             (chosen if CHOSEN in roles else rejected).append(term)
         else:
             return None, None
@@ -336,18 +184,14 @@ def _sides(margin: Expr) -> tuple[Expr | None, Expr | None]:
     )
 
 
-def _pair_data(expr: Expr) -> bool:
-    return any(len(feature.args) == 1 for feature in expr.atoms(Feature))
-
-
 def _temperature(parts: Parts) -> tuple[Expr, Expr]:
     """A positive factor that every term of the margin shares and that belongs to the prompt or the
     batch, and the margin without it."""
-    if not _pair_data(parts.margin):
+    if not pair_data(parts.margin):
         return parts.weight, parts.margin
     terms = [set(Mul.make_args(t)) for t in Add.make_args(parts.margin)]
     shared = set.intersection(*terms)
-    scales = [f for f in shared if _pair_data(f) and not {CHOSEN, REJECTED} & f.free_symbols]
+    scales = [f for f in shared if pair_data(f) and not {CHOSEN, REJECTED} & f.free_symbols]
     scale = Mul(*scales)
     return parts.weight * scale, form(parts.margin / scale)
 
@@ -355,7 +199,7 @@ def _temperature(parts: Parts) -> tuple[Expr, Expr]:
 def _exception(f: Expr, g: Expr, term: Expr) -> Expr | None:
     """Theorem 7's exception: -logsigmoid(f - g) + A(y_w) with (1 - exp(-A))*exp(f) constant is
     -logsigmoid of (f - A) - log(constant + exp(g)); None where it does not apply."""
-    if REJECTED in term.free_symbols or _pair_data(term):
+    if REJECTED in term.free_symbols or pair_data(term):
         return None
     a = substitute(term, {CHOSEN: RESPONSE})
     constant = form((1 - Exp(-a)) * Exp(f))
@@ -377,35 +221,41 @@ def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
         return _not_separable(spec, parts, margin)
     # What is answered is text: prove what a reader would paste.
     prior = parse(text(prior, spec.names.taken()), spec.names, PRIOR)
-    proof = verify(_question(spec, parts, prior))
+    proof = verify(_question(spec, replace(parts, weight=weight), prior))
     facts = prior_facts(replace(spec, prior=prior))
     kind: Kind = facts.policy  # type: ignore[assignment]
     swap = form(margin + _swapped(margin))
     theorem = {
         "fixed": "theorem 5: the margin less alpha*log(pi) is free of the policy",
         "iterative": "theorem 5: the margin less alpha*log(pi) speaks of earlier policies only",
-        "self-referential": "theorem 4: the margin is separable and label-free, and theorem 5: less "
+        "self-referential": "theorem 4: the margin is separable and label-free; theorem 5: less "
         "alpha*log(pi) it still depends on the policy",
     }[kind]
     if not facts.label_free:
         kind = "label-dependent"
-        constant = " (a constant offset)" if is_constant(swap) else ""
-        theorem = f"theorem 3: the margin plus its swap is {_short(swap, spec)}, not 0{constant}"
+        offset = ", a constant offset" if is_constant(swap) else ""
+        theorem = f"theorem 3: the margin plus its swap is {_short(swap, spec)}{offset}, not 0"
     if parts.link is not None:
         kind = "other-link"
         theorem = f"theorem 6: the link {text(parts.link)} is no affine log-sigmoid one; {theorem}"
     if parts.term != 0:
         kind = "constraint"
         theorem = (
-            "theorem 7: (1 - exp(-A))*exp(f) differs between winners, so the term "
+            "theorem 7: beside the link, "
+            f"A = {_short(parts.term, spec)} speaks of one response alone"
+            if parts.link is not None
+            else "theorem 7: (1 - exp(-A))*exp(f) differs between winners, so the term "
             f"A = {_short(parts.term, spec)} leaves the prior form"
         )
+    if parts.derived:
+        theorem = f"theorem 1 gives the margin -log(exp(L) - 1), and theorem 7 its parts; {theorem}"
     if weight != 1:
         kind = "weighted"
         theorem = f"the pair's weight {_short(weight, spec)} re-weights the data; {theorem}"
     proved = proof.verdict == "proved"
     return Solution(
-        spec, kind if proved or weight != 1 or parts.term != 0 else "undecided",
+        spec,
+        kind if proved else "undecided",
         theorem[:1].upper() + theorem[1:] + ".",
         prior=prior,
         link=parts.link,
@@ -414,19 +264,27 @@ def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
         alternatives=_alternatives(spec, margin),
         proof=proof,
         standing=f"{proof.verdict}: this prior gives the margin ({proof.standing})",
+        swap_sum=swap,
     )
 
 
 def _question(spec: Spec, parts: Parts, prior: Expr) -> Spec:
     """The spec that asks whether `prior` gives the target: as it stands where there is nothing
     beside the margin, else of the margin alone."""
-    plain = parts.term == 0 and parts.weight == 1
+    plain = parts.term == 0 and parts.weight == 1 and not parts.derived
     if plain and parts.link is None:
         return replace(spec, prior=prior)
     if plain and spec.loss is not None:
         return replace(spec, prior=prior, link=parts.link)
-    return replace(spec, prior=prior, margin=fold(parts.margin), loss=None, link=parts.link,
-                   constraint=None, multiplier=None)
+    return replace(
+        spec,
+        prior=prior,
+        margin=fold(parts.margin),
+        loss=None,
+        link=parts.link,
+        constraint=None,
+        multiplier=None,
+    )
 
 
 def _swapped(margin: Expr) -> Expr:
@@ -454,20 +312,29 @@ def _alternatives(spec: Spec, margin: Expr) -> tuple[Alternative, ...]:
 def _not_separable(spec: Spec, parts: Parts, margin: Expr) -> Solution:
     """The answer where some term mixes the two responses: a witness, or "undecided"."""
     mixed = next(
-        (t for t in Add.make_args(margin)
-         if not is_constant(t) and (_pair_data(t) or {CHOSEN, REJECTED} <= t.free_symbols)),
+        (
+            t
+            for t in Add.make_args(margin)
+            if not is_constant(t) and (pair_data(t) or {CHOSEN, REJECTED} <= t.free_symbols)
+        ),
         margin,
     )
     witness = find_crossing(spec, parts.margin)
     if witness is None:
-        return Solution(spec, "undecided", "The margin mixes the two responses in "
-                        f"{_short(mixed, spec)}, but no cross difference was found to be nonzero.",
-                        standing="not decided")
+        return Solution(
+            spec,
+            "undecided",
+            "The margin mixes the two responses in "
+            f"{_short(mixed, spec)}, but no cross difference was found to be nonzero.",
+            standing="not decided",
+        )
     return Solution(
-        spec, "none",
+        spec,
+        "none",
         f"Theorem 2: the margin is not separable; the term {_short(mixed, spec)} mixes the two "
         "responses, and a cross difference does not vanish.",
-        witness=witness, standing=f"refuted at a 4-cycle ({witness.standing})",
+        witness=witness,
+        standing=f"refuted at a 4-cycle ({witness.standing})",
     )
 
 
@@ -483,21 +350,29 @@ def _no_margin(spec: Spec) -> Solution:
             else "The loss is no function of one margin"
         )
         return Solution(
-            spec, "none",
+            spec,
+            "none",
             f"{why}; theorems 1 and 2: a cross difference of -log(exp(L) - 1) does not vanish, so "
             "no prior gives it through the log-sigmoid link.",
-            witness=witness, standing=f"refuted at a 4-cycle ({witness.standing})",
+            witness=witness,
+            standing=f"refuted at a 4-cycle ({witness.standing})",
         )
     point = find_nonpositive(spec, loss)
     if point is not None:
         return Solution(
-            spec, "none",
+            spec,
+            "none",
             f"Theorem 1: the loss is {point:.6g} at some pair, and a loss that is not positive has "
             "no prior through the log-sigmoid link.",
             standing="refuted at a point (intervals of 50 digits)",
         )
-    return Solution(spec, "undecided", "The loss is no function of one margin that was found, and "
-                    "no cross difference was found to be nonzero.", standing="not decided")
+    return Solution(
+        spec,
+        "undecided",
+        "The loss is no function of one margin that was found, and "
+        "no cross difference was found to be nonzero.",
+        standing="not decided",
+    )
 
 
 def _short(expr: Expr, spec: Spec) -> str:

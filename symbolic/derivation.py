@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from sympy import Expr, preorder_traversal
+from sympy import Expr
 
 from .errors import TooLarge
 from .language import rebuild
 from .rules import ARITHMETIC, Parts, Rule, reason
-from .work import spend
-
-MAX_SIZE = 20_000
+from .work import limits, spend
 
 
 @dataclass(frozen=True)
@@ -47,12 +45,28 @@ class Step:
         return Step(self.rule, self.after, self.before, self.instances, not self.reverse)
 
 
+class Kinds:
+    """Which kinds of nodes an expression holds; remembered, since rules ask again and again."""
+
+    def __init__(self) -> None:
+        self.known: dict[Any, frozenset[type]] = {}
+
+    def __call__(self, node: Any) -> frozenset[type]:
+        found = self.known.get(node)
+        if found is None:
+            found = frozenset((type(node),)).union(*map(self, node.args))
+            self.known[node] = found
+        return found
+
+
 @dataclass
 class Derivation:
     """A chain of steps from `start`; `end` is what `start` was shown to equal."""
 
     start: Expr
     steps: list[Step] = field(default_factory=list)
+    kinds: Kinds = field(default_factory=Kinds, repr=False, compare=False)
+    settled: dict[str, set[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def end(self) -> Expr:
@@ -65,15 +79,11 @@ class Derivation:
     def apply(self, rules: Iterable[Rule]) -> bool:
         """Use each of the rules everywhere, one step a rule; whether anything changed."""
         changed = False
-        kinds = {type(node) for node in preorder_traversal(self.end)}
         for rule in rules:
-            if not any(issubclass(kind, rule.head) for kind in kinds):
-                continue
-            rewriter = Rewriter(rule)
+            rewriter = Rewriter(rule, self.kinds, self.settled.setdefault(rule.name, set()))
             after = rewriter.rewrite(self.end)
             if rewriter.instances:
                 self.append(Step(rule.name, self.end, after, tuple(rewriter.instances.values())))
-                kinds = {type(node) for node in preorder_traversal(after)}
                 changed = True
         return changed
 
@@ -86,19 +96,45 @@ class Derivation:
         back = [step.reversed() for step in reversed(other.steps)]
         return Derivation(self.start, [*self.steps, *back])
 
+    def without_detours(self) -> Derivation:
+        """The chain less the steps between two visits to one expression."""
+        kept: list[Step] = []
+        visits: dict[Expr, int] = {self.start: 0}
+        for step in self.steps:
+            kept.append(step)
+            at = visits.get(step.after)
+            if at is None:
+                visits[step.after] = len(kept)
+                continue
+            for left in kept[at:]:
+                if visits.get(left.after, 0) > at:
+                    del visits[left.after]
+            del kept[at:]
+        return Derivation(self.start, kept)
+
 
 class Rewriter:
-    """One rule, used at every place of an expression, innermost first, until none is left."""
+    """One rule, used at every place of an expression, innermost first, until none is left.
 
-    def __init__(self, rule: Rule) -> None:
+    `settled` are expressions in which an earlier use of the rule found nothing.
+    """
+
+    def __init__(
+        self, rule: Rule, kinds: Kinds | None = None, settled: set[Any] | None = None
+    ) -> None:
         self.rule = rule
+        self.kinds = kinds or Kinds()
+        self.settled = set() if settled is None else settled
         self.instances: dict[Expr, Instance] = {}
         self.seen: dict[Expr, Expr] = {}
         self.sizes: dict[Expr, int] = {}
+        self.concerned: dict[frozenset[type], bool] = {}
 
     def rewrite(self, node: Any) -> Any:
         if node in self.seen:
             return self.seen[node]
+        if node in self.settled or not self.concerns(node):
+            return node
         spend(2)
         result = node
         if node.args:
@@ -106,15 +142,29 @@ class Rewriter:
             if any(new is not old for new, old in zip(args, node.args, strict=True)):
                 result = rebuild(node, args)
         if isinstance(result, self.rule.head):
-            parts = self.rule.find(result)
-            if parts is not None and self.rule.holds(*parts) and self.rule.left(*parts) == result:
-                new = self.rule.right(*parts)
-                if self.size(new) > MAX_SIZE:
-                    raise TooLarge(f"an expression of more than {MAX_SIZE} parts")
-                self.instances[result] = Instance(result, new, parts)
-                result = self.rewrite(new)
+            result = self.used(result)
         self.seen[node] = result
+        if result is node:
+            self.settled.add(node)
         return result
+
+    def used(self, node: Any) -> Any:
+        """The rule at the top of `node`, whose parts are rewritten."""
+        parts = self.rule.find(node)
+        if parts is None or not self.rule.holds(*parts) or self.rule.left(*parts) != node:
+            return node
+        new = self.rule.right(*parts)
+        if self.size(new) > limits().parts:
+            raise TooLarge(f"an expression of more than {limits().parts} parts")
+        self.instances[node] = Instance(node, new, parts)
+        return self.rewrite(new)
+
+    def concerns(self, node: Any) -> bool:
+        """Whether `node` holds any kind of node that the rule looks at."""
+        kinds = self.kinds(node)
+        if kinds not in self.concerned:
+            self.concerned[kinds] = any(issubclass(kind, self.rule.head) for kind in kinds)
+        return self.concerned[kinds]
 
     def size(self, node: Any) -> int:
         """How many parts `node` has, written out."""

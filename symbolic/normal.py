@@ -32,7 +32,7 @@ def normalise(derivation: Derivation, *, written_out: bool = False) -> None:
 
     Raises: TooLarge where the form would exceed its bounds, NoValue where there is none.
     """
-    with allowance():
+    with allowance(derivation.end):
         if written_out:
             derivation.apply(_WRITTEN_OUT)
         for _ in range(MAX_ROUNDS):

@@ -15,19 +15,18 @@ from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from .errors import NoValue, TooLarge
 from .language import power, structural
-from .work import spend
+from .work import limits, spend
 
 Monomial = frozenset[tuple[Any, Fraction]]
 Polynomial = dict[Monomial, Fraction]
 
 ONE: Monomial = frozenset()
-MAX_TERMS = 2_000
 
 
 def polynomial(expr: Expr) -> Polynomial:
     """`expr` expanded. Denominators that are sums stay as atoms with negative exponents.
 
-    Raises: TooLarge past MAX_TERMS terms.
+    Raises: TooLarge past the bounds in force.
     """
     if isinstance(expr, Rational):
         return {ONE: Fraction(int(expr.p), int(expr.q))} if expr else {}
@@ -59,8 +58,8 @@ def _collect(items: Iterable[tuple[Monomial, Fraction]]) -> Polynomial:
             total[monomial] = value
         elif known is not None:
             del total[monomial]
-    if len(total) > MAX_TERMS:
-        raise TooLarge(f"a normal form of more than {MAX_TERMS} terms")
+    if len(total) > limits().terms:
+        raise TooLarge(f"a normal form of more than {limits().terms} terms")
     return total
 
 
@@ -80,7 +79,7 @@ def _power(base: Expr, exponent: Fraction) -> Polynomial:
             return {}
         raise NoValue("a part of the expression divides by what is always 0")
     if exponent.denominator == 1 and exponent > 0:
-        if len(inner) > 1 and comb(len(inner) + int(exponent) - 1, int(exponent)) > MAX_TERMS:
+        if len(inner) > 1 and comb(len(inner) + int(exponent) - 1, int(exponent)) > limits().terms:
             raise TooLarge(f"power {exponent} of a sum of {len(inner)} terms")
         return _settled(_whole_power(inner, int(exponent)))
     if len(inner) == 1 and exponent.denominator == 1:
@@ -146,7 +145,19 @@ def expression(poly: Polynomial) -> Expr:
 
 def expand(expr: Expr) -> Expr:
     """`expr` as a sum of monomials in its atoms."""
+    terms = expr.args if isinstance(expr, Add) else (expr,)
+    if all(map(_is_monomial, terms)):
+        return expr
     return expression(polynomial(expr))
+
+
+def _is_monomial(term: Expr) -> bool:
+    """Whether `term` is seen to be a rational times powers of atoms, which expanding leaves alone."""
+    for factor in term.args if isinstance(term, Mul) else (term,):
+        base = factor.base if isinstance(factor, Pow) and factor.exp.is_Integer else factor
+        if isinstance(base, (Add, Mul, Pow)):
+            return False
+    return True
 
 
 def denominators(poly: Polynomial) -> dict[Any, Fraction]:

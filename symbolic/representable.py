@@ -25,7 +25,7 @@ from .language import (
     substitute,
     with_label,
 )
-from .loss import is_constant
+from .loss import ROLES, is_constant
 from .normal import normal_form
 from .polynomial import is_zero
 from .spec import Spec
@@ -48,10 +48,8 @@ class PriorFacts:
 def prior_facts(spec: Spec) -> PriorFacts:
     """The facts of `spec`'s prior, read off the normal form of its logarithm."""
     assert spec.prior is not None
-    sides = []
-    for role in (CHOSEN, REJECTED):
-        logarithm = normal_form(Log(with_label(spec.prior, role)), written_out=True)
-        sides.append(substitute(logarithm, {role: RESPONSE}))
+    labels = [substitute(with_label(spec.prior, role), {role: RESPONSE}) for role in ROLES]
+    sides = [normal_form(Log(side), written_out=True) for side in dict.fromkeys(labels)]
     used = {symbol for side in sides for symbol in side.free_symbols}
     policies = {s for s in used if s.name in spec.names.policies}
     policy = (
@@ -64,7 +62,7 @@ def prior_facts(spec: Spec) -> PriorFacts:
         for side in sides
         for s in side.atoms(TokenSum)
     )
-    return PriorFacts(policy, is_zero(sides[0] - sides[1]), tokens)
+    return PriorFacts(policy, is_zero(sides[0] - sides[-1]), tokens)
 
 
 def fold(expr: Expr) -> Expr:

@@ -1,30 +1,70 @@
-"""A bound on work that is counted, not timed: the same input always gets the same answer."""
+"""A bound on work that is counted, not timed: the same input always gets the same answer.
+
+The bounds grow with the input, so what they limit is growth: a long sum is no more suspect than a
+short one, but ten symbols that become a million terms are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
 
 from .errors import TooLarge
 
-ALLOWANCE = 100_000  # some seconds
+UNITS, UNITS_A_PART = 100_000, 250  # some seconds, and some milliseconds a part
+TERMS, TERMS_A_PART = 2_000, 2
+PARTS, PARTS_A_PART = 20_000, 8
 
-_left: ContextVar[list[int] | None] = ContextVar("left", default=None)
+
+@dataclass
+class Bounds:
+    """What may be done: `units` of work in all, no expression of more than `parts` parts, no
+    normal form of more than `terms` terms."""
+
+    units: int = UNITS
+    terms: int = TERMS
+    parts: int = PARTS
+
+
+_running: ContextVar[Bounds | None] = ContextVar("running", default=None)
+
+
+def parts(*exprs: Any) -> int:
+    """How many different parts the expressions have; a part that is shared counts once."""
+    seen: set[Any] = set()
+    waiting = list(exprs)
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            waiting += node.args
+    return len(seen)
+
+
+def bounds(*exprs: Any) -> Bounds:
+    """The bounds for work on these expressions."""
+    size = parts(*exprs)
+    return Bounds(UNITS + UNITS_A_PART * size, TERMS + TERMS_A_PART * size,
+                  PARTS + PARTS_A_PART * size)
 
 
 @contextmanager
-def allowance(units: int = ALLOWANCE) -> Iterator[None]:
-    """Whatever is done inside may `spend` so many units together; an allowance that is already
-    running goes on instead."""
-    if _left.get() is not None:
+def allowance(*exprs: Any, units: int | None = None) -> Iterator[None]:
+    """Work on these expressions: whatever is done inside may `spend` so many units together. An
+    allowance that is already running goes on instead."""
+    if _running.get() is not None:
         yield
         return
-    token = _left.set([units])
+    given = bounds(*exprs)
+    given.units = given.units if units is None else units
+    token = _running.set(given)
     try:
         yield
     finally:
-        _left.reset(token)
+        _running.reset(token)
 
 
 def spend(units: int) -> None:
@@ -32,8 +72,13 @@ def spend(units: int) -> None:
 
     Raises: TooLarge when it is used up.
     """
-    left = _left.get()
-    if left is not None:
-        left[0] -= units
-        if left[0] < 0:
+    running = _running.get()
+    if running is not None:
+        running.units -= units
+        if running.units < 0:
             raise TooLarge("the expressions take more work than is allowed")
+
+
+def limits() -> Bounds:
+    """The bounds that are in force."""
+    return _running.get() or Bounds()

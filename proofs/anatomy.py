@@ -1,0 +1,248 @@
+"""A target taken apart: weight * link(margin) + term.
+
+The margin is what the link acts on; where the loss does not name it, it is found as an argument
+of one of the loss's functions, or as a repeated factor, such that with it eliminated the loss
+speaks of nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sympy import Add, Expr, Mul, Poly, S, Symbol, factor_list, fraction, together
+
+from midpo.numeric.crossing import find_nonpositive
+from midpo.symbolic.derivation import Derivation
+from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.language import (
+    CHOSEN,
+    MARGIN,
+    POLICY,
+    REJECTED,
+    Exp,
+    Feature,
+    Log,
+    LogSigmoid,
+    Max,
+    Parameter,
+    Sigmoid,
+    Step,
+    StopGradient,
+    TokenSum,
+    is_positive,
+    substitute,
+)
+from midpo.symbolic.loss import is_constant, target_loss
+from midpo.symbolic.normal import expand_everywhere
+from midpo.symbolic.polynomial import is_zero
+from midpo.symbolic.representable import fold
+from midpo.symbolic.rules import phase
+from midpo.symbolic.spec import Spec
+
+
+@dataclass(frozen=True)
+class Parts:
+    """weight * link(margin) + term, up to a positive factor: `link` None is the log-sigmoid one;
+    `term` speaks of one response only; all in normal form, stopped gradients kept. `derived` says
+    that the margin came from the loss by a theorem, and is not written in it."""
+
+    margin: Expr
+    link: Expr | None = None
+    term: Expr = S.Zero
+    weight: Expr = S.One
+    derived: bool = False
+
+
+def take_apart(spec: Spec) -> Parts | None:
+    """The parts of the target, or None where it is no function of one margin plus such a term."""
+    term = S.Zero if spec.constraint is None else form(spec.multiplier * spec.constraint)
+    if spec.margin is not None:
+        return Parts(form(spec.margin), _other_link(spec.link), term)
+    loss = form(target_loss(spec))
+    return _as_logistic(loss) or _of_one_response(spec, loss) or _as_other_link(loss)
+
+
+def form(expr: Expr) -> Expr:
+    """The normal form that keeps stopped gradients: what `solve` reads structure off."""
+    chain = Derivation(expr)
+    rules = tuple(
+        r
+        for r in phase("value", "log", "token", "exponential")
+        if r.name not in ("stop_gradient", "logsigmoid_reflection", "sigmoid_reflection")
+    )
+    for _ in range(40):
+        changed = chain.apply(rules)
+        before = chain.end
+        chain.arithmetic(expand_everywhere(before))
+        if not changed and chain.end == before:
+            return chain.end
+    raise TooLarge("no normal form after 40 rounds")
+
+
+def _other_link(link: Expr | None) -> Expr | None:
+    """The stated link, or None where it is an affine log-sigmoid one (theorem 6)."""
+    if link is None:
+        return None
+    found = _as_logistic(form(link))
+    if found is None or found.term != 0 or found.weight != 1:
+        return link
+    slope = _coefficient(found.margin, MARGIN)
+    return None if slope is not None and is_positive(slope) else link
+
+
+def _coefficient(expr: Expr, atom: Expr) -> Expr | None:
+    """The c of expr = c*atom + d, with c and d constants; None where it is not so."""
+    first, second = (form(expr.xreplace({atom: value})) for value in (S.One, S.Zero))
+    slope = first - second
+    linear = is_zero(expr - (slope * atom + second)) and is_constant(slope) and is_constant(second)
+    return form(slope) if linear else None
+
+
+def _as_logistic(loss: Expr) -> Parts | None:
+    """A loss c*w*(-logsigmoid(m)) + A, with a constant c > 0 and a detached positive weight w."""
+    coefficients: dict[Expr, Expr] = {}
+    rest: list[Expr] = []
+    for term in Add.make_args(loss):
+        factors = Mul.make_args(term)
+        logistic = [f for f in factors if isinstance(f, LogSigmoid)]
+        if len(logistic) != 1:
+            rest.append(term)
+            continue
+        margin = logistic[0].args[0]
+        others = Mul(*(f for f in factors if f is not logistic[0]))
+        mirrored = next((m for m in coefficients if is_zero(m + margin)), None)
+        if mirrored is not None:  # logsigmoid(-m) = logsigmoid(m) - m
+            coefficients[mirrored] += others
+            rest.append(-others * mirrored)
+        else:
+            coefficients[margin] = coefficients.get(margin, S.Zero) + others
+    if len(coefficients) != 1:
+        return None
+    ((margin, coefficient),) = coefficients.items()
+    weight = form(-coefficient)
+    term = form(Add(*rest))
+    if is_constant(weight):
+        if not is_positive(weight):
+            return None
+        term = form(term / weight)
+        if is_constant(term):
+            return Parts(margin)
+        alone = len({CHOSEN, REJECTED} & term.free_symbols) <= 1 and not pair_data(term)
+        return Parts(margin, None, term) if alone else None
+    if not _detached(weight) or not is_positive(weight) or not is_constant(term):
+        return None
+    return Parts(margin, None, S.Zero, weight)
+
+
+def _detached(weight: Expr) -> bool:
+    """Whether no gradient reaches the policy through `weight`."""
+    stopped = {node: Symbol("stopped", positive=True) for node in weight.atoms(StopGradient)}
+    return POLICY not in substitute(weight, stopped).free_symbols
+
+
+def _of_one_response(spec: Spec, loss: Expr) -> Parts | None:
+    """A positive loss of one response alone: the log-sigmoid loss of -log(exp(L) - 1), which is a
+    function of the chosen response, or minus one of the rejected (theorem 1)."""
+    roles = {CHOSEN, REJECTED} & loss.free_symbols
+    if len(roles) != 1 or pair_data(loss) or find_nonpositive(spec, loss) is not None:
+        return None
+    return Parts(form(-Log(Exp(loss) - 1)), derived=True)
+
+
+def _as_other_link(loss: Expr) -> Parts | None:
+    """A loss that is a function of one margin, plus a likelihood of one response: the margin is an
+    argument of one of its functions or a repeated factor of it, and the loss with that eliminated
+    speaks of nothing else."""
+
+    def alone(role: Symbol) -> Expr:
+        # Beside another link, only a log-likelihood is taken for a constraint: anything else of
+        # one response is as much a part of the loss as the link is.
+        spoken = (t for t in Add.make_args(loss) if {CHOSEN, REJECTED} & t.free_symbols == {role})
+        return Add(*(t for t in spoken if _log_likelihood(t)))
+
+    for term in dict.fromkeys((S.Zero, alone(CHOSEN), alone(REJECTED))):
+        function = form(loss - term)
+        for margin in _candidates(function):
+            link = _eliminate(function, margin)
+            if link is not None and not _linear(link):
+                return Parts(margin, link, term)
+    return None
+
+
+def _log_likelihood(term: Expr) -> bool:
+    """Whether `term` is a weighted log-probability of a response."""
+    factors = Mul.make_args(fold(term))
+    logs = [f for f in factors if isinstance(f, Log)]
+    return len(logs) == 1 and not any(f.has(Log, TokenSum) for f in factors if f not in logs)
+
+
+def _linear(link: Expr) -> bool:
+    return _coefficient(link, MARGIN) is not None
+
+
+def _candidates(loss: Expr) -> Iterator[Expr]:
+    """Expressions of both responses from which the loss may be made, oriented so that they grow
+    with the policy's probability of the chosen response."""
+    found: list[Expr] = []
+    for node in loss.atoms(LogSigmoid, Sigmoid, Exp, Max, Step):
+        found += [arg for arg in node.args if arg != 0]
+    found += _repeated_factors(loss)
+    seen = set()
+    for expr in found:
+        margin = form(expr - Add(*(t for t in Add.make_args(form(expr)) if is_constant(t))))
+        if not {CHOSEN, REJECTED} <= margin.free_symbols:
+            continue
+        margin = -margin if _falls(margin) else margin
+        if margin not in seen:
+            seen.add(margin)
+            yield form(margin)
+
+
+def _repeated_factors(loss: Expr) -> list[Expr]:
+    """The repeated factors of the loss's terms of highest degree in the data: of (m - c)**2, m."""
+    atoms = sorted(loss.atoms(TokenSum, Feature), key=str)
+    names = {atom: Symbol(f"a{at}") for at, atom in enumerate(atoms)}
+    plain = substitute(loss, names)
+    if not plain.is_polynomial(*names.values()) or not names:
+        return []
+    terms = Poly(plain, *names.values()).terms()
+    degree = max(sum(powers) for powers, _ in terms)
+    leading = Add(
+        *(
+            c * Mul(*(s**k for s, k in zip(names.values(), powers, strict=True)))
+            for powers, c in terms
+            if sum(powers) == degree
+        )
+    )
+    back = {name: atom for atom, name in names.items()}
+    above, _ = fraction(together(leading))
+    return [base.xreplace(back) for base, exponent in factor_list(above)[1] if exponent > 1]
+
+
+def _falls(margin: Expr) -> bool:
+    """Whether the margin falls as the policy's probability of the chosen response grows."""
+    for term in Add.make_args(margin):
+        if CHOSEN in term.free_symbols and POLICY in term.free_symbols:
+            sign = Mul(*(f for f in Mul.make_args(term) if is_constant(f)))
+            return is_positive(-sign)
+    return False
+
+
+def _eliminate(loss: Expr, margin: Expr) -> Expr | None:
+    """The link with loss = link(margin), or None."""
+    for atom in sorted(margin.atoms(TokenSum), key=str):
+        slope = form(margin.xreplace({atom: S.One}) - margin.xreplace({atom: S.Zero}))
+        if slope.has(TokenSum) or slope == 0:
+            continue
+        solved = atom + (MARGIN - margin) / slope
+        link = form(substitute(loss, {atom: solved}))
+        kept = link.xreplace({MARGIN: Parameter("m")})
+        if is_constant(kept):
+            return link
+    return None
+
+
+def pair_data(expr: Expr) -> bool:
+    """Whether `expr` speaks of a pair feature, which is no function of one response."""
+    return any(len(feature.args) == 1 for feature in expr.atoms(Feature))
