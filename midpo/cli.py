@@ -395,7 +395,7 @@ def _wrote(written: Any, as_json: bool, names: Sequence[str]) -> None:
         return
     for path in filter(None, files.values()):
         click.echo(f"wrote {path}")
-    if written.message:
+    if written.pdf is None:
         click.echo(written.message, err=True)
 
 

@@ -243,7 +243,7 @@ def paper(found: Reproduction) -> None:
     _line(f"wrote {len(found.kernels)} kernels into {escape(str(found.files[0].parent))}")
     for path in found.files[len(found.kernels) :]:
         _line(f"wrote {escape(str(path))}")
-    if found.report.message:
+    if found.report.pdf is None:
         _line(escape(found.report.message))
 
 

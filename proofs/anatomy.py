@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sympy import Add, Expr, Mul, Poly, S, Symbol, factor_list, fraction, together
+from sympy import Add, Expr, Mul, Poly, Pow, S, Symbol, factor_list, fraction, together
 
 from midpo.numeric.crossing import find_nonpositive
 from midpo.symbolic.derivation import Derivation
@@ -60,7 +60,7 @@ def take_apart(spec: Spec) -> Parts | None:
     if spec.margin is not None:
         return Parts(form(spec.margin), _other_link(spec.link), term)
     loss = form(target_loss(spec))
-    return _as_logistic(loss) or _of_one_response(spec, loss) or _as_other_link(loss)
+    return _as_logistic(loss) or _of_one_response(spec, loss) or as_other_link(loss, spec.alpha)
 
 
 def form(expr: Expr) -> Expr:
@@ -150,7 +150,7 @@ def _of_one_response(spec: Spec, loss: Expr) -> Parts | None:
     return Parts(form(-Log(Exp(loss) - 1)), derived=True)
 
 
-def _as_other_link(loss: Expr) -> Parts | None:
+def as_other_link(loss: Expr, alpha: Expr) -> Parts | None:
     """A loss that is a function of one margin, plus a likelihood of one response: the margin is an
     argument of one of its functions or a repeated factor of it, and the loss with that eliminated
     speaks of nothing else."""
@@ -166,8 +166,18 @@ def _as_other_link(loss: Expr) -> Parts | None:
         for margin in _candidates(function):
             link = _eliminate(function, margin)
             if link is not None and not _linear(link):
-                return Parts(margin, link, term)
+                return Parts(*_scaled(margin, link, alpha), term)
     return None
+
+
+def _scaled(margin: Expr, link: Expr, alpha: Expr) -> tuple[Expr, Expr]:
+    """Margin and link on the scale on which the policy's log-probability has coefficient alpha: a
+    free link leaves the scale open, and on this one the prior is fixed where it can be."""
+    leading = [t for t in Add.make_args(margin) if {CHOSEN, POLICY} <= t.free_symbols]
+    scale = Mul(*(f for f in Mul.make_args(leading[0]) if is_constant(f))) if leading else alpha
+    if len(leading) != 1 or not is_positive(scale):
+        return margin, link
+    return form(margin * alpha / scale), form(link.xreplace({MARGIN: MARGIN * scale / alpha}))
 
 
 def _log_likelihood(term: Expr) -> bool:
@@ -185,9 +195,10 @@ def _candidates(loss: Expr) -> Iterator[Expr]:
     """Expressions of both responses from which the loss may be made, oriented so that they grow
     with the policy's probability of the chosen response."""
     found: list[Expr] = []
-    for node in loss.atoms(LogSigmoid, Sigmoid, Exp, Max, Step):
+    for node in sorted(loss.atoms(LogSigmoid, Sigmoid, Exp, Max, Step, Log), key=str):
         found += [arg for arg in node.args if arg != 0]
-    found += _repeated_factors(loss)
+    found += [p.base for p in sorted(loss.atoms(Pow), key=str) if not p.exp.is_Integer]
+    found += [base for part in (loss, *found) for base in _repeated_factors(part)]
     seen = set()
     for expr in found:
         margin = form(expr - Add(*(t for t in Add.make_args(form(expr)) if is_constant(t))))

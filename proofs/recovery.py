@@ -270,7 +270,7 @@ def _prove(problem: _Problem, facts: PriorFacts, written_out: bool) -> Recovery 
     if not is_zero(chain.end - other.end):
         return None
     chain.arithmetic(other.end)
-    whole = chain.joined(other)
+    whole = chain.joined(other).without_detours()
     try:
         count = check(whole, problem.recovered, problem.target, problem.definitions)
     except CheckFailed as error:
@@ -279,9 +279,10 @@ def _prove(problem: _Problem, facts: PriorFacts, written_out: bool) -> Recovery 
             standing="numerical evidence only",
             explanation=f"The checker refused the derivation: {error}.",
         )
+    steps = f"{count} step{'s' * (count != 1)}"
     return _answer(
         problem, facts, verdict="proved", derivation=whole,
-        standing=f"proved: a derivation of {count} steps, replayed by the checker",
+        standing=f"proved: a derivation of {steps}, replayed by the checker",
     )
 
 

@@ -13,6 +13,8 @@ Theorems, numbered as `midpo solve` cites them:
 5. The prior is fixed iff the margin less alpha*log(pi) is free of the policy.
 6. A link is log-sigmoid only if it is -log sigmoid(a*m + b) with a > 0.
 7. A term A(y_w) beside the link leaves the prior form unless (1 - exp(-A))*exp(f) is constant.
+8. A loss is a smooth function of one separable margin only if log|dL/da / dL/db| is a sum of a
+   function of the chosen and one of the rejected response.
 """
 
 from __future__ import annotations
@@ -28,14 +30,19 @@ from midpo.numeric.crossing import (
     find_nonpositive,
     margin_of_loss,
 )
+from midpo.numeric.linkage import mixed_derivative
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language import (
     CHOSEN,
     POLICY,
     REJECTED,
     RESPONSE,
+    ByLabel,
     Exp,
     Log,
+    LogSigmoid,
+    Max,
+    Step,
     is_positive,
     substitute,
 )
@@ -47,7 +54,7 @@ from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 
-from .anatomy import Parts, form, pair_data, take_apart
+from .anatomy import Parts, as_other_link, form, pair_data, take_apart
 from .recovery import Recovery, verify
 
 Kind = Literal[
@@ -217,6 +224,10 @@ def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
     """The answer where the margin is separable: its prior, its class, and their proof."""
     margin = normal_form(parts.margin)
     prior = prior_of_margin(margin, spec.alpha)
+    if prior is not None and prior.has(ByLabel):
+        # The roles may be written differently and mean the same: compare them written out.
+        spelled = prior_of_margin(normal_form(parts.margin, written_out=True), spec.alpha)
+        prior = prior if spelled is None or spelled.has(ByLabel) else spelled
     if prior is None:  # a stopped gradient separated what its value mixes
         return _not_separable(spec, parts, margin)
     # What is answered is text: prove what a reader would paste.
@@ -310,7 +321,13 @@ def _alternatives(spec: Spec, margin: Expr) -> tuple[Alternative, ...]:
 
 
 def _not_separable(spec: Spec, parts: Parts, margin: Expr) -> Solution:
-    """The answer where some term mixes the two responses: a witness, or "undecided"."""
+    """The answer where some term mixes the two responses: another link, a witness, or neither."""
+    if parts.link is None and parts.term == 0 and parts.weight == 1:
+        other = as_other_link(form(-LogSigmoid(parts.margin)), spec.alpha)
+        # A clipped margin is flat beyond its bounds: no link of it is one of a margin.
+        smooth = other is not None and other.link is not None and not other.link.has(Max, Step)
+        if other is not None and smooth and None not in _sides(other.margin):
+            return _with_prior(spec, other, S.One)
     mixed = next(
         (
             t
@@ -339,39 +356,45 @@ def _not_separable(spec: Spec, parts: Parts, margin: Expr) -> Solution:
 
 
 def _no_margin(spec: Spec) -> Solution:
-    """The answer where the loss is no function of one margin."""
+    """The answer where no margin was found of which the loss is a function."""
     loss = target_loss(spec)
-    mixing = [t for t in Add.make_args(form(loss)) if {CHOSEN, REJECTED} <= t.free_symbols]
-    witness = find_crossing(spec, loss, margin_of_loss)
-    if witness is not None:
+    normal = form(loss)
+    additive = not any({CHOSEN, REJECTED} <= t.free_symbols for t in Add.make_args(normal))
+    mixed = mixed_derivative(spec, normal)
+    if additive:
+        # A linear link and two priors would "represent" any such loss.
+        why = "The loss is a sum of one term for each response, and no link may swallow that"
+    elif mixed:
         why = (
-            "The loss is a sum of one term for each response"
-            if not mixing
-            else "The loss is no function of one margin"
+            "Theorem 8: log|dL/da / dL/db|, for a of the chosen and b of the rejected response, "
+            f"has the mixed derivative {mixed:.3g} at some point, so the loss is no smooth "
+            "function of one separable margin"
         )
-        return Solution(
-            spec,
-            "none",
-            f"{why}; theorems 1 and 2: a cross difference of -log(exp(L) - 1) does not vanish, so "
-            "no prior gives it through the log-sigmoid link.",
-            witness=witness,
-            standing=f"refuted at a 4-cycle ({witness.standing})",
-        )
+    else:
+        why = ""
+    witness = find_crossing(spec, loss, margin_of_loss)
     point = find_nonpositive(spec, loss)
-    if point is not None:
+    if witness is not None:
+        logistic = "a cross difference of -log(exp(L) - 1) does not vanish (theorems 1 and 2)"
+        standing = f"refuted at a 4-cycle ({witness.standing})"
+    elif point is not None:
+        logistic = f"at some pair the loss is {point:.6g}, not positive (theorem 1)"
+        standing = "refuted at a point (intervals of 50 digits)"
+    if not why or (witness is None and point is None):
         return Solution(
             spec,
-            "none",
-            f"Theorem 1: the loss is {point:.6g} at some pair, and a loss that is not positive has "
-            "no prior through the log-sigmoid link.",
-            standing="refuted at a point (intervals of 50 digits)",
+            "undecided",
+            "No margin was found of which the loss is a function, and none was excluded.",
+            standing="not decided",
         )
+    if not additive:
+        standing += "; for other links numerical evidence (80 digits, theorem 8)"
     return Solution(
         spec,
-        "undecided",
-        "The loss is no function of one margin that was found, and "
-        "no cross difference was found to be nonzero.",
-        standing="not decided",
+        "none",
+        f"{why}; it has no prior through the log-sigmoid link: {logistic}.",
+        witness=witness,
+        standing=standing,
     )
 
 

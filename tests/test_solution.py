@@ -156,7 +156,8 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "cal-dpo": ("loss", f"-log(sigmoid({UW} - {UL})) + ({UW} - 1/2)**2 + ({UL} + 1/2)**2", "none"),
     "odpo": ("margin", f"{DPO} - lam*log(gap)", "none"),
     "ld-dpo": ("margin", f"({DPO})*min(len(y_w), len(y_l))", "none"),
-    "sinh": ("margin", f"exp({DPO}) - exp(-({DPO}))", "none"),
+    "root": ("loss", f"sqrt(1 + ({DPO})**2) - ({DPO})", "other-link"),
+    "sinh": ("margin", f"exp({DPO}) - exp(-({DPO}))", "other-link"),
 }
 
 
@@ -216,6 +217,21 @@ def test_priors_of_published_losses_round_trip(name: str) -> None:
     assert midpo.verify(replace(found.spec, prior=back)).verdict == "proved"
 
 
+def test_a_loss_is_not_called_none_for_want_of_a_link() -> None:
+    """The numerical side of "none": zero where a smooth link exists, not where none does."""
+    from midpo.numeric.linkage import mixed_derivative
+    from midpo.proofs.anatomy import form
+    from midpo.symbolic.loss import target_loss
+
+    def mixed(name: str) -> float | None:
+        kind, expression, _ = TARGETS[name]
+        spec = midpo.loads(f"{HEAD}{kind} = '''{expression}'''")
+        return mixed_derivative(spec, form(target_loss(spec)))
+
+    assert mixed("cdpo") == mixed("discopop") == mixed("exponential") == mixed("root") == 0.0
+    assert abs(mixed("apo-down") or 0) > 1e-3 and abs(mixed("cal-dpo") or 0) > 1e-3
+
+
 def test_temperature_is_not_identified() -> None:
     (other,) = solved("scaled dpo").alternatives
     assert (text(other.alpha), text(other.prior)) == ("alpha*lam", "pi_ref(y)")
@@ -226,6 +242,9 @@ def test_temperature_is_not_identified() -> None:
 def test_links_are_given_in_m() -> None:
     assert text(solved("hinge").link) == "max(0, 1 - m)"
     assert text(solved("exponential").link) == "exp(-m)"
+    # A free link leaves the scale open: it is chosen so that the prior is fixed where it can be.
+    assert text(solved("ipo").prior) == text(solved("root").prior) == "pi_ref(y)"
+    assert text(solved("rrhf").prior) == "pi(y)**(1 - 1/len(y))"
 
 
 def test_an_affine_log_sigmoid_link_is_no_other_link() -> None:

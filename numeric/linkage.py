@@ -1,0 +1,106 @@
+"""Is a loss a function of one separable margin, whatever the link?
+
+If L = psi(f(w) - g(l)) with a smooth psi, then log|L_a / L_b| is a sum of a function of the winner
+and one of the loser for any winner quantity a and loser quantity b, so its mixed derivative is 0
+(theorem 8). Where that derivative is not 0, no smooth link and no prior give the loss.
+"""
+
+from __future__ import annotations
+
+import random
+from fractions import Fraction
+from typing import Any
+
+from sympy import Expr
+
+from midpo.symbolic.language import (
+    CHOSEN,
+    POLICY,
+    REJECTED,
+    Feature,
+    Length,
+    Parameter,
+    TokenSum,
+    substitute,
+)
+from midpo.symbolic.spec import Spec
+
+from .arithmetic import Digits, Undefined
+from .evaluate import Evaluator, Point
+from .witness import PARAMETER_VALUES
+
+DIGITS = 80
+POINTS = 8
+_INNER = Fraction(1, 10**18)  # of first derivatives: their error is of order 1e-36
+_OUTER = Fraction(1, 10**6)  # of the mixed derivative: of order 1e-12
+THRESHOLD = 1e-4
+
+
+def mixed_derivative(spec: Spec, loss: Expr, *, seed: int = 0) -> float | None:
+    """The mixed derivative of log|L_a / L_b| at the first random point where it is not 0; 0.0 if
+    it vanishes at all of them, None where it cannot be taken.
+
+    `loss` is in normal form: sums over tokens, lengths and features are its variables.
+    """
+    atoms = sorted(loss.atoms(TokenSum, Length, Feature), key=str)
+    names = {atom: Parameter(f"quantity{at}", "real") for at, atom in enumerate(atoms)}
+    plain = substitute(loss, dict(names))
+
+    def quantity(role: Any) -> str | None:
+        trained = (a for a in atoms if {role, POLICY} <= a.free_symbols)
+        return next((names[a].name for a in trained), None)
+
+    winner, loser = quantity(CHOSEN), quantity(REJECTED)
+    if winner is None or loser is None or plain.atoms(TokenSum, Length, Feature):
+        return None
+    rng = random.Random(seed)
+    taken = 0
+    for _ in range(POINTS):
+        values = {names[atom].name: _value(atom, rng) for atom in atoms} | {
+            name: rng.choice(PARAMETER_VALUES[parameter.domain])
+            for name, parameter in spec.names.parameters.items()
+        }
+        try:
+            found = _mixed(plain, values, winner, loser)
+        except Undefined:
+            continue
+        taken += 1
+        if abs(found) > THRESHOLD:
+            return found
+    return 0.0 if taken >= POINTS // 2 else None
+
+
+def _value(atom: Expr, rng: random.Random) -> Fraction:
+    """A value that an atom of its kind can take."""
+    if isinstance(atom, Length):
+        return Fraction(rng.randint(1, 6))
+    size = Fraction(rng.randint(30, 300), 100)
+    return -size if isinstance(atom, TokenSum) else size
+
+
+def _mixed(loss: Expr, values: dict[str, Fraction], winner: str, loser: str) -> float:
+    ops = Digits(DIGITS)
+
+    def at(**moved: Fraction) -> Any:
+        numbers = {k: ops.number(v + moved.get(k, 0)) for k, v in values.items()}
+        return Evaluator(ops, Point({}, {}, numbers))(loss)
+
+    def log_ratio(a: Fraction, b: Fraction) -> Any:
+        slopes = []
+        for name in (winner, loser):
+            sides = [
+                at(
+                    **{
+                        winner: a + (s if name == winner else 0),
+                        loser: b + (s if name == loser else 0),
+                    }
+                )
+                for s in (_INNER, -_INNER)
+            ]
+            slopes.append(sides[0] - sides[1])
+        if any(abs(slope) < ops.number(_INNER) / 10**6 for slope in slopes):
+            raise Undefined("a derivative that vanishes")
+        return ops.log(abs(slopes[0])) - ops.log(abs(slopes[1]))
+
+    corners = [log_ratio(i * _OUTER, j * _OUTER) * i * j for i in (1, -1) for j in (1, -1)]
+    return float(sum(corners) / (4 * ops.number(_OUTER * _OUTER)))
