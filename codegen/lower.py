@@ -35,6 +35,7 @@ from midpo.symbolic.loss import (
 from midpo.symbolic.normal import expand_everywhere
 from midpo.symbolic.rules import RULES, phase
 from midpo.symbolic.spec import Spec
+from midpo.symbolic.work import allowance
 
 # What stands outside a logarithm becomes an exponential; reflections would cost digits.
 _EXPONENTIALS = tuple(
@@ -69,8 +70,13 @@ def lower(spec: Spec) -> Lowered:
     """Lower the loss of `spec`: its target's, or its prior's where it has no target.
 
     Stopped gradients stay where they are: they have a value but no gradient.
+    Raises: TooLarge where the stable form would exceed its bounds.
     """
-    margin, loss = _margin_and_loss(spec)
+    with allowance():
+        return _lower(*_margin_and_loss(spec))
+
+
+def _lower(margin: Expr | None, loss: Expr) -> Lowered:
     chains = []
     if margin is not None:
         chain = stable(margin)

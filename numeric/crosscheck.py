@@ -32,6 +32,7 @@ LIMIT_ULP = 16.0
 PRIOR_GAP = 1e-35
 WIDE_GAP = 1e-9
 TRIALS = 24
+MAX_VALUES = 50_000  # that one evaluation may compute
 SAMPLES = 3  # of rounding errors, for each sensitivity
 
 _RELATIVE = 1e-9  # the size of the change by which sensitivity is measured
@@ -226,7 +227,7 @@ class _Case:
         stopped = None
         if logits is not None and expr.has(StopGradient):
             stopped = self.batch.point(self.ops, pair, self.batch.logits, noise)
-        return Evaluator(self.ops, point, stopped)(expr)
+        return Evaluator(self.ops, point, stopped, limit=MAX_VALUES)(expr)
 
     def truth(self) -> _Truth | None:
         """None where the loss has no finite value on this batch."""
@@ -405,7 +406,7 @@ def _wide(
         ops = Floats()
         for pair in range(batch.pairs):
             try:
-                exact = Evaluator(ops, batch.point(ops, pair, batch.logits))(loss)
+                exact = Evaluator(ops, batch.point(ops, pair, batch.logits), limit=MAX_VALUES)(loss)
             except Undefined:
                 continue
             if not abs(found[pair].item() - exact) <= WIDE_GAP * max(1.0, abs(exact)):

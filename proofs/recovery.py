@@ -44,6 +44,11 @@ from .diagnosis import diagnose
 
 Verdict = Literal["proved", "refuted", "undecided"]
 
+# The normal forms in which equality is looked for, the most readable first.
+FORMS: tuple[dict[str, bool], ...] = (
+    {}, {"written_out": True}, {"written_out": True, "field": True}
+)
+
 
 @dataclass(frozen=True)
 class Recovery:
@@ -133,8 +138,8 @@ def verify(spec: Spec) -> Recovery:
             facts = prior_facts(spec)
             problem = problem.as_margin()
             for candidate in problem.alternatives():
-                for written_out in (False, True):
-                    recovery = _prove(candidate, facts, written_out)
+                for form in FORMS:
+                    recovery = _prove(candidate, facts, form)
                     if recovery is not None:
                         return recovery
     except NoValue as error:
@@ -258,15 +263,15 @@ def _affine(target: Expr, recovered: Expr) -> tuple[Expr, Expr]:
     return (factor, constant) if same else (S.One, S.Zero)
 
 
-def _prove(problem: _Problem, facts: PriorFacts, written_out: bool) -> Recovery | None:
+def _prove(problem: _Problem, facts: PriorFacts, form: Mapping[str, bool]) -> Recovery | None:
     """A checked chain from the recovered side to the target, or None."""
     chain = Derivation(problem.recovered)
     inserted = problem.inserted
     uses = tuple(Instance(old, new) for old, new in problem.definitions.items())
     chain.append(Step(PRIOR_RULE, problem.recovered, inserted, uses))
-    normalise(chain, written_out=written_out)
+    normalise(chain, **form)
     other = Derivation(problem.target)
-    normalise(other, written_out=written_out)
+    normalise(other, **form)
     if not is_zero(chain.end - other.end):
         return None
     chain.arithmetic(other.end)

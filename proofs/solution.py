@@ -53,6 +53,7 @@ from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
+from midpo.symbolic.work import allowance
 
 from .anatomy import Parts, as_other_link, form, pair_data, take_apart
 from .recovery import Recovery, verify
@@ -144,7 +145,8 @@ def solve(spec: Spec) -> Solution:
             expected="a target",
         )
     try:
-        return _solve(spec)
+        with allowance():
+            return _solve(spec)
     except NoValue as error:
         reason, standing = f"{error}.", "there is nothing to decide"
     except (TooLarge, RecursionError) as error:

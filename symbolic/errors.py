@@ -42,7 +42,10 @@ class SpecError(MidpoError):
     def __str__(self) -> str:
         place = ": ".join(part for part in (self.file, self.key) if part)
         if self.column is not None:
-            place += (", " if place else "") + f"column {self.column + 1}"
+            line = self.text.count("\n", 0, self.column)
+            start = self.text.rfind("\n", 0, self.column) + 1
+            where = f"line {line + 1}, " if "\n" in self.text else ""
+            place += (", " if place else "") + f"{where}column {self.column - start + 1}"
         lines = [f"{place}: {self.problem}" if place else self.problem]
         if self.text and self.column is not None:
             lines += _excerpt(self.text, self.column)

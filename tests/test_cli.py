@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,7 @@ def test_paper_reproduces(tmp_path: Path) -> None:
 
 PROGRAM = """
 import sys
+import time
 from midpo.cli import main
 try:
     main({arguments!r})
@@ -237,3 +240,34 @@ def test_module_runs() -> None:
         [sys.executable, "-m", "midpo", "verify", "dpo"], capture_output=True, text=True
     )
     assert done.returncode == 0 and "proved" in done.stdout
+
+
+HOSTILE = {
+    "power": "pi_ref(y)*exp((eta + len(y))**1000)",
+    "tower": "pi_ref(y)*exp(exp(exp(1000)))",
+    "sums": "pi_ref(y)*exp("
+    + "sum(exp(" * 8
+    + "+".join(f"w(y,t{n})" for n in range(8))
+    + "".join(f") for t{n} in y)" for n in range(8))
+    + ")",
+}
+
+
+@pytest.mark.parametrize("command", ["show", "verify", "solve", "generate", "check", "report"])
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_hostile_specs_end_soon_in_every_command(name: str, command: str, tmp_path: Path) -> None:
+    sides = (re.sub(r"\by\b", role, f"log(pi(y)/({HOSTILE[name]}))") for role in ("y_w", "y_l"))
+    target = " - ".join(sides)
+    file = tmp_path / "hostile.toml"
+    file.write_text(
+        f'name = "hostile"\nprior = "{HOSTILE[name]}"\n[parameters]\neta = "positive"\n'
+        f'[features]\nw = "token"\n[target]\nmargin = "{target}"'
+    )
+    options = {"generate": ["-o", "-"], "check": ["--trials", "2"], "report": ["-o", tmp_path]}
+    if command == "check":
+        pytest.importorskip("torch")
+    start = time.process_time()
+    result = run(command, file, *options.get(command, []), *["--no-pdf"] * (command == "report"))
+    assert result.exit_code in (0, 1, 2, 3)
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    assert time.process_time() - start < 25
