@@ -8,10 +8,8 @@ rounded once (a relative change of eps). So a few units mean: as exact as the in
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,8 +20,9 @@ from midpo.symbolic.language import StopGradient
 from midpo.symbolic.loss import pair_loss
 from midpo.symbolic.spec import Spec, policy_argument
 
-from .arithmetic import Floats, Undefined, digits
+from .arithmetic import Floats, Undefined
 from .evaluate import Evaluator
+from .oracle import MAX_VALUES, Oracle, Truth
 from .policies import WIDE, Batch, batches, random_batch
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -32,13 +31,8 @@ LIMIT_ULP = 16.0
 PRIOR_GAP = 1e-35
 WIDE_GAP = 1e-9
 TRIALS = 24
-MAX_VALUES = 50_000  # that one evaluation may compute
-SAMPLES = 3  # of rounding errors, for each sensitivity
-
-_RELATIVE = 1e-9  # the size of the change by which sensitivity is measured
-_STEP = Fraction(1, 10**16)  # of central differences in 50 digits: their error is of order 1e-32
 # What the 50-digit oracle cannot tell from zero: a loss log(1 + e) with e below its last digit, and
-# the same divided by the step.
+# the same divided by the step of its differences.
 _VALUE_FLOOR = 1e-47
 _SLOPE_FLOOR = 1e-26
 
@@ -140,17 +134,17 @@ def crosscheck(
     pairs = 0
     for number, batch in enumerate(batches(spec, kernel.policies, trials, seed)):
         progress()
-        case = _Case(batch, loss, kernel, random.Random(seed * 1_000_003 + number))
-        truth = case.truth()
+        oracle = Oracle(batch, loss, seed * 1_000_003 + number)
+        truth = oracle.truth()
         if truth is None:
             continue
         pairs += batch.pairs
         if prior_loss is not None:
-            difference = case.prior_gap(prior_loss, truth)
+            difference = oracle.prior_gap(prior_loss, truth)
             if difference > (gap or 0.0):
                 gap = difference
         for dtype, tally in tallies.items():
-            _measure(torch, function, case, truth, dtype, device, tally)
+            _measure(torch, function, kernel, batch, truth, dtype, device, tally)
     if not pairs:
         raise MidpoError(f"{spec.name}: the loss has no value on any of {trials} random batches")
     smooth = not loss.has(StopGradient)
@@ -191,119 +185,20 @@ def _torch(device: str) -> Any:
     return torch
 
 
-@dataclass(frozen=True)
-class _Truth:
-    """In 50 digits: the loss of each pair and its sensitivity; the derivative of their sum along
-    `direction`, its sensitivity, and `weight`: how far the losses move for a change of one in the
-    log-probabilities, which is the size of what a softmax's gradient is the difference of."""
-
-    losses: list[Any]
-    sensitivities: list[float]
-    direction: Any
-    slope: Any
-    slope_sensitivity: float
-    weight: float
-
-
-class _Case:
-    """One batch and the oracle's view of it."""
-
-    def __init__(self, batch: Batch, loss: Expr, kernel: KernelLike, rng: random.Random) -> None:
-        self.batch, self.loss, self.kernel, self.rng = batch, loss, kernel, rng
-        self.ops = digits()
-
-    def noise(self, size: Any) -> Any:
-        """One rounding error of a number of this size."""
-        return size * self.ops.number(Fraction(self.rng.uniform(-1, 1) * _RELATIVE))
-
-    def moved(self, pair: int, loss: Any, noise: Any) -> float:
-        """How far the loss of a pair moves under rounding errors, per unit of their size."""
-        samples = (self.value(self.loss, pair, noise=noise) for _ in range(SAMPLES))
-        return max(float(abs(sample - loss)) for sample in samples) / _RELATIVE
-
-    def value(self, expr: Expr, pair: int, logits: Any = None, noise: Any = None) -> Any:
-        """The loss of a pair; with `logits`, stopped gradients keep to the batch's own."""
-        point = self.batch.point(self.ops, pair, logits or self.batch.logits, noise)
-        stopped = None
-        if logits is not None and expr.has(StopGradient):
-            stopped = self.batch.point(self.ops, pair, self.batch.logits, noise)
-        return Evaluator(self.ops, point, stopped, limit=MAX_VALUES)(expr)
-
-    def truth(self) -> _Truth | None:
-        """None where the loss has no finite value on this batch."""
-        pairs = range(self.batch.pairs)
-        try:
-            losses = [self.value(self.loss, b) for b in pairs]
-            sensitivities = [self.moved(b, losses[b], self.noise) for b in pairs]
-            weight = sum(self.moved(b, losses[b], lambda size: self.noise(1)) for b in pairs)
-            direction = self.direction()
-            slope = self.slope(direction)
-            noisy = [self.slope(direction, noisy=True) for _ in range(SAMPLES)]
-        except Undefined:
-            return None
-        return _Truth(
-            losses,
-            sensitivities,
-            direction,
-            slope,
-            max(float(abs(other - slope)) for other in noisy) / _RELATIVE,
-            weight,
-        )
-
-    def direction(self) -> Any:
-        logits = self.batch.logits["pi"]
-        shape = logits.shape
-        values = [
-            self.rng.choice((-1, 1)) * self.rng.randint(1, 64) / 64 for _ in range(logits.size)
-        ]
-        return np.where(np.isfinite(logits), np.array(values).reshape(shape), 0.0)
-
-    def slope(self, direction: Any, noisy: bool = False) -> Any:
-        """The derivative of the summed loss along `direction`, by a central difference."""
-        total: Any = 0
-        for pair in range(self.batch.pairs):
-            sides = []
-            seed = self.rng.random()
-            for sign in (1, -1):
-                local = random.Random(seed)  # the same rounding on both sides
-
-                def noise(size: Any, local: random.Random = local) -> Any:
-                    return size * self.ops.number(Fraction(local.uniform(-1, 1) * _RELATIVE))
-
-                logits = {**self.batch.logits, "pi": self.shifted(direction, sign)}
-                sides.append(self.value(self.loss, pair, logits, noise if noisy else None))
-            total += (sides[0] - sides[1]) / (2 * self.ops.number(_STEP))
-        return total
-
-    def shifted(self, direction: Any, sign: int) -> Any:
-        """The policy's logits a step along `direction`, in 50 digits."""
-        logits = self.batch.logits["pi"]
-        moved = np.empty(logits.shape, dtype=object)
-        for at in np.ndindex(logits.shape):
-            z = float(logits[at])
-            step = sign * Fraction(float(direction[at])) * _STEP
-            moved[at] = z if z == -np.inf else self.ops.number(Fraction(z) + step)
-        return moved
-
-    def prior_gap(self, prior_loss: Expr, truth: _Truth) -> float:
-        """The largest difference of the losses through prior and target, relative to the loss."""
-        worst = 0.0
-        for pair, loss in enumerate(truth.losses):
-            try:
-                other = self.value(prior_loss, pair)
-            except Undefined:
-                continue
-            worst = max(worst, float(abs(other - loss) / max(1, abs(loss))))
-        return worst
-
-
 def _measure(
-    torch: Any, function: Any, case: _Case, truth: _Truth, dtype: str, device: str, tally: _Tally
+    torch: Any,
+    function: Any,
+    kernel: KernelLike,
+    batch: Batch,
+    truth: Truth,
+    dtype: str,
+    device: str,
+    tally: _Tally,
 ) -> None:
-    """Add the kernel's errors on this case to `tally`."""
+    """Add the kernel's errors on this batch to `tally`."""
     kind = getattr(torch, dtype)
-    loss, gradient = _run(torch, function, case.batch, case.kernel, kind, device)
-    tally.cases += case.batch.pairs
+    loss, gradient = _run(torch, function, batch, kernel, kind, device)
+    tally.cases += batch.pairs
     # Sums must accumulate in float32 at least, whatever the logits come in.
     accumulation = torch.finfo(torch.float64 if kind == torch.float64 else torch.float32)
     value_eps = accumulation.eps
@@ -314,7 +209,7 @@ def _measure(
         if not error <= LIMIT_ULP:
             tally.failures.append(
                 f"{dtype}: loss {loss[pair].item():.9g}, expected {float(exact):.9g} "
-                f"({error:.3g} ulp; logits of size {case.batch.scale:g})"
+                f"({error:.3g} ulp; logits of size {batch.scale:g})"
             )
     products = gradient.double().cpu().numpy() * truth.direction
     eps = max(torch.finfo(kind).eps, value_eps)
@@ -328,7 +223,7 @@ def _measure(
     if not error <= LIMIT_ULP:
         tally.failures.append(
             f"{dtype}: derivative {float(products.sum()):.9g}, expected {float(truth.slope):.9g} "
-            f"({error:.3g} ulp; logits of size {case.batch.scale:g})"
+            f"({error:.3g} ulp; logits of size {batch.scale:g})"
         )
 
 

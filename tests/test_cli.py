@@ -33,7 +33,7 @@ UNDECIDED = """name = "undecided"
 prior = "pi_ref(y)"
 [target]
 margin = '''log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l))
-  + 0*len(y_w) + (max(pi(y_w), pi_ref(y_w)) + min(pi(y_w), pi_ref(y_w)) - pi(y_w) - pi_ref(y_w))'''
+  + len(y_w)*(2**(1/2) + 3**(1/2) - (5 + 2*6**(1/2))**(1/2))'''
 """
 
 
@@ -263,11 +263,15 @@ def test_hostile_specs_end_soon_in_every_command(name: str, command: str, tmp_pa
         f'name = "hostile"\nprior = "{HOSTILE[name]}"\n[parameters]\neta = "positive"\n'
         f'[features]\nw = "token"\n[target]\nmargin = "{target}"'
     )
-    options = {"generate": ["-o", "-"], "check": ["--trials", "2"], "report": ["-o", tmp_path]}
+    options = {
+        "generate": ["-o", "-"],
+        "check": ["--trials", "2"],
+        "report": ["--no-pdf", "-o", str(tmp_path)],
+    }.get(command, [])
     if command == "check":
         pytest.importorskip("torch")
     start = time.process_time()
-    result = run(command, file, *options.get(command, []), *["--no-pdf"] * (command == "report"))
+    result = run(command, file, *options)
     assert result.exit_code in (0, 1, 2, 3)
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert time.process_time() - start < 25

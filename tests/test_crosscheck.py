@@ -88,6 +88,6 @@ def test_one_dtype_can_be_asked_for() -> None:
 
 
 def test_a_loss_without_a_value_is_said() -> None:
-    spec = midpo.loads('name = "x"\n[target]\nmargin = "log(pi(y_w) - 2) - pi(y_l)"')
+    spec = midpo.loads('name = "x"\n[target]\nmargin = "1/(step(pi(y_w)) - 1) - pi(y_l)"')
     with pytest.raises(midpo.MidpoError, match="no value"):
         midpo.check(spec, trials=2)

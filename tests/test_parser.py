@@ -193,7 +193,8 @@ def test_messages(source: str, place: Place, mark: str, problem: str, expected: 
         parse(source, MESSAGE_NAMES, place)
     error = caught.value.located(file="my.toml", key="prior")
     message = str(error)
-    assert message.startswith("my.toml: prior, column ")
+    place_text = "line 2, column 7" if "\n" in source else "column "
+    assert message.startswith(f"my.toml: prior, {place_text}")
     assert problem in message and expected in error.expected
     if "^" in mark:
         lines = message.split("\n")
