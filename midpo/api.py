@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from midpo.codegen import emit
 from midpo.codegen.emit import Kernel
@@ -14,6 +14,7 @@ from midpo.proofs.recovery import Recovery
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import loss_of_margin
 from midpo.symbolic.spec import Spec, load
+from midpo.symbolic.text import text
 
 if TYPE_CHECKING:
     from sympy import Expr
@@ -27,6 +28,31 @@ Source = Spec | str | Path
 
 def spec_of(source: Source) -> Spec:
     return source if isinstance(source, Spec) else load(source)
+
+
+def describe(spec: Spec) -> dict[str, Any]:
+    """Everything a spec says, as plain data; expressions as text and as LaTeX."""
+    from midpo.symbolic.notation import latex
+
+    shown = {n: getattr(spec, n) for n in ("prior", "margin", "loss", "constraint", "link")}
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "reference": spec.reference,
+        "bibtex": dict(spec.bibtex),
+        **{name: None if e is None else text(e) for name, e in shown.items()},
+        "latex": {name: latex(e) for name, e in shown.items() if e is not None},
+        "parameters": {
+            n: {
+                "domain": p.domain,
+                "default": float(d) if (d := spec.defaults.get(n)) is not None else None,
+            }
+            for n, p in spec.names.parameters.items()
+        },
+        "features": dict(spec.names.features),
+        "policies": sorted(spec.names.policies),
+        "digest": spec.digest,
+    }
 
 
 def verify(source: Source) -> Recovery:

@@ -105,14 +105,15 @@ def show(specs: tuple[str, ...], as_json: bool) -> None:
     Example:
       midpo show simpo
     """
-    from midpo import console
-    from midpo.symbolic.spec import load
+    from midpo import api
 
     def answer(name: str) -> tuple[dict[str, Any], int]:
-        spec = load(name)
+        spec = api.spec_of(name)
         if not as_json:
+            from midpo import console
+
             console.spec(spec)
-        return console.spec_json(spec), OK
+        return api.describe(spec), OK
 
     _each(specs, as_json, answer)
 

@@ -14,6 +14,7 @@ from midpo.symbolic.errors import printable
 from midpo.symbolic.representable import PriorFacts, fold
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import ordered_terms, text
+from midpo.symbolic.unicode import letter, mathematics
 
 if TYPE_CHECKING:
     from midpo.numeric.crosscheck import CrossCheck
@@ -63,68 +64,40 @@ def _facts(facts: PriorFacts) -> tuple[str, str, str]:
 def spec(spec_: Spec) -> None:
     out.print(f"[bold]{spec_.name}[/]  {_plain(spec_.title)}")
     reference = ". ".join(spec_.bibtex.get(k, "") for k in ("author", "title", "journal", "year"))
-    out.print(f"  {_plain(reference if spec_.bibtex else spec_.reference or 'no reference')}\n")
-    if spec_.prior is not None:
-        _equation("zeta(y) ∝", spec_.prior)
-    for name in ("margin", "loss", "constraint", "link"):
-        expr = getattr(spec_, name)
-        if expr is not None:
-            _equation(
-                {
-                    "margin": "m =",
-                    "loss": "loss =",
-                    "constraint": "constraint =",
-                    "link": "loss(m) =",
-                }[name],
-                expr,
-            )
+    _line(f"  {_plain(reference if spec_.bibtex else spec_.reference or 'no reference')}\n")
+    parts = {
+        "ζ(y) ∝": spec_.prior,
+        "m =": spec_.margin,
+        "loss =": spec_.loss,
+        "constraint =": spec_.constraint,
+        "loss(m) =": spec_.link,
+    }
+    for left, right in parts.items():
+        if right is not None:
+            _equation(left, right, write=mathematics)
     if spec_.names.parameters:
-        table = _table("parameter", "domain", "default")
+        table = _table("  parameter", "", "domain", "default")
         for name, parameter in spec_.names.parameters.items():
             default = spec_.defaults.get(name)
-            table.add_row(
-                name, parameter.domain, "required" if default is None else str(float(default))
-            )
+            shown = "required" if default is None else str(float(default))
+            table.add_row(f"  {name}", letter(name), parameter.domain, shown)
         out.print(table)
     for name, kind in spec_.names.features.items():
-        out.print(f"[bold]feature[/] {name}: a number for each {kind}")
+        _line(f"  feature {name}: a number for each {kind}")
 
 
-def spec_json(spec_: Spec) -> dict[str, Any]:
-    from midpo.symbolic.notation import latex
-
-    shown = {n: getattr(spec_, n) for n in ("prior", "margin", "loss", "constraint", "link")}
-    return {
-        "name": spec_.name,
-        "title": spec_.title,
-        "reference": spec_.reference,
-        "bibtex": dict(spec_.bibtex),
-        **{name: None if e is None else text(e) for name, e in shown.items()},
-        "latex": {name: latex(e) for name, e in shown.items() if e is not None},
-        "parameters": {
-            n: {
-                "domain": p.domain,
-                "default": float(d) if (d := spec_.defaults.get(n)) is not None else None,
-            }
-            for n, p in spec_.names.parameters.items()
-        },
-        "features": dict(spec_.names.features),
-        "policies": sorted(spec_.names.policies),
-        "digest": spec_.digest,
-    }
-
-
-def _equation(left: str, right: Any, indent: int = 2) -> None:
+def _equation(left: str, right: Any, indent: int = 2, write: Callable[[Any], str] = text) -> None:
     """left = right, a term a line where it is too long for one."""
-    whole = text(right)
+    whole = write(right)
     pad = " " * indent
     if len(pad) + len(left) + 1 + len(whole) <= out.width:
         out.print(f"{pad}{left} {escape(whole)}", soft_wrap=True)
         return
     for at, term in enumerate(ordered_terms(right)):
-        written = text(term)
-        sign = "" if at == 0 else "- " if written.startswith("-") else "+ "
-        body = written.removeprefix("-") if at else written
+        written = write(term)
+        minus = written[0] if written[0] in "-−" else ""
+        sign = "" if at == 0 else f"{minus or '+'} "
+        body = written.removeprefix(minus) if at else written
         head = f"{left} " if at == 0 else " " * (len(left) + 1)
         out.print(f"{pad}{head}{sign}{escape(body)}", soft_wrap=True)
 

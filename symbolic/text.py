@@ -42,11 +42,13 @@ def text(expr: Expr, taken: Iterable[str] = ()) -> str:
     """
     used = {s.name for s in preorder_traversal(expr) if isinstance(s, Symbol)
             and not isinstance(s, Index)}
-    return _Writer(frozenset(used.union(taken))).write(expr)[0]
+    return Writer(frozenset(used.union(taken))).write(expr)[0]
 
 
-class _Writer:
+class Writer:
     """Writes expressions; `scope` holds what the indices of the enclosing sums are called."""
+
+    TIMES, POWER, MINUS = "*", "**", "-"
 
     def __init__(self, taken: frozenset[str]) -> None:
         self.taken = taken
@@ -61,7 +63,7 @@ class _Writer:
         if isinstance(expr, Pow):
             if expr.exp.is_Number and expr.exp < 0:
                 return self.product(expr)
-            return f"{self.wrap(expr.base, ATOM)}**{self.wrap(expr.exp, ATOM)}", POWER
+            return f"{self.wrap(expr.base, ATOM)}{self.POWER}{self.wrap(expr.exp, ATOM)}", POWER
         if isinstance(expr, Rational) and not isinstance(expr, Integer):
             return f"{expr.p}/{expr.q}", PRODUCT if expr.p >= 0 else SUM
         if isinstance(expr, Number):
@@ -104,23 +106,23 @@ class _Writer:
         for term in ordered_terms(expr):
             negative = _coefficient(term) < 0
             written = self.wrap(-term if negative else term, PRODUCT)
-            sign = ("-" if negative else "") if not parts else (" - " if negative else " + ")
+            sign = self.MINUS if negative else "+" if parts else ""
+            sign = f" {sign} " if parts else sign
             parts.append(sign + written)
         return "".join(parts)
 
     def product(self, expr: Expr) -> tuple[str, int]:
         coefficient = _coefficient(expr)
-        sign = "-" if coefficient < 0 else ""
+        sign = self.MINUS if coefficient < 0 else ""
         above, below = split_fraction(-expr if sign else expr)
-        top = "*".join(self.wrap(factor, POWER) for factor in above) or "1"
+        top = self.TIMES.join(self.wrap(factor, POWER) for factor in above) or "1"
         level = POWER if not sign and not below and len(above) == 1 else PRODUCT
         if len(below) == 2 and isinstance(below[0], Integer) and isinstance(below[1], Add):
             # Written 1/(2*(a + b)), it would be read as 1/(2*a + 2*b).
             top += f"/{below[0]}/{self.wrap(below[1], POWER)}"
         elif below:
-            bottom = "*".join(self.wrap(factor, POWER) for factor in below)
-            plain = len(below) == 1 and self.write(below[0])[1] >= POWER
-            top += "/" + (bottom if plain else f"({bottom})")
+            bottom = self.TIMES.join(self.wrap(factor, POWER) for factor in below)
+            top += "/" + (bottom if len(below) == 1 else f"({bottom})")
         return sign + top, (SUM if sign else level)
 
 
