@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import midpo
 from midpo.cli import main
@@ -347,3 +349,65 @@ def test_command_with_pairs(tmp_path: Path) -> None:
         result = run("solve", "simpo", "--pairs", file)
         assert result.exit_code == 2 and str(file) in result.stderr
     assert run("solve", "simpo", "--pairs", tmp_path / "none.csv").exit_code == 2
+
+
+# --- Random margins of the fragment ---------------------------------------------------------------
+
+SCORES = {
+    # a function of one response, and what makes a prior of it when it stands beside alpha*log(pi)
+    "log(pi_ref({y}))": "fixed",
+    "len({y})": "fixed",
+    "score({y})": "fixed",
+    "len({y})**(1/2)*score({y})": "fixed",
+    "log(pi_old({y}))": "iterative",
+    "log(pi_old({y}))*len({y})": "iterative",
+    "log(pi({y}))/len({y})": "self-referential",
+    "sum(w({y},t)*log(pi({y},t)/pi_ref({y},t)) for t in {y})": "self-referential",
+    "sum(eps**t*kl(pi_ref, pi, {y}, t) for t in {y})": "self-referential",
+    "sum(entropy(pi, {y}, t)*log(pi({y},t)) for t in {y})": "self-referential",
+    "pi({y})": "self-referential",
+    "max(0, log(pi({y})))": "self-referential",
+}
+ORDER = ("fixed", "iterative", "self-referential")
+COUPLINGS = [
+    "gap",
+    "log(pi(y_w))*len(y_l)",
+    "max(len(y_w), len(y_l))",
+    "sg(pi(y_l))*len(y_w)",
+    "log(pi(y_w))*log(pi(y_l))",
+    "1/(len(y_w) + len(y_l))",
+]
+COEFFICIENTS = ["lam", "-2", "1/3", "alpha*eps", "-gamma"]
+
+
+@st.composite
+def margins(draw: st.DrawFn) -> tuple[str, str]:
+    """A margin alpha*(log pi(y_w) - log pi(y_l)) + terms, and the class of its prior."""
+    chosen = draw(st.lists(st.sampled_from(sorted(SCORES)), min_size=1, max_size=3, unique=True))
+    terms = [f"({draw(st.sampled_from(COEFFICIENTS))})*{score}" for score in chosen]
+    shape = draw(st.sampled_from(["label-free", "offset", "two functions", "coupled"]))
+    margin = "alpha*log(pi(y_w)) - alpha*log(pi(y_l))"
+    margin += "".join(f" + {t.format(y='y_w')} - {t.format(y='y_l')}" for t in terms)
+    kind = max((SCORES[score] for score in chosen), key=ORDER.index)
+    if shape == "offset":
+        return margin + " - 3*lam", "label-dependent"
+    if shape == "two functions":
+        extra = draw(st.sampled_from(sorted(SCORES))).format(y="y_l")
+        return f"{margin} + lam**2*{extra}", "label-dependent"
+    if shape == "coupled":
+        return f"{margin} + {draw(st.sampled_from(COUPLINGS))}", "none"
+    return margin, kind
+
+
+@given(margins())
+@settings(max_examples=60)
+def test_random_margins(case: tuple[str, str]) -> None:
+    margin, kind = case
+    spec = midpo.loads(f"{HEAD}margin = '''{margin}'''")
+    found = solve(spec)
+    assert found.kind == kind, (margin, found.reason)
+    if found.prior is not None:
+        back = parse(text(found.prior, spec.names.taken()), spec.names, PRIOR)
+        assert midpo.verify(replace(spec, prior=back)).verdict == "proved"
+    else:
+        assert found.witness is not None and found.witness.difference != 0
