@@ -1,4 +1,4 @@
-"""Four responses at which a margin's cross difference does not vanish.
+"""Responses at which a margin's cross difference does not vanish.
 
 m(w, l) - m(w, l') - m(w', l) + m(w', l') is 0 for every f(w) - g(l); where it is not, no prior of
 any kind gives the margin.
@@ -21,14 +21,20 @@ from .arithmetic import Intervals, Undefined
 from .evaluate import Evaluator
 from .witness import MAX_VALUES, Case, cases, map_numbers, random_case
 
-RESPONSES = ("w", "w'", "l", "l'")
+# Cycles of pairs (chosen, rejected), with the sign of each: f(w) - g(l) sums to 0 around them.
+Cycle = Mapping[tuple[str, str], int]
+SQUARE: Cycle = {("w", "l"): 1, ("w", "l'"): -1, ("w'", "l"): -1, ("w'", "l'"): 1}
+# Three responses make no square whose corners are different responses; this is their test.
+HEXAGON: Cycle = {
+    ("a", "b"): 1, ("c", "b"): -1, ("c", "a"): 1, ("b", "a"): -1, ("b", "c"): 1, ("a", "c"): -1,
+}  # fmt: skip
 LENGTHS = ((2, 3, 1, 4), (1, 2, 3, 2), (3, 1, 2, 4), (2, 5, 4, 3))
 ATTEMPTS = 6
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """A 4-cycle of responses and the cross difference there, an interval that excludes 0.
+    """A cycle of pairs and the signed sum around it, `difference`, an interval that excludes 0.
 
     `pair_features` gives a pair feature's value for each (chosen, rejected) of the cycle.
     """
@@ -62,35 +68,39 @@ class Crossing:
 
 
 def find_crossing(
-    spec: Spec, expr: Expr, through: Callable[[Any, Any], Any] | None = None, *, seed: int = 0
+    spec: Spec,
+    expr: Expr,
+    through: Callable[[Any, Any], Any] | None = None,
+    *,
+    cycle: Cycle = SQUARE,
+    seed: int = 0,
 ) -> Crossing | None:
-    """The first 4-cycle at which the cross difference of `expr` certainly does not vanish.
+    """The first cycle of this kind around which `expr` certainly does not sum to zero.
 
     `through(ops, value)` maps the value of each pair first (a loss to its margin, say); it raises
     Undefined where it has none.
     """
     ops = Intervals()
     rng = random.Random(seed)
+    responses = tuple(dict.fromkeys(name for pair in cycle for name in pair))
     for lengths, attempt in itertools.product(LENGTHS, range(ATTEMPTS)):
-        case = random_case(spec, dict(zip(RESPONSES, lengths, strict=True)), attempt, rng)
-        pairs = list(itertools.product(RESPONSES[:2], RESPONSES[2:]))
+        case = random_case(spec, dict(zip(responses, lengths, strict=False)), attempt, rng)
         # A pair feature has a value of its own for each pair.
         pair_features = {
             pair: {
                 n: rng.choice((1, 2, 3, 5)) for n, k in spec.names.features.items() if k == "pair"
             }
-            for pair in pairs
+            for pair in cycle
         }
         try:
             values = {}
-            for pair in pairs:
+            for pair in cycle:
                 point = pair_case(case, *pair, pair_features[pair]).point(ops)
                 value = Evaluator(ops, point, limit=MAX_VALUES)(expr)
                 values[pair] = value if through is None else through(ops, value)
         except (Undefined, TooLarge):
             continue
-        (a, b, c, d) = (values[pair] for pair in pairs)
-        crossed = ops.context.convert(a - b - c + d)
+        crossed = ops.context.convert(sum(sign * values[pair] for pair, sign in cycle.items()))
         if crossed.a > 0 or crossed.b < 0:
             return Crossing(
                 case,

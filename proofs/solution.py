@@ -25,6 +25,7 @@ from typing import Any, Literal
 from sympy import Add, Expr, Mul, S
 
 from midpo.numeric.crossing import (
+    HEXAGON,
     Crossing,
     find_crossing,
     find_nonpositive,
@@ -86,7 +87,8 @@ class Solution:
 
     `prior` is zeta(y) at the spec's own `alpha`, unique up to one factor free of y; `link` (in m),
     `constraint` and `weight` stand beside it where the class has them. `proof` is the recovery
-    that proves the answer. `reason` names the theorem and its instance.
+    that proves the answer. `reason` names the theorem and its instance. `witness` is a square of
+    four responses, `hexagon` the same for prompts that have only three.
     """
 
     spec: Spec
@@ -98,6 +100,7 @@ class Solution:
     weight: Expr | None = None
     alternatives: tuple[Alternative, ...] = ()
     witness: Crossing | None = None
+    hexagon: Crossing | None = None
     proof: Recovery | None = None
     standing: str = ""
     swap_sum: Expr = S.Zero  # the margin plus the margin of the swapped pair, 0 where label-free
@@ -128,6 +131,7 @@ class Solution:
             "weight": shown(self.weight),
             "reason": self.reason,
             "witness": None if self.witness is None else self.witness.as_json(),
+            "hexagon": None if self.hexagon is None else self.hexagon.as_json(),
             "standing": self.standing,
         }
 
@@ -353,6 +357,7 @@ def _not_separable(spec: Spec, parts: Parts, margin: Expr) -> Solution:
         f"Theorem 2: the margin is not separable; the term {_short(mixed, spec)} mixes the two "
         "responses, and a cross difference does not vanish.",
         witness=witness,
+        hexagon=find_crossing(spec, parts.margin, cycle=HEXAGON),
         standing=f"refuted at a 4-cycle ({witness.standing})",
     )
 
@@ -396,6 +401,7 @@ def _no_margin(spec: Spec) -> Solution:
         "none",
         f"{why}; it has no prior through the log-sigmoid link: {logistic}.",
         witness=witness,
+        hexagon=find_crossing(spec, loss, margin_of_loss, cycle=HEXAGON),
         standing=standing,
     )
 

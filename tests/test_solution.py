@@ -279,6 +279,15 @@ def test_a_cross_difference_holds_by_hand() -> None:
     assert abs(crossed) > 1e-3
 
 
+def test_three_responses_have_a_hexagon() -> None:
+    found = solved("ld-dpo")
+    assert found.hexagon is not None and abs(found.hexagon.difference) > 1e-3
+    v = found.hexagon.values
+    around = v["a", "b"] - v["c", "b"] + v["c", "a"] - v["b", "a"] + v["b", "c"] - v["a", "c"]
+    assert around == pytest.approx(found.hexagon.difference, rel=1e-9)
+    assert solved("simpo").hexagon is None
+
+
 @pytest.mark.parametrize(
     ("edges", "constant", "levelled"),
     [
