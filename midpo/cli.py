@@ -155,7 +155,7 @@ def verify(specs: tuple[str, ...], as_json: bool, steps: bool) -> None:
     help="Comparisons (CSV: prompt, chosen, rejected): can one function serve both roles there?",
 )
 def solve(specs: tuple[str, ...], as_json: bool, pairs: str | None) -> None:
-    """Find the prior of a target, or the theorem by which there is none.
+    """Find the prior of a target, or the theorem by which there is none (docs/theorems.md).
 
     Exit status: 0 all representable, 1 one is not, 3 one undecided, 2 bad input.
 

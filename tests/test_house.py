@@ -122,3 +122,27 @@ def test_lint(tool: str) -> None:
         [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_language_reference_is_complete() -> None:
+    """Every key, domain, function and feature kind of the language stands in its reference."""
+    from midpo.symbolic.language import DOMAINS, FUNCTIONS, SPECIAL
+    from midpo.symbolic.spec import FEATURES, KEYS
+
+    reference = (ROOT / "docs" / "language.md").read_text()
+    words = set(re.findall(r"[a-z_]+", reference))
+    assert {*DOMAINS, *FUNCTIONS, *SPECIAL, *FEATURES, *KEYS} <= words
+
+
+def test_spec_of_the_language_reference_is_proved() -> None:
+    reference = (ROOT / "docs" / "language.md").read_text()
+    example = reference.split("```toml\n")[1].split("```")[0]
+    assert midpo.verify(midpo.loads(example)).verdict == "proved"
+
+
+def test_example_of_the_readme_is_refuted_as_printed() -> None:
+    readme = (ROOT / "README.md").read_text()
+    example = readme.split("```toml\n")[1].split("```")[0]
+    found = midpo.verify(midpo.loads(example))
+    assert found.verdict == "refuted" and found.explanation in readme
+    assert f"a prior that works: {found.working_prior}" in readme
