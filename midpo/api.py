@@ -98,9 +98,14 @@ def check(
 
     Raises: SpecError for a spec that cannot be read, MidpoError where torch is missing.
     """
-    from midpo.numeric import crosscheck
-
     spec = spec_of(source)
+    try:
+        from midpo.numeric import crosscheck
+    except ImportError as error:
+        raise MidpoError(
+            f"cross-checks need {error.name}, which is not installed\n"
+            "  expected: pip install 'midpo[torch]'"
+        ) from None
     return crosscheck.crosscheck(
         spec,
         generate(spec),

@@ -225,9 +225,10 @@ def test_start_is_quick(arguments: list[str], heavy: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "[] 0"
 
 
-def test_without_torch_check_says_what_to_install() -> None:
+@pytest.mark.parametrize("missing", ["torch", "numpy"])
+def test_without_torch_check_says_what_to_install(missing: str) -> None:
     program = (
-        "import sys; sys.modules['torch'] = None\n"
+        f"import sys; sys.modules['{missing}'] = None\n"
         "from midpo.cli import main\nmain(['check', 'dpo'])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
