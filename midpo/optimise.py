@@ -102,10 +102,11 @@ def _progress(as_json: bool, label: str) -> Iterator[Callable[[str], None]]:
     if as_json or not sys.stderr.isatty():
         yield lambda now: None
         return
-    from midpo import console
+    from rich.console import Console
+    from rich.markup import escape
 
-    with console.progress(label, None) as advance:
-        yield advance
+    with Console(stderr=True).status(label) as status:
+        yield lambda now: status.update(escape(f"{label}: {now}"))
 
 
 def _plain(value: Any) -> Any:

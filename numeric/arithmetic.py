@@ -148,6 +148,10 @@ class Intervals:
             return False
         raise Undefined("the sign is not decided at this precision")
 
+    def maximum(self, x: Any, y: Any) -> Any:
+        x, y = self.context.convert(x), self.context.convert(y)
+        return self.context.mpf([max(x.a, y.a), max(x.b, y.b)])
+
     def zero(self, x: Any) -> bool:
         x = self.context.convert(x)
         return bool(x.a == 0 and x.b == 0)

@@ -25,7 +25,8 @@ from .evaluate import Evaluator, Point
 
 EOS = 0
 VOCABULARY = 4
-LENGTHS = ((1, 2), (2, 1), (2, 3), (3, 2), (1, 3), (3, 4), (4, 2), (2, 2), (5, 8), (12, 7))
+# By total length; equal lengths hide what depends on them, so they come late.
+LENGTHS = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2), (4, 2), (3, 4), (2, 2), (5, 8), (12, 7))
 ATTEMPTS_A_LENGTH = 6
 MAX_VALUES = 20_000  # that one evaluation may compute
 
@@ -36,7 +37,7 @@ _LAWS = (
     ),
     (Fraction(1, 4),) * VOCABULARY,
 )
-_VALUES = {
+PARAMETER_VALUES = {
     "positive": (Fraction(1, 2), Fraction(2), Fraction(3), Fraction(1, 4)),
     "unit": (Fraction(1, 2), Fraction(1, 4), Fraction(3, 4)),
     "nonnegative": (Fraction(1, 2), Fraction(2), Fraction(3)),
@@ -56,6 +57,11 @@ class Case:
     laws: Mapping[str, Mapping[tuple[int, ...], tuple[Fraction, ...]]]
     parameters: Mapping[str, Fraction]
     features: Mapping[str, Any]
+
+    @property
+    def total(self) -> int:
+        """How many tokens the two responses have together."""
+        return sum(map(len, self.tokens.values()))
 
     def point(self, ops: Any) -> Point:
         tables = {
@@ -115,7 +121,8 @@ class Witness:
 def find_witness(
     spec: Spec, target: Expr, recovered: Expr, difference: Expr, *, margins: bool, seed: int = 0
 ) -> Witness | None:
-    """The first case, by increasing length, at which `target` and `recovered` differ for certain.
+    """The first case, by total length, at which `target` and `recovered` differ for certain; of
+    those of one total length, the first at which the difference is exact.
 
     Both are margins (`margins`) or losses, as they are written; `difference` is their difference in
     normal form, which often has an exact value. The expressions as written decide. Where a link
@@ -123,10 +130,13 @@ def find_witness(
 
     Raises: TooLarge where the expressions take too long to evaluate.
     """
+    best: Witness | None = None
     pairs = [(target, recovered)]
     if margins:
         pairs.append((loss_of_margin(spec, target), loss_of_margin(spec, recovered)))
     for case in cases(spec, seed):
+        if best is not None and case.total > best.case.total:
+            return best
         try:
             enclosed = _enclose(case, *pairs[0])
             if not _excludes_zero(enclosed):
@@ -138,8 +148,28 @@ def find_witness(
         except Undefined:
             continue
         shown = sides if margins else [None, None]
-        return Witness(case, *_difference(case, enclosed, difference), *shown, *losses)
-    return None
+        found = Witness(case, *_difference(case, enclosed, difference), *shown, *losses)
+        if found.standing.startswith(Dyadic.name):
+            return found
+        best = best or found
+    return best
+
+
+def agreements(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> tuple[int, int]:
+    """At how many random cases the two have a value, and at how many of these the values agree to
+    within what 50 digits can tell.
+
+    Raises: TooLarge where the expressions take too long to evaluate.
+    """
+    defined = agreeing = 0
+    for case in cases(spec, seed):
+        try:
+            enclosed = _INTERVALS.context.convert(_enclose(case, target, recovered))
+        except Undefined:
+            continue
+        defined += 1
+        agreeing += bool(enclosed.a <= 0 <= enclosed.b and enclosed.delta < 1e-30)
+    return defined, agreeing
 
 
 def is_affine(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> bool:
@@ -229,7 +259,7 @@ def random_case(
     }
     parameters = {}
     for name, parameter in spec.names.parameters.items():
-        values = _VALUES[parameter.domain]
+        values = PARAMETER_VALUES[parameter.domain]
         parameters[name] = values[0] if attempt == 0 else rng.choice(values)
     features: dict[str, Any] = {}
     for name, kind in spec.names.features.items():

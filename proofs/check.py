@@ -3,7 +3,7 @@
 A chain is accepted when consecutive steps meet and each step is one of: the definition of the
 prior; instances of one row of RULES, substituted; or arithmetic, confirmed by SymPy's own expansion
 (the chain was found with other code). Trusted: the rows of RULES (tested one by one), SymPy's sums,
-products and powers, and this file.
+products, powers and expansion, and this file.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sympy
-from sympy import Add, Expr, Mul, Pow
+from sympy import Expr
 
 from midpo.symbolic.derivation import Derivation, Instance, Step
+from midpo.symbolic.equality import equal_in_field
 from midpo.symbolic.errors import MidpoError, NoValue
 from midpo.symbolic.language import rebuild
 from midpo.symbolic.rules import ARITHMETIC, PRIOR_RULE, RULES
@@ -87,24 +87,3 @@ def replay(node: Any, table: Mapping[Expr, Expr], depth: int = 0) -> Any:
         if any(new is not old for new, old in zip(args, node.args, strict=True)):
             node = rebuild(node, args)
     return replay(table[node], table, depth + 1) if node in table else node
-
-
-def equal_in_field(left: Expr, right: Expr) -> bool:
-    """Whether the two are equal for every value of their atoms, by SymPy's expansion."""
-    difference = sympy.expand(left - right)
-    while below := denominators(difference):
-        common = Mul(*(Pow(base, power) for base, power in below.items()))
-        terms = Add.make_args(difference)
-        difference = Add(*(sympy.expand(term * common) for term in terms))
-    return bool(difference == 0)
-
-
-def denominators(expr: Expr) -> dict[Expr, Expr]:
-    """The sums below the line of an expanded expression, each with its highest power."""
-    found: dict[Expr, Expr] = {}
-    for term in Add.make_args(expr):
-        for factor in Mul.make_args(term):
-            base, power = factor.as_base_exp()
-            if isinstance(base, Add) and power.is_Integer and power < 0:
-                found[base] = max(found.get(base, -power), -power)
-    return found

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from sympy import Expr, Mul, S
 
-from midpo.numeric.witness import Witness, cases, find_witness, is_affine
+from midpo.numeric.witness import Witness, agreements, find_witness, is_affine
 from midpo.symbolic.derivation import Derivation, Instance, Step
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language import (
@@ -31,7 +31,7 @@ from midpo.symbolic.loss import (
     prior_margin,
     target_loss,
 )
-from midpo.symbolic.normal import normal_form, normalise
+from midpo.symbolic.normal import normal_form, normalise, outside
 from midpo.symbolic.polynomial import Polynomial, is_zero, monomial_expression, polynomial
 from midpo.symbolic.representable import PriorFacts, fold, prior_facts, prior_of_margin
 from midpo.symbolic.rules import PRIOR_RULE
@@ -235,10 +235,19 @@ class _Problem:
 
 def _affine(target: Expr, recovered: Expr) -> tuple[Expr, Expr]:
     """The (a, b) with target = a*recovered + b, if the normal forms show one; else (1, 0)."""
-    try:
-        wanted, found = polynomial(normal_form(target)), polynomial(normal_form(recovered))
-    except TooLarge:
-        return S.One, S.Zero
+    for form in FORMS:
+        try:
+            sides = [polynomial(normal_form(side, **form)) for side in (target, recovered)]
+        except TooLarge:
+            break
+        found = _affine_in(*sides)
+        if found is not None:
+            return found
+    return S.One, S.Zero
+
+
+def _affine_in(wanted: Polynomial, found: Polynomial) -> tuple[Expr, Expr] | None:
+    """The (a, b) with wanted = a*found + b and a > 0, both constant."""
 
     def coefficients(poly: Polynomial) -> dict[Expr, Expr]:
         grouped: dict[Expr, Expr] = {}
@@ -252,15 +261,15 @@ def _affine(target: Expr, recovered: Expr) -> tuple[Expr, Expr]:
     shared = [data for data in left if data != 1 and data in right]
     logistic = [data for data in shared if data.has(LogSigmoid)] or shared
     if not logistic:
-        return S.One, S.Zero
+        return None
     first = min(logistic, key=structural)
     factor = left[first] / right[first]
     if not is_constant(factor) or not is_positive(factor):
-        return S.One, S.Zero
+        return None
     constant = left.get(S.One, S.Zero) - factor * right.get(S.One, S.Zero)
     same = all(is_zero(left.get(d, S.Zero) - factor * right.get(d, S.Zero))
                for d in {*left, *right} - {S.One})
-    return (factor, constant) if same else (S.One, S.Zero)
+    return (factor, constant) if same else None
 
 
 def _prove(problem: _Problem, facts: PriorFacts, form: Mapping[str, bool]) -> Recovery | None:
@@ -305,16 +314,31 @@ def _refute(problem: _Problem, facts: PriorFacts | None, obstacle: str) -> Recov
     except TooLarge as error:
         return undecided(explanation=obstacle or _sentence(str(error)))
     if witness is None:
-        return undecided(
-            explanation=obstacle or "The normal forms differ, but no point was found at which the "
-            f"two sides certainly differ ({sum(1 for _ in cases(spec))} tried)."
-        )
+        return undecided(explanation=obstacle or _why_undecided(problem))
     explanation, prior = _explain(problem, normal)
     return _answer(
         problem, facts, verdict="refuted", difference=difference, witness=witness,
         explanation=explanation, working_prior=prior,
         standing=f"refuted: the two sides differ at the witness ({witness.standing})",
     )
+
+
+def _why_undecided(problem: _Problem) -> str:
+    """What lies outside the fragment in which normal forms decide, and the numerical evidence."""
+    difference: Expr = S.Zero
+    try:
+        difference = normal_form(problem.target - problem.inserted, **FORMS[-1])
+        defined, agreeing = agreements(problem.spec, problem.target, problem.inserted)
+    except (TooLarge, NoValue, RecursionError):
+        defined = agreeing = 0
+    taken = problem.spec.names.taken()
+    foreign = sorted(text(node, taken) for node in outside(difference))
+    reason = "The normal forms differ, but no point was found at which the two sides certainly do"
+    if foreign:
+        reason += f". What `{foreign[0]}` is equal to is not decided in general"
+    if not defined:
+        return f"{reason}; there is no numerical evidence."
+    return f"{reason}; they agree at {agreeing} of {defined} random points to 50 digits."
 
 
 _Sides = tuple[Expr, Expr, Expr]

@@ -10,7 +10,8 @@ from sympy import Expr
 
 from .errors import TooLarge
 from .language import rebuild
-from .rules import ARITHMETIC, Parts, Rule, reason
+from .rule import Parts, Rule
+from .rules import ARITHMETIC, reason
 from .work import limits, spend
 
 
@@ -97,10 +98,15 @@ class Derivation:
         return Derivation(self.start, [*self.steps, *back])
 
     def without_detours(self) -> Derivation:
-        """The chain less the steps between two visits to one expression."""
+        """The chain less the steps between two visits to one expression, and with arithmetic that
+        follows on arithmetic made one step."""
         kept: list[Step] = []
         visits: dict[Expr, int] = {self.start: 0}
         for step in self.steps:
+            if kept and kept[-1].rule == step.rule == ARITHMETIC:
+                before = kept.pop()
+                visits.pop(before.after, None)
+                step = Step(ARITHMETIC, before.before, step.after)
             kept.append(step)
             at = visits.get(step.after)
             if at is None:

@@ -284,9 +284,11 @@ def _tanh(ops: Arithmetic, x: Any) -> Any:
 
 
 def _largest(ops: Arithmetic, *xs: Any) -> Any:
+    # Intervals know a maximum even where they do not know which argument it is.
+    known = getattr(ops, "maximum", None)
     best = xs[0]
     for x in xs[1:]:
-        best = x if ops.negative(best - x) else best
+        best = known(best, x) if known else x if ops.negative(best - x) else best
     return best
 
 
@@ -310,7 +312,7 @@ FUNCTIONS: dict[str, Word] = {
              corners=_BRANCH),
         Word("relu", Relu, (1, 1), lambda ops, x: _largest(ops, x * 0, x), "torch.relu({0})",
              r"\max\left(0, {0}\right)", corners=_BOTH_SIDES),
-        Word("abs", Abs, (1, 1), lambda ops, x: -x if ops.negative(x) else x, "torch.abs({0})",
+        Word("abs", Abs, (1, 1), lambda ops, x: _largest(ops, x, -x), "torch.abs({0})",
              r"\left|{0}\right|", corners=_BOTH_SIDES),
         Word("max", Max, (2, 8), _largest, "torch.maximum({0}, {1})", r"\max\left({0}\right)",
              corners=_BOTH_SIDES),
@@ -342,28 +344,70 @@ def is_positive(expr: Expr) -> bool:
         return bool(expr > 0)
     if isinstance(expr, Symbol):
         return bool(expr.is_positive)
-    if isinstance(expr, (TokenProd, VocabSum)):
+    if isinstance(expr, (TokenProd, TokenSum, VocabSum)):
         return is_positive(expr.args[0])
     if isinstance(expr, StopGradient):
         return is_positive(expr.args[0])
     if isinstance(expr, ByLabel):
         return all(map(is_positive, expr.args))
-    if isinstance(expr, (Mul, Pow)):
-        parts = expr.args if isinstance(expr, Mul) else expr.args[:1]
-        return all(map(is_positive, parts))
+    if isinstance(expr, Mul):
+        negative = [part for part in expr.args if not is_positive(part)]
+        return len(negative) % 2 == 0 and all(map(is_negative, negative))
+    if isinstance(expr, Pow):
+        return is_positive(expr.base)
     if isinstance(expr, Add):
-        # 1 - p > 0 for a parameter p of the unit interval; sums of positive terms.
-        rest = [
-            term
-            for term in expr.args
-            if not (isinstance(-term, Parameter) and (-term).domain == "unit")
-        ]
-        units = len(expr.args) - len(rest)
+        # 1 - p > 0 for a p below 1, and 1 - p/2 too; sums of positive terms.
+        rest = [term for term in expr.args if not _below(term)]
+        units = sum(_below(term) for term in expr.args)
         constant = sum((term for term in rest if isinstance(term, Number)), start=Number(0))
         others = [term for term in rest if not isinstance(term, Number)]
         if units:
             return bool(constant >= units) and all(map(is_nonnegative, others))
         return all(map(is_nonnegative, rest)) and any(map(is_positive, rest))
+    return False
+
+
+def _below(term: Expr) -> Number:
+    """c > 0 where `term` is seen to lie strictly between -c and 0; else 0."""
+    if isinstance(term, Number):
+        return Number(0)
+    coefficient, rest = term.as_coeff_Mul()
+    return -coefficient if coefficient < 0 and is_below_one(rest) else Number(0)
+
+
+def is_below_one(expr: Expr) -> bool:
+    """Whether `expr` lies strictly between 0 and 1: probabilities (there are at least two tokens,
+    and each can come), what is exp of a negative number, and products and powers of such."""
+    if isinstance(expr, (Prob, TokenProb, VocabProb, Sigmoid)):
+        return True
+    if isinstance(expr, Parameter):
+        return expr.domain == "unit"
+    if isinstance(expr, Exp):
+        return is_negative(expr.args[0])
+    if isinstance(expr, Pow):
+        return is_below_one(expr.base) and is_positive(expr.exp)
+    if isinstance(expr, Number):
+        return bool(0 < expr < 1)
+    if isinstance(expr, TokenProd):
+        return is_below_one(expr.args[0])
+    return isinstance(expr, Mul) and all(map(is_below_one, expr.args))
+
+
+def is_negative(expr: Expr) -> bool:
+    """Whether `expr` is less than 0 everywhere; syntactic, as `is_positive`."""
+    if isinstance(expr, Number):
+        return bool(expr < 0)
+    if isinstance(expr, Log):
+        return is_below_one(expr.args[0])
+    if isinstance(expr, LogSigmoid):
+        return True
+    if isinstance(expr, TokenSum):
+        return is_negative(expr.args[0])
+    if isinstance(expr, Add):
+        return all(map(is_negative, expr.args))
+    if isinstance(expr, Mul):
+        negative = [part for part in expr.args if not is_positive(part)]
+        return len(negative) % 2 == 1 and all(map(is_negative, negative))
     return False
 
 

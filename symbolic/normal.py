@@ -12,7 +12,8 @@ from sympy import Add, Expr, Mul, Pow, Rational
 
 from .derivation import Derivation
 from .errors import TooLarge
-from .language import rebuild
+from .factor import MAX_TERMS
+from .language import Exp, Log, Max, Step, VocabSum, rebuild
 from .polynomial import expand
 from .rules import phase
 from .work import allowance
@@ -20,15 +21,26 @@ from .work import allowance
 _WHOLE = phase("value", "log", "token")
 _EXPONENTIAL = phase("exponential")
 _WRITTEN_OUT = phase("vocab")
+# Opposite directions: what the plain form gathers, the field form takes apart.
+_GATHERED = {"softplus", "log_sigmoid", "exp_product", "sigmoid_reflection",
+             "logsigmoid_reflection", "max_order"}
+_FIELD = tuple(
+    rule for rule in (*_WHOLE, *_EXPONENTIAL, *phase("field", "piecewise"))
+    if rule.name not in _GATHERED
+)
 
 MAX_ROUNDS = 60
 
 
-def normalise(derivation: Derivation, *, written_out: bool = False) -> None:
+def normalise(
+    derivation: Derivation, *, written_out: bool = False, field: bool = False
+) -> None:
     """Extend `derivation` to its end's normal form.
 
     With `written_out`, divergences and entropies become sums over the vocabulary; otherwise they
-    stay whole, which reads better and suffices where both sides speak of the same ones.
+    stay whole, which reads better and suffices where both sides speak of the same ones. With
+    `field`, exponentials, logarithms of polynomials and maxima are taken apart into generators
+    between which no relation is known.
 
     Raises: TooLarge where the form would exceed its bounds, NoValue where there is none.
     """
@@ -36,8 +48,7 @@ def normalise(derivation: Derivation, *, written_out: bool = False) -> None:
         if written_out:
             derivation.apply(_WRITTEN_OUT)
         for _ in range(MAX_ROUNDS):
-            changed = derivation.apply(_WHOLE)
-            changed = derivation.apply(_EXPONENTIAL) or changed
+            changed = derivation.apply(_FIELD if field else (*_WHOLE, *_EXPONENTIAL))
             before = derivation.end
             derivation.arithmetic(expand_everywhere(before))
             if not changed and derivation.end == before:
@@ -45,11 +56,27 @@ def normalise(derivation: Derivation, *, written_out: bool = False) -> None:
     raise TooLarge(f"no normal form after {MAX_ROUNDS} rounds")
 
 
-def normal_form(expr: Expr, *, written_out: bool = False) -> Expr:
+def normal_form(expr: Expr, *, written_out: bool = False, field: bool = False) -> Expr:
     """The normal form of `expr`, without its derivation."""
     derivation = Derivation(expr)
-    normalise(derivation, written_out=written_out)
+    normalise(derivation, written_out=written_out, field=field)
     return derivation.end
+
+
+def outside(expr: Expr) -> set[Expr]:
+    """The atoms of a field form between which relations may hold that no rule knows: steps and
+    maxima of several cuts, sums over the vocabulary under other functions, logarithms and roots
+    whose arguments are too large to factor."""
+
+    def known(node: Expr) -> bool:
+        if isinstance(node, (Max, Step)):
+            return False
+        if isinstance(node, (Log, Exp)):
+            return not node.has(VocabSum) and len(Add.make_args(node.args[0])) <= MAX_TERMS
+        return not (isinstance(node, Pow) and isinstance(node.exp, Rational)
+                    and not node.exp.is_Integer and isinstance(node.base, Add))
+
+    return {node for node in expr.atoms(Max, Step, Log, Exp, Pow) if not known(node)}
 
 
 def expand_everywhere(expr: Any) -> Any:

@@ -43,7 +43,8 @@ def polynomial(expr: Expr) -> Polynomial:
 
 
 def multiply(left: Polynomial, right: Polynomial) -> Polynomial:
-    spend(len(left) * len(right))
+    size = max((c.numerator.bit_length() for c in left.values()), default=0)
+    spend(len(left) * len(right) * (1 + size // 256))  # long numbers take longer
     return _collect(
         (_join(a, b), x * y) for a, x in left.items() for b, y in right.items()
     )
@@ -152,7 +153,7 @@ def expand(expr: Expr) -> Expr:
 
 
 def _is_monomial(term: Expr) -> bool:
-    """Whether `term` is seen to be a rational times powers of atoms, which expanding leaves alone."""
+    """Whether `term` is seen to be a rational times powers of atoms, which expanding keeps."""
     for factor in term.args if isinstance(term, Mul) else (term,):
         base = factor.base if isinstance(factor, Pow) and factor.exp.is_Integer else factor
         if isinstance(base, (Add, Mul, Pow)):
@@ -174,6 +175,7 @@ def numerator(expr: Expr) -> Polynomial:
     """The numerator of `expr` brought to one fraction; zero exactly where `expr` is."""
     poly = polynomial(expr)
     while below := denominators(poly):
+        spend(len(poly) * len(below) ** 2 // 4)  # every term gets all the denominators
         clear: Polynomial = {frozenset(below.items()): Fraction(1)}
         poly = _settled(multiply(poly, clear))
     return poly

@@ -18,6 +18,7 @@ from .language import (
     RESPONSE,
     ByLabel,
     Exp,
+    Feature,
     Log,
     Prob,
     TokenProb,
@@ -82,8 +83,11 @@ def fold(expr: Expr) -> Expr:
 def prior_of_margin(margin: Expr, alpha: Expr) -> Expr | None:
     """The prior that gives `margin`, as an expression in y; None where it is not separable.
 
-    `margin` is in normal form. A constant is shared evenly between the roles.
+    `margin` is in normal form. A constant is shared evenly between the roles. A feature of the pair
+    is no function of y, so that no prior can give a margin that speaks of one.
     """
+    if any(len(feature.args) == 1 for feature in margin.atoms(Feature)):
+        return None
     sides: dict[Expr, list[Expr]] = {CHOSEN: [], REJECTED: []}
     constant: Expr = S.Zero
     for term in Add.make_args(margin):

@@ -6,20 +6,19 @@ parts, or None. Finding may be clever; only `left`, `right` and `holds` are trus
 and by the tests, which evaluate both sides of every row at random points.
 
 Phases: "value" (meaning of words), "log" and "token" (logarithms down to single tokens), "vocab"
-(divergences written out), "exponential" (what stands outside logarithms), "stable" (forms that do
-not lose digits; only kernels use them). The one rule that is not a row is `arithmetic`: two
-expressions are equal in the field of their atoms.
+(divergences written out), "exponential" (what stands outside logarithms), "field" and
+"piecewise" (what proves equality where the others do not: see the modules of those names). The one
+rule that is not a row is `arithmetic`: two expressions are equal in the field of their atoms.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S
 from sympy.ntheory import primerange
 
+from .field import FIELD
 from .language import (
     BINDERS,
     Abs,
@@ -50,29 +49,13 @@ from .language import (
     standard_index,
     structural,
 )
-
-Parts = tuple[Any, ...]
+from .piecewise import PIECEWISE
+from .rule import Parts, Rule
 
 ARITHMETIC = "arithmetic"
 ARITHMETIC_REASON = "arithmetic: expand, cancel and collect terms"
 PRIOR_RULE = "prior"
 PRIOR_REASON = "insert the prior, on each side for its own response"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """`left(*parts) = right(*parts)` wherever `holds(*parts)`; `head` are the nodes to look at."""
-
-    name: str
-    phase: str
-    statement: str
-    condition: str
-    reason: str
-    head: tuple[type, ...]
-    find: Callable[[Any], Parts | None]
-    left: Callable[..., Expr]
-    right: Callable[..., Expr]
-    holds: Callable[..., bool] = lambda *parts: True
 
 
 def free_of(expr: Expr, index: Index) -> bool:
@@ -365,6 +348,8 @@ ROWS: tuple[Rule, ...] = (
     Rule("logsigmoid_reflection", "exponential", "logsigmoid(-x) = logsigmoid(x) - x", "",
          "reflection of the log-sigmoid",
          (LogSigmoid,), _find_reflection, lambda x: LogSigmoid(-x), lambda x: LogSigmoid(x) - x),
+    *FIELD,
+    *PIECEWISE,
 )
 
 RULES: dict[str, Rule] = {rule.name: rule for rule in ROWS}

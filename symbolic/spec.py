@@ -6,6 +6,7 @@ import builtins
 import hashlib
 import keyword
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -131,6 +132,9 @@ def catalogue() -> list[str]:
 
 def _read(path: Path) -> str:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device would block, or never end
+            raise SpecError("the file cannot be read: it is not a regular file", file=str(path),
+                            expected="a readable TOML file")
         with path.open("rb") as stream:
             data = stream.read(MAX_TEXT + 1)
     except OSError as error:

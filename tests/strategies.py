@@ -151,9 +151,14 @@ def point(ops: Any, seed: int) -> Point:
 
 
 def python_value(text: str, seed: int) -> float:
+    """What Python itself makes of `text` in float64 at `numbers(seed)`."""
+    return python_value_at(text, numbers(seed))
+
+
+def python_value_at(text: str, data: dict[str, Any]) -> float:
     """What Python itself makes of `text` in float64, with the language's words as functions."""
-    data = numbers(seed)
     tables, tokens = data["tables"], data["tokens"]
+    size = len(next(iter(tables.values()))[0])
 
     def probability(policy: str) -> Callable[..., float]:
         def value(y: Response, t: int | None = None, v: int | None = None) -> float:
@@ -165,7 +170,7 @@ def python_value(text: str, seed: int) -> float:
         return value
 
     def divergence(p: Callable[..., float], q: Callable[..., float], y: Response, t: int) -> float:
-        laws = [(p(y, t, v), q(y, t, v)) for v in range(VOCABULARY)]
+        laws = [(p(y, t, v), q(y, t, v)) for v in range(size)]
         return sum(a * math.log(a / b) for a, b in laws)
 
     def sigmoid(x: float) -> float:
@@ -180,13 +185,13 @@ def python_value(text: str, seed: int) -> float:
         "logsigmoid": lambda x: math.log(sigmoid(x)), "relu": lambda x: max(x, 0.0),
         "step": lambda x: float(x >= 0), "sg": lambda x: x, "kl": divergence,
         "entropy": lambda p, y, t: -sum(
-            p(y, t, v) * math.log(p(y, t, v)) for v in range(VOCABULARY)
+            p(y, t, v) * math.log(p(y, t, v)) for v in range(size)
         ),
-        "by_label": lambda a, b: b, "m": 3 / 7, "vocab": range(VOCABULARY),
-        **{policy: probability(policy) for policy in _POLICIES},
+        "by_label": lambda a, b: b, "m": 3 / 7, "vocab": range(size),
+        **{policy: probability(policy) for policy, _ in tables},
         **{name: Response(name, len(ids)) for name, ids in tokens.items()},
         **{name: float(value) for name, value in data["parameters"].items()},
-        "gap": float(data["features"]["gap"]),
+        "gap": float(data["features"].get("gap", 0)),
         "score": lambda y: float(data["features"]["score"][y.name]),
         "w": token_feature("w"), "v": token_feature("v"),
     }

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from sympy import Integer
 
-from midpo.proofs.check import CheckFailed, check, equal_in_field, replay
+from midpo.proofs.check import CheckFailed, check, replay
 from midpo.proofs.recovery import Recovery, verify
 from midpo.symbolic.derivation import Derivation, Instance, Step
+from midpo.symbolic.equality import equal_in_field
 from midpo.symbolic.language import CHOSEN, POLICY, Exp, Log, Parameter, Prob
 from midpo.symbolic.rules import ARITHMETIC, PRIOR_RULE, RULES
 from midpo.symbolic.spec import PAPER, load
@@ -34,7 +35,7 @@ def test_accepts_what_was_derived(name: str) -> None:
     found = RECOVERIES[name]
     assert found.derivation is not None
     count = check(found.derivation, found.recovered, found.target, found.definitions)
-    assert count == len(found.steps) >= 3
+    assert count == len(found.steps) >= 1
 
 
 def mutations(steps: list[Step]) -> Iterator[tuple[str, list[Step]]]:
@@ -83,7 +84,7 @@ def test_refuses_every_change(name: str) -> None:
     for what, changed in mutations(steps):
         assert not accepts(found, changed), what
         tried += 1
-    assert tried >= 8 * len(steps)
+    assert tried >= 6 * len(steps)
     assert accepts(found, steps)
 
 
@@ -152,6 +153,17 @@ def test_arithmetic(left: Any, right: Any, equal: bool) -> None:
     else:
         with pytest.raises(CheckFailed, match="arithmetic"):
             check(chain, left, right)
+
+
+def test_detours_are_dropped() -> None:
+    c = A + 1
+    there = [Step("log_exp", A, B), Step("log_exp", B, c)]
+    back = [Step("log_exp", c, B), Step("log_exp", B, A)]
+    assert Derivation(A, [*there, *back]).without_detours().steps == []
+    assert Derivation(A, [*there, back[0]]).without_detours().steps == there[:1]
+    assert Derivation(A, [*there, *back, *there]).without_detours().steps == there
+    sums = [Step(ARITHMETIC, A, B), Step(ARITHMETIC, B, c)]
+    assert Derivation(A, sums).without_detours().steps == [Step(ARITHMETIC, A, c)]
 
 
 def test_replacements_that_do_not_end() -> None:

@@ -360,6 +360,8 @@ def test_text_renames_an_index_that_means_something_else() -> None:
         (-A - B, "-a - b"),
         (1 / A, "1/a"),
         (-1 / (2 * A), "-1/(2*a)"),
+        (1 / (A - 2), "1/(a - 2)"),
+        (1 / (3 * (A - 2) ** 2), "1/(3*(a - 2)**2)"),
         ((A + B) ** 2 / B, "(a + b)**2/b"),
         (A * (-(B**2)), "-a*b**2"),
         ((-A) ** B, "(-a)**b"),

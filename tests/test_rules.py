@@ -20,13 +20,16 @@ from midpo.symbolic.language import (
     Index,
     Log,
     LogSigmoid,
+    Max,
+    Step,
     TokenSum,
     VocabSum,
     rename_index,
     with_label,
 )
 from midpo.symbolic.parser import PRIOR, parse
-from midpo.symbolic.rules import ROWS, Rule, leading_sign
+from midpo.symbolic.rule import Rule
+from midpo.symbolic.rules import ROWS, leading_sign
 
 INSTANCES, POINTS, NEEDED = 24, 3, 25
 
@@ -64,6 +67,35 @@ TEMPLATES = {
     "exp_log": ["exp(2*log({P}) + {R})", "exp(log({P})/2 - 3*log({P}))", "exp(log(a**2)/2)"],
     "sigmoid_reflection": ["sigmoid({R})", "sigmoid(-({R}))"],
     "logsigmoid_reflection": ["logsigmoid({R})", "logsigmoid(-({R}))"],
+    "sigmoid_exp": ["sigmoid({R})"],
+    "logsigmoid_log": ["logsigmoid({R})"],
+    "exp_power": ["exp({R})**a", "exp({R})**(b/2)"],
+    "exp_split": ["exp({R} + {R})", "exp(2*({R}))", "exp(({R})/2 - 3)"],
+    "log_factor": ["log(1 - pi(y)**2)", "log(2*a + 2*b)", "log(b**2 + 2*b*({P}) + ({P})**2)",
+                   "log({P} + ({P})**2)", "log((2 - pi(y))/(({P}) + 3))", "log((a + 1)**2*({P}))",
+                   "log((a + 1)**3/({P}))", "log(exp(2*a) - 1)", "log((a - 2)*(b - 1)*({P}))",
+                   "log(-a*({P}))", "log(1/(a*b + {P}))"],
+    "root_factor": ["sqrt(a**2 + 2*a*({P}) + ({P})**2)", "sqrt(4*b + 8*({P}))",
+                    "sqrt(({R})**2 + 2*({R}) + 1)", "sqrt(a**2*b + 2*a*b*n + b*n**2)",
+                    "(b**2 + 2*b*({P}) + ({P})**2)**(3/2)", "sqrt(2*a + 2*b)",
+                    "sqrt(({P})*({R})**2)", "sqrt(({P})**3*a - ({P})**2*a*b)",
+                    "(4*b**2 + 4*b + 1)**(-1/2)",
+                    "(a**2*b + a**2)**(3/2)"],
+    "max_flat": ["max({R}, max({R}, {R}))", "max(max({R}, {P}), max({R}, {R}))"],
+    "max_distribute": ["max({R}, 2*max({R}, {P}) + {R})", "max({R}, {R} - 2*max({P}, {R}), a)",
+                       "max({R}, b*max({R}, {R}))"],
+    "max_known": ["max({P}, 0, {R})", "max(-({P}), {R}, {P})", "max(a, a + {P})"],
+    "max_between": ["max(0, {R}, 2*({R}))", "max(a, 0, a/3)", "max({P}, 2*({P}) - b, b)",
+                    "max(a - 1, a, a + 2)", "max(b - {P}, b, b + 2*({P}))", "max(0, a, 4*a, n)",
+                    "max(2*({R}), {P}, ({R}) + ({P})/2)",
+                    "max(n + 1, n, n + 3)", "max(len(y), b, len(y)/2 + b/2)"],
+    "max_shift": ["max({R}, {R})", "max({R}, {R}, {R})", "max(b*({R}), b*({P}))",
+                  "max(2*a - 2, 4*({R}))"],
+    "max_step": ["max(0, {R})", "max(0, a - ({P}))"],
+    "step_scale": ["step(2*({R}))", "step(b*a - b*({R}))"],
+    "step_known": ["step({P})", "step(-({P}))"],
+    "step_power": ["step({R})**2", "step({R})**5"],
+    "step_product": ["step({R})*step({R} - 1)*a", "step(a)*step(a + {P})"],
 }
 POOLS = {
     "P": ["pi(y)", "pi_ref(y)**2", "b", "exp(a)", "len(y)", "1 - g", "sigmoid(a)", "2/3", "1 + n",
@@ -160,6 +192,10 @@ def test_rewriting_finds_what_the_rule_states(rule: Rule) -> None:
     assert found
 
 
+def _wrongly_dropped(y: Any, xs: Any) -> Any:
+    return Max(*(x for x in xs if x != y))
+
+
 def _planted() -> dict[str, Rule]:
     """True rules made false."""
     table = {rule.name: rule for rule in ROWS}
@@ -191,6 +227,27 @@ def _planted() -> dict[str, Rule]:
                                *node.args[2:]) if node.args[1].name != "t" else None,
             right=lambda kind, body, old, new, *y: kind(body.xreplace({old: new}), new, *y),
             holds=lambda *parts: True),
+        "halved exponent": change("exp_split", lambda terms: Mul(*(Exp(m) for _, m in terms))),
+        "power of the base": change("exp_power", lambda a, b: Exp(a + b)),
+        "logistic": change("sigmoid_exp", lambda x: 1 / (1 + Exp(x))),
+        "log-logistic": change("logsigmoid_log", lambda x: -Log(1 + Exp(x))),
+        "a factor lost": change(
+            "log_factor", lambda arg, known, single, other: Add(*(Log(b) for b, _ in known))),
+        "even factors": change(
+            "root_factor", lambda base, r, known, even, other: Mul(
+                Pow(other, r), *(Pow(b, e * r) for b, e in (*known, *even)))),
+        "flat": change("max_flat", lambda inner: Max(*(xs[0] for xs in inner))),
+        "distributed": change(
+            "max_distribute", lambda k, inner, rest, others, args: Max(
+                *others, *(k * z for z in inner))),
+        "the larger one dropped": change("max_known", lambda x, y, xs: x),
+        "no mean": change("max_between", lambda x, y, z, k, xs: _wrongly_dropped(y, xs)),
+        "shifted": change("max_shift", lambda xs, base, k, ds: base + Max(0, *ds)),
+        "stepped": change("max_step", lambda x: x * Step(-x)),
+        "turned": change("step_scale", lambda k, x, arg: Step(-x)),
+        "known wrongly": change("step_known", lambda x, value: 1 - value),
+        "stairs": change("step_power", lambda x, n: n * Step(x)),
+        "the higher step": change("step_product", lambda a, b, rest: Mul(Step(a), rest)),
         "smaller domain": change("log_exp", lambda x: Exp(Log(x))),
     }
 

@@ -210,6 +210,14 @@ def test_load(tmp_path: Path) -> None:
     assert 'did you mean "dpo"?' in caught.value.expected
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_no_file(tmp_path: Path) -> None:
+    """Opening one would wait for a writer."""
+    os.mkfifo(tmp_path / "pipe.toml")
+    with pytest.raises(SpecError, match="not a regular file"):
+        load(tmp_path / "pipe.toml")
+
+
 def test_files_that_hold_no_text(tmp_path: Path) -> None:
     file = tmp_path / "my.toml"
     for data, problem in (
