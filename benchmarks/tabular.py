@@ -104,7 +104,8 @@ def page(rows: list[dict[str, float]]) -> str:
         f"Over the three largest sizes an iteration's time grows as (prompts x responses)^"
         f"{slope:.2f}, and a Newton iteration's as comparisons^{newton:.2f}. One array of the "
         f"largest size takes {array:.0f} MiB; an iteration holds three (rewards, r / alpha and one "
-        "scratch), the policy and its marginal at the end the rest. An iteration that takes an extrapolated step back costs two.",
+        "scratch), the policy and its marginal at the end the rest. An iteration "
+        "that takes an extrapolated step back costs two.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from midpo import __version__
+from midpo.optimise import optimise
 from midpo.symbolic.errors import MidpoError
 
 OK, NEGATIVE, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
@@ -360,6 +361,9 @@ def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
 
         console.paper(result)
     sys.exit(OK if result.passed else NEGATIVE)
+
+
+main.add_command(optimise)
 
 
 # --- How every command answers -------------------------------------------------------------------

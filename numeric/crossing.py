@@ -47,17 +47,7 @@ class Crossing:
 
     def as_json(self) -> dict[str, Any]:
         show = map_numbers(str)
-        return {
-            "tokens": {k: list(v) for k, v in self.case.tokens.items()},
-            "distributions": {
-                policy: {
-                    " ".join(map(str, prefix)): [str(p) for p in law]
-                    for prefix, law in laws.items()
-                }
-                for policy, laws in self.case.laws.items()
-            },
-            "parameters": {k: str(v) for k, v in self.case.parameters.items()},
-            "features": {k: show(v) for k, v in self.case.features.items()},
+        return self.case.as_json() | {
             "pair_features": {
                 f"{w}, {r}": show(dict(given)) for (w, r), given in self.pair_features.items()
             },

@@ -63,6 +63,23 @@ class Case:
         """How many tokens the two responses have together."""
         return sum(map(len, self.tokens.values()))
 
+    def as_json(self) -> dict[str, Any]:
+        show = map_numbers(str)
+        return {
+            "lengths": {k: len(v) for k, v in self.tokens.items()},
+            "tokens": {k: list(v) for k, v in self.tokens.items()},
+            "vocabulary": VOCABULARY,
+            "distributions": {
+                policy: {
+                    " ".join(map(str, prefix)): [str(p) for p in law]
+                    for prefix, law in laws.items()
+                }
+                for policy, laws in self.laws.items()
+            },
+            "parameters": {k: str(v) for k, v in self.parameters.items()},
+            "features": {k: show(v) for k, v in self.features.items()},
+        }
+
     def point(self, ops: Any) -> Point:
         tables = {
             (policy, response): [
@@ -97,20 +114,7 @@ class Witness:
     recovered_loss: float
 
     def as_json(self) -> dict[str, Any]:
-        show = map_numbers(str)
-        return {
-            "lengths": {k: len(v) for k, v in self.case.tokens.items()},
-            "tokens": {k: list(v) for k, v in self.case.tokens.items()},
-            "vocabulary": VOCABULARY,
-            "distributions": {
-                policy: {
-                    " ".join(map(str, prefix)): [str(p) for p in law]
-                    for prefix, law in laws.items()
-                }
-                for policy, laws in self.case.laws.items()
-            },
-            "parameters": {k: str(v) for k, v in self.case.parameters.items()},
-            "features": {k: show(v) for k, v in self.case.features.items()},
+        return self.case.as_json() | {
             "difference": self.difference,
             "standing": self.standing,
             "margins": {"target": self.target_margin, "recovered": self.recovered_margin},

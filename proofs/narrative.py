@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sympy import Expr
 
-from midpo.symbolic.derivation import Derivation, Step
+from midpo.symbolic.derivation import Step
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import StopGradient
 from midpo.symbolic.loss import logistic_form
@@ -18,7 +18,6 @@ from midpo.symbolic.representable import PriorFacts, fold, prior_of_margin
 from midpo.symbolic.rules import ARITHMETIC
 from midpo.symbolic.spec import Spec
 
-from .check import check
 from .latex import WIDTH, pasted, rows
 from .recovery import Recovery, verify
 
@@ -86,23 +85,6 @@ def side_conditions(spec: Spec) -> tuple[str, ...]:
 
 
 # --- Derivations ---------------------------------------------------------------------------------
-
-
-def without_detours(recovery: Recovery) -> tuple[Step, ...]:
-    """The recovery's steps, less those between two visits to one expression, checked again."""
-    assert recovery.derivation is not None
-    kept: list[Step] = []
-    for step in recovery.steps:
-        kept.append(step)
-        start = next((i for i, old in enumerate(kept) if old.before == step.after), None)
-        if start is not None:
-            del kept[start:]
-    shorter = Derivation(recovery.recovered, kept)
-    try:
-        check(shorter, recovery.recovered, recovery.target, recovery.definitions)
-    except MidpoError:
-        return recovery.steps
-    return tuple(kept)
 
 
 def reason(step: Step) -> str:

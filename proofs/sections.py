@@ -114,7 +114,7 @@ def outer(spec: Spec, margin: str) -> str:
 
 def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[str, Any]:
     spec = recovery.spec
-    steps = narrative.without_detours(recovery)
+    steps = recovery.steps
     count = f"{len(steps)} step{'s' * (len(steps) != 1)}"
     losses = r"$\ell = " + affine(recovery, r"\ell_{\zeta}") + "$"
     known += [
