@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from sympy import Add, Expr, Mul, Pow, S
 
 from midpo.symbolic.derivation import Derivation
-from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language import (
     MARGIN,
     POLICY,
@@ -32,7 +31,7 @@ from midpo.symbolic.loss import (
     recovered_margin,
     target_loss,
 )
-from midpo.symbolic.normal import expand_everywhere
+from midpo.symbolic.normal import expand_everywhere, settle
 from midpo.symbolic.rules import RULES, phase
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.work import allowance
@@ -50,7 +49,6 @@ _EXPONENTIALS = tuple(
     )
 )
 _LINEAR = (RULES["token_sum_linear"],)
-_ROUNDS = 60
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def lower(spec: Spec) -> Lowered:
     Stopped gradients stay where they are: they have a value but no gradient.
     Raises: TooLarge where the stable form would exceed its bounds.
     """
-    with allowance():
+    with allowance(*spec.expressions):
         return _lower(*_margin_and_loss(spec))
 
 
@@ -102,15 +100,7 @@ def _margin_and_loss(spec: Spec) -> tuple[Expr | None, Expr]:
 def stable(expr: Expr) -> Derivation:
     """A derivation from `expr` to its stable form."""
     chain = Derivation(expr)
-    for _ in range(_ROUNDS):
-        changed = chain.apply(phase("log", "token"))
-        changed = chain.apply(_EXPONENTIALS) or changed
-        before = chain.end
-        chain.arithmetic(expand_everywhere(before))
-        if not changed and chain.end == before:
-            break
-    else:
-        raise TooLarge(f"no stable form after {_ROUNDS} rounds")
+    settle(chain, (*phase("log", "token"), *_EXPONENTIALS))
     gathered = gather(chain.end)
     back = Derivation(gathered)
     back.arithmetic(expand_everywhere(gathered))

@@ -14,7 +14,6 @@ from sympy import Add, Expr, Mul, Poly, Pow, S, Symbol, factor_list, fraction, t
 
 from midpo.numeric.crossing import find_nonpositive
 from midpo.symbolic.derivation import Derivation
-from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language import (
     CHOSEN,
     MARGIN,
@@ -33,8 +32,8 @@ from midpo.symbolic.language import (
     is_positive,
     substitute,
 )
-from midpo.symbolic.loss import is_constant, target_loss
-from midpo.symbolic.normal import expand_everywhere
+from midpo.symbolic.loss import is_constant, logistic_form, target_loss
+from midpo.symbolic.normal import settle
 from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import fold
 from midpo.symbolic.rules import phase
@@ -59,6 +58,9 @@ def take_apart(spec: Spec) -> Parts | None:
     term = S.Zero if spec.constraint is None else form(spec.multiplier * spec.constraint)
     if spec.margin is not None:
         return Parts(form(spec.margin), _other_link(spec.link), term)
+    logistic = logistic_form(target_loss(spec)) if spec.constraint is None else None
+    if logistic is not None:
+        return Parts(form(logistic.margin))
     loss = form(target_loss(spec))
     return _as_logistic(loss) or _of_one_response(spec, loss) or as_other_link(loss, spec.alpha)
 
@@ -71,13 +73,8 @@ def form(expr: Expr) -> Expr:
         for r in phase("value", "log", "token", "exponential")
         if r.name not in ("stop_gradient", "logsigmoid_reflection", "sigmoid_reflection")
     )
-    for _ in range(40):
-        changed = chain.apply(rules)
-        before = chain.end
-        chain.arithmetic(expand_everywhere(before))
-        if not changed and chain.end == before:
-            return chain.end
-    raise TooLarge("no normal form after 40 rounds")
+    settle(chain, rules)
+    return chain.end
 
 
 def _other_link(link: Expr | None) -> Expr | None:

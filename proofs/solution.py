@@ -149,7 +149,7 @@ def solve(spec: Spec) -> Solution:
             expected="a target",
         )
     try:
-        with allowance():
+        with allowance(*spec.expressions):
             return _solve(spec)
     except NoValue as error:
         reason, standing = f"{error}.", "there is nothing to decide"

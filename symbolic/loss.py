@@ -109,9 +109,13 @@ def logistic_form(loss: Expr) -> LogisticForm | None:
 
 
 def _as_logsigmoid(factor: Expr) -> Expr:
-    """log(sigmoid(m)), log(1 + exp(-m)) and log(1/(1 + exp(-m))) as log-sigmoids of m."""
+    """log(sigmoid(m)), log(1 + exp(-m)), log(1/(1 + exp(-m))) and the Bradley-Terry ratio
+    log(a/(a + b)) as log-sigmoids of the margin."""
     if not isinstance(factor, Log):
         return factor
+    ratio = _bradley_terry(factor.args[0])
+    if ratio is not None:
+        return LogSigmoid(ratio)
     arg, sign = factor.args[0], -1
     if isinstance(arg, Sigmoid):
         return LogSigmoid(arg.args[0])
@@ -121,6 +125,19 @@ def _as_logsigmoid(factor: Expr) -> Expr:
         other = arg.args[1]
         return sign * LogSigmoid(-other.args[0]) if isinstance(other, Exp) else factor
     return factor
+
+
+def _bradley_terry(ratio: Expr) -> Expr | None:
+    """The margin log(a) - log(b) of a ratio a/(a + b) of positive expressions, or None."""
+    sums = [f for f in Mul.make_args(ratio) if isinstance(f, Pow) and isinstance(f.base, Add)]
+    if len(sums) != 1 or sums[0].exp != -1 or len(sums[0].base.args) != 2:
+        return None
+    above = ratio / sums[0]
+    below = sums[0].base.args
+    if above not in below or 1 in below or not all(map(is_positive, below)):
+        return None
+    (other,) = (term for term in below if term != above)
+    return Log(above) - Log(other)
 
 
 def is_constant(expr: Expr) -> bool:

@@ -6,6 +6,7 @@ of monomials the converse holds too.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sympy import Add, Expr, Mul, Pow, Rational
@@ -15,6 +16,7 @@ from .errors import TooLarge
 from .factor import MAX_TERMS
 from .language import Exp, Log, Max, Step, VocabSum, rebuild
 from .polynomial import expand
+from .rule import Rule
 from .rules import phase
 from .work import allowance
 
@@ -47,13 +49,22 @@ def normalise(
     with allowance(derivation.end):
         if written_out:
             derivation.apply(_WRITTEN_OUT)
-        for _ in range(MAX_ROUNDS):
-            changed = derivation.apply(_FIELD if field else (*_WHOLE, *_EXPONENTIAL))
-            before = derivation.end
-            derivation.arithmetic(expand_everywhere(before))
-            if not changed and derivation.end == before:
-                return
-    raise TooLarge(f"no normal form after {MAX_ROUNDS} rounds")
+        settle(derivation, _FIELD if field else (*_WHOLE, *_EXPONENTIAL))
+
+
+def settle(derivation: Derivation, rules: Iterable[Rule]) -> None:
+    """Use `rules` and arithmetic in turn until neither changes the derivation's end.
+
+    Raises: TooLarge where that takes too many rounds.
+    """
+    listed = tuple(rules)
+    for _ in range(MAX_ROUNDS):
+        changed = derivation.apply(listed)
+        before = derivation.end
+        derivation.arithmetic(expand_everywhere(before))
+        if not changed and derivation.end == before:
+            return
+    raise TooLarge(f"nothing settled after {MAX_ROUNDS} rounds")
 
 
 def normal_form(expr: Expr, *, written_out: bool = False, field: bool = False) -> Expr:

@@ -50,6 +50,12 @@ ODDS = "log(pi({0})**(1/len({0}))/(1 - pi({0})**(1/len({0}))))"
 # Published losses, as margin or as loss, with the class of each.
 TARGETS: dict[str, tuple[str, str, str]] = {
     "dpo": ("loss", f"-log(sigmoid({DPO}))", "fixed"),
+    "bradley-terry": (
+        "loss",
+        "-log((pi(y_w)/pi_ref(y_w))**alpha"
+        "/((pi(y_w)/pi_ref(y_w))**alpha + (pi(y_l)/pi_ref(y_l))**alpha))",
+        "fixed",
+    ),
     "twice dpo": ("loss", f"-2*logsigmoid({DPO})", "fixed"),
     "odpo linear": ("margin", f"{DPO} - lam*(score(y_w) - score(y_l))", "fixed"),
     "reference-free": ("margin", "alpha*log(pi(y_w)) - alpha*log(pi(y_l))", "fixed"),
