@@ -159,6 +159,7 @@ class Rewriter:
         parts = self.rule.find(node)
         if parts is None or not self.rule.holds(*parts) or self.rule.left(*parts) != node:
             return node
+        spend(len(node.args))  # a wide node is built anew each time
         new = self.rule.right(*parts)
         if self.size(new) > limits().parts:
             raise TooLarge(f"an expression of more than {limits().parts} parts")

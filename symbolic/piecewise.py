@@ -16,6 +16,7 @@ from .factor import content, orient
 from .language import Max, Step, is_nonnegative, is_positive, structural
 from .polynomial import expand, polynomial, rational
 from .rule import Parts, Rule
+from .work import spend
 
 MAX_ARGUMENTS = 20  # of a maximum that others are multiplied into
 
@@ -169,6 +170,7 @@ def _find_step_power(node: Pow) -> Parts | None:
 def _find_step_product(node: Mul) -> Parts | None:
     """Two steps, the first of which is 1 wherever the second is."""
     steps = [f for f in node.args if isinstance(f, Step)]
+    spend(len(steps) ** 2)
     for a, b in product(steps, repeat=2):
         if a != b and is_nonnegative(expand(a.args[0] - b.args[0])):
             return a.args[0], b.args[0], Mul(*(f for f in node.args if f not in (a, b)))

@@ -14,7 +14,7 @@ from typing import Any
 
 from .errors import TooLarge
 
-UNITS, UNITS_A_PART = 100_000, 80  # some seconds, and some milliseconds a part
+UNITS, UNITS_A_PART = 100_000, 40  # some seconds, and some milliseconds a part
 TERMS, TERMS_A_PART = 2_000, 2
 PARTS, PARTS_A_PART = 20_000, 8
 
