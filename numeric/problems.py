@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from midpo.symbolic.errors import SpecError, nearest
-from midpo.symbolic.parser import MAX_TEXT
 from midpo.symbolic.spec import NAME
+from midpo.symbolic.toml import read_text, read_toml
 
 from .preferences import Comparisons
 from .tabular import MOST_NATS, Floats, Problem, matrix
@@ -98,32 +97,7 @@ def load(source: str) -> Case:
             f'no problem called "{source[:80]}"',
             expected=nearest(source, BUILT_IN) + "; or a path to a .toml file",
         )
-    try:
-        if not path.is_file():
-            why = "there is no such file" if not path.exists() else "this is not a regular file"
-            raise SpecError(why, file=source, expected="a readable TOML file")
-        with path.open("rb") as stream:
-            data = stream.read(MAX_TEXT + 1)
-    except OSError as error:
-        raise SpecError(
-            f"the file cannot be read: {error.strerror}",
-            file=source,
-            expected="a readable TOML file",
-        ) from None
-    except ValueError:
-        raise SpecError("this is not a file name", expected="a path") from None
-    if len(data) > MAX_TEXT:
-        raise SpecError("the file is too large", file=source, expected="at most 64 KiB")
-    try:
-        table = tomllib.loads(data.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise SpecError(
-            f"byte {error.start + 1} is not UTF-8", file=source, expected="a UTF-8 text file"
-        ) from None
-    except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError
-        raise SpecError(
-            f"this is not TOML: {error}", file=source, expected="TOML 1.0, alpha = 0.5"
-        ) from None
+    table = read_toml(read_text(path), source)
     return _Table({"name": path.stem, **table}).located(source)
 
 

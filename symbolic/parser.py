@@ -43,11 +43,11 @@ from .language import (
     rename_index,
     standard_index,
 )
+from .toml import MAX_TEXT
 
 MAX_DEPTH = 64
 MAX_EXPONENT = 1000
 MAX_NUMBER_BITS = 4096
-MAX_TEXT = 64 * 1024
 MAX_SHOWN = 60
 
 

@@ -6,8 +6,6 @@ import builtins
 import hashlib
 import keyword
 import re
-import stat
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,7 +18,6 @@ from .errors import SpecError, nearest
 from .language import DOMAINS, FUNCTIONS, MULTIPLIER, SPECIAL, Parameter
 from .parser import (
     LINK,
-    MAX_TEXT,
     PRIOR,
     TARGET,
     Condition,
@@ -28,6 +25,7 @@ from .parser import (
     Place,
     parse_with_conditions,
 )
+from .toml import read_text, read_toml
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 PAPER = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")
@@ -108,16 +106,16 @@ def load(source: str | Path) -> Spec:
     text = str(source)
     path = Path(source)
     if isinstance(source, Path) or text.endswith(".toml") or "/" in text or "\\" in text:
-        return loads(_read(path), file=text)
+        return loads(read_text(path), file=text)
     known = {p.stem: p for p in CATALOGUE.glob("*.toml")}
     if text in known:
-        return loads(_read(known[text]), file=known[text].name)
+        return loads(read_text(known[text]), file=known[text].name)
     try:
         found = path.is_file()
     except OSError:  # a name that the file system does not take
         found = False
     if found:
-        return loads(_read(path), file=text)
+        return loads(read_text(path), file=text)
     raise SpecError(
         f'no algorithm called "{text[:80]}" and no such file',
         expected=nearest(text, known) + "; or a path to a .toml file",
@@ -130,64 +128,17 @@ def catalogue() -> list[str]:
     return [n for n in PAPER if n in names] + sorted(names - set(PAPER))
 
 
-def _read(path: Path) -> str:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device would block, or never end
-            raise SpecError("the file cannot be read: it is not a regular file", file=str(path),
-                            expected="a readable TOML file")
-        with path.open("rb") as stream:
-            data = stream.read(MAX_TEXT + 1)
-    except OSError as error:
-        raise SpecError(
-            f"the file cannot be read: {error.strerror or error}", file=str(path),
-            expected="a readable TOML file",
-        ) from None
-    except ValueError:
-        raise SpecError("this is not a file name", expected="a path") from None
-    if len(data) > MAX_TEXT:
-        raise SpecError("the file is too large", file=str(path), expected="at most 64 KiB")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SpecError(
-            f"byte {error.start + 1} is not UTF-8", file=str(path), expected="a UTF-8 text file"
-        ) from None
-
-
 def loads(text: str, *, file: str = "<text>") -> Spec:
     """The spec that `text` (TOML) writes; `file` is what messages call it.
 
     Raises: SpecError.
     """
-    if len(text.encode("utf-8", "replace")) > MAX_TEXT:
-        raise SpecError("the text is too large", file=file, expected="at most 64 KiB")
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _toml_error(text, str(error), file) from None
-    except (RecursionError, ValueError):
-        raise SpecError("the TOML is nested too deeply or holds a number out of range", file=file,
-                        expected="the tables of a spec are flat") from None
+    table = read_toml(text, file)
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
     try:
         return _Table(table, file, digest).spec()
     except SpecError as error:
         raise error.located(file=file) from None
-
-
-def _toml_error(text: str, message: str, file: str) -> SpecError:
-    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
-    lines = text.split("\n")
-    # Without a place the message speaks of the end of the text.
-    line, column = (int(found[1]), int(found[2])) if found else (len(lines), len(lines[-1]) + 1)
-    return SpecError(
-        f"this is not TOML: {message.split(' (at ')[0]}",
-        file=file,
-        key=f"line {line}",
-        text=lines[line - 1] if line <= len(lines) else "",
-        column=column - 1,
-        expected='TOML 1.0, for example name = "dpo"',
-    )
 
 
 class _Table:

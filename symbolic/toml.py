@@ -1,0 +1,66 @@
+"""Reading a TOML file that a stranger wrote: bounded, and with a caret where it is not TOML."""
+
+from __future__ import annotations
+
+import re
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from .errors import SpecError
+
+MAX_TEXT = 64 * 1024
+
+
+def read_text(path: Path) -> str:
+    """The text of a regular file of at most 64 KiB of UTF-8. Raises: SpecError."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device would block, or never end
+            raise SpecError("the file cannot be read: it is not a regular file", file=str(path),
+                            expected="a readable TOML file")
+        with path.open("rb") as stream:
+            data = stream.read(MAX_TEXT + 1)
+    except OSError as error:
+        raise SpecError(
+            f"the file cannot be read: {error.strerror or error}", file=str(path),
+            expected="a readable TOML file",
+        ) from None
+    except ValueError:
+        raise SpecError("this is not a file name", expected="a path") from None
+    if len(data) > MAX_TEXT:
+        raise SpecError("the file is too large", file=str(path), expected="at most 64 KiB")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SpecError(
+            f"byte {error.start + 1} is not UTF-8", file=str(path), expected="a UTF-8 text file"
+        ) from None
+
+
+def read_toml(text: str, file: str) -> dict[str, Any]:
+    """The table that `text` writes; `file` is what messages call it. Raises: SpecError."""
+    if len(text.encode("utf-8", "replace")) > MAX_TEXT:
+        raise SpecError("the text is too large", file=file, expected="at most 64 KiB")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _toml_error(text, str(error), file) from None
+    except (RecursionError, ValueError):
+        raise SpecError("the TOML is nested too deeply or holds a number out of range", file=file,
+                        expected="flat tables") from None
+
+
+def _toml_error(text: str, message: str, file: str) -> SpecError:
+    found = re.search(r"\(at line (\d+), column (\d+)\)", message)
+    lines = text.split("\n")
+    # Without a place the message speaks of the end of the text.
+    line, column = (int(found[1]), int(found[2])) if found else (len(lines), len(lines[-1]) + 1)
+    return SpecError(
+        f"this is not TOML: {message.split(' (at ')[0]}",
+        file=file,
+        key=f"line {line}",
+        text=lines[line - 1] if line <= len(lines) else "",
+        column=column - 1,
+        expected='TOML 1.0, for example name = "dpo"',
+    )
