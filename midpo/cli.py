@@ -16,12 +16,22 @@ from midpo.optimise import optimise
 from midpo.symbolic.errors import MidpoError
 
 OK, NEGATIVE, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
+# As in numeric.crosscheck, which imports numpy and so is not asked at start-up; a test compares.
 DTYPES = ("float64", "float32", "bfloat16", "float16")
+TRIALS = 24
 
 _json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
 )
 _specs = click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+_seed = click.option("--seed", default=0, show_default=True, help="Of the random logits.")
+_trials = click.option(
+    "--trials",
+    default=TRIALS,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Random batches a spec.",
+)
 
 
 class _Commands(click.Group):
@@ -227,14 +237,8 @@ def generate(spec: str, output: str, as_json: bool) -> None:
 @main.command()
 @_specs
 @_json
-@click.option("--seed", default=0, show_default=True, help="Of the random logits.")
-@click.option(
-    "--trials",
-    default=24,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="Random batches a spec.",
-)
+@_seed
+@_trials
 @click.option(
     "--dtype",
     "dtypes",
@@ -316,7 +320,7 @@ def report(specs: tuple[str, ...], as_json: bool, output: str, with_check: bool,
     checks = []
     if with_check:
         for spec in loaded:
-            with _progress(as_json, spec.name, 24) as advance:
+            with _progress(as_json, spec.name, TRIALS) as advance:
                 checks.append(api.check(spec, progress=advance))
     written = api.report(loaded, output, checks=checks, pdf=pdf)
     _wrote(written, as_json, [s.name for s in loaded])
@@ -332,14 +336,8 @@ def report(specs: tuple[str, ...], as_json: bool, output: str, with_check: bool,
     type=click.Path(file_okay=False),
     help="The folder to write into.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the random logits.")
-@click.option(
-    "--trials",
-    default=24,
-    show_default=True,
-    type=click.IntRange(1, 10_000),
-    help="Random batches a spec.",
-)
+@_seed
+@_trials
 def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
     """Reproduce the paper: prove its eight recoveries, generate and cross-check the eight kernels,
     and write the report.

@@ -276,3 +276,11 @@ def test_hostile_specs_end_soon_in_every_command(name: str, command: str, tmp_pa
     assert result.exit_code in (0, 1, 2, 3)
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert time.process_time() - start < 25
+
+
+def test_defaults_are_those_of_the_cross_check() -> None:
+    pytest.importorskip("numpy")
+    from midpo import cli
+    from midpo.numeric import crosscheck
+
+    assert (cli.TRIALS, cli.DTYPES) == (crosscheck.TRIALS, crosscheck.DTYPES)
