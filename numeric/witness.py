@@ -44,6 +44,7 @@ PARAMETER_VALUES = {
     "real": (Fraction(1, 2), Fraction(2), Fraction(-1), Fraction(3)),
 }
 _FEATURES = (Fraction(1, 2), Fraction(2), Fraction(1, 4), Fraction(3, 4), Fraction(3, 2))
+_SIGNED = (*_FEATURES, *(-x for x in _FEATURES), Fraction(0))
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,16 @@ def is_affine(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> bool:
     )
 
 
-_INTERVALS = Intervals()
+class _OffCuts(Intervals):
+    """A witness is no point where a step is at 0: what it is there is a convention."""
+
+    def step(self, x: Any) -> Any:
+        if self.zero(x):
+            raise Undefined("a step at 0")
+        return x * 0 if self.negative(x) else x * 0 + 1
+
+
+_INTERVALS = _OffCuts()
 
 
 def _evaluator(ops: Any, case: Case) -> Evaluator:
@@ -263,16 +273,18 @@ def random_case(
     }
     parameters = {}
     for name, parameter in spec.names.parameters.items():
-        values = PARAMETER_VALUES[parameter.domain]
-        parameters[name] = values[0] if attempt == 0 else rng.choice(values)
+        choices = PARAMETER_VALUES[parameter.domain]
+        parameters[name] = choices[0] if attempt == 0 else rng.choice(choices)
+    # Many features are weights, so positive values come first; data may have either sign.
+    values = _SIGNED if attempt % 3 == 2 else _FEATURES
     features: dict[str, Any] = {}
     for name, kind in spec.names.features.items():
         if kind == "pair":
-            features[name] = rng.choice(_FEATURES)
+            features[name] = rng.choice(values)
         elif kind == "response":
-            features[name] = {y: rng.choice(_FEATURES) for y in tokens}
+            features[name] = {y: rng.choice(values) for y in tokens}
         else:
-            features[name] = {y: [rng.choice(_FEATURES) for _ in t] for y, t in tokens.items()}
+            features[name] = {y: [rng.choice(values) for _ in t] for y, t in tokens.items()}
     return Case(tokens, laws, parameters, features)
 
 

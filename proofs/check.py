@@ -1,9 +1,10 @@
 """Replays a derivation. It finds nothing and decides nothing; it may not be clever.
 
 A chain is accepted when consecutive steps meet and each step is one of: the definition of the
-prior; instances of one row of RULES, substituted; or arithmetic, confirmed by SymPy's own expansion
-(the chain was found with other code). Trusted: the rows of RULES (tested one by one), SymPy's sums,
-products, powers and expansion, and this file.
+prior; instances of one row of RULES, substituted; arithmetic, confirmed by SymPy's own expansion
+(the chain was found with other code); or a proof by cells, with a chain for each. Trusted: the rows
+of RULES (tested one by one), SymPy's sums, products, powers and expansion, `cells`, `cases` and
+this file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from midpo.symbolic.derivation import Derivation, Instance, Step
 from midpo.symbolic.equality import equal_in_field
 from midpo.symbolic.errors import MidpoError, NoValue
 from midpo.symbolic.language import rebuild
-from midpo.symbolic.rules import ARITHMETIC, PRIOR_RULE, RULES
+from midpo.symbolic.rule import ARITHMETIC, CELLS, PRIOR_RULE, Rule
+from midpo.symbolic.rules import RULES
+
+from .cases import holds_by_cells
 
 
 class CheckFailed(MidpoError):
@@ -25,11 +29,16 @@ class CheckFailed(MidpoError):
 
 
 def check(
-    derivation: Derivation, start: Expr, end: Expr, definitions: Mapping[Expr, Expr] | None = None
+    derivation: Derivation,
+    start: Expr,
+    end: Expr,
+    definitions: Mapping[Expr, Expr] | None = None,
+    rules: Mapping[str, Rule] = RULES,
 ) -> int:
     """Confirm that `derivation` leads from `start` to `end`; the number of steps.
 
-    `definitions` says what the prior is: the only thing a "prior" step may insert.
+    `definitions` says what the prior is: the only thing a "prior" step may insert. `rules` are the
+    rows that steps may name; hypotheses of a theorem come as rows beside those of RULES.
     Raises: CheckFailed at the first step that does not follow.
     """
     at = start
@@ -39,7 +48,7 @@ def check(
         if step.before != at:
             raise CheckFailed(f"step {number} does not begin where the last one ended")
         try:
-            sound = follows(step, definitions or {})
+            sound = follows(step, definitions or {}, rules)
         except (NoValue, RecursionError):
             sound = False
         if not sound:
@@ -50,25 +59,31 @@ def check(
     return len(derivation.steps)
 
 
-def follows(step: Step, definitions: Mapping[Expr, Expr]) -> bool:
+def follows(
+    step: Step, definitions: Mapping[Expr, Expr], rules: Mapping[str, Rule] = RULES
+) -> bool:
     """Whether the step's two sides are equal by the rule it names."""
     source, result = (step.after, step.before) if step.reverse else (step.before, step.after)
     if step.rule == ARITHMETIC:
         return equal_in_field(source, result)
     if step.rule == PRIOR_RULE:
         return bool(source.xreplace(dict(definitions)) == result)
-    if step.rule not in RULES or not step.instances:
+    if step.rule not in {*rules, CELLS} or not step.instances:
         return False
-    if not all(is_instance(step.rule, instance) for instance in step.instances):
+    if not all(is_instance(step.rule, instance, rules) for instance in step.instances):
         return False
     table = {instance.old: instance.new for instance in step.instances}
     return bool(replay(source, table) == result)
 
 
-def is_instance(rule: str, instance: Instance) -> bool:
+def is_instance(rule: str, instance: Instance, rules: Mapping[str, Rule] = RULES) -> bool:
     """Whether old = new is the rule's own statement for these parts."""
-    row, parts = RULES[rule], instance.parts
+    parts = instance.parts
     try:
+        if rule == CELLS:
+            (tree,) = parts
+            return holds_by_cells(instance.old, instance.new, tree, check)
+        row = rules[rule]
         return bool(
             row.holds(*parts)
             and row.left(*parts) == instance.old

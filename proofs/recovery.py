@@ -2,52 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sympy import Expr, Mul, S
+from sympy import Expr, S
 
 from midpo.numeric.witness import Witness, agreements, find_witness, is_affine
+from midpo.symbolic.cells import ties_of
 from midpo.symbolic.derivation import Derivation, Instance, Step
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language import (
     CHOSEN,
+    PIECEWISE,
     REJECTED,
     ByLabel,
-    LogSigmoid,
+    Index,
     is_nonnegative,
     is_positive,
     structural,
-    substitute,
     with_label,
 )
-from midpo.symbolic.loss import (
-    is_constant,
-    logistic_form,
-    loss_of_margin,
-    prior_definitions,
-    prior_margin,
-    target_loss,
-)
 from midpo.symbolic.normal import normal_form, normalise, outside
-from midpo.symbolic.polynomial import Polynomial, is_zero, monomial_expression, polynomial
+from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import PriorFacts, fold, prior_facts, prior_of_margin
-from midpo.symbolic.rules import PRIOR_RULE
+from midpo.symbolic.rule import PRIOR_RULE
 from midpo.symbolic.spec import Spec
+from midpo.symbolic.splitting import CELL_FORM, meet
 from midpo.symbolic.text import text
-from midpo.symbolic.work import allowance
+from midpo.symbolic.work import allowance, bounds
 
 from .check import CheckFailed, check
 from .diagnosis import diagnose
+from .problem import FORMS, Form, Problem
 
 Verdict = Literal["proved", "refuted", "undecided"]
-
-# The normal forms in which equality is looked for, the most readable first.
-FORMS: tuple[dict[str, bool], ...] = (
-    {}, {"written_out": True}, {"written_out": True, "field": True}
-)
 
 
 @dataclass(frozen=True)
@@ -131,27 +120,40 @@ def verify(spec: Spec) -> Recovery:
             f"the spec has no {missing}: there is nothing to verify", file=spec.file, key=missing,
             expected="a prior and a target",
         )
-    problem, facts, obstacle = _Problem.as_written(spec), None, ""
+    problem, facts = Problem.as_written(spec), None
+    first: list[str] = []
+    last: list[str] = []
     try:
         with allowance(*spec.expressions):
             _has_a_value(spec)
             facts = prior_facts(spec)
             problem = problem.as_margin()
-            for candidate in problem.alternatives():
-                for form in FORMS:
-                    recovery = _prove(candidate, facts, form)
-                    if recovery is not None:
-                        return recovery
     except NoValue as error:
-        return _answer(problem, facts, verdict="undecided", explanation=_sentence(str(error)),
-                       standing="there is nothing to decide",
-                       difference=problem.target - problem.inserted)
-    except RecursionError:
-        obstacle = "No normal form within bounds: the expressions are nested too deeply."
-    except TooLarge as error:
-        obstacle = f"No normal form within bounds: {error}."
-    with allowance(*spec.expressions):
-        return _refute(problem, facts, obstacle)
+        return _nothing_to_decide(problem, facts, error)
+    except (RecursionError, TooLarge) as error:
+        last = [_obstacle(error)]
+        return _refutation(problem, facts, last) or _undecided(problem, facts, last)
+    try:
+        # Numbers are asked before a proof by cells: that is long work where the sides differ.
+        return (
+            _first_proof(problem, facts, FORMS, first)
+            or _refutation(problem, facts, first)
+            or _first_proof(problem, facts, (CELL_FORM,), last)
+            or _undecided(problem, facts, last)
+        )
+    except NoValue as error:
+        return _nothing_to_decide(problem, facts, error)
+
+
+def _nothing_to_decide(problem: Problem, facts: PriorFacts | None, error: NoValue) -> Recovery:
+    return _answer(problem, facts, verdict="undecided", explanation=_sentence(str(error)),
+                   standing="there is nothing to decide",
+                   difference=problem.target - problem.inserted)
+
+
+def _obstacle(error: Exception) -> str:
+    too_deep = "the expressions are nested too deeply"
+    return f"No proof within bounds: {too_deep if isinstance(error, RecursionError) else error}."
 
 
 def _has_a_value(spec: Spec) -> None:
@@ -170,109 +172,32 @@ def _has_a_value(spec: Spec) -> None:
                               f"{text(condition.expr)} {_SIGNS[condition.kind]} never holds")
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """The two expressions to compare, and how the losses relate to them."""
-
-    spec: Spec
-    kind: Literal["margin", "loss"]
-    target: Expr
-    recovered: Expr  # the prior still an unknown
-    definitions: dict[Expr, Expr]
-    factor: Expr = S.One
-    constant: Expr = S.Zero
-
-    @staticmethod
-    def as_written(spec: Spec) -> _Problem:
-        assert spec.prior is not None
-        definitions = prior_definitions(spec.prior)
-        margin = prior_margin(spec.alpha)
-        if spec.margin is not None:
-            return _Problem(spec, "margin", spec.margin, margin, definitions)
-        loss = loss_of_margin(spec, margin)
-        return _Problem(spec, "loss", target_loss(spec), loss, definitions)
-
-    def as_margin(self) -> _Problem:
-        """The same question asked of margins, where the target's loss is logistic; else asked of
-        losses, scaled alike where that can be seen."""
-        spec = self.spec
-        if self.kind == "margin":
-            return self
-        if spec.link is None and spec.constraint is None:
-            form = logistic_form(self.target)
-            if form is not None:
-                return _Problem(spec, "margin", form.margin, prior_margin(spec.alpha),
-                                self.definitions, form.factor, form.constant)
-        factor, constant = _affine(self.target, self.inserted)
-        recovered = factor * self.recovered + constant
-        return replace(self, recovered=recovered, factor=factor, constant=constant)
-
-    def alternatives(self) -> Iterator[_Problem]:
-        """This question, and that of the losses where a link may make one of two margins."""
-        yield self
-        if self.kind == "margin" and self.spec.link is not None:
-            target, recovered = (
-                loss_of_margin(self.spec, margin) for margin in (self.target, self.recovered)
-            )
-            yield _Problem(self.spec, "loss", target, recovered, self.definitions).as_margin()
-
-    @property
-    def only_losses_count(self) -> bool:
-        """Whether margins that differ can still give one loss, up to a factor and a constant."""
-        return self.kind == "loss" or self.spec.link is not None
-
-    @property
-    def losses(self) -> tuple[Expr, Expr]:
-        """The loss of the target and that of the prior."""
-        if self.kind == "loss":
-            return self.target, self.inserted
-        return loss_of_margin(self.spec, self.target), loss_of_margin(self.spec, self.inserted)
-
-    @property
-    def inserted(self) -> Expr:
-        return substitute(self.recovered, self.definitions)
+def _first_proof(
+    problem: Problem, facts: PriorFacts, forms: Iterable[Form], obstacles: list[str]
+) -> Recovery | None:
+    """The first proof in one of these forms; what kept others from ending goes to `obstacles`.
+    Raises: NoValue."""
+    for candidate in problem.alternatives():
+        for form in forms:
+            try:
+                with allowance(*problem.spec.expressions, units=_units(problem, form)):
+                    recovery = _prove(candidate, facts, form)
+            except (RecursionError, TooLarge) as error:
+                obstacles.append(_obstacle(error))
+                break
+            if recovery is not None:
+                return recovery
+    return None
 
 
-def _affine(target: Expr, recovered: Expr) -> tuple[Expr, Expr]:
-    """The (a, b) with target = a*recovered + b, if the normal forms show one; else (1, 0)."""
-    for form in FORMS:
-        try:
-            sides = [polynomial(normal_form(side, **form)) for side in (target, recovered)]
-        except TooLarge:
-            break
-        found = _affine_in(*sides)
-        if found is not None:
-            return found
-    return S.One, S.Zero
+def _units(problem: Problem, form: Form) -> int:
+    """How much work a form may take: of maxima and steps, cells decide sooner than rules."""
+    full = bounds(*problem.spec.expressions).units
+    piecewise = any(e.has(*PIECEWISE) for e in problem.spec.expressions)
+    return full // 30 if piecewise and form is FORMS[-1] else full
 
 
-def _affine_in(wanted: Polynomial, found: Polynomial) -> tuple[Expr, Expr] | None:
-    """The (a, b) with wanted = a*found + b and a > 0, both constant."""
-
-    def coefficients(poly: Polynomial) -> dict[Expr, Expr]:
-        grouped: dict[Expr, Expr] = {}
-        for monomial, coefficient in poly.items():
-            term = monomial_expression(monomial, coefficient)
-            data = Mul(*(f for f in Mul.make_args(term) if not is_constant(f)))
-            grouped[data] = grouped.get(data, S.Zero) + term / data
-        return grouped
-
-    left, right = coefficients(wanted), coefficients(found)
-    shared = [data for data in left if data != 1 and data in right]
-    logistic = [data for data in shared if data.has(LogSigmoid)] or shared
-    if not logistic:
-        return None
-    first = min(logistic, key=structural)
-    factor = left[first] / right[first]
-    if not is_constant(factor) or not is_positive(factor):
-        return None
-    constant = left.get(S.One, S.Zero) - factor * right.get(S.One, S.Zero)
-    same = all(is_zero(left.get(d, S.Zero) - factor * right.get(d, S.Zero))
-               for d in {*left, *right} - {S.One})
-    return (factor, constant) if same else None
-
-
-def _prove(problem: _Problem, facts: PriorFacts, form: Mapping[str, bool]) -> Recovery | None:
+def _prove(problem: Problem, facts: PriorFacts, form: Form) -> Recovery | None:
     """A checked chain from the recovered side to the target, or None."""
     chain = Derivation(problem.recovered)
     inserted = problem.inserted
@@ -281,9 +206,10 @@ def _prove(problem: _Problem, facts: PriorFacts, form: Mapping[str, bool]) -> Re
     normalise(chain, **form)
     other = Derivation(problem.target)
     normalise(other, **form)
-    if not is_zero(chain.end - other.end):
+    if is_zero(chain.end - other.end):
+        chain.arithmetic(other.end)
+    elif form is not CELL_FORM or not meet(chain, other):
         return None
-    chain.arithmetic(other.end)
     whole = chain.joined(other).without_detours()
     try:
         count = check(whole, problem.recovered, problem.target, problem.definitions)
@@ -300,22 +226,25 @@ def _prove(problem: _Problem, facts: PriorFacts, form: Mapping[str, bool]) -> Re
     )
 
 
-def _refute(problem: _Problem, facts: PriorFacts | None, obstacle: str) -> Recovery:
-    """A witness that the two sides differ, or "undecided" with the `obstacle` to a proof."""
+def _refutation(
+    problem: Problem, facts: PriorFacts | None, obstacles: list[str]
+) -> Recovery | None:
+    """A witness that the two sides differ, or None."""
     spec, margins = problem.spec, problem.kind == "margin"
-    normal = None if obstacle else _normal_sides(problem)
-    difference = problem.target - problem.inserted if normal is None else normal[2]
-    undecided = partial(_answer, problem, facts, verdict="undecided", difference=difference,
-                        standing="numerical evidence only")
-    try:
-        witness = find_witness(spec, problem.target, problem.inserted, difference, margins=margins)
-        if problem.only_losses_count and is_affine(spec, *problem.losses):
-            witness = None
-    except TooLarge as error:
-        return undecided(explanation=obstacle or _sentence(str(error)))
-    if witness is None:
-        return undecided(explanation=obstacle or _why_undecided(problem))
-    explanation, prior = _explain(problem, normal)
+    with allowance(*spec.expressions):
+        normal = None if obstacles else _normal_sides(problem)
+        difference = _difference(problem, normal)
+        try:
+            witness = find_witness(spec, problem.target, problem.inserted, difference,
+                                   margins=margins)
+            if problem.only_losses_count and is_affine(spec, *problem.losses):
+                return None
+        except TooLarge as error:
+            obstacles.append(_obstacle(error))
+            return None
+        if witness is None:
+            return None
+        explanation, prior = _explain(problem, normal)
     return _answer(
         problem, facts, verdict="refuted", difference=difference, witness=witness,
         explanation=explanation, working_prior=prior,
@@ -323,28 +252,48 @@ def _refute(problem: _Problem, facts: PriorFacts | None, obstacle: str) -> Recov
     )
 
 
-def _why_undecided(problem: _Problem) -> str:
+def _undecided(problem: Problem, facts: PriorFacts | None, obstacles: list[str]) -> Recovery:
+    with allowance(*problem.spec.expressions):
+        normal = None if obstacles else _normal_sides(problem)
+        why = _why_undecided(problem, obstacles)
+    return _answer(problem, facts, verdict="undecided", standing="numerical evidence only",
+                   difference=_difference(problem, normal), explanation=why)
+
+
+def _difference(problem: Problem, normal: _Sides | None) -> Expr:
+    return problem.target - problem.inserted if normal is None else normal[2]
+
+
+def _why_undecided(problem: Problem, obstacles: list[str]) -> str:
     """What lies outside the fragment in which normal forms decide, and the numerical evidence."""
-    difference: Expr = S.Zero
+    reason, taken = "", problem.spec.names.taken()
+    if obstacles:
+        reason = obstacles[-1].removesuffix(".")
+    else:
+        reason = "The normal forms differ, but no point was found at which the two sides do"
+        foreign = sorted(text(node, taken) for node in outside(_last_form(problem)))
+        if foreign:
+            reason += f". What `{foreign[0]}` is equal to is not decided in general"
     try:
-        difference = normal_form(problem.target - problem.inserted, **FORMS[-1])
         defined, agreeing = agreements(problem.spec, problem.target, problem.inserted)
     except (TooLarge, NoValue, RecursionError):
         defined = agreeing = 0
-    taken = problem.spec.names.taken()
-    foreign = sorted(text(node, taken) for node in outside(difference))
-    reason = "The normal forms differ, but no point was found at which the two sides certainly do"
-    if foreign:
-        reason += f". What `{foreign[0]}` is equal to is not decided in general"
     if not defined:
         return f"{reason}; there is no numerical evidence."
     return f"{reason}; they agree at {agreeing} of {defined} random points to 50 digits."
 
 
+def _last_form(problem: Problem) -> Expr:
+    try:
+        return normal_form(problem.target - problem.inserted, **CELL_FORM)
+    except (TooLarge, NoValue, RecursionError):
+        return S.Zero
+
+
 _Sides = tuple[Expr, Expr, Expr]
 
 
-def _normal_sides(problem: _Problem) -> _Sides | None:
+def _normal_sides(problem: Problem) -> _Sides | None:
     """The target, the recovered side and their difference in normal form, if within bounds."""
     try:
         target, recovered = normal_form(problem.target), normal_form(problem.inserted)
@@ -353,7 +302,7 @@ def _normal_sides(problem: _Problem) -> _Sides | None:
         return None
 
 
-def _explain(problem: _Problem, normal: _Sides | None) -> tuple[str, str | None]:
+def _explain(problem: Problem, normal: _Sides | None) -> tuple[str, str | None]:
     """What is off, in one sentence, and a prior that works, where there is one."""
     if problem.kind == "loss":
         return ("The prior's loss is not the target's, nor a positive multiple of it plus a "
@@ -374,8 +323,14 @@ def _sentence(message: str) -> str:
     return message[:1].upper() + message[1:] + "."
 
 
-def _answer(problem: _Problem, facts: PriorFacts | None, **found: Any) -> Recovery:
+def _answer(problem: Problem, facts: PriorFacts | None, **found: Any) -> Recovery:
     derivation = found.get("derivation")
+    conditions = side_conditions(problem.spec)
+    if derivation is not None:
+        if problem.positive is not None:
+            conditions += (f"{text(problem.positive)} > 0",)
+        conditions += tuple(_everywhere(cut, "!= 0")
+                            for cut in sorted(ties_of(derivation), key=structural))
     return Recovery(
         spec=problem.spec,
         kind=problem.kind,
@@ -385,7 +340,7 @@ def _answer(problem: _Problem, facts: PriorFacts | None, **found: Any) -> Recove
         facts=facts,
         factor=problem.factor,
         constant=problem.constant,
-        side_conditions=side_conditions(problem.spec),
+        side_conditions=conditions,
         steps=tuple(derivation.steps) if derivation else (),
         **found,
     )
@@ -396,4 +351,10 @@ _SIGNS = {"nonzero": "!= 0", "nonnegative": ">= 0", "positive": "> 0"}
 
 def side_conditions(spec: Spec) -> tuple[str, ...]:
     """What must hold beyond the declared domains for both sides to have a value."""
-    return tuple(f"{text(c.expr)} {_SIGNS[c.kind]}" for c in spec.conditions)
+    return tuple(_everywhere(c.expr, _SIGNS[c.kind]) for c in spec.conditions)
+
+
+def _everywhere(expr: Expr, relation: str) -> str:
+    """`expr` and its relation to 0, for every value of the indices in it that nothing binds."""
+    free = sorted(str(i) for i in expr.free_symbols if isinstance(i, Index))
+    return f"{text(expr)} {relation}" + (f" for every {', '.join(free)}" if free else "")

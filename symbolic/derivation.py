@@ -10,8 +10,8 @@ from sympy import Expr
 
 from .errors import TooLarge
 from .language import rebuild
-from .rule import Parts, Rule
-from .rules import ARITHMETIC, reason
+from .rule import ARITHMETIC, Parts, Rule
+from .rules import reason
 from .work import limits, spend
 
 
@@ -91,6 +91,25 @@ class Derivation:
     def arithmetic(self, after: Expr) -> None:
         """Record that the end equals `after` in the field of its atoms."""
         self.append(Step(ARITHMETIC, self.end, after))
+
+    def replace(self, rule: str, instances: Iterable[Instance]) -> bool:
+        """Use these instances of a rule wherever they occur, innermost first; whether any does."""
+        table = {instance.old: instance for instance in instances}
+        used: dict[Expr, Instance] = {}
+
+        def visit(node: Any) -> Any:
+            if node.args:
+                args = [visit(arg) for arg in node.args]
+                if any(new is not old for new, old in zip(args, node.args, strict=True)):
+                    node = rebuild(node, args)
+            if node not in table:
+                return node
+            used[node] = table[node]
+            return table[node].new
+
+        after = visit(self.end)
+        self.append(Step(rule, self.end, after, tuple(used.values())))
+        return bool(used)
 
     def joined(self, other: Derivation) -> Derivation:
         """This chain, then `other` backwards: from this start to the other's."""

@@ -1,4 +1,4 @@
-"""Equality in the field of an expression's atoms, by SymPy's own expansion.
+"""Equality in the field of an expression's atoms, by SymPy's own arithmetic.
 
 The checker and the conditions of rules rest on this; what finds derivations uses other code
 (`polynomial`), so that an error in one does not pass the other.
@@ -6,26 +6,52 @@ The checker and the conditions of rules rest on this; what finds derivations use
 
 from __future__ import annotations
 
+from math import lcm
+
 import sympy
-from sympy import Add, Expr, Mul, Pow
+from sympy import QQ, Add, Dummy, Expr, Mul, Pow, Rational
 
 
 def equal_in_field(left: Expr, right: Expr) -> bool:
-    """Whether the two are equal for every value of their atoms, by SymPy's expansion."""
+    """Whether the two are equal for every value of their atoms."""
     difference = sympy.expand(left - right)
-    while below := sums_below(difference):
-        common = Mul(*(Pow(base, exponent) for base, exponent in below.items()))
-        terms = Add.make_args(difference)
-        difference = Add(*(sympy.expand(term * common) for term in terms))
-    return bool(difference == 0)
+    if difference == 0 or not _sums_below(difference):
+        return bool(difference == 0)
+    return _is_zero_fraction(difference)
 
 
-def sums_below(expr: Expr) -> dict[Expr, Expr]:
-    """The sums below the line of an expanded expression, each with its highest power."""
-    found: dict[Expr, Expr] = {}
-    for term in Add.make_args(expr):
-        for factor in Mul.make_args(term):
-            base, exponent = factor.as_base_exp()
-            if isinstance(base, Add) and exponent.is_Integer and exponent < 0:
-                found[base] = max(found.get(base, -exponent), -exponent)
-    return found
+def _sums_below(expr: Expr) -> bool:
+    """Whether an expanded expression divides by a sum."""
+    powers = (f.as_base_exp() for term in Add.make_args(expr) for f in Mul.make_args(term))
+    return any(isinstance(b, Add) and e.is_Integer and e < 0 for b, e in powers)
+
+
+def _is_zero_fraction(expr: Expr) -> bool:
+    """Whether a rational function of atoms, which may stand under roots, is 0."""
+    roots: dict[Expr, int] = {}
+
+    def visit(node: Expr) -> None:
+        """Each atom with the root by which all its powers are whole."""
+        base, exponent = node.as_base_exp() if isinstance(node, Pow) else (node, Rational(1))
+        if isinstance(node, (Add, Mul)) or (isinstance(base, Add) and exponent.is_Integer):
+            for arg in node.args if isinstance(node, (Add, Mul)) else base.args:
+                visit(arg)
+        elif not isinstance(node, Rational):
+            atom, power = (base, exponent) if isinstance(exponent, Rational) else (node, Rational(1))
+            roots[atom] = lcm(roots.get(atom, 1), int(power.q))
+
+    visit(expr)
+    dummies = {atom: Dummy() for atom in roots}
+
+    def written(node: Expr) -> Expr:
+        base, exponent = node.as_base_exp() if isinstance(node, Pow) else (node, Rational(1))
+        if isinstance(node, (Add, Mul)):
+            return node.func(*map(written, node.args))
+        if isinstance(base, Add) and exponent.is_Integer:
+            return Pow(written(base), exponent)
+        if isinstance(node, Rational):
+            return node
+        atom, power = (base, exponent) if isinstance(exponent, Rational) else (node, Rational(1))
+        return Pow(dummies[atom], power * roots[atom])
+
+    return bool(QQ.frac_field(*dummies.values()).from_sympy(written(expr)) == 0)

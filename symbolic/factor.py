@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from fractions import Fraction
 from functools import lru_cache
 from math import gcd, lcm
+from types import MappingProxyType
 from typing import Any
 
 import sympy
-from sympy import Add, Dummy, Expr, Integer, Mul, Pow, S
+from sympy import Add, Dummy, Expr, Integer, Mul, Pow, Rational, S
 
 from .errors import MidpoError
 from .language import is_positive, power, structural
@@ -27,6 +31,17 @@ from .work import spend
 MAX_TERMS, MAX_ATOMS, MAX_DEGREE = 40, 6, 16
 
 Factors = tuple[tuple[Expr, Expr], ...]
+
+
+def roots_in(*exprs: Expr) -> dict[Expr, int]:
+    """The positive atoms under roots, each with the root by which all its powers are whole."""
+    found: dict[Expr, int] = {}
+    for node in {node for expr in exprs for node in expr.atoms(Pow)}:
+        base, exponent = node.args
+        root = isinstance(exponent, Rational) and exponent.q > 1
+        if root and is_positive(base) and not isinstance(base, (Add, Mul, Rational)):
+            found[base] = lcm(found.get(base, 1), exponent.q)
+    return found
 
 
 def content(exprs: list[Expr]) -> Expr:
@@ -48,10 +63,32 @@ def _shared(monomials: list[Monomial], *, positive: bool) -> Expr:
     return Mul(*(power(a, rational(e)) for a, e in lowest.items() if e))
 
 
-@lru_cache(maxsize=4_000)
-def factors(expr: Expr) -> Factors:
+_NONE: Mapping[Expr, int] = MappingProxyType({})
+_finer: ContextVar[Mapping[Expr, int]] = ContextVar("finer", default=_NONE)
+
+
+@contextmanager
+def finer_factors(roots: Mapping[Expr, int]) -> Iterator[None]:
+    """Inside, atoms count by these roots: exp(x) - 1 has two factors where exp(x/2) counts."""
+    token = _finer.set(roots)
+    try:
+        yield
+    finally:
+        _finer.reset(token)
+
+
+def factors(expr: Expr, *, plain: bool = False) -> Factors:
     """`expr` as a product of powers: a number first, then irreducible factors, each positive where
-    that can be seen and else with a standard sign; () beyond the bounds, or where `expr` is 0."""
+    that can be seen and else with a standard sign; () beyond the bounds, or where `expr` is 0.
+
+    What counts as irreducible depends on the `finer_factors` in force, unless `plain`.
+    """
+    roots = _NONE if plain else _finer.get()
+    return _factors(expr, tuple(item for item in roots.items() if expr.has(item[0])))
+
+
+@lru_cache(maxsize=4_000)
+def _factors(expr: Expr, finer: tuple[tuple[Expr, int], ...]) -> Factors:
     try:
         above, below = _fraction(polynomial(expr))
     except MidpoError:
@@ -59,7 +96,7 @@ def factors(expr: Expr) -> Factors:
     found: dict[Expr, Expr] = {}
     number: Expr = S.One
     for poly, sign in ((above, 1), *((below_, -e) for below_, e in below)):
-        listed = _factor_list(poly)
+        listed = _factor_list(poly, dict(finer))
         if listed is None:
             return ()
         scale, parts = listed
@@ -95,12 +132,15 @@ def _fraction(poly: Polynomial) -> tuple[Polynomial, list[tuple[Polynomial, int]
     return poly, whole
 
 
-def _factor_list(poly: Polynomial) -> tuple[Expr, list[tuple[Expr, Expr]]] | None:
+def _factor_list(
+    poly: Polynomial, finer: Mapping[Expr, int]
+) -> tuple[Expr, list[tuple[Expr, Expr]]] | None:
     """The number and the irreducible factors of `poly`; atoms under roots count by their root."""
     atoms = sorted({a for m in poly for a, _ in m}, key=structural)
     if not poly or len(poly) > MAX_TERMS or len(atoms) > MAX_ATOMS:
         return None
-    roots = {a: lcm(*(e.denominator for m in poly for b, e in m if b == a)) for a in atoms}
+    roots = {a: lcm(finer.get(a, 1), *(e.denominator for m in poly for b, e in m if b == a))
+             for a in atoms}
     tables = [{a: int(e * roots[a]) for a, e in m} for m in poly]
     low = {a: min(table.get(a, 0) for table in tables) for a in atoms}
     if any(sum(table.get(a, 0) - low[a] for a in atoms) > MAX_DEGREE for table in tables):

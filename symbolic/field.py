@@ -19,11 +19,14 @@ def _find_exp_split(node: Exp) -> Parts | None:
     terms = [term.as_coeff_Mul() for term in Add.make_args(node.args[0])]
     if len(terms) == 1 and terms[0][0] == 1:
         return None
-    return (tuple((c, m) for c, m in terms if c != 0),)
+    return node.args[0], tuple((c, m) for c, m in terms if c != 0)
 
 
-def _rational(terms: tuple[tuple[Expr, Expr], ...]) -> bool:
-    return all(isinstance(c, Rational) for c, _ in terms)
+def _split_holds(arg: Expr, terms: tuple[tuple[Expr, Expr], ...]) -> bool:
+    total = Add(*(c * m for c, m in terms))
+    return all(isinstance(c, Rational) for c, _ in terms) and (
+        arg == total or equal_in_field(arg, total)
+    )
 
 
 def _find_exp_power(node: Pow) -> Parts | None:
@@ -108,8 +111,8 @@ FIELD: tuple[Rule, ...] = (
          (Pow,), _find_exp_power, lambda a, b: Pow(Exp(a), b), lambda a, b: Exp(a * b)),
     Rule("exp_split", "field", "exp(j*a + k*b) = exp(a)**j*exp(b)**k", "j, k rational",
          "exponential of a sum",
-         (Exp,), _find_exp_split, lambda terms: Exp(Add(*(c * m for c, m in terms))),
-         lambda terms: Mul(*(Pow(Exp(m), c) for c, m in terms)), _rational),
+         (Exp,), _find_exp_split, lambda arg, terms: Exp(arg),
+         lambda arg, terms: Mul(*(Pow(Exp(m), c) for c, m in terms)), _split_holds),
     Rule("log_factor", "field", "log(a) = j*log(f) + k*log(g) + log(h)",
          "a = f**j*g**k*h; all factors but one positive",
          "factor the argument; the logarithm of a product is the sum of logarithms",

@@ -220,6 +220,9 @@ class Step(Node):
     is_nonnegative = True
 
 
+PIECEWISE = (Relu, Abs, Max, Min, Step)
+
+
 class StopGradient(Node):
     """sg(e): the value of e, with no gradient through it."""
 
@@ -292,6 +295,12 @@ def _largest(ops: Arithmetic, *xs: Any) -> Any:
     return best
 
 
+def _step(ops: Arithmetic, x: Any) -> Any:
+    # Where a witness is looked for, a step at 0 has no value.
+    known = getattr(ops, "step", None)
+    return known(x) if known else x * 0 if ops.negative(x) else x * 0 + 1
+
+
 _BOTH_SIDES = (-30.0, -2.0, -0.5, 0.0, 0.5, 2.0, 30.0)
 _BRANCH = (-1e4, -88.8, -20.1, -19.9, -1.0, 0.0, 1.0, 19.9, 20.1, 88.8, 1e4)
 
@@ -318,7 +327,7 @@ FUNCTIONS: dict[str, Word] = {
              corners=_BOTH_SIDES),
         Word("min", Min, (2, 8), lambda ops, *xs: -_largest(ops, *(-x for x in xs)),
              "torch.minimum({0}, {1})", r"\min\left({0}\right)", corners=_BOTH_SIDES),
-        Word("step", Step, (1, 1), lambda ops, x: x * 0 if ops.negative(x) else x * 0 + 1,
+        Word("step", Step, (1, 1), _step,
              "({0} >= 0).to(dtype)", r"\mathbf{{1}}\left[{0} \ge 0\right]",
              corners=(-2.0, -1e-9, 1e-9, 2.0)),
         Word("sg", StopGradient, (1, 1), lambda ops, x: x, "({0}).detach()",

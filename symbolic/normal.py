@@ -30,26 +30,31 @@ _FIELD = tuple(
     rule for rule in (*_WHOLE, *_EXPONENTIAL, *phase("field", "piecewise"))
     if rule.name not in _GATHERED
 )
+# Maxima as they are written, where cells are to decide.
+_OF_MAXIMA = {"max_flat", "max_distribute", "max_between", "max_shift", "max_step"}
+_CELLS = tuple(rule for rule in _FIELD if rule.name not in _OF_MAXIMA)
 
 MAX_ROUNDS = 60
 
 
 def normalise(
-    derivation: Derivation, *, written_out: bool = False, field: bool = False
+    derivation: Derivation, *, written_out: bool = False, field: bool = False,
+    whole_maxima: bool = False,
 ) -> None:
     """Extend `derivation` to its end's normal form.
 
     With `written_out`, divergences and entropies become sums over the vocabulary; otherwise they
     stay whole, which reads better and suffices where both sides speak of the same ones. With
     `field`, exponentials, logarithms of polynomials and maxima are taken apart into generators
-    between which no relation is known.
+    between which no relation is known; with `whole_maxima` too, maxima stay as they are.
 
     Raises: TooLarge where the form would exceed its bounds, NoValue where there is none.
     """
     with allowance(derivation.end):
         if written_out:
             derivation.apply(_WRITTEN_OUT)
-        settle(derivation, _FIELD if field else (*_WHOLE, *_EXPONENTIAL))
+        rules = (*_WHOLE, *_EXPONENTIAL) if not field else _CELLS if whole_maxima else _FIELD
+        settle(derivation, rules)
 
 
 def settle(derivation: Derivation, rules: Iterable[Rule]) -> None:
@@ -67,10 +72,12 @@ def settle(derivation: Derivation, rules: Iterable[Rule]) -> None:
     raise TooLarge(f"nothing settled after {MAX_ROUNDS} rounds")
 
 
-def normal_form(expr: Expr, *, written_out: bool = False, field: bool = False) -> Expr:
+def normal_form(
+    expr: Expr, *, written_out: bool = False, field: bool = False, whole_maxima: bool = False
+) -> Expr:
     """The normal form of `expr`, without its derivation."""
     derivation = Derivation(expr)
-    normalise(derivation, written_out=written_out, field=field)
+    normalise(derivation, written_out=written_out, field=field, whole_maxima=whole_maxima)
     return derivation.end
 
 

@@ -10,6 +10,9 @@ from sympy import Expr
 
 Parts = tuple[Any, ...]
 
+# The names of what is not a row of the table.
+ARITHMETIC, CELLS, PRIOR_RULE = "arithmetic", "cells", "prior"
+
 
 @dataclass(frozen=True)
 class Rule:

@@ -7,8 +7,9 @@ and by the tests, which evaluate both sides of every row at random points.
 
 Phases: "value" (meaning of words), "log" and "token" (logarithms down to single tokens), "vocab"
 (divergences written out), "exponential" (what stands outside logarithms), "field" and
-"piecewise" (what proves equality where the others do not: see the modules of those names). The one
-rule that is not a row is `arithmetic`: two expressions are equal in the field of their atoms.
+"piecewise" (what proves equality where the others do not: see the modules of those names). The
+rules that are not rows are `arithmetic`, two expressions are equal in the field of their atoms, and
+`cells`, they are equal for every sign of some cuts (see `cells`).
 """
 
 from __future__ import annotations
@@ -50,12 +51,13 @@ from .language import (
     structural,
 )
 from .piecewise import PIECEWISE
-from .rule import Parts, Rule
+from .rule import ARITHMETIC, CELLS, PRIOR_RULE, Parts, Rule
 
-ARITHMETIC = "arithmetic"
-ARITHMETIC_REASON = "arithmetic: expand, cancel and collect terms"
-PRIOR_RULE = "prior"
-PRIOR_REASON = "insert the prior, on each side for its own response"
+_NOT_ROWS = {
+    ARITHMETIC: "arithmetic: expand, cancel and collect terms",
+    CELLS: "by cells: the two sides agree for every sign that the cuts can have",
+    PRIOR_RULE: "insert the prior, on each side for its own response",
+}
 
 
 def free_of(expr: Expr, index: Index) -> bool:
@@ -362,5 +364,4 @@ def phase(*names: str) -> tuple[Rule, ...]:
 
 def reason(name: str) -> str:
     """Why a step of this name holds, in words."""
-    fixed = {ARITHMETIC: ARITHMETIC_REASON, PRIOR_RULE: PRIOR_REASON}
-    return fixed.get(name) or RULES[name].reason
+    return _NOT_ROWS.get(name) or RULES[name].reason

@@ -14,7 +14,8 @@ from midpo.proofs.recovery import Recovery, verify
 from midpo.symbolic.derivation import Derivation, Instance, Step
 from midpo.symbolic.equality import equal_in_field
 from midpo.symbolic.language import CHOSEN, POLICY, Exp, Log, Parameter, Prob
-from midpo.symbolic.rules import ARITHMETIC, PRIOR_RULE, RULES
+from midpo.symbolic.rule import ARITHMETIC, PRIOR_RULE
+from midpo.symbolic.rules import RULES
 from midpo.symbolic.spec import PAPER, load
 
 RECOVERIES = {name: verify(load(name)) for name in PAPER}

@@ -227,7 +227,7 @@ def _planted() -> dict[str, Rule]:
                                *node.args[2:]) if node.args[1].name != "t" else None,
             right=lambda kind, body, old, new, *y: kind(body.xreplace({old: new}), new, *y),
             holds=lambda *parts: True),
-        "halved exponent": change("exp_split", lambda terms: Mul(*(Exp(m) for _, m in terms))),
+        "halved exponent": change("exp_split", lambda arg, terms: Mul(*(Exp(m) for _, m in terms))),
         "power of the base": change("exp_power", lambda a, b: Exp(a + b)),
         "logistic": change("sigmoid_exp", lambda x: 1 / (1 + Exp(x))),
         "log-logistic": change("logsigmoid_log", lambda x: -Log(1 + Exp(x))),

@@ -218,8 +218,6 @@ def test_catalogue_round_trip(name: str) -> None:
     "name", [n for n, (_, _, k) in TARGETS.items() if k in REPRESENTABLE and k != "other-link"]
 )
 def test_priors_of_published_losses_round_trip(name: str) -> None:
-    if name in ("sft", "theorem 7's exception"):
-        pytest.skip("the margin is not written in the loss; the proof is of the margin")
     found = solved(name)
     back = parse(text(found.prior, found.spec.names.taken()), found.spec.names, PRIOR)
     assert midpo.verify(replace(found.spec, prior=back)).verdict == "proved"

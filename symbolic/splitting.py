@@ -1,0 +1,309 @@
+"""Finds proofs by cells, and the form of sums whose bodies have cells.
+
+Between the monomials of different cells no relation holds, so that two sides are equal exactly when
+they are on every cell that has an interior. That a cell has none is shown by linear arithmetic over
+the monomials; one that is empty for other reasons makes two sides look different, never equal.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from sympy import Add, Expr, Mul, S, Symbol
+
+from .cells import (
+    Empty,
+    Fork,
+    Leaf,
+    Signs,
+    Tree,
+    contradicts,
+    on_cell,
+    parts_of,
+    same_sign,
+    sign_of,
+)
+from .derivation import Derivation, Instance
+from .derivation import Step as Link
+from .errors import TooLarge
+from .factor import finer_factors, roots_in
+from .language import (
+    BINDERS,
+    Max,
+    Node,
+    Parameter,
+    Step,
+    is_below_one,
+    is_negative,
+    is_positive,
+    structural,
+)
+from .linear import nonnegative_solution
+from .normal import normalise
+from .polynomial import expand, is_zero, monomial_expression, polynomial, rational
+from .quotients import quotient_form
+from .rule import CELLS
+from .work import spend
+
+MAX_CUTS = 10  # on one way through a tree
+MAX_CELLS = 200
+ROUNDS = 4
+CELL_FORM = {"written_out": True, "field": True, "whole_maxima": True}
+
+
+def meet(left: Derivation, right: Derivation, depth: int = 3) -> bool:
+    """Extend the two chains until they end in one expression; whether they do.
+
+    Both are in the form CELL_FORM. Raises: TooLarge where there are too many cells.
+    """
+    with finer_factors(roots_in(left.end, right.end)):
+        return (_without_cells(left, right)
+                or (depth > 0 and _cell_by_cell(left, right, depth - 1)))
+
+
+def _without_cells(left: Derivation, right: Derivation) -> bool:
+    """Whether the chains meet in a form that both sides together decide: with one set of factors,
+    one form of quotients, and bodies of sums split at the same cuts."""
+    for _ in range(ROUNDS):
+        for chain in (left, right):
+            chain.settled.clear()
+            normalise(chain, **CELL_FORM)
+        if is_zero(left.end - right.end):
+            left.arithmetic(right.end)
+            return True
+        if not (quotient_form(left, right) or _split_bodies(left, right)):
+            break
+    return False
+
+
+def _cell_by_cell(left: Derivation, right: Derivation, depth: int) -> bool:
+    for part in _separate(expand(left.end - right.end)):
+        value = _value(part)
+        if value is None:
+            return False
+        old, new = left.end, left.end - part + value
+        tree = _tree(old, new, part, (), depth, _Walk())
+        if tree is None:
+            return False
+        left.append(Link(CELLS, old, new, (Instance(old, new, (tree,)),)))
+    if not is_zero(left.end - right.end):
+        return False
+    left.arithmetic(right.end)
+    return True
+
+
+def _separate(difference: Expr) -> list[Expr]:
+    """The parts of a sum whose steps and maxima speak of different data. If the sum is 0, every
+    part has one value on all its cells."""
+    parts: list[tuple[Expr, set[Expr]]] = []
+    for term in Add.make_args(difference):
+        data = set().union(*map(_data, _piecewise(term)))
+        if not data:
+            continue
+        touching = [part for part in parts if part[1] & data]
+        parts = [part for part in parts if part not in touching]
+        parts.append((Add(term, *(p for p, _ in touching)), data.union(*(d for _, d in touching))))
+    return [part for part, _ in parts]
+
+
+def _data(expr: Expr) -> set[Expr]:
+    """The parameters and innermost nodes of `expr`."""
+    inner: set[Expr] = {n for n in expr.atoms(Node) if not any(arg.has(Node) for arg in n.args)}
+    return inner.union(expr.atoms(Parameter))
+
+
+def _value(part: Expr) -> Expr | None:
+    """What `part` is on the first of its cells, if that holds no step or maximum."""
+    for signs in _cells((part,), (), _Walk()):
+        chain = Derivation(on_cell(part, signs)[0])
+        normalise(chain, **CELL_FORM)
+        return None if chain.end.has(Step, Max) else chain.end
+    return None
+
+
+# --- Trees ----------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Walk:
+    """How many cells one walk may still see, and the numbers whose sign it has asked for."""
+
+    cells: int = MAX_CELLS
+    asked: set[Expr] = field(default_factory=set)
+
+    def next_cut(self, exprs: Iterable[Expr], signs: Signs) -> Expr | None:
+        """A cut of `exprs`, as they are on the cell, whose sign is not known there."""
+        numbers = _compared(exprs)
+        self.asked.update(numbers, *(dict(parts_of(x)[1]) for x in numbers))
+        cuts = set().union(*map(_factors, numbers)) - {*dict(signs)}
+        if cuts and len(signs) == MAX_CUTS:
+            raise TooLarge(f"more than {MAX_CUTS} cuts at once")
+        return min(cuts, key=lambda cut: (len(Add.make_args(cut)), structural(cut)), default=None)
+
+    def count(self) -> None:
+        self.cells -= 1
+        if self.cells < 0:
+            raise TooLarge(f"more than {MAX_CELLS} cells")
+        spend(100)
+
+
+def _tree(
+    old: Expr, new: Expr, part: Expr, signs: Signs, depth: int, walk: _Walk
+) -> Tree | None:
+    """A proof of old = new on the cell of these signs, or None; the forks are at cuts of `part`."""
+    empty = _no_interior(signs, walk.asked)
+    if empty is not None:
+        return empty
+    cut = walk.next_cut((on_cell(part, signs)[0],), signs)
+    if cut is None:
+        walk.count()
+        left, right = (Derivation(on_cell(side, signs)[0]) for side in (old, new))
+        for chain in (left, right):
+            normalise(chain, **CELL_FORM)
+        return Leaf(left.joined(right)) if meet(left, right, depth) else None
+    above = _tree(old, new, part, (*signs, (cut, True)), depth, walk)
+    if above is None:
+        return None
+    below = _tree(old, new, part, (*signs, (cut, False)), depth, walk)
+    return None if below is None else Fork(cut, above, below)
+
+
+def _cells(exprs: Sequence[Expr], signs: Signs, walk: _Walk) -> Iterator[Signs]:
+    """The cells with interior on which all steps and maxima of `exprs` are known."""
+    if _no_interior(signs, walk.asked) is not None:
+        return
+    cut = walk.next_cut([on_cell(expr, signs)[0] for expr in exprs], signs)
+    if cut is None:
+        walk.count()
+        yield signs
+        return
+    for above in (True, False):
+        yield from _cells(exprs, (*signs, (cut, above)), walk)
+
+
+def _compared(exprs: Iterable[Expr]) -> list[Expr]:
+    """The numbers whose signs the steps and maxima of `exprs` ask for: of those that stand under
+    no index and hold no other step or maximum."""
+    found: set[Expr] = set()
+    for node in _ready(exprs):
+        args = node.args
+        pairs = ((x, y) for i, x in enumerate(args) for y in args[:i])
+        found.update(args if isinstance(node, Step) else (x - y for x, y in pairs))
+    return sorted(map(expand, found), key=structural)
+
+
+def _factors(x: Expr) -> set[Expr]:
+    """The expressions whose signs decide that of `x`."""
+    if sign_of(x, ()) is not None:
+        return set()
+    found: set[Expr] = set()
+    for base, _ in parts_of(x)[1]:
+        if not is_positive(base):
+            same = same_sign(base)
+            found |= {base} if same is None else _factors(same)
+    return found
+
+
+def _ready(exprs: Iterable[Expr]) -> set[Expr]:
+    """The steps and maxima of `exprs` under no index, with no other inside."""
+    found = set().union(*map(_piecewise, exprs))
+    return {node for node in found if not any(_piecewise(arg) for arg in node.args)}
+
+
+def _piecewise(expr: Expr) -> set[Expr]:
+    """The steps and maxima of `expr` under no index."""
+    found: set[Expr] = set()
+    seen: set[tuple[Any, frozenset[Symbol]]] = set()
+
+    def visit(node: Any, bound: frozenset[Symbol]) -> None:
+        if (node, bound) in seen or not node.has(Step, Max):
+            return
+        seen.add((node, bound))
+        if isinstance(node, (Step, Max)) and not node.free_symbols & bound:
+            found.add(node)
+        under = bound | {node.args[1]} if isinstance(node, BINDERS) else bound
+        for arg in node.args:
+            visit(arg, under)
+
+    visit(expr, frozenset())
+    return found
+
+
+# --- Cells without interior -----------------------------------------------------------------------
+
+
+def _no_interior(signs: Signs, asked: Iterable[Expr]) -> Empty | None:
+    """How the signs contradict each other, found by linear programming over the monomials of the
+    cuts and of what else they decide; None if they do not seem to."""
+    if not signs:
+        return None
+    rows = [cut for cut, _ in signs]
+    rows += sorted({x for x in asked if sign_of(x, signs) is not None} - {*rows}, key=structural)
+    signed = [(x, sign_of(x, signs)) for x in rows]
+    polys = [polynomial(x if sign and sign.positive else -x) for x, sign in signed]
+    count = len(polys)
+    polys += [polynomial(fact) for fact in _facts(rows)]
+    monomials = {m for row in polys for m in row}
+    vanishing = [[row.get(m, Fraction(0)) for row in polys] for m in monomials]
+    used = [Fraction(int(i < count)) for i in range(len(polys))]
+    found = nonnegative_solution([*vanishing, used], [Fraction(0)] * len(monomials) + [Fraction(1)])
+    if found is None:
+        return None
+    terms = tuple((rational(k), x) for k, x in zip(found[:count], rows, strict=True) if k)
+    return Empty(terms) if contradicts(signs, terms) else None
+
+
+def _facts(exprs: Iterable[Expr]) -> list[Expr]:
+    """What is positive for every value of the atoms, among the monomials of `exprs`."""
+    facts: set[Expr] = {S.One}
+    for expr in exprs:
+        for monomial in map(monomial_expression, polynomial(expr)):
+            if is_positive(monomial):
+                facts.add(monomial)
+            if is_negative(monomial):
+                facts.add(-monomial)
+            if is_below_one(monomial):
+                facts.add(1 - monomial)
+    return sorted(facts, key=structural)
+
+
+# --- Sums whose bodies have cells -----------------------------------------------------------------
+
+
+def _split_bodies(left: Derivation, right: Derivation) -> bool:
+    """Write the bodies of sums over one index as sums over their common cells, on both sides; for
+    the innermost such sums. Whether anything changed."""
+    groups: dict[Any, set[Expr]] = defaultdict(set)
+    for node in {*left.end.atoms(*BINDERS), *right.end.atoms(*BINDERS)}:
+        body, index = node.args[:2]
+        cut = any(index in step.free_symbols for step in _ready((body,)))
+        if cut and not any(n.has(Step, Max) for n in body.atoms(*BINDERS)):
+            groups[type(node), node.args[1:]].add(node)
+    found: list[Instance] = []
+    for (kind, rest), nodes in sorted(groups.items(), key=lambda item: str(item[0])):
+        bodies = sorted((node.args[0] for node in nodes), key=structural)
+        for body, new in zip(bodies, _cell_forms(bodies), strict=True):
+            if new != body:
+                tree = _tree(body, new, body + new, (), 1, _Walk())
+                if tree is None:
+                    return False
+                found.append(Instance(kind(body, *rest), kind(new, *rest), (tree,)))
+    changed = [chain.replace(CELLS, found) for chain in (left, right)]
+    return any(changed)
+
+
+def _cell_forms(bodies: Sequence[Expr]) -> list[Expr]:
+    """Each of `bodies` as the sum over their common cells of the cell's indicator times what the
+    body is there."""
+    totals = [S.Zero] * len(bodies)
+    for signs in _cells(bodies, (), _Walk()):
+        indicator = Mul(*(Step(cut) if above else 1 - Step(cut) for cut, above in signs))
+        for i, body in enumerate(bodies):
+            chain = Derivation(on_cell(body, signs)[0])
+            normalise(chain, **CELL_FORM)
+            totals[i] += indicator * chain.end
+    return [expand(total) for total in totals]
