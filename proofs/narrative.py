@@ -15,7 +15,7 @@ from midpo.symbolic.loss import logistic_form
 from midpo.symbolic.normal import normal_form
 from midpo.symbolic.notation import broken, name, policy
 from midpo.symbolic.representable import PriorFacts, fold, prior_of_margin
-from midpo.symbolic.rules import ARITHMETIC
+from midpo.symbolic.rule import ARITHMETIC
 from midpo.symbolic.spec import Spec
 
 from .latex import WIDTH, pasted, rows

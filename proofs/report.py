@@ -15,7 +15,7 @@ from midpo.symbolic.glyphs import width as measure
 from midpo.symbolic.notation import broken
 from midpo.symbolic.spec import Spec
 
-from . import bibliography, sections
+from . import bibliography, framework_report, sections
 from .recovery import Recovery
 from .typeset import TypesetFailed, typeset
 
@@ -98,12 +98,19 @@ def render(parts: Sequence[Section], *, framework: bool = False) -> str:
     return environment.get_template("report.tex.j2").render(
         contents=len(parts) > 2,
         framework=framework,
+        theorems=framework_report.summary() if framework else (),
+        derived=_derived(environment) if framework else "",
         paper=bibliography.PAPER,
         notation=notation(shown),
         summary=summary,
         sections=bodies,
         references=[(entry.key, entry.text) for entry in entries],
     )
+
+
+def _derived(environment: jinja2.Environment) -> str:
+    """The framework's theorems with their chains, and the paper's slips."""
+    return environment.get_template("theorems.tex.j2").render(framework_report.context())
 
 
 def _environment() -> jinja2.Environment:

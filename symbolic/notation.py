@@ -127,6 +127,11 @@ def _latex(expr: Expr, flat: bool = False) -> tuple[str, int]:
 
 
 def _node(expr: Expr, flat: bool) -> tuple[str, int]:
+    own = getattr(expr, "written", None)
+    if own is not None:  # a node of the framework writes itself
+        summed = isinstance(expr, VocabSum)
+        least = PRODUCT if summed else SUM
+        return own(lambda part: _wrap(part, least, flat), tex=True), PREFIX if summed else ATOM
     if isinstance(expr, Symbol):
         if isinstance(expr, Index):
             return _index(expr), ATOM
@@ -166,6 +171,9 @@ def _node(expr: Expr, flat: bool) -> tuple[str, int]:
 
 def operator(expr: Expr) -> str:
     """The sign of a sum or product, with its limits."""
+    own = getattr(expr, "operator", None)
+    if own is not None:
+        return str(own(tex=True))
     index = _index(expr.args[1])
     if isinstance(expr, VocabSum):
         return rf"\sum_{{{index}\in\mathcal{{V}}}}"

@@ -26,8 +26,9 @@ from .language import (
     TokenProb,
     TokenProd,
     VocabProb,
+    VocabSum,
 )
-from .text import PRODUCT, Writer
+from .text import ATOM, PRODUCT, Writer
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -57,9 +58,17 @@ class _Pen(Writer):
     TIMES, POWER, MINUS = "·", "^", "−"
 
     def write(self, expr: Expr) -> tuple[str, int]:
+        own = getattr(expr, "written", None)
+        if own is not None:  # a node of the framework writes itself
+            level = PRODUCT if isinstance(expr, VocabSum) else ATOM
+            return own(lambda part: self.part(expr, part), tex=False), level
         if isinstance(expr, BINDERS):  # the sign reaches to the right: in a product, in brackets
             return self.binder(expr), PRODUCT
         return super().write(expr)
+
+    def part(self, whole: Expr, part: Expr) -> str:
+        """A part of a node of the framework; a sum's body holds together as a product does."""
+        return self.wrap(part, PRODUCT) if isinstance(whole, VocabSum) else self.write(part)[0]
 
     def atom(self, expr: Expr) -> str:
         parts = expr.args

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from midpo.numeric.crosscheck import CrossCheck, DtypeErrors
 from midpo.proofs import report as report_module
 from midpo.proofs.bibliography import authors, formatted
+from midpo.proofs.framework import theorems
 from midpo.proofs.latex import escape, plain, scientific
 from midpo.proofs.recovery import verify
 from midpo.proofs.report import Section, render, write_report
 from midpo.proofs.sections import listing
+from midpo.proofs.slips import SLIPS
 from midpo.proofs.typeset import TypesetFailed, typeset
 from midpo.symbolic.spec import PAPER, Spec, load, loads
 
@@ -287,6 +289,19 @@ def test_the_check_is_tabulated() -> None:
     assert r"\texttt{float64} & 60 & $1.23$ & $0.0025$ & $32$ & passed" in tex
     assert r"\texttt{bfloat16} & 60 & nan & $1\times 10^{17}$ & $32$ & \textbf{failed}" in tex
     assert r"off by 3\_000 at case \#3 \& more" in tex
+
+
+def test_the_framework_is_derived_in_the_report() -> None:
+    parts = [section(load("dpo"))]
+    tex = render(parts, framework=True)
+    for theorem in theorems():
+        assert rf"\label{{thm:{theorem.name}}}" in tex
+        assert rf"\ref{{thm:{theorem.name}}}" in tex
+    for slip in SLIPS:
+        assert rf"\paragraph{{{slip.name}}}" in tex
+    assert r"\refuted{}:" not in tex.split(r"\label{sec:theorems}")[1]
+    plain_report = render(parts)
+    assert "thm:" not in plain_report and r"\section{Slips" not in plain_report
 
 
 def test_every_section_is_in_ascii() -> None:
