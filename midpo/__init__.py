@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from midpo.api import check, generate, report, solve, verify
     from midpo.codegen.emit import Kernel
     from midpo.numeric.crosscheck import CrossCheck
+    from midpo.proofs.framework import Theorem, theorem, theorems
     from midpo.proofs.recovery import Recovery
     from midpo.proofs.report import Report
     from midpo.proofs.solution import Solution
@@ -47,10 +48,13 @@ _ROOMS = {
     "Spec": "midpo.symbolic.spec",
     "verify": "midpo.api",
     "solve": "midpo.api",
+    "theorems": "midpo.proofs.framework",
+    "theorem": "midpo.proofs.framework",
     "generate": "midpo.api",
     "check": "midpo.api",
     "report": "midpo.api",
     "Recovery": "midpo.proofs.recovery",
+    "Theorem": "midpo.proofs.framework",
     "Solution": "midpo.proofs.solution",
     "Kernel": "midpo.codegen.emit",
     "CrossCheck": "midpo.numeric.crosscheck",
@@ -68,6 +72,7 @@ __all__ = [
     "Solution",
     "Spec",
     "SpecError",
+    "Theorem",
     "__version__",
     "catalogue",
     "check",
@@ -76,6 +81,8 @@ __all__ = [
     "loads",
     "report",
     "solve",
+    "theorem",
+    "theorems",
     "verify",
 ]
 

@@ -1,0 +1,42 @@
+r"""An audit as LaTeX paragraphs: a paragraph a section, each answer with what it rests on.
+
+Text goes through `escape`; formulas are the program's own. Needs amsmath, amssymb and
+graphicx.
+"""
+
+from __future__ import annotations
+
+from .audit import Audit
+from .audit_answer import Answer, Section
+from .latex import escape
+
+# What `escape` has no name for, in formulas' surroundings.
+_WORDS = {"ζ̄": "zeta-bar", "Mᵀ": "M^T", "⁺": "+", "⁻": "-", "‖": "||"}
+_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+# A formula as wide as it is, or as the line.
+_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+
+
+def audit_latex(audit: Audit) -> str:
+    """The audit's sections as LaTeX paragraphs, to be set inside a document."""
+    return "\n\n".join(_section(section) for section in audit.sections) + "\n"
+
+
+def _section(section: Section) -> str:
+    answers = "\n".join(_answer(answer) for answer in section.answers)
+    head = rf"\paragraph{{{_text(section.name.capitalize())}: {_text(section.title)}.}}"
+    return f"{head}\n\\begin{{itemize}}\n{answers}\n\\end{{itemize}}"
+
+
+def _answer(answer: Answer) -> str:
+    lines = [rf"\item \emph{{{_text(answer.question)}:}} {_text(answer.sentence)}"]
+    for formula in answer.formulas:
+        lines.append(rf"\par\noindent{_FIT}{{$\displaystyle {formula.latex}$}}")
+    lines.append(rf"\par\noindent{{\footnotesize [{_text(answer.standing)}]}}")
+    return "\n".join(lines)
+
+
+def _text(words: str) -> str:
+    for sign, plain in _WORDS.items():
+        words = words.replace(sign, plain)
+    return escape(words.translate(_SUBSCRIPTS))
