@@ -169,7 +169,7 @@ class Dyadic:
         return Log2({0: value})
 
     def exp(self, x: Log2) -> Log2:
-        k = x.terms.get(1, Fraction(0))
+        k = x.polynomial().get(1, Fraction(0))
         if set(x.terms) - {1} or k.denominator != 1 or abs(k) > 1000:
             raise NotExact
         return Log2({0: Fraction(2) ** int(k)})
@@ -189,14 +189,18 @@ class Dyadic:
         raise NotExact
 
     def negative(self, x: Log2) -> bool:
-        size = sum(abs(float(c)) * math.log(2) ** k for k, c in x.terms.items())
-        value = self.float(x)
-        if size and abs(value) < 1e-9 * size:
-            raise NotExact  # float64 does not see the sign
-        return value < 0
+        return (self._value(x.terms) < 0) != (self._value(x.below) < 0)
 
     def float(self, x: Log2) -> float:
-        return float(sum(float(c) * math.log(2) ** k for k, c in x.terms.items()))
+        return self._value(x.terms) / self._value(x.below)
+
+    @staticmethod
+    def _value(terms: Terms) -> float:
+        parts = [float(c) * math.log(2) ** k for k, c in terms.items()]
+        value = math.fsum(parts)
+        if parts and abs(value) < 1e-9 * sum(map(abs, parts)):
+            raise NotExact  # float64 does not see the sign
+        return value
 
     def zero(self, x: Log2) -> bool:
         return not x.terms
@@ -205,16 +209,33 @@ class Dyadic:
         raise NotExact
 
 
+Terms = Mapping[int, Fraction]
+
+
 class Log2:
-    """A polynomial in log 2 over the rationals: `terms[k]` is the coefficient of (log 2)**k."""
+    """A quotient of polynomials in log 2 over the rationals, in lowest terms: `terms[k]` and
+    `below[k]` are the coefficients of (log 2)**k; the denominator's highest one is 1."""
 
-    __slots__ = ("terms",)
+    __slots__ = ("below", "terms")
 
-    def __init__(self, terms: Mapping[int, Fraction]) -> None:
-        self.terms = {k: c for k, c in terms.items() if c}
+    def __init__(self, terms: Terms, below: Terms | None = None) -> None:
+        above = {k: c for k, c in terms.items() if c}
+        under = {k: c for k, c in (below or {0: Fraction(1)}).items() if c}
+        if set(under) != {0}:
+            common = _divisor(above, under)
+            above, under = _divided(above, common)[0], _divided(under, common)[0]
+        leading = under[max(under)]
+        self.terms = {k: c / leading for k, c in above.items()}
+        self.below = {k: c / leading for k, c in under.items()}
+
+    def polynomial(self) -> Terms:
+        """The numerator, of what has no denominator."""
+        if set(self.below) != {0}:
+            raise NotExact
+        return self.terms
 
     def constant(self) -> Fraction:
-        if set(self.terms) - {0}:
+        if set(self.polynomial()) - {0}:
             raise NotExact
         return self.terms.get(0, Fraction(0))
 
@@ -223,15 +244,14 @@ class Log2:
         return value if isinstance(value, Log2) else Log2({0: Fraction(value)})
 
     def __add__(self, other: Any) -> Log2:
-        terms = dict(self.terms)
-        for k, c in Log2.of(other).terms.items():
-            terms[k] = terms.get(k, Fraction(0)) + c
-        return Log2(terms)
+        other = Log2.of(other)
+        above = _sum(_product(self.terms, other.below), _product(other.terms, self.below))
+        return Log2(above, _product(self.below, other.below))
 
     __radd__ = __add__
 
     def __neg__(self) -> Log2:
-        return Log2({k: -c for k, c in self.terms.items()})
+        return Log2({k: -c for k, c in self.terms.items()}, self.below)
 
     def __sub__(self, other: Any) -> Log2:
         return self + -Log2.of(other)
@@ -240,19 +260,16 @@ class Log2:
         return Log2.of(other) - self
 
     def __mul__(self, other: Any) -> Log2:
-        terms: dict[int, Fraction] = {}
-        for i, a in self.terms.items():
-            for j, b in Log2.of(other).terms.items():
-                terms[i + j] = terms.get(i + j, Fraction(0)) + a * b
-        return Log2(terms)
+        other = Log2.of(other)
+        return Log2(_product(self.terms, other.terms), _product(self.below, other.below))
 
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Log2:
-        divisor = Log2.of(other).constant()
-        if not divisor:
+        other = Log2.of(other)
+        if not other.terms:
             raise Undefined("division by zero")
-        return self * (1 / divisor)
+        return self * Log2(other.below, other.terms)
 
     def __rtruediv__(self, other: Any) -> Log2:
         return Log2.of(other) / self
@@ -266,14 +283,52 @@ class Log2:
         return half * half * self if exponent % 2 else half * half
 
     def __str__(self) -> str:
-        parts: list[str] = []
-        for k, c in sorted(self.terms.items()):
-            base = {0: "", 1: "log(2)"}.get(k, f"log(2)**{k}")
-            size = str(abs(c))
-            body = base if base and size == "1" else f"{size}*{base}" if base else size
-            sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")
-            parts.append(sign + body)
-        return "".join(parts) or "0"
+        if set(self.below) == {0}:
+            return _shown(self.terms)
+        above, below = (f"({_shown(t)})" if len(t) > 1 else _shown(t)
+                        for t in (self.terms, self.below))
+        return f"{above}/{below}"
+
+
+def _sum(left: Terms, right: Terms) -> dict[int, Fraction]:
+    return {k: left.get(k, Fraction(0)) + right.get(k, Fraction(0)) for k in {*left, *right}}
+
+
+def _product(left: Terms, right: Terms) -> dict[int, Fraction]:
+    terms: dict[int, Fraction] = {}
+    for i, a in left.items():
+        for j, b in right.items():
+            terms[i + j] = terms.get(i + j, Fraction(0)) + a * b
+    return terms
+
+
+def _divided(above: Terms, below: Terms) -> tuple[dict[int, Fraction], dict[int, Fraction]]:
+    """The quotient and the remainder of two polynomials; all coefficients are not 0."""
+    quotient: dict[int, Fraction] = {}
+    rest, degree = dict(above), max(below)
+    while rest and max(rest) >= degree:
+        shift, ratio = max(rest) - degree, rest[max(rest)] / below[degree]
+        quotient[shift] = ratio
+        rest = {k: c for k, c in _sum(rest, _product(below, {shift: -ratio})).items() if c}
+    return quotient, rest
+
+
+def _divisor(left: Terms, right: Terms) -> Terms:
+    """The greatest common divisor, by Euclid's algorithm."""
+    while left:
+        left, right = _divided(right, left)[1], left
+    return right
+
+
+def _shown(terms: Terms) -> str:
+    parts: list[str] = []
+    for k, c in sorted(terms.items()):
+        base = {0: "", 1: "log(2)"}.get(k, f"log(2)**{k}")
+        size = str(abs(c))
+        body = base if base and size == "1" else f"{size}*{base}" if base else size
+        sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")
+        parts.append(sign + body)
+    return "".join(parts) or "0"
 
 
 @cache

@@ -133,7 +133,7 @@ def same_sign(x: Expr) -> Expr | None:
     """A simpler expression with the sign of `x`, or None: log(a) - log(b) for x = a - b with
     positive products a and b, one of them of exponentials; and a - b for the logarithm x of a/b
     where that has more terms."""
-    if isinstance(x, Add) and x.has(Log):
+    if any(isinstance(term.as_coeff_Mul()[1], Log) for term in Add.make_args(x)):
         return _without_logs(x)
     if not isinstance(x, Add) or len(x.args) != 2 or not x.has(Exp):
         return None
@@ -189,8 +189,6 @@ def on_cell(expr: Expr, signs: Signs) -> tuple[Expr, frozenset[Expr]]:
             done[node] = result, ties
         return done[node]
 
-    if not signs:
-        return expr, frozenset()
     return visit(expr)
 
 

@@ -32,26 +32,26 @@ def _is_zero_fraction(expr: Expr) -> bool:
 
     def visit(node: Expr) -> None:
         """Each atom with the root by which all its powers are whole."""
-        base, exponent = node.as_base_exp() if isinstance(node, Pow) else (node, Rational(1))
-        if isinstance(node, (Add, Mul)) or (isinstance(base, Add) and exponent.is_Integer):
-            for arg in node.args if isinstance(node, (Add, Mul)) else base.args:
+        base, exponent = _power(node)
+        if isinstance(base, (Add, Mul)) and exponent.is_Integer:
+            for arg in base.args:
                 visit(arg)
         elif not isinstance(node, Rational):
-            atom, power = (base, exponent) if isinstance(exponent, Rational) else (node, Rational(1))
-            roots[atom] = lcm(roots.get(atom, 1), int(power.q))
+            roots[base] = lcm(roots.get(base, 1), int(exponent.q))
+
+    def written(node: Expr) -> Expr:
+        base, exponent = _power(node)
+        if isinstance(base, (Add, Mul)) and exponent.is_Integer:
+            return Pow(base.func(*map(written, base.args)), exponent)
+        return node if isinstance(node, Rational) else Pow(dummies[base], exponent * roots[base])
 
     visit(expr)
     dummies = {atom: Dummy() for atom in roots}
-
-    def written(node: Expr) -> Expr:
-        base, exponent = node.as_base_exp() if isinstance(node, Pow) else (node, Rational(1))
-        if isinstance(node, (Add, Mul)):
-            return node.func(*map(written, node.args))
-        if isinstance(base, Add) and exponent.is_Integer:
-            return Pow(written(base), exponent)
-        if isinstance(node, Rational):
-            return node
-        atom, power = (base, exponent) if isinstance(exponent, Rational) else (node, Rational(1))
-        return Pow(dummies[atom], power * roots[atom])
-
     return bool(QQ.frac_field(*dummies.values()).from_sympy(written(expr)) == 0)
+
+
+def _power(node: Expr) -> tuple[Expr, Rational]:
+    """Base and exponent, where the exponent is a number."""
+    if isinstance(node, Pow) and isinstance(node.exp, Rational):
+        return node.base, node.exp
+    return node, Rational(1)

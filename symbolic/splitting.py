@@ -49,8 +49,8 @@ from .quotients import quotient_form
 from .rule import CELLS
 from .work import spend
 
-MAX_CUTS = 10  # on one way through a tree
-MAX_CELLS = 200
+MAX_CUTS = 16  # on one way through a tree
+MAX_CELLS = 400
 ROUNDS = 4
 CELL_FORM = {"written_out": True, "field": True, "whole_maxima": True}
 

@@ -170,7 +170,7 @@ def parse_or_skip(data: st.DataObject, place: Place) -> Any:
     st.lists(st.tuples(st.integers(0, 3), st.fractions(-9, 9, max_denominator=8)), max_size=4),
     st.fractions(Fraction(1, 8), 9, max_denominator=8),
 )
-def test_dyadic_numbers_are_a_field_of_polynomials(
+def test_dyadic_numbers_are_a_field(
     left: list[Any], right: list[Any], divisor: Fraction
 ) -> None:
     a, b = Log2(dict(left)), Log2(dict(right))
@@ -178,7 +178,11 @@ def test_dyadic_numbers_are_a_field_of_polynomials(
     log2 = digits.context.log(2)
 
     def value(x: Log2) -> Any:
-        return sum((digits.number(c) * log2**k for k, c in x.terms.items()), digits.context.mpf(0))
+        above, below = (
+            sum((digits.number(c) * log2**k for k, c in terms.items()), digits.context.mpf(0))
+            for terms in (x.terms, x.below)
+        )
+        return above / below
 
     for exact, expected in (
         (a + b, value(a) + value(b)),
@@ -186,6 +190,7 @@ def test_dyadic_numbers_are_a_field_of_polynomials(
         (a * b, value(a) * value(b)),
         (a**2, value(a) ** 2),
         (a / divisor, value(a) / digits.number(divisor)),
+        (a / (b * b + divisor), value(a) / (value(b) ** 2 + digits.number(divisor))),
     ):
         assert abs(value(exact) - expected) < digits.context.mpf(10) ** -40
 
@@ -200,7 +205,8 @@ def test_dyadic_knows_what_it_does_not_know() -> None:
         lambda: ops.log(ops.number(Fraction(3))),
         lambda: ops.exp(ops.number(Fraction(1))),
         lambda: ops.sqrt(log2),
-        lambda: 1 / log2,
+        lambda: ops.log(1 / log2),
+        lambda: ops.exp(1 / log2),
         lambda: ops.negative(log2 - Fraction(math.log(2))),
     ):
         with pytest.raises(NotExact):
@@ -209,8 +215,10 @@ def test_dyadic_knows_what_it_does_not_know() -> None:
         ops.log(ops.number(Fraction(-1)))
     with pytest.raises(Undefined):
         log2 / 0
-    assert [str(x) for x in (log2 - log2, log2, -log2 * log2 + Fraction(1, 2))] == [
-        "0", "log(2)", "1/2 - log(2)**2",
+    shown = (log2 - log2, log2, -log2 * log2 + Fraction(1, 2), (log2**2 - 1) / (2 * log2 + 2),
+             1 / log2 + 1)
+    assert [str(x) for x in shown] == [
+        "0", "log(2)", "1/2 - log(2)**2", "-1/2 + 1/2*log(2)", "(1 + log(2))/log(2)",
     ]
 
 
