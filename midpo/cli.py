@@ -12,6 +12,9 @@ from typing import Any, NoReturn
 import click
 
 from midpo import __version__
+from midpo.audit import audit
+from midpo.certify import certify
+from midpo.derive import derive
 from midpo.optimise import optimise
 from midpo.symbolic.errors import MidpoError
 
@@ -361,6 +364,9 @@ def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
     sys.exit(OK if result.passed else NEGATIVE)
 
 
+main.add_command(audit)
+main.add_command(derive)
+main.add_command(certify)
 main.add_command(optimise)
 
 

@@ -1,0 +1,115 @@
+"""`midpo certify`: recoveries as theorems for the proof kernel of Coq."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from midpo.symbolic.errors import MidpoError
+
+if TYPE_CHECKING:
+    from midpo.proofs.certificate import Certificate
+
+OK, NEGATIVE, UNDECIDED = 0, 1, 3
+
+
+@click.command("certify")
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False),
+    help="The folder to write the .v files into.",
+)
+@click.option("--check", "with_check", is_flag=True, help="Have Coq check them (needs coqc).")
+@click.option("--coqchk", is_flag=True, help="Check again with coqchk (slow); implies --check.")
+def certify(
+    specs: tuple[str, ...], as_json: bool, output: str, with_check: bool, coqchk: bool
+) -> None:
+    """Write each recovery as a theorem for Coq, beside the library it rests on.
+
+    With --check, coqc accepts or refuses it, its axioms are listed, and what Coq says it has
+    proved is read back and compared with the spec.
+
+    Exit status: 0 all exported (with --check: all checked), 1 one refused, 2 bad input,
+    3 one not checked or not exportable (and none refused).
+
+    \b
+    Example:
+      midpo certify simpo tdpo -o certificates --check
+    """
+    from midpo.files import write_text
+    from midpo.proofs import certificate
+    from midpo.proofs.rocq_library import library_texts
+    from midpo.symbolic.spec import load
+
+    with_check = with_check or coqchk
+    folder = Path(output)
+    found = certificate.export_all([load(name) for name in specs])
+    release = "Coq"
+    if with_check:
+        release, found = _checked(found, as_json, coqchk)
+    for name, text in library_texts(release).items():
+        write_text(folder / name, text)
+    for one in found:
+        if one.text:
+            write_text(folder / one.file, certificate.for_release(one.text, release))
+    if as_json:
+        document = [one.as_json() | {"folder": str(folder)} for one in found]
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        for one in found:
+            _print(one, folder)
+    sys.exit(_status(found, with_check))
+
+
+def _checked(
+    found: list[Certificate], as_json: bool, coqchk: bool
+) -> tuple[str, list[Certificate]]:
+    from midpo.proofs import certificate, rocq_runner
+
+    try:
+        release = rocq_runner.find_tools().library
+    except MidpoError:
+        release = "Coq"
+    if as_json or not sys.stderr.isatty():
+        return release, certificate.check(found, coqchk=coqchk)
+    from midpo import console
+
+    with console.progress("coqc", len(found)) as advance:
+        return release, certificate.check(found, coqchk=coqchk, advance=advance)
+
+
+def _print(found: Certificate, folder: Path) -> None:
+    from rich.markup import escape
+
+    from midpo.console import out
+    from midpo.symbolic.errors import printable
+
+    style = {"checked": "bold green", "refused": "bold red", "mismatch": "bold red"}
+    words = {"exported": "exported, not checked"}
+    word = words.get(found.state, found.state)
+    if found.state == "checked":
+        axioms = len(found.axioms or ())
+        how = f"accepted by Coq {found.coqc}; {axioms} axioms; read back: as the spec says"
+        how += "; coqchk passes" if found.coqchk else ""
+    else:
+        how = " ".join(printable(found.reason).split())
+    line = f"[bold]{escape(found.spec.name)}[/]  [{style.get(found.state, 'bold yellow')}]{word}[/]"
+    out.print(f"{line}  {escape(how)}".rstrip(), soft_wrap=True)
+    if found.text:
+        out.print(f"  {escape(str(folder / found.file))}", soft_wrap=True)
+
+
+def _status(found: list[Certificate], with_check: bool) -> int:
+    states = {one.state for one in found}
+    if states & {"refused", "mismatch"}:
+        return NEGATIVE
+    good = {"checked"} if with_check else {"exported"}
+    return OK if states <= good else UNDECIDED

@@ -1,0 +1,276 @@
+"""Certificates: a recovery as a theorem that the kernel of Coq accepts, read back and compared.
+
+`export` writes the text from the spec; `check` compiles it in a folder of its own together with the
+library, lists the axioms, and compares what Coq says it has proved with the spec. Nothing is
+"checked" unless each of these was done and went well.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from sympy import Expr, S
+
+from midpo.numeric.witness import Witness
+from midpo.symbolic.spec import Spec
+
+from .certificate_recovery import recovery_text
+from .certificate_refutation import refutation_text
+from .certificate_statement import Statement
+from .readback import Mismatch, read_recovery, read_refutation
+from .recovery import Recovery, verify
+from .rocq_library import AXIOMS, library_texts
+from .rocq_printer import NotExportable
+from .rocq_runner import NotChecked, Refused, Tools, check_again, compile_file, find_tools
+
+State = Literal["checked", "exported", "refused", "not exportable", "not checked", "mismatch"]
+DEFINITIONS = ("policy", "prior", "recovered", "published", "loss_of")
+LIBRARY = ("Midpo", "MidpoPoint")  # the part of the library that certificates need
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One spec's theorem: its text, and what was done to it.
+
+    `state` says how far it came, `reason` why no further; `axioms` are those Coq lists, `readback`
+    and `coqchk` whether these went well (None where they were not asked).
+    """
+
+    spec: Spec
+    module: str
+    text: str = ""
+    theorems: tuple[str, ...] = ()
+    state: State = "exported"
+    reason: str = ""
+    coqc: str | None = None
+    axioms: tuple[str, ...] | None = None
+    readback: bool | None = None
+    coqchk: bool | None = None
+    seconds: float | None = None
+    factor: Expr = S.One
+    constant: Expr = S.Zero
+    refutes: bool = False
+
+    @property
+    def file(self) -> str:
+        return f"{self.module}.v"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.spec.name,
+            "digest": self.spec.digest,
+            "file": self.file if self.text else None,
+            "theorems": [f"{self.module}.{name}" for name in self.theorems],
+            "state": self.state,
+            "reason": self.reason,
+            "coqc": self.coqc,
+            "axioms": None if self.axioms is None else list(self.axioms),
+            "readback": self.readback,
+            "coqchk": self.coqchk,
+            "seconds": self.seconds,
+        }
+
+
+def export(spec: Spec, recovery: Recovery | None = None) -> Certificate:
+    """The certificate of `spec`, not checked; "not exportable" with a reason where there is none.
+
+    Raises: SpecError where the spec has no prior or no target.
+    """
+    found = recovery or verify(spec)
+    module = "recovery_" + re.sub(r"[^a-z0-9_]", "_", spec.name)
+    if found.verdict == "refuted" and found.witness is not None:
+        return _refutation(spec, found, found.witness)
+    if found.verdict != "proved":
+        return Certificate(spec, module, state="not exportable",
+                           reason=f"verify says {found.verdict}")
+    by_loss = spec.margin is None or found.kind == "loss"
+    try:
+        statement = Statement(spec, by_loss, found.factor, found.constant)
+        text, theorems = recovery_text(statement)
+    except (NotExportable, RecursionError) as error:
+        return Certificate(spec, module, state="not exportable", reason=str(error))
+    head = f"(* {module}: written from the spec with SHA-256 {_hex(spec.digest)} *)\n"
+    return Certificate(spec, module, head + text, theorems,
+                       factor=found.factor, constant=found.constant)
+
+
+def _refutation(spec: Spec, found: Recovery, witness: Witness) -> Certificate:
+    """The certificate that the margins differ at the witness."""
+    module = "refutation_" + re.sub(r"[^a-z0-9_]", "_", spec.name)
+    try:
+        if found.kind != "margin" or spec.link is not None or spec.constraint is not None:
+            raise NotExportable("a refutation of losses: margins are what a certificate compares")
+        # A logistic loss is refuted by its margin.
+        compared = replace(spec, margin=found.target, loss=None)
+        text, theorems, _ = refutation_text(
+            Statement(compared, False), witness.case, found.difference
+        )
+    except (NotExportable, RecursionError) as error:
+        return Certificate(spec, module, state="not exportable", reason=str(error))
+    head = f"(* {module}: written from the spec with SHA-256 {_hex(spec.digest)} *)\n"
+    return Certificate(compared, module, head + text, theorems, refutes=True)
+
+
+def export_all(specs: Sequence[Spec]) -> list[Certificate]:
+    """A certificate for each, in files of different names."""
+    taken: set[str] = set()
+    listed = []
+    for spec in specs:
+        found = export(spec)
+        module, number = found.module, 2
+        while module in taken:
+            module, number = f"{found.module}_{number}", number + 1
+        taken.add(module)
+        text = found.text.replace(f"(* {found.module}:", f"(* {module}:", 1)
+        listed.append(replace(found, module=module, text=text))
+    return listed
+
+
+def _hex(digest: str) -> str:
+    return digest if re.fullmatch(r"[0-9a-f]{0,64}", digest) else "unknown"
+
+
+# --- Checking ------------------------------------------------------------------------------------
+
+
+def check(
+    certificates: Sequence[Certificate], *, coqchk: bool = False, workers: int = 2,
+    timeout: float = 60, advance: Callable[[str], None] = lambda now: None,
+) -> list[Certificate]:
+    """Have Coq check each exported certificate, in a fresh folder. Never raises for what a tool
+    does: a certificate that was not accepted says so in its state and reason."""
+    try:
+        tools = find_tools()
+        folder = tempfile.TemporaryDirectory(prefix="midpo-")
+    except NotChecked as error:
+        return [_failed(c, "not checked", str(error)) for c in certificates]
+    with folder as name:
+        place = Path(name)
+        try:
+            texts = library_texts(tools.library)
+            for module in LIBRARY:
+                (place / f"{module}.v").write_text(texts[f"{module}.v"], encoding="utf-8")
+                compile_file(tools, place / f"{module}.v")
+        except (NotChecked, Refused, OSError) as error:
+            reason = f"the library was not compiled: {error}"
+            return [_failed(c, "not checked", reason) for c in certificates]
+
+        def one(certificate: Certificate) -> Certificate:
+            done = _check_one(tools, place, certificate, coqchk, timeout)
+            advance(certificate.spec.name)
+            return done
+
+        with ThreadPoolExecutor(workers) as pool:
+            return list(pool.map(one, certificates))
+
+
+def _failed(certificate: Certificate, state: State, reason: str) -> Certificate:
+    if not certificate.text:
+        return certificate
+    return replace(certificate, state=state, reason=reason)
+
+
+def _check_one(
+    tools: Tools, place: Path, certificate: Certificate, coqchk: bool, timeout: float
+) -> Certificate:
+    if not certificate.text:
+        return certificate
+    started = time.monotonic()
+    found = replace(certificate, coqc=tools.version)
+    module = found.module
+    try:
+        file = place / found.file
+        file.write_text(for_release(found.text, tools.library), encoding="utf-8")
+        compile_file(tools, file, timeout=timeout)
+        audit = place / f"audit_{module}.v"
+        audit.write_text(for_release(audit_text(found), tools.library), encoding="utf-8")
+        printed, _ = compile_file(tools, audit, timeout=timeout)
+        parts = _parts(printed, found)
+        axioms = axioms_of(parts["axioms"])
+        found = replace(found, axioms=axioms, readback=False)
+        if not set(axioms) <= set(AXIOMS):
+            extra = ", ".join(sorted(set(axioms) - set(AXIOMS)))
+            return _failed(found, "refused", f"it rests on other axioms: {extra}")
+        definitions = {name: parts[name] for name in DEFINITIONS}
+        if found.refutes:
+            read_refutation(found.spec, module, definitions, parts["refuted"])
+        else:
+            statements = {name: parts[name] for name in found.theorems}
+            read_recovery(found.spec, module, definitions, statements, found.factor,
+                          found.constant)
+        found = replace(found, readback=True)
+        if coqchk:
+            found = replace(found, coqchk=False)
+            check_again(tools, [module], place)
+            found = replace(found, coqchk=True)
+    except Mismatch as error:
+        return _failed(found, "mismatch", f"read back, {error}")
+    except Refused as error:
+        return _failed(found, "refused", str(error))
+    except (NotChecked, OSError) as error:
+        return _failed(found, "not checked", str(error))
+    return replace(found, state="checked", reason="", seconds=time.monotonic() - started)
+
+
+def for_release(text: str, library: str) -> str:
+    """`text` for a release that calls its standard library `Coq` (to 8.20) or `Stdlib` (9)."""
+    return re.sub(r"^From Coq ", f"From {library} ", text, flags=re.M)
+
+
+def audit_text(certificate: Certificate) -> str:
+    """A file that has Coq print what was compiled. The certificate is not imported, so its names
+    are printed with its own in front and can stand for nothing of the library."""
+    module = certificate.module
+    lines = ["From Coq Require Import Reals List.", "From Midpo Require Import Midpo MidpoPoint.",
+             f"From Midpo Require {module}.",
+             "Set Printing All. Set Printing Depth 1000000. Set Printing Width 1000000."]
+    for name in DEFINITIONS:
+        lines.append(f"Print {module}.{name}.")
+    for name in certificate.theorems:
+        lines.append(f"Check @{module}.{name}.")
+    together = ", ".join(f"@{module}.{name}" for name in certificate.theorems)
+    lines += [f"Definition all_theorems := ({together}).", "Print Assumptions all_theorems."]
+    return "\n".join(lines) + "\n"
+
+
+def _parts(printed: str, certificate: Certificate) -> dict[str, str]:
+    """Definition bodies, theorem statements and axioms, from what Coq printed.
+
+    Raises: NotChecked where any is missing.
+    """
+    module = re.escape(certificate.module)
+    parts: dict[str, str] = {}
+    for name in DEFINITIONS:
+        found = re.search(rf"^{module}\.{name} =(.*?)^     : ", printed, re.M | re.S)
+        if found:
+            parts[name] = found[1]
+    for name in certificate.theorems:
+        end = rf"(?=^@|^{module}|^Axioms:|^Closed)"
+        found = re.search(rf"^@?{module}\.{name}\n     : (.*?){end}", printed, re.M | re.S)
+        if found:
+            parts[name] = found[1]
+    found = re.search(r"^(Axioms:.*|Closed under the global context.*)\Z", printed, re.M | re.S)
+    if found:
+        parts["axioms"] = found[1]
+    missing = {*DEFINITIONS, *certificate.theorems, "axioms"} - parts.keys()
+    if missing:
+        raise NotChecked(f"coqc did not print {', '.join(sorted(missing))}")
+    return parts
+
+
+def axioms_of(printed: str) -> tuple[str, ...]:
+    """The names of the axioms that `Print Assumptions` lists. Raises: NotChecked."""
+    if printed.startswith("Closed under the global context"):
+        return ()
+    names = re.findall(r"^([A-Za-z_][\w.']*)(?= :|\n  :|$)", printed, re.M)
+    lines = [line for line in printed.splitlines()[1:] if line and not line[0].isspace()]
+    if len(names) != len(lines) or not names:
+        raise NotChecked("what coqc says of axioms cannot be understood")
+    return tuple(sorted(names))

@@ -1,0 +1,141 @@
+"""A refutation as a theorem of Coq: at the witness the two margins differ by this number.
+
+The witness's policies are trees of dyadic laws, so the difference is a polynomial in log 2 with
+rational coefficients, which the tactic `midpo_point` computes and bounds away from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from sympy import Expr
+
+from midpo.numeric.arithmetic import Dyadic, Log2, NotExact, Undefined
+from midpo.numeric.evaluate import Evaluator
+from midpo.numeric.witness import Case
+from midpo.symbolic.errors import TooLarge
+
+from .certificate_statement import Statement
+from .rocq_printer import NotExportable, identifier
+
+HEADER = """From Coq Require Import Reals Lra List.
+From Midpo Require Import Midpo MidpoPoint.
+Import ListNotations.
+Open Scope R_scope.
+"""
+_FINITE = "\n".join(
+    f"#[local] Notation {name} := {kind} (only parsing)."
+    for name, kind in (("X", "unit"), ("Y", "bool"), ("V", "nat"))
+)
+
+
+def refutation_text(
+    statement: Statement, case: Case, difference: Expr
+) -> tuple[str, tuple[str, ...], Log2]:
+    """The text, its theorems, and target less recovered at the witness. Raises: NotExportable."""
+    number = _exact(case, difference)
+    lines = [HEADER, _FINITE, *_point(statement, case), ""]
+    definitions = [d.replace(") / Z x.", ").") for d in statement.definitions()]
+    names = "policy prior recovered published"
+    unfolded = [name for name, _ in statement.data() if name != "Z"]
+    unfolded += [f"tree_{p}" for p in statement.policies] + ["word"]
+    facts = [says.replace("Z x", "1") for name, says in statement.hypotheses()
+             if name != "Z_positive"]
+    parts = [f"({says})" for says in facts]
+    proper = [f"proper tree_{policy}" for policy in statement.policies]
+    written = _number(number)
+    parts += [*proper, f"published tt true false - recovered tt true false = {written}",
+              f"{written} <> 0"]
+    body = " /\\\n    ".join(parts)
+    lines += [*definitions, "",
+              f"Theorem refuted :\n    {body}.",
+              f"Proof.\n  cbv delta [{names} {' '.join(unfolded)} margin]. cbv beta iota.\n"
+              "  midpo_refuted.\nQed.", ""]
+    return "\n".join(lines), ("refuted",), number
+
+
+def _exact(case: Case, difference: Expr) -> Log2:
+    ops = Dyadic()
+    try:
+        value = Log2.of(Evaluator(ops, case.point(ops), limit=20_000)(difference))
+        terms = value.polynomial()
+    except (NotExact, Undefined, TooLarge):
+        raise NotExportable("the difference at the witness is not exact, in Q(log 2)") from None
+    if not terms:
+        raise NotExportable("the two margins agree at the witness")
+    return value
+
+
+def _number(value: Log2) -> str:
+    terms = []
+    for k, c in sorted(value.polynomial().items()):
+        base = _fraction(c)
+        terms.append(base if k == 0 else f"{base} * ln 2" + (f" ^ {k}" if k > 1 else ""))
+    return "(" + " + ".join(terms) + ")"
+
+
+def _fraction(value: Any) -> str:
+    number = Fraction(value)
+    whole = number.denominator == 1
+    return f"({number.numerator})" if whole else f"({number.numerator} / {number.denominator})"
+
+
+def _point(statement: Statement, case: Case) -> list[str]:
+    words = {role: "[" + "; ".join(map(str, case.tokens[role])) + "]%nat"
+             for role in ("y_w", "y_l")}
+    lines = [
+        "(* true is the chosen response, false the rejected one *)",
+        f"Definition word (y : Y) : list nat := if y then {words['y_w']} else {words['y_l']}.",
+    ]
+    for policy in statement.policies:
+        rows = [f"({_prefix(prefix)}, {_exponents(law)})"
+                for prefix, law in case.laws[policy].items()]
+        lines.append(f"Definition {identifier('tree', policy)} : tree :=\n  ["
+                     + ";\n   ".join(rows) + "].")
+    for name, kind in statement.data():
+        if name == "Z":
+            continue
+        lines.append(f"Definition {name} : {kind} := {_value(name, case)}.")
+    return lines
+
+
+def _prefix(prefix: tuple[int, ...]) -> str:
+    return "[" + "; ".join(map(str, prefix)) + "]%nat"
+
+
+def _exponents(law: tuple[Fraction, ...]) -> str:
+    exponents = []
+    for p in law:
+        k = p.denominator.bit_length() - 1
+        if p.numerator != 1 or p.denominator != 1 << k:
+            raise NotExportable("a law that is not dyadic")
+        exponents.append(str(k))
+    return "(" + ", ".join(exponents) + ")%nat"
+
+
+def _value(name: str, case: Case) -> str:
+    """What a name of the statement is at the witness."""
+    if name == "n":
+        return "fun y => length (word y)"
+    if name == "tok":
+        return "fun y t => nth t (word y) 0%nat"
+    if name == "vocab":
+        return "vocabulary"
+    kind, _, word = name.partition("_")
+    law = f"law_after tree_{word} (firstn t (word y))"
+    if kind == "law":
+        return f"fun x y t v => {law} v"
+    if kind == "mass":
+        return f"fun x y => prodn (length (word y)) (fun t => {law} (nth t (word y) 0%nat))"
+    if kind == "p":
+        return _fraction(case.parameters[word])
+    value = case.features[word]
+    if not isinstance(value, Mapping):
+        return f"fun x w l => {_fraction(value)}"
+    sides = [value["y_w"], value["y_l"]]
+    if isinstance(sides[0], (list, tuple)):
+        chosen, rejected = ("[" + "; ".join(map(_fraction, s)) + "]" for s in sides)
+        return f"fun x y t => nth t (if y then {chosen} else {rejected}) 1"
+    return f"fun x y => if y then {_fraction(sides[0])} else {_fraction(sides[1])}"

@@ -1,0 +1,238 @@
+"""What a certificate states, as lines of Coq: the data it quantifies over, hypotheses, definitions.
+
+Shared by recoveries (the data are variables of a section) and refutations (the data are given).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from sympy import Add, Expr, Pow, S
+
+from midpo.symbolic.language import (
+    CHOSEN,
+    POLICY,
+    REJECTED,
+    RESPONSE,
+    Abs,
+    ByLabel,
+    Feature,
+    Index,
+    Length,
+    Log,
+    Max,
+    Min,
+    Parameter,
+    Prob,
+    Relu,
+    Step,
+    Tanh,
+    TokenProb,
+    TokenProd,
+    TokenSum,
+    VocabProb,
+    VocabSum,
+)
+from midpo.symbolic.spec import Spec
+
+from .rocq_printer import NotExportable, Printer, by_token, identifier
+
+DOMAINS = {"real": (), "positive": ("0 < {}",), "nonnegative": ("0 <= {}",),
+           "unit": ("0 < {}", "{} < 1")}
+SIGNS = {"positive": "0 < {}", "nonnegative": "0 <= {}", "nonzero": "{} <> 0"}
+FEATURES = {"response": "X -> Y -> R", "token": "X -> Y -> nat -> R", "pair": "X -> Y -> Y -> R"}
+_UNPROVED = {Max: "max", Min: "min", Abs: "abs", Relu: "relu", Step: "step", Tanh: "tanh"}
+_PROBABILITIES = (Prob, TokenProb, VocabProb)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The data, hypotheses and definitions of one spec; `factor`, `constant` and `by_loss` are a
+    recovery's: whether losses are compared rather than margins, and up to what."""
+
+    spec: Spec
+    by_loss: bool
+    factor: Expr = S.One
+    constant: Expr = S.Zero
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        if spec.prior is None or not spec.has_target:
+            raise NotExportable("a spec without a prior or without a target")
+        target = spec.margin if spec.margin is not None else spec.loss
+        for expr in (spec.prior, target, spec.constraint or S.Zero):
+            for kind, word in _UNPROVED.items():
+                if expr is not None and expr.has(kind):
+                    raise NotExportable(f"{word} is outside what the tactic proves")
+        for node in spec.prior.atoms(Feature):
+            if len(node.args) == 1:
+                raise NotExportable("a prior that depends on the pair")
+
+    @cached_property
+    def exprs(self) -> tuple[Expr, ...]:
+        """Everything the certificate prints."""
+        used = [*self.spec.expressions, *(c.expr for c in self.spec.conditions)]
+        return (*used, self.spec.alpha, self.factor, self.constant, Prob(POLICY, RESPONSE))
+
+    @cached_property
+    def printer(self) -> Printer:
+        positive = [c.expr for c in self.spec.conditions if c.kind == "positive"]
+        labelled = [e for e in positive if not e.has(ByLabel)]
+        return Printer(self.laws, labelled)
+
+    @cached_property
+    def laws(self) -> frozenset[str]:
+        return by_token(self.exprs)
+
+    @cached_property
+    def policies(self) -> tuple[str, ...]:
+        found = {str(node.args[0]) for e in self.exprs for node in e.atoms(*_PROBABILITIES)}
+        return tuple(sorted(found | self.laws))
+
+    def has(self, *kinds: type) -> bool:
+        return any(e.has(*kinds) for e in self.exprs)
+
+    @property
+    def token_level(self) -> bool:
+        return bool(self.laws)
+
+    @property
+    def lengths(self) -> bool:
+        return self.token_level or self.has(Length, TokenSum, TokenProd)
+
+    # -- data
+
+    def parameters(self) -> list[Parameter]:
+        """Those that the certificate speaks of, by name."""
+        found = {s for e in self.exprs for s in e.free_symbols if isinstance(s, Parameter)}
+        return sorted(found, key=lambda p: str(p.name))
+
+    def features(self) -> dict[str, str]:
+        used = {str(node.args[0]) for e in self.exprs for node in e.atoms(Feature)}
+        return {n: k for n, k in sorted(self.spec.names.features.items()) if n in used}
+
+    def data(self) -> Iterator[tuple[str, str]]:
+        """(name, type) of everything the theorem quantifies over, in order."""
+        for parameter in self.parameters():
+            yield identifier("p", parameter.name), "R"
+        if self.lengths:
+            yield "n", "Y -> nat"
+        if self.token_level:
+            yield "tok", "Y -> nat -> V"
+            yield "vocab", "list V"
+        for policy in self.policies:
+            if policy in self.laws:
+                yield identifier("law", policy), "X -> Y -> nat -> V -> R"
+            else:
+                yield identifier("mass", policy), "X -> Y -> R"
+        for name, kind in self.features().items():
+            yield identifier("f", name), FEATURES[kind]
+        yield "Z", "X -> R"
+
+    def hypotheses(self) -> Iterator[tuple[str, str]]:
+        """(name, proposition) of everything the theorem assumes, in order."""
+        for parameter in self.parameters():
+            word = identifier("p", parameter.name)
+            for number, form in enumerate(DOMAINS[parameter.domain]):
+                yield f"{word}_domain{number or ''}", form.format(word)
+        if self.lengths:
+            yield "n_positive", "forall y, 0 < INR (n y)"
+        for policy in self.policies:
+            if policy in self.laws:
+                word = identifier("law", policy)
+                yield f"{word}_positive", f"forall x y t v, 0 < {word} x y t v"
+                if self.has(VocabSum):
+                    yield (f"{word}_total",
+                           f"forall x y t, suml vocab (fun v => {word} x y t v) = 1")
+                if policy in self.odds:
+                    yield f"{word}_below", f"forall x y, {self.printer.mass(policy, 'y')} < 1"
+                    yield f"{word}_token", f"forall x y t v, {word} x y t v < 1"
+            else:
+                word = identifier("mass", policy)
+                yield f"{word}_positive", f"forall x y, 0 < {word} x y"
+                if policy in self.odds:
+                    yield f"{word}_below", f"forall x y, {word} x y < 1"
+        yield "Z_positive", "forall x, 0 < Z x"
+        for number, condition in enumerate(self.spec.conditions):
+            yield f"condition{number}", self.condition(condition.expr, condition.kind)
+
+    @cached_property
+    def odds(self) -> frozenset[str]:
+        """Policies of which some complement 1 - pi is taken a logarithm or a power."""
+        found: set[str] = set()
+        for expr in self.exprs:
+            for node in expr.atoms(Log, Pow):
+                for part in node.args[0].atoms(Add):
+                    found.update(str(p.args[0]) for p in part.atoms(*_PROBABILITIES))
+        return frozenset(found)
+
+    def condition(self, expr: Expr, kind: str) -> str:
+        free = expr.free_symbols
+        bound = ["x"]
+        if expr.has(ByLabel):
+            bound.insert(0, "chosen")
+        bound += [name for symbol, name in ((RESPONSE, "y"), (CHOSEN, "w"), (REJECTED, "l"))
+                  if symbol in free or (symbol != RESPONSE and _pair(expr))]
+        indices = sorted((s for s in free if isinstance(s, Index)), key=lambda i: str(i.name))
+        printer = Printer(self.laws, self.printer.positive)
+        printer.scope = {i: f"{'t' if i.is_positive else 'v'}{k}" for k, i in enumerate(indices)}
+        bound += printer.scope.values()
+        needed = [b for b in bound if b != "x" or free - self._scalars(expr) or _pair(expr)]
+        body = SIGNS[kind].format(_bracketed(printer.term(expr)))
+        return f"forall {' '.join(needed)}, {body}" if needed else body
+
+    @staticmethod
+    def _scalars(expr: Expr) -> set[Expr]:
+        return {s for s in expr.free_symbols if isinstance(s, Parameter)}
+
+    # -- definitions
+
+    def definitions(self) -> list[str]:
+        """The policy, the prior over any normaliser, what the prior recovers, the published side
+        (printed from the target as the spec writes it), and the loss of a margin."""
+        spec, term = self.spec, self.printer.term
+        assert spec.prior is not None
+        target = spec.margin if spec.margin is not None else spec.loss
+        assert target is not None
+        alpha = self.printer.argument(spec.alpha)
+        lines = [
+            f"Definition policy (x : X) (y : Y) : R := {self.printer.mass('pi', 'y')}.",
+            "Definition prior (chosen : bool) (x : X) (y : Y) : R :=\n"
+            f"    ({term(spec.prior)}) / Z x.",
+            "Definition recovered (x : X) (w l : Y) : R :=\n"
+            f"    margin {alpha} (policy x w) (prior true x w) (policy x l) (prior false x l).",
+            f"Definition published (x : X) (w l : Y) : R :=\n    {term(target)}.",
+        ]
+        return [*lines, f"Definition loss_of (x : X) (w l : Y) (m : R) : R :=\n    {self.loss()}."]
+
+    def loss(self) -> str:
+        spec, term = self.spec, self.printer.term
+        loss = "- logsigmoid m" if spec.link is None else term(spec.link)
+        if spec.constraint is not None:
+            assert spec.multiplier is not None
+            loss += f" + {term(spec.multiplier)} * ({term(spec.constraint)})"
+        return loss
+
+    def objective(self) -> tuple[str, str]:
+        """The losses of one pair that the theorem equates: published, and through the prior."""
+        published = "published x w l"
+        if self.spec.margin is not None:
+            published = "loss_of x w l (published x w l)"
+        recovered = "loss_of x w l (recovered x w l)"
+        if self.factor != 1:
+            recovered = f"({self.printer.term(self.factor)}) * {recovered}"
+        if self.constant != 0:
+            recovered += f" + ({self.printer.term(self.constant)})"
+        return published, recovered
+
+
+def _pair(expr: Expr) -> bool:
+    return any(len(node.args) == 1 for node in expr.atoms(Feature))
+
+
+def _bracketed(text: str) -> str:
+    return text if text.isidentifier() else f"({text})"
+
+

@@ -1,0 +1,43 @@
+(* recovery_dice: written from the spec with SHA-256 29610861cda2916dad7bf2a0ce66123c1e704291bc16e2daebf5ad305ef28dd1 *)
+From Coq Require Import Reals Lra List.
+From Midpo Require Import Midpo.
+Open Scope R_scope.
+
+Section Recovery.
+  Context {X Y : Type}.
+  Variable p_alpha : R.
+  Variable mass_pi : X -> Y -> R.
+  Variable mass_pi_old : X -> Y -> R.
+  Variable Z : X -> R.
+  Hypothesis p_alpha_domain : 0 < p_alpha.
+  Hypothesis mass_pi_positive : forall x y, 0 < mass_pi x y.
+  Hypothesis mass_pi_old_positive : forall x y, 0 < mass_pi_old x y.
+  Hypothesis Z_positive : forall x, 0 < Z x.
+
+  Definition policy (x : X) (y : Y) : R := mass_pi x y.
+  Definition prior (chosen : bool) (x : X) (y : Y) : R :=
+    (mass_pi_old x y) / Z x.
+  Definition recovered (x : X) (w l : Y) : R :=
+    margin p_alpha (policy x w) (prior true x w) (policy x l) (prior false x l).
+  Definition published (x : X) (w l : Y) : R :=
+    p_alpha * ln (mass_pi x w/mass_pi_old x w) - p_alpha * ln (mass_pi x l/mass_pi_old x l).
+  Definition loss_of (x : X) (w l : Y) (m : R) : R :=
+    - logsigmoid m.
+  #[local] Hint Unfold policy prior recovered published : midpo.
+  #[local] Hint Unfold loss_of : midpo_loss.
+
+  Theorem margins_agree x w l : recovered x w l = published x w l.
+  Proof using All. midpo. Qed.
+
+  Theorem losses_agree (E : (X * Y * Y -> R) -> R) :
+    E (fun '(x, w, l) => loss_of x w l (published x w l))
+    = E (fun '(x, w, l) => loss_of x w l (recovered x w l)).
+  Proof using All.
+    apply operator_eq. intros [[x w] l]. now rewrite margins_agree.
+  Qed.
+End Recovery.
+
+(* The hypotheses hold together somewhere. *)
+Definition satisfiable := @margins_agree
+    unit unit (1 / 2) (fun _ _ => 1 / 2) (fun _ _ => 1 / 2) (fun _ => 1) ltac:(midpo_instance)
+    ltac:(midpo_instance) ltac:(midpo_instance) ltac:(midpo_instance) tt tt tt.

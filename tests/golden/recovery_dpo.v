@@ -1,0 +1,47 @@
+(* recovery_dpo: written from the spec with SHA-256 0bff8f7fc7c8f8fd7efde21ceafd0b8e18d56d148493dce629081e873a140dc9 *)
+From Coq Require Import Reals Lra List.
+From Midpo Require Import Midpo.
+Open Scope R_scope.
+
+Section Recovery.
+  Context {X Y : Type}.
+  Variable p_alpha : R.
+  Variable mass_pi : X -> Y -> R.
+  Variable mass_pi_ref : X -> Y -> R.
+  Variable Z : X -> R.
+  Hypothesis p_alpha_domain : 0 < p_alpha.
+  Hypothesis mass_pi_positive : forall x y, 0 < mass_pi x y.
+  Hypothesis mass_pi_below : forall x y, mass_pi x y < 1.
+  Hypothesis mass_pi_ref_positive : forall x y, 0 < mass_pi_ref x y.
+  Hypothesis mass_pi_ref_below : forall x y, mass_pi_ref x y < 1.
+  Hypothesis Z_positive : forall x, 0 < Z x.
+
+  Definition policy (x : X) (y : Y) : R := mass_pi x y.
+  Definition prior (chosen : bool) (x : X) (y : Y) : R :=
+    (mass_pi_ref x y) / Z x.
+  Definition recovered (x : X) (w l : Y) : R :=
+    margin p_alpha (policy x w) (prior true x w) (policy x l) (prior false x l).
+  Definition published (x : X) (w l : Y) : R :=
+    -ln (sigmoid (p_alpha * ln (mass_pi x w/mass_pi_ref x w) - p_alpha * ln (mass_pi x l/mass_pi_ref x l))).
+  Definition loss_of (x : X) (w l : Y) (m : R) : R :=
+    - logsigmoid m.
+  #[local] Hint Unfold policy prior recovered published : midpo.
+  #[local] Hint Unfold loss_of : midpo_loss.
+
+  Theorem pair_losses_agree x w l :
+    published x w l = loss_of x w l (recovered x w l).
+  Proof using All. midpo_losses midpo. Qed.
+
+  Theorem losses_agree (E : (X * Y * Y -> R) -> R) :
+    E (fun '(x, w, l) => published x w l)
+    = E (fun '(x, w, l) => loss_of x w l (recovered x w l)).
+  Proof using All.
+    apply operator_eq. intros [[x w] l]. apply pair_losses_agree.
+  Qed.
+End Recovery.
+
+(* The hypotheses hold together somewhere. *)
+Definition satisfiable := @pair_losses_agree
+    unit unit (1 / 2) (fun _ _ => 1 / 2) (fun _ _ => 1 / 2) (fun _ => 1) ltac:(midpo_instance)
+    ltac:(midpo_instance) ltac:(midpo_instance) ltac:(midpo_instance) ltac:(midpo_instance)
+    ltac:(midpo_instance) tt tt tt.

@@ -1,0 +1,317 @@
+"""Certificates: what is written, what Coq accepts, and that a wrong one is caught."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import random
+import re
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from test_recovery import PERTURBED, perturbed, spec
+
+from midpo.certify import certify
+from midpo.proofs import rocq_library
+from midpo.proofs.certificate import (
+    Certificate,
+    axioms_of,
+    check,
+    export,
+    export_all,
+    for_release,
+)
+from midpo.proofs.readback import Mismatch, parse_term
+from midpo.proofs.rocq_printer import NotExportable, Printer, identifier
+from midpo.proofs.rocq_runner import NotChecked, find_tools, run
+from midpo.symbolic.parser import PRIOR, parse
+from midpo.symbolic.spec import PAPER, load, loads
+
+coq = pytest.mark.coq
+needs_coq = pytest.mark.skipif(shutil.which("coqc") is None, reason="coqc is not installed")
+DPO = "alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l))"
+
+
+# --- The text, without Coq -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_text_of_the_eight(name: str, golden: Callable[[str, str], None]) -> None:
+    found = export(load(name))
+    assert found.state == "exported" and found.text.isascii()
+    golden(found.file, found.text)
+
+
+def test_text_of_a_refutation(golden: Callable[[str, str], None]) -> None:
+    found = export(perturbed(*PERTURBED[10]))
+    assert found.refutes and found.theorems == ("refuted",)
+    golden(found.file, found.text)
+
+
+def test_the_published_margin_is_the_targets() -> None:
+    """Another prior changes the definition of the prior and nothing else."""
+    texts = [export(spec(prior, DPO)).text for prior in ("pi_ref(y)", "7*pi_ref(y)")]
+    changed = [pair for pair in zip(*(t.splitlines() for t in texts), strict=True)
+               if pair[0] != pair[1]]
+    assert len(changed) == 2 and all("SHA" in a or "Z x" in a for a, _ in changed)
+
+
+@pytest.mark.parametrize(
+    ("prior", "margin", "reason"),
+    [
+        ("pi_ref(y)", "2*" + "(" + DPO + ")", ""),  # refuted: a refutation is exported
+        ("pi_ref(y)*exp(gap - gap + gap)", f"{DPO}", "pair"),
+        ("pi(y)*exp(-max(score(y), 0))", "alpha*max(0, score(y_w)) - alpha*max(0, score(y_l))",
+         "max"),
+        ("pi(y)*exp(-score(y)**100)", "alpha*score(y_w)**100 - alpha*score(y_l)**100", "power"),
+    ],
+)
+def test_what_is_not_exportable_says_why(prior: str, margin: str, reason: str) -> None:
+    found = export(spec(prior, margin))
+    assert (found.state == "exported") == (not reason) and reason in found.reason
+
+
+def test_names_stay_names() -> None:
+    for name in ("a b", "a)", "*)", '"', "a\nb", "", "1a", "é", "a.b"):
+        with pytest.raises(NotExportable):
+            identifier("p", name)
+    hostile = ["fun", "forall", "Type", "R", "ln", "INR", "PI", "Qed", "Axiom", "nat", "Z", "E"]
+    names = random.Random(0)
+    hostile += ["".join(names.choices("abAB_09", k=8)) for _ in range(20)]
+    hostile = [n for n in hostile if n[0].isalpha()]
+    rows = "\n".join(f'{name} = "real"' for name in hostile)
+    text = "*".join(hostile)
+    source = (f'name = "fun"\ntitle = "*) Axiom bad : False. (*"\nprior = "pi_ref(y)*exp({text})"\n'
+              f'[parameters]\nalpha = "positive"\n{rows}\n[target]\nmargin = "{DPO}"')
+    found = export(loads(source))
+    assert found.module == "recovery_fun" and "bad" not in found.text
+    words = set(re.findall(r"p_\w+", found.text))
+    assert {f"p_{n}" for n in hostile} <= words
+    assert found.text.count("(*") == found.text.count("*)") == 2
+
+
+def test_equal_names_get_different_files() -> None:
+    one = load("dpo")
+    assert [c.module for c in export_all([one, one])] == ["recovery_dpo", "recovery_dpo_2"]
+
+
+def test_library_table() -> None:
+    texts = rocq_library.library_texts()
+    for theorem in rocq_library.THEOREMS.values():
+        assert re.search(rf"^ *(Theorem|Lemma) {theorem.name}\b", texts[theorem.file], re.M)
+    for name, text in texts.items():
+        plain = re.sub(r"\(\*.*?\*\)", "", text, flags=re.S)
+        assert not re.search(r"\b(Axiom|Admitted|Parameter|Conjecture|admit)\b", plain), name
+    assert {p.name for p in rocq_library.FOLDER.glob("*.v")} == set(rocq_library.FILES)
+    assert "From Coq" not in "".join(rocq_library.library_texts("Stdlib").values())
+    assert for_release("From Coq Require", "Stdlib") == "From Stdlib Require"
+
+
+def test_unread_output_is_a_failure() -> None:
+    assert axioms_of("Closed under the global context\n") == ()
+    for text in ("Axioms:\n", "Axioms:\n??? : nat\n", ""):
+        with pytest.raises(NotChecked):
+            axioms_of(text)
+    for text in ("", "fun x", "(a", "a $ b", "match a with end", "fun (x : R => x"):
+        with pytest.raises(Mismatch):
+            parse_term(text)
+
+
+def test_without_coq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    runner = CliRunner()
+    done = runner.invoke(certify, ["dpo", "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0 and "exported, not checked" in done.output
+    assert (tmp_path / "out" / "recovery_dpo.v").is_file()
+    assert (tmp_path / "out" / "Midpo.v").is_file()
+    done = runner.invoke(certify, ["dpo", "-o", str(tmp_path / "out"), "--check", "--json"])
+    (answer,) = json.loads(done.stdout)
+    assert done.exit_code == 3 and answer["state"] == "not checked"
+    assert answer["readback"] is None and answer["axioms"] is None
+
+
+@pytest.mark.parametrize("script", ["exit 0", "echo version", "kill -9 $$", "exit 1"])
+def test_a_false_coqc_checks_nothing(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    false = tmp_path / "coqc"
+    false.write_text(
+        f'#!/bin/sh\nif [ "$1" = --version ]; then echo version 8.16.1; exit 0; fi\n{script}\n'
+    )
+    false.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    (found,) = check([export(load("dpo"))])
+    assert found.state == "not checked" and not found.readback
+
+
+def test_a_time_out_kills_the_whole_group(tmp_path: Path) -> None:
+    marker = tmp_path / "late"
+    started = time.monotonic()
+    with pytest.raises(NotChecked, match="more than"):
+        run(["sh", "-c", f"(sleep 3; touch {marker}) & sleep 30"], tmp_path, timeout=0.5)
+    assert time.monotonic() - started < 3
+    time.sleep(3)
+    assert not marker.exists()
+
+
+# --- With Coq ------------------------------------------------------------------------------------
+
+
+def accepted(*listed: Any) -> list[Certificate]:
+    return check(export_all(list(listed)))
+
+
+@coq
+@needs_coq
+def test_the_eight_are_accepted_and_read_back() -> None:
+    for found in accepted(*map(load, PAPER)):
+        assert found.state == "checked", (found.spec.name, found.reason)
+        assert found.readback and set(found.axioms or ()) == set(rocq_library.AXIOMS)
+
+
+@coq
+@needs_coq
+def test_other_ways_of_writing_are_accepted() -> None:
+    loss = f"gamma*log(1 + exp(-({DPO}))) - 3"
+    found = accepted(
+        spec("prod(pi_ref(y, t) for t in y)", DPO), spec("pi_ref(y)", loss=loss),
+        spec("pi_ref(y)", DPO, link="max(0, 1 - m)"),
+    )
+    for one in found:
+        assert one.state == "checked", one.reason
+
+
+@coq
+@needs_coq
+def test_perturbed_priors_are_refuted() -> None:
+    for found in accepted(*(perturbed(*case) for case in PERTURBED[1::3])):
+        assert found.refutes and found.state == "checked", (found.spec.name, found.reason)
+
+
+@coq
+@needs_coq
+@pytest.mark.parametrize("name", ["simpo"])
+def test_a_printer_that_drops_gamma_is_caught(name: str) -> None:
+    """Coq accepts the theorem; it is not the one that was meant."""
+    honest = export(load(name))
+    text = honest.text.replace(" - p_gamma.", " - 0 * p_gamma.")
+    text = text.replace("p_gamma/(2 * p_alpha)", "0 * p_gamma/(2 * p_alpha)")
+    assert text != honest.text
+    (found,) = check([dataclasses.replace(honest, text=text)])
+    assert found.state == "mismatch" and found.readback is False
+
+
+@coq
+@needs_coq
+@pytest.mark.parametrize(
+    ("old", "new", "state"),
+    [
+        ("Theorem margins_agree", "Axiom bad : False.\n  Theorem margins_agree", "checked"),
+        ("Proof using All. midpo. Qed.", "Proof using All. Admitted.", "refused"),
+        ("0 < p_alpha.", "0 < p_alpha.\n  Hypothesis extra : p_alpha < 1.", "refused"),
+        ("(prior true x w)", "(prior false x w)", "refused"),
+    ],
+)
+def test_tampering(old: str, new: str, state: str) -> None:
+    """An axiom that no theorem uses is no harm; an admitted proof and a hypothesis are."""
+    honest = export(load("simpo"))
+    text = honest.text.replace(old, new)
+    if "extra" in new:
+        text = text[: text.index("(* The hypotheses")]
+        state = "mismatch"
+    assert text != honest.text
+    (found,) = check([dataclasses.replace(honest, text=text)])
+    assert found.state == state, found.reason
+
+
+@coq
+@needs_coq
+def test_library_theorems_are_there_with_their_axioms(tmp_path: Path) -> None:
+    from midpo.proofs.rocq_runner import compile_file
+
+    tools = find_tools()
+    for name, text in rocq_library.library_texts(tools.library).items():
+        (tmp_path / name).write_text(text)
+    for name in rocq_library.FILES:
+        compile_file(tools, tmp_path / name)
+    modules = " ".join(Path(f).stem for f in rocq_library.FILES)
+    names = ", ".join(f"@{t.file[:-2]}.{t.name}" for t in rocq_library.THEOREMS.values())
+    (tmp_path / "all.v").write_text(
+        for_release(f"From Coq Require Import Reals.\nFrom Midpo Require {modules}.\n"
+                    f"Definition all := ({names}).\nPrint Assumptions all.\n", tools.library)
+    )
+    printed, _ = compile_file(tools, tmp_path / "all.v")
+    assert set(axioms_of(printed[printed.index("Axioms:"):])) <= set(rocq_library.AXIOMS)
+
+
+# --- Random priors -------------------------------------------------------------------------------
+
+TERMS = ["log(pi(y))", "log(pi_ref(y))", "len(y)", "score(y)", "score(y)/len(y)",
+         "sum(w(y,t) for t in y)", "sum(w(y,t)*log(pi(y,t)/pi_ref(y,t)) for t in y)",
+         "sum(kl(pi_ref, pi, y, t) for t in y)", "sum(w(y,t)*entropy(pi, y, t) for t in y)",
+         "sum(mix**t*w(y,t) for t in y)", "score(y)**2"]
+SCALES = ["beta", "1/alpha", "1 - mix", "3/2", "lam/(1 + gamma)", "-1"]
+
+
+def random_pair(rng: random.Random) -> tuple[str, str, str]:
+    """A prior, its margin, and the prior with one coefficient changed."""
+    terms = rng.sample(TERMS, rng.randint(1, 4))
+    scales = [rng.choice(SCALES) for _ in terms]
+    parts = [f"({c})*({t})" for c, t in zip(scales, terms, strict=True)]
+    at = rng.randrange(len(parts))
+    wrong = [*parts[:at], f"2*{parts[at]}", *parts[at + 1:]]
+    score = "log(pi(y)) - (" + " + ".join(parts) + ")"
+    sides = [re.sub(r"\by\b", y, score) for y in ("y_w", "y_l")]
+    return (f"exp({' + '.join(parts)})", f"alpha*({sides[0]}) - alpha*({sides[1]})",
+            f"exp({' + '.join(wrong)})")
+
+
+@coq
+@needs_coq
+def test_random_priors_are_accepted_and_perturbed_ones_refuted() -> None:
+    rng = random.Random(2)
+    cases = [random_pair(rng) for _ in range(3)]
+    specs = [spec(prior, margin) for right, margin, wrong in cases for prior in (right, wrong)]
+    found = check(export_all(specs), timeout=60)
+    for right, wrong in zip(found[::2], found[1::2], strict=True):
+        assert right.state == "checked" and not right.refutes, (right.text, right.reason)
+        assert wrong.state == "checked" and wrong.refutes, (wrong.text, wrong.reason)
+
+
+@coq
+@needs_coq
+def test_the_tactic_refuses_a_wrong_prior_soon() -> None:
+    """A recovery whose prior is changed in the text is refused, in bounded time."""
+    for name, old, new in (
+        ("sparsepo", "1 - f_mu1", "2 - f_mu1"),
+        ("tdpo", "exp (-", "exp ("),
+        ("tis-dpo", "(tok y t0)/law_pi", "(tok y t0) * law_pi"),
+    ):
+        honest = export(load(name))
+        text = honest.text.replace(old, new, 1)
+        assert text != honest.text
+        started = time.monotonic()
+        (found,) = check([dataclasses.replace(honest, text=text)])
+        assert found.state == "refused" and time.monotonic() - started < 60
+
+
+def test_printing_needs_a_positive_base() -> None:
+    names = spec("pi_ref(y)", DPO).names
+    with pytest.raises(NotExportable, match="positive"):
+        Printer(frozenset()).term(parse("score(y)**beta", names, PRIOR))
+
+
+def test_the_documented_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[1] / "docs" / "certificates.md").read_text()
+    command, answer = guide.split("    $ midpo ")[1].split("\n\n")[0].split("\n", 1)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(certify, command.split()[1:])
+    assert [line.strip() for line in done.output.splitlines()] == [
+        line.strip() for line in answer.splitlines()]
+    assert all(axiom in guide for axiom in rocq_library.AXIOMS)
