@@ -189,18 +189,10 @@ class Dyadic:
         raise NotExact
 
     def negative(self, x: Log2) -> bool:
-        return (self._value(x.terms) < 0) != (self._value(x.below) < 0)
+        return (_value(x.terms) < 0) != (_value(x.below) < 0)
 
     def float(self, x: Log2) -> float:
-        return self._value(x.terms) / self._value(x.below)
-
-    @staticmethod
-    def _value(terms: Terms) -> float:
-        parts = [float(c) * math.log(2) ** k for k, c in terms.items()]
-        value = math.fsum(parts)
-        if parts and abs(value) < 1e-9 * sum(map(abs, parts)):
-            raise NotExact  # float64 does not see the sign
-        return value
+        return _value(x.terms) / _value(x.below)
 
     def zero(self, x: Log2) -> bool:
         return not x.terms
@@ -318,6 +310,14 @@ def _divisor(left: Terms, right: Terms) -> Terms:
     while left:
         left, right = _divided(right, left)[1], left
     return right
+
+
+def _value(terms: Terms) -> float:
+    parts = [float(c) * math.log(2) ** k for k, c in terms.items()]
+    value = math.fsum(parts)
+    if parts and abs(value) < 1e-9 * sum(map(abs, parts)):
+        raise NotExact  # float64 does not see the sign
+    return value
 
 
 def _shown(terms: Terms) -> str:
