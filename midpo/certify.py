@@ -108,8 +108,7 @@ def _print(found: Certificate, folder: Path) -> None:
 
 
 def _status(found: list[Certificate], with_check: bool) -> int:
-    states = {one.state for one in found}
-    if states & {"refused", "mismatch"}:
-        return NEGATIVE
-    good = {"checked"} if with_check else {"exported"}
-    return OK if states <= good else UNDECIDED
+    if not with_check:
+        return OK if all(one.text for one in found) else UNDECIDED
+    statuses = {one.status for one in found}
+    return next(s for s in (NEGATIVE, UNDECIDED, OK) if s in statuses)

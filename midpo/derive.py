@@ -154,6 +154,8 @@ def _print(theorem: Theorem) -> None:
         _line(f"{hypothesis.name}: {hypothesis.rule.statement}  ({hypothesis.words})", 4)
     for fact in theorem.cites:
         _line(f"cited: {fact}", 4)
+    if theorem.in_coq:
+        _line(f"in Coq, whole or in part: {', '.join(theorem.in_coq)} (docs/certificates.md)")
     for number, proof in enumerate(theorem.proofs, 1):
         _print_proof(number, proof)
     out.print()

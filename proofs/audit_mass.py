@@ -41,6 +41,7 @@ from midpo.symbolic.unicode import letter, mathematics
 from .audit_answer import COMPUTED, EVIDENCE, PROVED, UNDECIDED, Answer
 from .audit_calculus import gathered, same, sequence_form
 from .audit_side import PriorSide
+from .rocq_library import cited
 
 LONGEST = 7  # tokens, of the strings that are summed over
 PROBES = 3  # random policies, the same law after every prefix
@@ -118,6 +119,7 @@ class Bound:
     sentence: str
     standing: str
     limit: float = math.inf  # of every partial sum over VOCABULARY tokens
+    coq: tuple[str, ...] = ()  # keys of rocq_library.THEOREMS
 
 
 def rule(side: PriorSide) -> Bound | None:
@@ -182,7 +184,7 @@ def _response_exponents(shape: Shape) -> Bound | None:
             f"most (e + e/(e − 1))·V = {math.e + math.e / (math.e - 1):.2f}·V for every policy",
             f"{PROVED}: power means over the strings of a length; the sharp constant is "
             f"{sharp:.4f}·V (numerical)",
-            sharp * VOCABULARY,
+            sharp * VOCABULARY, ("normalisable-simpo",),
         )
     fractions = all(_fraction(e) for e in shape.exponents.values())
     if fractions and same(total, S.One):
@@ -225,6 +227,7 @@ def _masks(shape: Shape) -> Bound:
         "see the token: a factor of up to 1 + TV(π, π_ref) a token, and masks above 1 up to more: "
         f"it can diverge{extra}",
         f"{PROVED}: Hölder's inequality at each token; max(p, q) sums to 1 + TV",
+        coq=("step-sparsepo",),
     )
 
 
@@ -272,11 +275,22 @@ def _constant_exponents(side: PriorSide, shape: Shape) -> Bound | None:
             and shape.growth == 0 and not shape.bounded
         return Bound("finite", "the mass is 1" if exact else "the mass is at most 1"
                      + (" (times a bounded score)" if shape.bounded else ""),
-                     f"{PROVED}: {inequality}", math.inf if shape.bounded else 1.0)
+                     f"{PROVED}: {inequality}", math.inf if shape.bounded else 1.0,
+                     _in_coq(shape))
+    in_coq = _in_coq(shape)
     listed = " and ".join(dict.fromkeys(conditions))
     beyond = _beyond(side, shape)
     return Bound("conditional", f"at most 1 if {listed}; otherwise it can diverge{beyond}",
-                 f"{PROVED}: {inequality}; the example beyond: {COMPUTED}")
+                 f"{PROVED}: {inequality}; the example beyond: {COMPUTED}", coq=in_coq)
+
+
+def _in_coq(shape: Shape) -> tuple[str, ...]:
+    """The theorem of the library for one law under a length penalty or a divergence."""
+    if len(shape.exponents) != 1 or not same(shape.weights, S.One) or shape.bounded:
+        return ()
+    if shape.growth != 0:
+        return () if shape.laws else ("normalisable-rdpo",)
+    return ("normalisable-tdpo",) if shape.laws else ()
 
 
 def _law(node: Expr) -> str:
@@ -437,8 +451,10 @@ def answers(side: PriorSide, seed: int) -> Iterator[Answer]:
             yield Answer(question, "not decided", violated, f"{UNDECIDED}: please report this spec",
                          data=data)
             return
-        yield Answer(question, found.verdict, found.sentence, f"{found.standing}; {shown}",
-                     data=data)
+        standing = found.standing
+        if found.coq:
+            standing += f"; in Coq: {', '.join(cited(found.coq))}"
+        yield Answer(question, found.verdict, found.sentence, f"{standing}; {shown}", data=data)
         verdict = found.verdict
     yield _partition(side, verdict)
 

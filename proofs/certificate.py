@@ -8,9 +8,10 @@ library, lists the axioms, and compares what Coq says it has proved with the spe
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,9 +20,10 @@ from typing import Any, Literal
 from sympy import Expr, S
 
 from midpo.numeric.witness import Witness
+from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.spec import Spec
 
-from .certificate_recovery import recovery_text
+from .certificate_recovery import GOAL_SECONDS, recovery_text
 from .certificate_refutation import refutation_text
 from .certificate_statement import Statement
 from .readback import Mismatch, read_recovery, read_refutation
@@ -40,7 +42,8 @@ class Certificate:
     """One spec's theorem: its text, and what was done to it.
 
     `state` says how far it came, `reason` why no further; `axioms` are those Coq lists, `readback`
-    and `coqchk` whether these went well (None where they were not asked).
+    and `coqchk` whether these went well (None where they were not asked); `seconds` are of wall
+    clock, `cpu_seconds` those that coqc took to compile the file, its start included.
     """
 
     spec: Spec
@@ -54,6 +57,7 @@ class Certificate:
     readback: bool | None = None
     coqchk: bool | None = None
     seconds: float | None = None
+    cpu_seconds: float | None = None
     factor: Expr = S.One
     constant: Expr = S.Zero
     refutes: bool = False
@@ -75,7 +79,22 @@ class Certificate:
             "readback": self.readback,
             "coqchk": self.coqchk,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
         }
+
+    @property
+    def status(self) -> int:
+        """The exit status where a check was asked for: 0 accepted, 1 refused, 3 not known."""
+        return {"checked": 0, "refused": 1, "mismatch": 1}.get(self.state, 3)
+
+    @property
+    def kernel(self) -> str:
+        """What an independent kernel says of the recovery or refutation, in words."""
+        if self.state == "checked":
+            return f"accepted by an independent kernel (Coq {self.coqc})"
+        if self.state == "exported":
+            return "not checked"
+        return f"{self.state}: {' '.join(self.reason.split())}"
 
 
 def export(spec: Spec, recovery: Recovery | None = None) -> Certificate:
@@ -120,10 +139,14 @@ def _refutation(spec: Spec, found: Recovery, witness: Witness) -> Certificate:
 
 def export_all(specs: Sequence[Spec]) -> list[Certificate]:
     """A certificate for each, in files of different names."""
+    return named_apart([export(spec) for spec in specs])
+
+
+def named_apart(certificates: Sequence[Certificate]) -> list[Certificate]:
+    """The certificates, with no two files of one name."""
     taken: set[str] = set()
     listed = []
-    for spec in specs:
-        found = export(spec)
+    for found in certificates:
         module, number = found.module, 2
         while module in taken:
             module, number = f"{found.module}_{number}", number + 1
@@ -145,30 +168,56 @@ def check(
     timeout: float = 60, advance: Callable[[str], None] = lambda now: None,
 ) -> list[Certificate]:
     """Have Coq check each exported certificate, in a fresh folder. Never raises for what a tool
-    does: a certificate that was not accepted says so in its state and reason."""
+    does: a certificate that was not accepted says so in its state and reason.
+
+    "refused" and "mismatch" speak against a certificate; "not checked" says that nothing was
+    learnt, be it that Coq is missing or that the tactic found no proof of the spec's own statement.
+    """
+    if not any(c.text for c in certificates):
+        return list(certificates)
     try:
         tools = find_tools()
         folder = tempfile.TemporaryDirectory(prefix="midpo-")
-    except NotChecked as error:
+    except (NotChecked, OSError) as error:
         return [_failed(c, "not checked", str(error)) for c in certificates]
     with folder as name:
         place = Path(name)
         try:
-            texts = library_texts(tools.library)
-            for module in LIBRARY:
-                (place / f"{module}.v").write_text(texts[f"{module}.v"], encoding="utf-8")
-                compile_file(tools, place / f"{module}.v")
+            _compile_library(tools, place)
         except (NotChecked, Refused, OSError) as error:
             reason = f"the library was not compiled: {error}"
             return [_failed(c, "not checked", reason) for c in certificates]
 
-        def one(certificate: Certificate) -> Certificate:
-            done = _check_one(tools, place, certificate, coqchk, timeout)
+        def compiled(certificate: Certificate) -> Certificate:
+            done = _compile_one(tools, place, certificate, timeout)
             advance(certificate.spec.name)
             return done
 
         with ThreadPoolExecutor(workers) as pool:
-            return list(pool.map(one, certificates))
+            found = list(pool.map(compiled, certificates))
+            good = [c for c in found if c.state == "exported" and c.text]
+            printed = _printed(tools, place, good, timeout)
+            return list(pool.map(
+                lambda c: _judged(tools, place, c, printed.get(c.module), coqchk), found))
+
+
+def _compile_library(tools: Tools, place: Path) -> None:
+    """Put the compiled library into `place`; it is compiled once a process."""
+    global _library
+    if _library is None or _library[0] != tools:
+        folder = tempfile.TemporaryDirectory(prefix="midpo-")
+        texts = library_texts(tools.library)
+        for module in LIBRARY:
+            file = Path(folder.name) / f"{module}.v"
+            file.write_text(texts[file.name], encoding="utf-8")
+            compile_file(tools, file)
+        _library = tools, folder
+    for module in LIBRARY:
+        for kind in ("v", "vo"):
+            shutil.copyfile(Path(_library[1].name) / f"{module}.{kind}", place / f"{module}.{kind}")
+
+
+_library: tuple[Tools, tempfile.TemporaryDirectory[str]] | None = None
 
 
 def _failed(certificate: Certificate, state: State, reason: str) -> Certificate:
@@ -177,38 +226,95 @@ def _failed(certificate: Certificate, state: State, reason: str) -> Certificate:
     return replace(certificate, state=state, reason=reason)
 
 
-def _check_one(
-    tools: Tools, place: Path, certificate: Certificate, coqchk: bool, timeout: float
+def _compile_one(
+    tools: Tools, place: Path, certificate: Certificate, timeout: float
 ) -> Certificate:
+    """Compile one certificate; what is still "exported" was compiled."""
     if not certificate.text:
         return certificate
     started = time.monotonic()
     found = replace(certificate, coqc=tools.version)
-    module = found.module
     try:
         file = place / found.file
         file.write_text(for_release(found.text, tools.library), encoding="utf-8")
+        _, cpu = compile_file(tools, file, timeout=timeout)
+    except Refused as error:
+        return _unproved(tools, place, found, str(error), timeout)
+    except (NotChecked, OSError) as error:
+        return _failed(found, "not checked", str(error))
+    return replace(found, seconds=time.monotonic() - started, cpu_seconds=cpu)
+
+
+def _unproved(
+    tools: Tools, place: Path, found: Certificate, message: str, timeout: float
+) -> Certificate:
+    """What it means that Coq did not accept a file.
+
+    Read back without its proofs, it says what the spec says: then only a proof is missing. Or it
+    does not: then a wrong statement was refused.
+    """
+    text = re.sub(r"(Proof( using All)?\.).*?\bQed\.", r"\1 Admitted.", found.text, flags=re.S)
+    text = text.split("(* The hypotheses", 1)[0]
+    try:
+        file = place / found.file
+        file.write_text(for_release(text, tools.library), encoding="utf-8")
         compile_file(tools, file, timeout=timeout)
-        audit = place / f"audit_{module}.v"
-        audit.write_text(for_release(audit_text(found), tools.library), encoding="utf-8")
-        printed, _ = compile_file(tools, audit, timeout=timeout)
+        audit = place / f"audit_{found.module}.v"
+        audit.write_text(for_release(audit_text([found]), tools.library), encoding="utf-8")
+        parts = _parts(compile_file(tools, audit, timeout=timeout)[0], found)
+        _read_back(found, parts)
+    except (NotChecked, Refused, Mismatch, OSError):
+        return _failed(found, "refused", message)
+    finally:
+        file.with_suffix(".vo").unlink(missing_ok=True)
+    if "Timeout" in message:
+        return _failed(found, "not checked",
+                       f"the tactic did not end within {GOAL_SECONDS} s on one goal")
+    return _failed(found, "not checked", "the tactic found no proof of the spec's statement")
+
+
+def _printed(
+    tools: Tools, place: Path, good: Sequence[Certificate], timeout: float
+) -> dict[str, str | MidpoError]:
+    """What Coq prints of each compiled certificate: all in one run, or one by one if that fails."""
+    if not good:
+        return {}
+    try:
+        audit = place / "audit.v"
+        audit.write_text(for_release(audit_text(good), tools.library), encoding="utf-8")
+        pieces = re.split(r"^audit_(\w+) = O\n     : nat\n", compile_file(
+            tools, audit, timeout=timeout + 5 * len(good))[0], flags=re.M)
+        if pieces[0].strip() or pieces[1::2] != [c.module for c in good]:
+            raise NotChecked("what coqc printed cannot be split")
+        return dict(zip(pieces[1::2], pieces[2::2], strict=True))
+    except (NotChecked, Refused, OSError) as error:
+        if len(good) == 1:
+            known = error if isinstance(error, MidpoError) else NotChecked(str(error))
+            return {good[0].module: known}
+    return {k: v for c in good for k, v in _printed(tools, place, [c], timeout).items()}
+
+
+def _judged(
+    tools: Tools, place: Path, found: Certificate, printed: str | MidpoError | None, coqchk: bool
+) -> Certificate:
+    """Axioms and statement of a compiled certificate."""
+    if not found.text or found.state != "exported":
+        return found
+    started = time.monotonic()
+    try:
+        if not isinstance(printed, str):
+            raise printed or NotChecked("coqc printed nothing")
         parts = _parts(printed, found)
         axioms = axioms_of(parts["axioms"])
         found = replace(found, axioms=axioms, readback=False)
         if not set(axioms) <= set(AXIOMS):
             extra = ", ".join(sorted(set(axioms) - set(AXIOMS)))
             return _failed(found, "refused", f"it rests on other axioms: {extra}")
-        definitions = {name: parts[name] for name in DEFINITIONS}
-        if found.refutes:
-            read_refutation(found.spec, module, definitions, parts["refuted"])
-        else:
-            statements = {name: parts[name] for name in found.theorems}
-            read_recovery(found.spec, module, definitions, statements, found.factor,
-                          found.constant)
+        _read_back(found, parts)
         found = replace(found, readback=True)
         if coqchk:
             found = replace(found, coqchk=False)
-            check_again(tools, [module], place)
+            check_again(tools, [found.module], place)
             found = replace(found, coqchk=True)
     except Mismatch as error:
         return _failed(found, "mismatch", f"read back, {error}")
@@ -216,7 +322,19 @@ def _check_one(
         return _failed(found, "refused", str(error))
     except (NotChecked, OSError) as error:
         return _failed(found, "not checked", str(error))
-    return replace(found, state="checked", reason="", seconds=time.monotonic() - started)
+    seconds = (found.seconds or 0) + time.monotonic() - started
+    return replace(found, state="checked", reason="", seconds=seconds)
+
+
+def _read_back(found: Certificate, parts: Mapping[str, str]) -> None:
+    """Compare what Coq printed with the spec. Raises: Mismatch."""
+    definitions = {name: parts[name] for name in DEFINITIONS}
+    if found.refutes:
+        read_refutation(found.spec, found.module, definitions, parts["refuted"])
+    else:
+        statements = {name: parts[name] for name in found.theorems}
+        read_recovery(found.spec, found.module, definitions, statements, found.factor,
+                      found.constant)
 
 
 def for_release(text: str, library: str) -> str:
@@ -224,19 +342,20 @@ def for_release(text: str, library: str) -> str:
     return re.sub(r"^From Coq ", f"From {library} ", text, flags=re.M)
 
 
-def audit_text(certificate: Certificate) -> str:
-    """A file that has Coq print what was compiled. The certificate is not imported, so its names
-    are printed with its own in front and can stand for nothing of the library."""
-    module = certificate.module
+def audit_text(certificates: Sequence[Certificate]) -> str:
+    """A file that has Coq print what was compiled. The certificates are not imported, so their
+    names are printed with the module's in front and can stand for nothing of the library."""
     lines = ["From Coq Require Import Reals List.", "From Midpo Require Import Midpo MidpoPoint.",
-             f"From Midpo Require {module}.",
              "Set Printing All. Set Printing Depth 1000000. Set Printing Width 1000000."]
-    for name in DEFINITIONS:
-        lines.append(f"Print {module}.{name}.")
-    for name in certificate.theorems:
-        lines.append(f"Check @{module}.{name}.")
-    together = ", ".join(f"@{module}.{name}" for name in certificate.theorems)
-    lines += [f"Definition all_theorems := ({together}).", "Print Assumptions all_theorems."]
+    for one in certificates:
+        module = one.module
+        lines += [f"From Midpo Require {module}.",
+                  f"Definition audit_{module} := O.", f"Print audit_{module}."]
+        lines += [f"Print {module}.{name}." for name in DEFINITIONS]
+        lines += [f"Check @{module}.{name}." for name in one.theorems]
+        together = ", ".join(f"@{module}.{name}" for name in one.theorems)
+        lines += [f"Definition theorems_{module} := ({together}).",
+                  f"Print Assumptions theorems_{module}."]
     return "\n".join(lines) + "\n"
 
 

@@ -30,6 +30,8 @@ from midpo.symbolic.spec import Spec
 from .certificate_statement import Statement
 from .rocq_printer import NotExportable, identifier
 
+# What the tactic may take on one goal; the kernel's own check is bounded with the whole file.
+GOAL_SECONDS = 20
 HEADER = """From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.
@@ -57,14 +59,14 @@ def recovery_text(statement: Statement) -> tuple[str, tuple[str, ...]]:
         theorems: tuple[str, ...] = ("pair_losses_agree", "losses_agree")
         proved = [
             f"Theorem pair_losses_agree x w l :\n    {published} = {recovered}.\n"
-            f"  Proof using All. midpo_losses {tactic}. Qed.",
+            f"  Proof using All. timeout {GOAL_SECONDS} midpo_losses {tactic}. Qed.",
             losses.format("apply pair_losses_agree."),
         ]
     else:
         theorems = ("margins_agree", "losses_agree")
         proved = [
             "Theorem margins_agree x w l : recovered x w l = published x w l.\n"
-            f"  Proof using All. {tactic}. Qed.",
+            f"  Proof using All. timeout {GOAL_SECONDS} {tactic}. Qed.",
             losses.format("now rewrite margins_agree."),
         ]
     inside = [*variables, *hypotheses, "", *statement.definitions(), _HINT, "",

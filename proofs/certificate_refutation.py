@@ -17,6 +17,7 @@ from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import Case
 from midpo.symbolic.errors import TooLarge
 
+from .certificate_recovery import GOAL_SECONDS
 from .certificate_statement import Statement
 from .rocq_printer import NotExportable, identifier
 
@@ -52,7 +53,7 @@ def refutation_text(
     lines += [*definitions, "",
               f"Theorem refuted :\n    {body}.",
               f"Proof.\n  cbv delta [{names} {' '.join(unfolded)} margin]. cbv beta iota.\n"
-              "  midpo_refuted.\nQed.", ""]
+              f"  timeout {GOAL_SECONDS} midpo_refuted.\nQed.", ""]
     return "\n".join(lines), ("refuted",), number
 
 

@@ -28,6 +28,7 @@ from midpo.symbolic.rules import reason as usual_reason
 from midpo.symbolic.unicode import mathematics
 
 from .check import CheckFailed, check
+from .rocq_library import IN_FRAMEWORK, cited
 
 Relation = Literal["=", "≤", "<"]
 _TEX = {"=": "=", "≤": r"\le", "<": "<"}
@@ -171,6 +172,11 @@ class Theorem:
         return tuple(dict.fromkeys(c for part in self.parts for c in part.cited))
 
     @property
+    def in_coq(self) -> tuple[str, ...]:
+        """The theorems of the library of certificates that say this, or a part of it."""
+        return cited(IN_FRAMEWORK.get(self.name, ()))
+
+    @property
     def holds(self) -> bool:
         return all(proof.holds for proof in self.proofs)
 
@@ -198,6 +204,7 @@ class Theorem:
                 h.name: {"words": h.words, "formula": h.rule.statement} for h in self.hypotheses
             },
             "cited": list(self.cites),
+            "coq": list(self.in_coq),
             "parts": [_described(proof) for proof in self.proofs],
         }
 

@@ -28,12 +28,14 @@ _CELL, _CELL_LINES = 48.0, 4  # the size of a prior in the table of priors: digi
 
 @dataclass(frozen=True)
 class Section:
-    """One spec with what is known of it; `kernel` is source text."""
+    """One spec with what is known of it; `kernel` is source text, `certificate` what an
+    independent proof kernel says of the recovery."""
 
     spec: Spec
     recovery: Recovery | None
     check: CrossCheck | None
     kernel: str = ""
+    certificate: str = "not checked"
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +84,21 @@ THEOREMS: dict[str, Theorem] = {
          "SimPO normalised role by role loses gamma"),
     )
 }
+
+
+# The theorems of the framework (proofs/framework.py) that the library has, whole or in part.
+IN_FRAMEWORK: dict[str, tuple[str, ...]] = {
+    "optimal-policy": ("optimum", "gap-finite", "gap-countable", "optimum-unique"),
+    "bradley-terry": ("reward", "normaliser-cancels"),
+    "mutual-information": ("mutual-information-finite", "mutual-information-countable"),
+    "theorem-4": ("normaliser-free",),
+}
+
+
+def cited(keys: Iterable[str]) -> tuple[str, ...]:
+    """Theorems of the library by their names in Coq: file and theorem. Raises: KeyError."""
+    found = (THEOREMS[key] for key in keys)
+    return tuple(f"{theorem.file.removesuffix('.v')}.{theorem.name}" for theorem in found)
 
 
 def library_texts(library: str = "Coq") -> dict[str, str]:

@@ -65,7 +65,6 @@ def run(command: list[str], folder: Path, *, timeout: float = TIMEOUT) -> tuple[
     """
 
     name = Path(command[0]).name
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryFile() as sink:
         try:
             process = subprocess.Popen(
@@ -77,8 +76,8 @@ def run(command: list[str], folder: Path, *, timeout: float = TIMEOUT) -> tuple[
             raise NotChecked(f"{name} could not be run: {error}") from None
         try:
             _limit(process.pid)
-            process.wait(timeout)
-        except subprocess.TimeoutExpired:
+            seconds = _wait(process, timeout)
+        except TimeoutError:
             raise NotChecked(f"{name} took more than {timeout:.0f} s") from None
         finally:
             with contextlib.suppress(ProcessLookupError):
@@ -89,13 +88,28 @@ def run(command: list[str], folder: Path, *, timeout: float = TIMEOUT) -> tuple[
             raise NotChecked(f"{name} printed more than {MAX_OUTPUT} bytes")
         sink.seek(0)
         printed = sink.read(MAX_OUTPUT + 1).decode("utf-8", "replace")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     if process.returncode < 0:
         raise NotChecked(f"{name} was ended by signal {-process.returncode}")
     if process.returncode:
         raise Refused(printed.strip()[-1500:] or f"{name} gave exit status {process.returncode}")
     return printed, seconds
+
+
+def _wait(process: subprocess.Popen[bytes], timeout: float) -> float:
+    """Wait for the end of `process`; its seconds of CPU, those of its children included.
+
+    The usage of this one process, as others run beside it. Raises: TimeoutError.
+    """
+    end, pause = time.monotonic() + timeout, 0.001
+    while True:
+        pid, status, used = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return used.ru_utime + used.ru_stime
+        if time.monotonic() >= end:
+            raise TimeoutError
+        time.sleep(pause)
+        pause = min(2 * pause, 0.02)
 
 
 def _limit(pid: int) -> None:
@@ -109,13 +123,12 @@ def _limit(pid: int) -> None:
 
 
 def compile_file(tools: Tools, file: Path, *, timeout: float = TIMEOUT) -> tuple[str, float]:
-    """Compile one .v file beside its .vo; what Coq printed, and seconds. Raises: see `run`."""
-    started = time.monotonic()
-    printed, _ = run([tools.coqc, "-q", "-Q", ".", "Midpo", file.name], file.parent,
-                     timeout=timeout)
+    """Compile one .v file beside its .vo; what Coq printed, and CPU seconds. Raises: see `run`."""
+    printed, seconds = run([tools.coqc, "-q", "-Q", ".", "Midpo", file.name], file.parent,
+                           timeout=timeout)
     if not file.with_suffix(".vo").is_file():
         raise NotChecked(f"coqc left no {file.stem}.vo")
-    return printed, time.monotonic() - started
+    return printed, seconds
 
 
 def check_again(tools: Tools, modules: list[str], folder: Path, *, timeout: float = 300) -> None:

@@ -67,6 +67,9 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
     else:
         known.insert(0, ("Whether the prior recovers the target",
                          rf"\undecided{{}}: {escape(recovery.standing)}"))
+    if recovery is not None and recovery.verdict != "undecided":
+        known.insert(1, ("The same, by a proof kernel that shares no code with the checker",
+                         escape(section.certificate)))
     parts["check"] = _check(section.check, known)
     if facts:
         known.append((r"What the prior depends on", r"read off the normal form of $\log\zeta$"))

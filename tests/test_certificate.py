@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from test_recovery import PERTURBED, perturbed, spec
 
 from midpo.certify import certify
+from midpo.cli import main
 from midpo.proofs import rocq_library
 from midpo.proofs.certificate import (
     Certificate,
@@ -190,7 +191,7 @@ def test_other_ways_of_writing_are_accepted() -> None:
 @coq
 @needs_coq
 def test_perturbed_priors_are_refuted() -> None:
-    for found in accepted(*(perturbed(*case) for case in PERTURBED[1::3])):
+    for found in accepted(*(perturbed(*case) for case in PERTURBED[1::5])):
         assert found.refutes and found.state == "checked", (found.spec.name, found.reason)
 
 
@@ -213,7 +214,7 @@ def test_a_printer_that_drops_gamma_is_caught(name: str) -> None:
     ("old", "new", "state"),
     [
         ("Theorem margins_agree", "Axiom bad : False.\n  Theorem margins_agree", "checked"),
-        ("Proof using All. midpo. Qed.", "Proof using All. Admitted.", "refused"),
+        ("Proof using All. timeout 20 midpo. Qed.", "Proof using All. Admitted.", "refused"),
         ("0 < p_alpha.", "0 < p_alpha.\n  Hypothesis extra : p_alpha < 1.", "refused"),
         ("(prior true x w)", "(prior false x w)", "refused"),
     ],
@@ -274,9 +275,12 @@ def random_pair(rng: random.Random) -> tuple[str, str, str]:
 
 @coq
 @needs_coq
-def test_random_priors_are_accepted_and_perturbed_ones_refuted() -> None:
-    rng = random.Random(2)
-    cases = [random_pair(rng) for _ in range(3)]
+@pytest.mark.parametrize(
+    ("seed", "count"), [(2, 2), pytest.param(3, 20, marks=pytest.mark.slow)]
+)
+def test_random_priors_are_accepted_and_perturbed_ones_refuted(seed: int, count: int) -> None:
+    rng = random.Random(seed)
+    cases = [random_pair(rng) for _ in range(count)]
     specs = [spec(prior, margin) for right, margin, wrong in cases for prior in (right, wrong)]
     found = check(export_all(specs), timeout=60)
     for right, wrong in zip(found[::2], found[1::2], strict=True):
@@ -299,6 +303,44 @@ def test_the_tactic_refuses_a_wrong_prior_soon() -> None:
         started = time.monotonic()
         (found,) = check([dataclasses.replace(honest, text=text)])
         assert found.state == "refused" and time.monotonic() - started < 60
+
+
+@coq
+@needs_coq
+def test_a_true_statement_without_a_proof_is_not_refused() -> None:
+    """That the tactic gives up, or does not end, says nothing of the spec's own statement."""
+    honest = export(load("dpo"))
+    for tactic, reason in (("timeout 20 fail.", "no proof"),
+                           ("timeout 1 (do 1000000000 idtac).", "within")):
+        text = honest.text.replace("timeout 20 midpo_losses midpo.", tactic)
+        assert text != honest.text
+        (found,) = check([dataclasses.replace(honest, text=text)])
+        assert (found.state, found.status) == ("not checked", 3) and reason in found.reason
+
+
+@coq
+@needs_coq
+def test_verify_says_what_the_kernel_says() -> None:
+    done = CliRunner().invoke(main, ["verify", "dpo", "--certify", "--json"])
+    (answer,) = json.loads(done.stdout)
+    assert done.exit_code == 0
+    assert answer["kernel"] == f"accepted by an independent kernel (Coq {find_tools().version})"
+    assert answer["certificate"]["cpu_seconds"] > 0
+
+
+def test_without_coq_verify_says_not_checked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    (answer,) = json.loads(CliRunner().invoke(main, ["verify", "dpo", "--json"]).stdout)
+    assert answer["kernel"] == "not checked"
+    done = CliRunner().invoke(main, ["verify", "dpo", "--certify", "--json"])
+    (answer,) = json.loads(done.stdout)
+    assert done.exit_code == 3 and answer["kernel"].startswith("not checked: coqc was not found")
+    done = CliRunner().invoke(
+        main, ["report", "dpo", "--certify", "--no-pdf", "-o", str(tmp_path / "report")])
+    text = (tmp_path / "report" / "report.tex").read_text()
+    assert done.exit_code == 0 and "not checked: coqc was not found" in text
 
 
 def test_printing_needs_a_positive_base() -> None:

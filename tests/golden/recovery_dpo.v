@@ -30,7 +30,7 @@ Section Recovery.
 
   Theorem pair_losses_agree x w l :
     published x w l = loss_of x w l (recovered x w l).
-  Proof using All. midpo_losses midpo. Qed.
+  Proof using All. timeout 20 midpo_losses midpo. Qed.
 
   Theorem losses_agree (E : (X * Y * Y -> R) -> R) :
     E (fun '(x, w, l) => published x w l)

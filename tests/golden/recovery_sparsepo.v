@@ -33,7 +33,7 @@ Section Recovery.
   #[local] Hint Unfold loss_of : midpo_loss.
 
   Theorem margins_agree x w l : recovered x w l = published x w l.
-  Proof using All. midpo. Qed.
+  Proof using All. timeout 20 midpo. Qed.
 
   Theorem losses_agree (E : (X * Y * Y -> R) -> R) :
     E (fun '(x, w, l) => loss_of x w l (published x w l))

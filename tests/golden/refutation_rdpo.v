@@ -42,5 +42,5 @@ Theorem refuted :
     ((-1 / 2)) <> 0.
 Proof.
   cbv delta [policy prior recovered published p_alpha p_beta n mass_pi mass_pi_ref tree_pi tree_pi_ref word margin]. cbv beta iota.
-  midpo_refuted.
+  timeout 20 midpo_refuted.
 Qed.
