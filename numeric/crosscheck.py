@@ -43,6 +43,8 @@ class KernelLike(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def backend(self) -> str: ...
+    @property
     def policies(self) -> tuple[str, ...]: ...
     @property
     def features(self) -> Mapping[str, str]: ...
@@ -83,10 +85,12 @@ class CrossCheck:
     prior_gap: float | None
     gradcheck: bool | None
     failure: str = ""
+    backend: str = "eager"
 
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
+            "backend": self.backend,
             "verdict": "agrees" if self.passed else "differs",
             "passed": self.passed,
             "cases": self.cases,
@@ -127,13 +131,15 @@ def crosscheck(
     Raises: MidpoError where torch or the device is missing, or no batch gives the loss a value.
     """
     torch = _torch(device)
-    function = kernel.compile()
+    function = from_logits(torch, kernel)
     tallies = {dtype: _Tally() for dtype in dtypes}
     loss = pair_loss(spec)
     gap: float | None = None if prior_loss is None else 0.0
     pairs = 0
     for number, batch in enumerate(batches(spec, kernel.policies, trials, seed)):
         progress()
+        if not _possible(kernel, batch):
+            continue
         oracle = Oracle(batch, loss, seed * 1_000_003 + number)
         truth = oracle.truth()
         if truth is None:
@@ -159,7 +165,53 @@ def crosscheck(
     failures += ["torch.autograd.gradcheck fails in float64"] if gradcheck is False else []
     failures += _wide(torch, function, spec, kernel, loss, seed, device)
     first = failures[0] if failures else ""
-    return CrossCheck(spec.name, not failures, pairs, seed, device, results, gap, gradcheck, first)
+    return CrossCheck(
+        spec.name,
+        not failures,
+        pairs,
+        seed,
+        device,
+        results,
+        gap,
+        gradcheck,
+        first,
+        kernel.backend,
+    )
+
+
+def _possible(kernel: KernelLike, batch: Batch) -> bool:
+    """Whether a kernel's inputs can be these logits: hidden states have no infinite ones."""
+    return kernel.backend != "linear" or not any(np.isinf(z).any() for z in batch.logits.values())
+
+
+def from_logits(torch: Any, kernel: KernelLike) -> Callable[..., Any]:
+    """The kernel as a function of logits, whatever its backend takes.
+
+    For `linear` the hidden states are the logits and the heads are identities; for `logps` the
+    log-probabilities of the labels are taken from a log-softmax.
+    """
+    function = kernel.compile()
+
+    def label_logps(z: Any, labels: Any) -> Any:
+        wide = torch.float64 if z.dtype == torch.float64 else torch.float32
+        logps = torch.log_softmax(z, -1, dtype=wide)
+        return logps.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+
+    def call(labels: Any, **given: Any) -> Any:
+        names = [policy_argument(p) for p in kernel.policies]
+        logits = {name: given.pop(name) for name in names}
+        inputs: dict[str, Any] = logits
+        if kernel.backend == "linear":
+            size = logits[names[0]].shape[-1]
+            eye = torch.eye(size, dtype=logits[names[0]].dtype, device=labels.device)
+            inputs = {n.replace("_logits", "_hidden"): z for n, z in logits.items()}
+            inputs |= {n.replace("_logits", "_weight"): eye for n in names}
+        elif kernel.backend == "logps":
+            inputs = {n.replace("_logits", "_logps"): label_logps(z, labels)
+                      for n, z in logits.items()}
+        return function(labels=labels, **inputs, **given)
+
+    return call
 
 
 def _result(dtype: str, tally: _Tally) -> DtypeErrors:
@@ -297,6 +349,8 @@ def _wide(
         batch = random_batch(
             spec, kernel.policies, rng, scale=2.0, vocabulary=vocabulary, positions=5
         )
+        if not _possible(kernel, batch):
+            continue
         found, _ = _run(torch, function, batch, kernel, torch.float64, device)
         ops = Floats()
         for pair in range(batch.pairs):

@@ -14,6 +14,7 @@ from midpo.symbolic.loss import recovered_loss
 
 pytest.importorskip("torch", reason="kernels run on torch")
 
+EIGHT = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")
 TRIALS = 6
 
 # One way to get each kernel wrong that its authors, or their readers, have got wrong before.
@@ -46,7 +47,7 @@ def tampered(kernel: Kernel, old: str, new: str) -> Kernel:
     return dataclasses.replace(kernel, source=kernel.source.replace(old, new))
 
 
-@pytest.mark.parametrize("name", midpo.catalogue())
+@pytest.mark.parametrize("name", EIGHT)
 def test_catalogue_agrees(name: str) -> None:
     found = midpo.check(name, trials=TRIALS)
     assert found.passed, found.failure

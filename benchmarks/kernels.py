@@ -1,0 +1,302 @@
+"""Generated kernels beside other implementations: time and memory of one loss and its gradient.
+
+    python benchmarks/kernels.py               # everything: about half an hour on two cores
+    python benchmarks/kernels.py --quick       # the smallest shape of each
+    python benchmarks/kernels.py --device cuda # the same on a GPU
+
+Each measurement has a process of its own, so that no allocator is warm from another, and one
+thread. Time is the median of three runs after one that is not counted, on a CPU the processor time
+(user and system: on a shared machine the clock on the wall measures the neighbours);
+memory is the peak during that first run, less
+what was there before and less the returned gradients. Peers are optional (`trl`, `liger-kernel`);
+what is missing is said. Writes benchmarks/kernels.md and benchmarks/kernels.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+SHAPES = [(512, 32_000), (1024, 32_000), (2048, 32_000), (4096, 32_000), (512, 128_256),
+          (1024, 128_256)]
+DTYPES = ("float32", "bfloat16")
+HIDDEN = 1024
+METHODS = {
+    "dpo": ("fused", "fused in place", "eager", "compile", "TRL"),
+    "tdpo": ("fused", "fused in place", "eager", "compile", "authors"),
+    "sparsepo": ("fused", "eager", "compile", "authors"),
+    "dpo, linear": ("linear", "Liger"),
+    "tdpo, linear": ("linear",),
+}
+OTHERS = ("dice", "centropy", "simpo", "rdpo", "tis-dpo")
+
+
+def setting(loss: str, tokens: int, vocabulary: int, dtype: str, device: str) -> Any:
+    """Logits, labels and features of two pairs with `tokens` tokens in all."""
+    import torch
+
+    torch.manual_seed(0)
+    kind, rows = getattr(torch, dtype), 4
+    shape = (rows, tokens // rows)
+    labels = torch.randint(vocabulary, shape, device=device)
+    given: dict[str, Any] = {"labels": labels}
+    if loss.startswith("sparsepo"):
+        given |= {n: torch.rand(shape, device=device) for n in ("mu1", "mu2")}
+    if loss.startswith("tis-dpo"):
+        given["w"] = torch.rand(shape, device=device)
+    if "linear" in loss:
+        for who in ("policy", "reference"):
+            given[f"{who}_hidden"] = torch.randn(*shape, HIDDEN, device=device).to(kind)
+            given[f"{who}_weight"] = (
+                torch.randn(vocabulary, HIDDEN, device=device) / HIDDEN**0.5
+            ).to(kind)
+        return given, [given["policy_hidden"], given["policy_weight"]]
+    names = ("policy_logits", "old_logits" if loss == "dice" else "reference_logits")
+    for name in names[: 1 if loss == "simpo" else 2]:
+        given[name] = torch.randn(*shape, vocabulary, device=device).to(kind)
+    return given, [given["policy_logits"]]
+
+
+def function(loss: str, method: str) -> Callable[..., Any]:
+    """The loss as a function of the setting."""
+    import midpo
+
+    name = loss.partition(",")[0]
+    if method in ("fused", "fused in place"):
+        kernel = midpo.generate(name, backend="fused").compile()
+        options = {"inplace_backward": True} if method != "fused" else {}
+        return lambda **given: kernel(**given, **options, **parameters(name))
+    if method == "linear":
+        kernel = midpo.generate(name, backend="linear").compile()
+        return lambda **given: kernel(**given, **parameters(name))
+    if method in ("eager", "compile"):
+        kernel = midpo.generate(name).compile()
+        if method == "compile":
+            import torch
+
+            kernel = torch.compile(kernel)
+        return lambda **given: kernel(**given, validate=False, **parameters(name))
+    return liger() if method == "Liger" else {"TRL": trl_dpo, "authors": authors}[method]
+
+
+def parameters(name: str) -> dict[str, float]:
+    return {"simpo": {"gamma": 0.5}}.get(name, {})
+
+
+def trl_dpo(policy_logits: Any, reference_logits: Any, labels: Any) -> Any:
+    """DPO by TRL's own log-probabilities."""
+    import torch
+    from trl.trainer.utils import selective_log_softmax
+
+    logps = selective_log_softmax(policy_logits, labels).sum(-1)
+    with torch.no_grad():
+        reference = selective_log_softmax(reference_logits, labels).sum(-1)
+    chosen, rejected = (logps - reference).chunk(2)
+    return -torch.nn.functional.logsigmoid(0.1 * (chosen - rejected)).mean()
+
+
+def authors(
+    policy_logits: Any, reference_logits: Any, labels: Any, mu1: Any = 1.0, mu2: Any = 1.0
+) -> Any:
+    """The token-level losses as their authors compute them: whole distributions, in float32."""
+    import torch
+
+    logps = policy_logits.float().log_softmax(-1)
+    probabilities = reference_logits.float().softmax(-1)
+    reference = probabilities.log()
+    divergence = (probabilities * (reference - logps)).sum(-1)
+    at = labels.unsqueeze(-1)
+    gained = logps.gather(-1, at).squeeze(-1) - reference.gather(-1, at).squeeze(-1)
+    chosen, rejected = (mu1 * gained + mu2 * divergence).sum(-1).chunk(2)
+    return -torch.nn.functional.logsigmoid(0.1 * (chosen - rejected)).mean()
+
+
+def liger() -> Callable[..., Any]:
+    from liger_kernel.chunked_loss import LigerFusedLinearDPOLoss
+
+    fused = LigerFusedLinearDPOLoss(beta=0.1, compute_nll_loss=False, use_ref_model=True,
+                                    average_log_prob=False)
+
+    def loss(policy_hidden: Any, policy_weight: Any, reference_hidden: Any, reference_weight: Any,
+             labels: Any) -> Any:
+        return fused(policy_weight, policy_hidden, labels, ref_input=reference_hidden,
+                     ref_weight=reference_weight)[0]
+
+    return loss
+
+
+def status(key: str) -> float:
+    """A line of /proc/self/status, MiB."""
+    text = Path("/proc/self/status").read_text()
+    return float(text.partition(f"{key}:")[2].split()[0]) / 1024
+
+
+def measure(loss: str, method: str, tokens: int, vocabulary: int, dtype: str, device: str) -> Any:
+    """Milliseconds, MiB beyond inputs and gradients, and the loss: in this process."""
+    import torch
+
+    compute = function(loss, method)
+    small, leaves = setting(loss, 8, 64, dtype, device)
+    if method != "Liger":  # first calls import and compile what is not the kernel's work
+        for leaf in leaves:
+            leaf.requires_grad_()
+        torch.autograd.grad(compute(**small), leaves)
+    given, leaves = setting(loss, tokens, vocabulary, dtype, device)
+    for leaf in leaves:
+        leaf.requires_grad_()
+    gradients = sum(x.numel() * x.element_size() for x in leaves) / 2**20
+    if method == "fused in place":
+        gradients = 0.0
+    cuda = device.startswith("cuda")
+    clock = time.perf_counter if cuda else time.process_time
+
+    def once() -> tuple[float, float]:
+        if cuda:
+            torch.cuda.synchronize()
+        start = clock()
+        value = compute(**given)
+        found = torch.autograd.grad(value, leaves)
+        if cuda:
+            torch.cuda.synchronize()
+        del found
+        return (clock() - start) * 1e3, float(value.detach())
+
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated() / 2**20
+    else:
+        Path("/proc/self/clear_refs").write_text("5")
+        before = status("VmRSS")
+    _, value = once()
+    peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else status("VmHWM")
+    # In place, each run would start from the gradient of the last one: time does not mind.
+    times = [once()[0] for _ in range(3)]
+    return {"ms": statistics.median(times), "extra": max(peak - before - gradients, 0.0),
+            "loss": value}
+
+
+def ask(*case: Any) -> dict[str, Any]:
+    """`measure` in a process of its own."""
+    done = subprocess.run([sys.executable, __file__, "--one", json.dumps(case)],
+                          capture_output=True, text=True, timeout=900,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})
+    if done.returncode:
+        return {"missing": (done.stderr.strip().splitlines() or ["no answer"])[-1][:80]}
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def cases(quick: bool) -> list[tuple[str, str, int, int, str]]:
+    shapes = SHAPES[:1] if quick else SHAPES
+    wanted = []
+    for loss, methods in METHODS.items():
+        chosen = shapes if "linear" not in loss else [(512, 32_000), (1024, 32_000)][: len(shapes)]
+        for tokens, vocabulary in chosen:
+            for dtype in DTYPES:
+                wanted += [(loss, m, tokens, vocabulary, dtype) for m in methods]
+    for loss in OTHERS:
+        wanted += [(loss, m, 512, 32_000, "float32") for m in ("fused", "eager", "compile")]
+    return wanted
+
+
+def table(rows: list[tuple[Any, dict[str, Any]]]) -> str:
+    """Markdown: each measurement, and its ratio to the project's own kernel in the same block."""
+    lines = [
+        "| loss | tokens | vocabulary | dtype | method | ms | of fused or linear | extra MiB | "
+        "of one logits tensor |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    own: dict[Any, float] = {}
+    for (loss, method, *shape), found in rows:
+        if method in ("fused", "linear") and "ms" in found:
+            own[loss, *shape] = found["ms"]
+    for (loss, method, tokens, vocabulary, dtype), found in rows:
+        head = f"| {loss} | {tokens} | {vocabulary} | {dtype} | {method} |"
+        if "missing" in found:
+            lines.append(f"{head} {found['missing'].replace('|', '/')} | | | |")
+            continue
+        ratio = found["ms"] / own.get((loss, tokens, vocabulary, dtype), float("nan"))
+        one = tokens * vocabulary * (4 if dtype == "float32" else 2) / 2**20
+        lines.append(f"{head} {found['ms']:.0f} | {ratio:.2f} | {found['extra']:.1f} | "
+                     f"{found['extra'] / one:.1%} |")
+    return "\n".join(lines) + "\n"
+
+
+def fit(rows: list[tuple[Any, dict[str, Any]]]) -> str:
+    """Time of the fused kernels against tokens*vocabulary: exponent of a power law."""
+    import numpy as np
+
+    lines = []
+    for loss in ("dpo", "tdpo"):
+        for dtype in DTYPES:
+            points = [(t * v, f["ms"]) for (name, m, t, v, d), f in rows
+                      if (name, m, d) == (loss, "fused", dtype) and "ms" in f]
+            if len(points) > 3:
+                x, y = np.log(np.array(points)).T
+                lines.append(f"- {loss}, {dtype}: time grows as (tokens*vocabulary)**"
+                             f"{np.polyfit(x, y, 1)[0]:.2f} over {len(points)} shapes")
+    return "\n".join(lines) + "\n"
+
+
+def plot(rows: list[tuple[Any, dict[str, Any]]], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams["svg.hashsalt"] = "midpo"
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.5))
+    for axis, loss in zip(axes, ("dpo", "tdpo"), strict=True):
+        for method in METHODS[loss]:
+            points = sorted((t, f["ms"]) for (name, m, t, v, d), f in rows
+                            if (name, m, v, d) == (loss, method, 32_000, "float32") and "ms" in f)
+            if points:
+                axis.loglog(*zip(*points, strict=True), marker="o", label=method)
+        axis.set(title=f"{loss}, float32, vocabulary 32,000", xlabel="tokens", ylabel="ms")
+        axis.legend()
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--quick", action="store_true", help="the smallest shape of each")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--output", type=Path, default=HERE / "kernels.md")
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(measure(*json.loads(options.one))))
+        return
+    rows = []
+    for case in cases(options.quick):
+        rows.append((case, ask(*case, options.device)))
+        print(json.dumps([case, rows[-1][1]]), file=sys.stderr, flush=True)
+        write(rows, options.output, options.device)  # after each: a run may be stopped
+
+
+def write(rows: list[tuple[Any, dict[str, Any]]], output: Path, device: str) -> None:
+    import torch
+
+    output.write_text(
+        "# Kernels beside other implementations\n\n"
+        "One loss of two pairs and its gradient with respect to the logits (`linear`: to hidden "
+        f"states of width {HIDDEN} and the output head).\n"
+        f"torch {torch.__version__}, one thread, processor time, "
+        f"{time.strftime('%Y-%m-%d')}, {device}; made by `python benchmarks/kernels.py`. "
+        "Read ratios, not times: the machine is shared.\n\n" + table(rows) + "\n" + fit(rows)
+    )
+    plot(rows, output.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+"""The backends: how one loss is computed from different inputs, by different roads.
+
+| name | inputs | how |
+| --- | --- | --- |
+| eager | logits | written out, differentiated by autograd |
+| fused | logits | statistics of the vocabulary in chunks; the gradient in one pass |
+| linear | hidden states and heads | as fused; logits exist only a chunk at a time |
+| logps | log-probabilities of the labels | the algebra that is left |
+
+A backend is a printer and a template; the algebra above the statistics is printed by the same code
+for all of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sympy import Expr, Symbol
+
+from midpo.symbolic.errors import NotYet
+from midpo.symbolic.language import Divergence, Entropy, VocabSum
+from midpo.symbolic.spec import policy_argument
+from midpo.symbolic.text import text
+
+from .chunks import Chunk, chunk
+from .lower import Lowered
+from .printer import Printer
+from .statistics import Statistic, generic, label_statistic, stages, statistic, statistics
+
+_KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "metrics", "rows")
+_ALWAYS = ("torch", "dist", "F", "Tensor", "Any", "labels", "reduction", "validate", "flat_labels",
+           "total", "pairs")
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A row of the table above. `files` are its templates; `keywords` the arguments it adds."""
+
+    name: str
+    files: tuple[str, ...]
+    keywords: tuple[str, ...] = ()
+    summary: str = ""
+
+
+BACKENDS = {
+    row.name: row
+    for row in (
+        Backend("eager", ("eager.py.j2",), (), "readable, by autograd"),
+        Backend(
+            "fused",
+            ("fused.py.j2", "statistics.py.j2"),
+            (*_KEYWORDS, "inplace_backward", "vocab_group"),
+            "from logits, in chunks, with an analytic gradient",
+        ),
+        Backend(
+            "linear",
+            ("linear.py.j2", "statistics.py.j2"),
+            (*_KEYWORDS, "logit_softcap", "logit_temperature"),
+            "from hidden states and the output head",
+        ),
+        Backend(
+            "logps",
+            ("logps.py.j2",),
+            ("num_pairs", "ignore_index", "cu_seqlens", "metrics"),
+            "from log-probabilities of the labels",
+        ),
+    )
+}
+
+
+class FromStatistics(Printer):
+    """Prints the algebra of a loss over statistics that one call a pass has computed."""
+
+    def __init__(self, taken: Any, passes: list[Chunk]) -> None:
+        super().__init__(taken)
+        self.passes = passes
+        self.layout, self.trained, self.frozen, self.settings, self.numbers = map(
+            self.name, ("layout", "trained", "frozen", "settings", "scalings")
+        )
+
+    def suffix(self, number: int) -> str:
+        return "" if number == 0 else f"_{number + 1}"
+
+    def value_of(self, one: Statistic) -> str:
+        if one.node not in self.locals:
+            number = next(n for n, c in enumerate(self.passes) if one in c.statistics)
+            self.call(number)
+        return self.locals[one.node]
+
+    def call(self, number: int) -> None:
+        """The line that computes a pass's statistics, and those that name them."""
+        found = self.passes[number]
+        contexts = [f"_packed({self(c, 'token')}, {self.layout})" for c in found.contexts]
+        others = [f"*{self.frozen}[{p!r}]".replace("'", '"') for p in found.policies[1:]]
+        values = self.name("statistics")
+        arguments = [
+            self.trained,
+            f"[{', '.join(others)}]",
+            "flat_labels",
+            f"[{', '.join(contexts)}]",
+            f"[{', '.join([*found.numbers, f'*{self.numbers}'])}]",
+            f"*{self.settings}",
+        ]
+        self.lines += [f"{values}, _ = _forward{self.suffix(number)}("]
+        self.lines += [f"    {argument}," for argument in arguments]
+        self.lines += [")"]
+        for place, one in enumerate(found.statistics):
+            name = self.locals[one.node] = self.name(one.name)
+            fill = found.fills[place]
+            self.assign(name, f"_padded({values}[{place}], {self.layout}, {fill})")
+
+    def policy(self, policy: Symbol) -> str:  # pragma: no cover - statistics hold every such term
+        raise NotYet(f"no kernel for {policy} over the whole vocabulary outside a sum")
+
+    def at_labels(self, policy: Symbol) -> str:
+        one = label_statistic(str(policy))
+        if any(one in c.statistics for c in self.passes):
+            return self.value_of(one)
+        return self.given(one)
+
+    def given(self, one: Statistic) -> str:
+        """Log-probabilities of labels under a frozen policy that no pass reads: the argument of
+        this name, or from its head."""
+        if one.node not in self.locals:
+            (policy,) = one.policies
+            name = self.locals[one.node] = one.name
+            self.lines += [
+                f"if {name} is None:",
+                f'    {name} = _label_logps({self.frozen}["{policy}"], flat_labels, '
+                f"{self.numbers}, rows)",
+                f"{name} = _padded({name}.detach().to({self.dtype}), {self.layout}, -1.0)",
+            ]
+        return self.locals[one.node]
+
+    def divergence(self, expr: Expr) -> str:
+        return self.found(expr)
+
+    def vocab_sum(self, expr: VocabSum) -> str:
+        return self.found(expr)
+
+    def found(self, expr: Expr) -> str:
+        one = statistic(generic(expr))
+        assert one is not None
+        return self.value_of(one)
+
+
+class FromLogps(Printer):
+    """Prints the algebra of a loss over given log-probabilities of the labels."""
+
+    def policy(self, policy: Symbol) -> str:
+        raise NotYet(f"{policy} over the whole vocabulary")
+
+    def at_labels(self, policy: Symbol) -> str:
+        name = logps_argument(str(policy))
+        if ("logps", name) not in self.locals:
+            self.locals["logps", name] = name
+            value = name if str(policy) == "pi" else f"{name}.detach()"
+            self.assign(name, f"torch.where({self.mask}, {value}.to({self.dtype}), -1.0)")
+        return name
+
+    def divergence(self, expr: Expr) -> str:
+        raise _needs_distributions(expr)
+
+    def vocab_sum(self, expr: VocabSum) -> str:
+        raise _needs_distributions(expr)
+
+
+def logps_argument(policy: str) -> str:
+    return policy_argument(policy).replace("_logits", "_logps")
+
+
+def _needs_distributions(expr: Expr) -> NotYet:
+    return NotYet(
+        f"the backend logps has log-probabilities of the labels only, and {text(expr)} needs the "
+        "whole distribution\n  expected: backend fused or linear"
+    )
+
+
+def refuse_distributions(lowered: Lowered) -> None:
+    """Raises: NotYet naming the first term that log-probabilities of the labels do not give."""
+    for expr in (lowered.margin, lowered.loss):
+        for node in sorted(expr.atoms(Divergence, Entropy, VocabSum), key=str) if expr else ():
+            raise _needs_distributions(node)
+
+
+def label_only(lowered: Lowered) -> frozenset[str]:
+    """Frozen policies of which the loss needs only the log-probabilities of the labels."""
+    found = _statistics(lowered)
+    others = {p for s in found for p in s.policies if not s.is_label}
+    return frozenset({p for s in found for p in s.policies} - others - {"pi"})
+
+
+def passes(lowered: Lowered, taken: set[str], given: frozenset[str] = frozenset()) -> list[Chunk]:
+    """The passes over the logits that the loss needs, less the labels of the policies `given`."""
+    found = tuple(s for s in _statistics(lowered) if not given.issuperset(s.policies))
+    return [chunk(group, taken) for group in stages(found)]
+
+
+def _statistics(lowered: Lowered) -> tuple[Statistic, ...]:
+    return statistics(e for e in (lowered.margin, lowered.loss) if e is not None)
+
+
+def parameter_names(backend: Backend) -> set[str]:
+    return {*_ALWAYS, *backend.keywords}
+

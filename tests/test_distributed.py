@@ -1,0 +1,105 @@
+"""Several processes compute what one does: data parallel, and vocabulary in shards.
+
+    pytest tests/test_distributed.py -m slow     # the four-process cases too
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import midpo
+
+pytest.importorskip("torch", reason="kernels run on torch")
+
+PROGRAM = """
+import sys, torch
+import torch.distributed as dist
+from kernel import {function} as loss_of
+
+torch.set_num_threads(1)
+rank, size = int(sys.argv[1]), int(sys.argv[2])
+dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=size)
+generator = torch.Generator().manual_seed(0)
+B, T, V, D = 4, 3, 10, 5
+policy, reference = (torch.randn(2 * B, T, V, generator=generator).double() for _ in range(2))
+labels = torch.randint(V, (2 * B, T), generator=generator)
+labels[1, 2] = -100
+whole = policy.clone().requires_grad_()
+expected = loss_of(whole, reference, labels)
+(gradient,) = torch.autograd.grad(expected, whole)
+
+# the vocabulary in shards of unequal size, by a process group and as a DTensor
+cuts = torch.arange(V).chunk(size)[rank] if size != 4 else torch.arange(V).tensor_split(4)[rank]
+mine = policy[..., cuts].clone().requires_grad_()
+found = loss_of(mine, reference[..., cuts], labels, vocab_group=dist.group.WORLD)
+(part,) = torch.autograd.grad(found, mine)
+torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+torch.testing.assert_close(part, gradient[..., cuts], rtol=1e-11, atol=1e-15)
+
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.tensor import Shard, distribute_tensor
+
+mesh = init_device_mesh("cpu", (size,))
+sharded = distribute_tensor(policy, mesh, [Shard(2)]).requires_grad_()
+found = loss_of(sharded, distribute_tensor(reference, mesh, [Shard(2)]), labels)
+found.backward()
+torch.testing.assert_close(found.detach(), expected.detach(), rtol=1e-12, atol=0)
+assert sharded.grad.placements == (Shard(2),)
+torch.testing.assert_close(sharded.grad.full_tensor(), gradient, rtol=1e-11, atol=1e-15)
+
+# each process its pairs: DDP and FSDP2, against the whole batch in one process
+hidden = torch.randn(2 * B, T, D, generator=generator).double()
+head = torch.nn.Linear(D, V, bias=False).double()
+torch.nn.init.normal_(head.weight, generator=generator)
+(wanted,) = torch.autograd.grad(loss_of(head(hidden), reference, labels), head.weight)
+pairs = torch.arange(B).tensor_split(size)[rank]
+rows = torch.cat([pairs, pairs + B])
+plain = torch.nn.Linear(D, V, bias=False).double()
+plain.load_state_dict(head.state_dict())
+model = torch.nn.parallel.DistributedDataParallel(plain)
+# the wrappers average over processes, so that the global mean is num_pairs = B / size
+loss_of(model(hidden[rows]), reference[rows], labels[rows], num_pairs=B / size).backward()
+torch.testing.assert_close(plain.weight.grad, wanted, rtol=1e-11, atol=1e-15)
+
+from torch.distributed.fsdp import fully_shard
+
+plain = torch.nn.Linear(D, V, bias=False).double()
+plain.load_state_dict(head.state_dict())
+fully_shard(plain, mesh=mesh)
+loss_of(plain(hidden[rows]), reference[rows], labels[rows], num_pairs=B / size).backward()
+torch.testing.assert_close(plain.weight.grad.full_tensor(), wanted, rtol=1e-11, atol=1e-15)
+dist.barrier()
+print("agrees")
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("name", ["dpo", "tdpo"])
+def test_processes_agree_with_one(name: str, size: int, tmp_path: Path) -> None:
+    kernel = midpo.generate(name, backend="fused")
+    (tmp_path / "kernel.py").write_text(kernel.source)
+    (tmp_path / "program.py").write_text(PROGRAM.format(function=kernel.function))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "program.py", str(rank), str(size), str(tmp_path / "meeting")],
+            cwd=tmp_path, env=environment, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )
+        for rank in range(size)
+    ]
+    try:
+        for process in running:
+            out, error = process.communicate(timeout=240)
+            assert process.returncode == 0, error[-2000:]
+            assert out.strip().endswith("agrees")
+    finally:
+        for process in running:
+            process.kill()
