@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sympy import Expr
 
     from midpo.numeric.crosscheck import CrossCheck
-    from midpo.proofs.report import Report
+    from midpo.proofs.report import Report, Section
     from midpo.proofs.solution import Solution
 
 Source = Spec | str | Path
@@ -73,13 +74,15 @@ def solve(source: Source) -> Solution:
     return solution.solve(spec_of(source))
 
 
-def generate(source: Source) -> Kernel:
+def generate(source: Source, *, backend: str = "eager") -> Kernel:
     """The PyTorch kernel of the spec's loss: its target's, or its prior's where it has no target.
+
+    `backend` is one of codegen.backends.BACKENDS: eager (readable), fused, linear, logps.
 
     The derivation that lowered the loss to a stable form is replayed by the checker first.
     Raises: SpecError for a spec that cannot be read, NotYet for what no kernel is written for.
     """
-    kernel = emit.generate(spec_of(source))
+    kernel = emit.generate(spec_of(source), backend)
     for derivation in kernel.lowered.derivations:
         replay(derivation, derivation.start, derivation.end)
     return kernel
@@ -88,6 +91,7 @@ def generate(source: Source) -> Kernel:
 def check(
     source: Source,
     *,
+    backend: str = "eager",
     seed: int = 0,
     trials: int | None = None,
     dtypes: Sequence[str] | None = None,
@@ -108,7 +112,7 @@ def check(
         ) from None
     return crosscheck.crosscheck(
         spec,
-        generate(spec),
+        generate(spec, backend=backend),
         prior_loss=_loss_through_prior(spec),
         seed=seed,
         trials=crosscheck.TRIALS if trials is None else trials,
@@ -134,12 +138,14 @@ def report(
     directory: str | Path,
     *,
     checks: Sequence[CrossCheck] | None = None,
+    certify: bool = False,
     framework: bool = False,
     pdf: bool = True,
 ) -> Report:
     """Write report.tex (and report.pdf where a TeX is installed) into `directory`.
 
-    `checks` are cross-checks to include, matched by name. Raises: SpecError, MidpoError.
+    `checks` are cross-checks to include, matched by name; with `certify` Coq's kernel checks each
+    recovery too. Raises: SpecError, MidpoError.
     """
     from midpo.proofs.report import Section, write_report
 
@@ -156,7 +162,19 @@ def report(
                 _kernel_text(spec),
             )
         )
+    if certify:
+        sections = _certified(sections)
     return write_report(sections, Path(directory), framework=framework, pdf=pdf)
+
+
+def _certified(sections: list[Section]) -> list[Section]:
+    """The sections with what Coq's kernel says of their recoveries."""
+    from midpo.proofs import certificate
+
+    exported = [certificate.export(s.spec, s.recovery) for s in sections if s.recovery]
+    names = certificate.named_apart(exported)
+    answers = iter(certificate.check(names))
+    return [replace(s, certificate=next(answers).kernel) if s.recovery else s for s in sections]
 
 
 def _kernel_text(spec: Spec) -> str:

@@ -14,7 +14,9 @@ import click
 from midpo import __version__
 from midpo.audit import audit
 from midpo.certify import certify
+from midpo.compare import compare
 from midpo.derive import derive
+from midpo.listing import list_command
 from midpo.optimise import optimise
 from midpo.symbolic.errors import MidpoError
 
@@ -22,6 +24,7 @@ OK, NEGATIVE, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
 # As in numeric.crosscheck, which imports numpy and so is not asked at start-up; a test compares.
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 TRIALS = 24
+BACKENDS = ("eager", "fused", "linear", "logps")  # as in codegen.backends, which imports SymPy
 
 _json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
@@ -34,6 +37,13 @@ _trials = click.option(
     show_default=True,
     type=click.IntRange(1, 10_000),
     help="Random batches a spec.",
+)
+_backend = click.option(
+    "--backend",
+    default="eager",
+    show_default=True,
+    type=click.Choice(BACKENDS),
+    help="From logits, readable or fast; from hidden states; from log-probabilities.",
 )
 
 
@@ -77,36 +87,7 @@ def main() -> None:
     """
 
 
-@main.command("list")
-@_json
-def list_command(as_json: bool) -> None:
-    """The catalogue: name, title, and what each prior depends on.
-
-    \b
-    Example:
-      midpo list
-    """
-    from midpo.symbolic.representable import prior_facts
-    from midpo.symbolic.spec import catalogue, load
-
-    specs = [load(name) for name in catalogue()]
-    facts = {s.name: None if s.prior is None else prior_facts(s) for s in specs}
-    if as_json:
-        _print_json(
-            [
-                {
-                    "name": s.name,
-                    "title": s.title,
-                    "reference": s.reference,
-                    "prior": None if (f := facts[s.name]) is None else vars(f),
-                }
-                for s in specs
-            ]
-        )
-        return
-    from midpo import console
-
-    console.catalogue([(s, facts[s.name]) for s in specs])
+main.add_command(list_command)
 
 
 @main.command()
@@ -136,10 +117,12 @@ def show(specs: tuple[str, ...], as_json: bool) -> None:
 @_specs
 @_json
 @click.option("--steps", is_flag=True, help="Print the derivation step by step.")
-def verify(specs: tuple[str, ...], as_json: bool, steps: bool) -> None:
+@click.option("--certify", "certified", is_flag=True, help="Have Coq's kernel check it too (coqc).")
+def verify(specs: tuple[str, ...], as_json: bool, steps: bool, certified: bool) -> None:
     """Prove or refute that the prior recovers the target.
 
     Exit status: 0 all proved, 1 one refuted, 3 one undecided (and none refuted), 2 bad input.
+    With --certify also 1 where Coq refuses an answer, 3 where it did not check one.
 
     \b
     Example:
@@ -155,7 +138,16 @@ def verify(specs: tuple[str, ...], as_json: bool, steps: bool) -> None:
             from midpo import console
 
             console.recovery(recovery, steps=steps)
-        return recovery.as_json(), status[recovery.verdict]
+        described, code = recovery.as_json() | {"kernel": "not checked"}, status[recovery.verdict]
+        if not certified:
+            return described, code
+        from midpo.proofs import certificate
+
+        (found,) = certificate.check([certificate.export(recovery.spec, recovery)])
+        if not as_json:
+            console.kernel(found)
+        return described | {"kernel": found.kernel, "certificate": found.as_json()}, max(
+            (code, found.status), key=(OK, UNDECIDED, NEGATIVE).index)
 
     _each(specs, as_json, answer)
 
@@ -205,19 +197,20 @@ def solve(specs: tuple[str, ...], as_json: bool, pairs: str | None) -> None:
     help="The file to write; - is standard output.",
     required=True,
 )
+@_backend
 @_json
-def generate(spec: str, output: str, as_json: bool) -> None:
+def generate(spec: str, output: str, backend: str, as_json: bool) -> None:
     """Write the kernel of the spec's loss: one Python file that imports only torch.
 
     \b
     Example:
-      midpo generate tdpo -o tdpo_loss.py
+      midpo generate tdpo --backend fused -o tdpo_loss.py
     """
     from midpo import api
     from midpo.files import write_text
 
     def answer(name: str) -> tuple[dict[str, Any], int]:
-        kernel = api.generate(name)
+        kernel = api.generate(name, backend=backend)
         if output == "-" and not as_json:
             click.echo(kernel.source, nl=False)
         elif output != "-":
@@ -226,6 +219,7 @@ def generate(spec: str, output: str, as_json: bool) -> None:
         described = {
             "name": kernel.name,
             "function": kernel.function,
+            "backend": kernel.backend,
             "digest": kernel.digest,
             "file": None if output == "-" else output,
             "policies": list(kernel.policies),
@@ -250,6 +244,7 @@ def generate(spec: str, output: str, as_json: bool) -> None:
     help="May be repeated; all four by default.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Where the kernel runs.")
+@_backend
 def check(
     specs: tuple[str, ...],
     as_json: bool,
@@ -257,6 +252,7 @@ def check(
     trials: int,
     dtypes: tuple[str, ...],
     device: str,
+    backend: str,
 ) -> None:
     """Generate each kernel in memory and cross-check it on random logits. Needs torch.
 
@@ -272,6 +268,7 @@ def check(
         with _progress(as_json, name, trials) as advance:
             found = api.check(
                 name,
+                backend=backend,
                 seed=seed,
                 trials=trials,
                 dtypes=dtypes or None,
@@ -303,13 +300,21 @@ def check(
     is_flag=True,
     help="Cross-check the kernels and include the table (needs torch).",
 )
+@click.option("--certify", "certified", is_flag=True, help="Have Coq's kernel check each (coqc).")
 @click.option(
     "--pdf/--no-pdf",
     default=True,
     show_default=True,
     help="Compile the report if a TeX is installed.",
 )
-def report(specs: tuple[str, ...], as_json: bool, output: str, with_check: bool, pdf: bool) -> None:
+def report(
+    specs: tuple[str, ...],
+    as_json: bool,
+    output: str,
+    with_check: bool,
+    certified: bool,
+    pdf: bool,
+) -> None:
     """Write the derivations as LaTeX, and as PDF where a TeX is installed.
 
     \b
@@ -325,7 +330,7 @@ def report(specs: tuple[str, ...], as_json: bool, output: str, with_check: bool,
         for spec in loaded:
             with _progress(as_json, spec.name, TRIALS) as advance:
                 checks.append(api.check(spec, progress=advance))
-    written = api.report(loaded, output, checks=checks, pdf=pdf)
+    written = api.report(loaded, output, checks=checks, certify=certified, pdf=pdf)
     _wrote(written, as_json, [s.name for s in loaded])
 
 
@@ -365,6 +370,7 @@ def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
 
 
 main.add_command(audit)
+main.add_command(compare)
 main.add_command(derive)
 main.add_command(certify)
 main.add_command(optimise)

@@ -12,14 +12,16 @@ from rich.table import Table
 
 from midpo.symbolic.errors import printable
 from midpo.symbolic.representable import PriorFacts, fold
-from midpo.symbolic.spec import Spec
+from midpo.symbolic.spec import CONFIRMED, Spec
 from midpo.symbolic.text import ordered_terms, text
 from midpo.symbolic.unicode import letter, mathematics
 
 if TYPE_CHECKING:
+    from midpo.listing import Row
     from midpo.numeric.crosscheck import CrossCheck
     from midpo.numeric.witness import Witness
     from midpo.paper import Reproduction
+    from midpo.proofs.certificate import Certificate
     from midpo.proofs.levels import Levels
     from midpo.proofs.recovery import Recovery
     from midpo.proofs.solution import Solution
@@ -44,12 +46,21 @@ def _mark(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def catalogue(rows: Sequence[tuple[Spec, PriorFacts | None]]) -> None:
-    table = _table("name", "title", "prior depends on", "label-free", "token-level")
-    for spec_, facts in rows:
-        cells = ("no prior", "", "") if facts is None else _facts(facts)
-        table.add_row(spec_.name, _plain(spec_.title), *cells)
-    out.print(table)
+def catalogue(rows: Sequence[Row]) -> None:
+    if not rows:
+        out.print("no row of the catalogue is such")
+        return
+    from midpo.listing import cells
+
+    # Titles have room only beside a wide table; `midpo show` has them all.
+    left_out = set() if out.width >= 120 else {"title", *({"prior"} if rows[0].kind else ())}
+    table = [{k: v for k, v in cells(row).items() if k not in left_out} for row in rows]
+    shown = _table(*table[0])
+    for column in shown.columns:
+        column.no_wrap = column.header != "title"
+    for line in table:
+        shown.add_row(*(_plain(cell) for cell in line.values()))
+    out.print(shown)
 
 
 def _facts(facts: PriorFacts) -> tuple[str, str, str]:
@@ -65,6 +76,10 @@ def spec(spec_: Spec) -> None:
     out.print(f"[bold]{spec_.name}[/]  {_plain(spec_.title)}")
     reference = ". ".join(spec_.bibtex.get(k, "") for k in ("author", "title", "journal", "year"))
     _line(f"  {_plain(reference if spec_.bibtex else spec_.reference or 'no reference')}\n")
+    if spec_.status != CONFIRMED:
+        _line(f"  [bold yellow]{_plain(spec_.status)}[/]")
+    if spec_.reason:
+        _line(f"  no loss of one pair: {_plain(spec_.reason)}")
     parts = {
         "ζ(y) ∝": spec_.prior,
         "m =": spec_.margin,
@@ -131,6 +146,13 @@ def recovery(found: Recovery, *, steps: bool = False) -> None:
         for number, step in enumerate(found.steps, 1):
             _line(f"  {number}. [italic]{step.reason}[/] ({step.rule})")
             _equation("=", step.after, 5)
+
+
+def kernel(found: Certificate) -> None:
+    """What Coq says of a recovery, in one line."""
+    accepted = found.state == "checked"
+    _line(f"  {_plain(found.kernel)}" if accepted else
+          f"  independent kernel: {_plain(found.kernel)}")
 
 
 def solution(found: Solution, levels: Levels | None) -> None:

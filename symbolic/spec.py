@@ -30,8 +30,10 @@ from .toml import read_text, read_toml
 CATALOGUE = Path(__file__).parent / "catalogue"
 PAPER = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")
 
-KEYS = ("name", "title", "reference", "prior", "parameters", "features", "policies", "target",
-        "constraint", "multiplier", "link", "bibtex")
+KEYS = ("name", "title", "reference", "status", "reason", "prior", "parameters", "features",
+        "policies", "target", "constraint", "multiplier", "link", "bibtex")
+CONFIRMED = "confirmed"
+UNCONFIRMED = "unconfirmed: "
 FEATURES = {"response": "(y)", "token": "(y, t)", "pair": ""}
 POLICY_KINDS = ("frozen",)
 
@@ -42,6 +44,8 @@ IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 # a generated function.
 RESERVED = frozenset(
     {"y", "y_w", "y_l", "m", "vocab", "x", "torch", "F", "labels", "reduction", "validate", "zeta"}
+    | {"num_pairs", "ignore_index", "cu_seqlens", "metrics", "rows", "inplace_backward",
+       "vocab_group", "logit_softcap", "logit_temperature"}
     | {*FUNCTIONS, *SPECIAL, *keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
 )
 
@@ -52,6 +56,8 @@ class Spec:
 
     `prior` is zeta(y) up to a factor free of y; `margin` or `loss` is the target; `constraint` is
     added to the loss with weight `multiplier`; `link` (an expression in m) replaces -log sigmoid.
+    `status` is "confirmed", or "unconfirmed: " and why the equation may not be the published one.
+    `reason` says why no spec of one pair can hold the loss; then there is no prior and no target.
     `texts` holds each expression as its file wrote it, `digest` is the SHA-256 of the file.
     """
 
@@ -71,6 +77,8 @@ class Spec:
     texts: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     file: str = ""
+    status: str = CONFIRMED
+    reason: str = ""
 
     @property
     def alpha(self) -> Expr:
@@ -79,7 +87,21 @@ class Spec:
 
     @property
     def has_target(self) -> bool:
+        """Whether the spec states the loss of a pair.
+
+        Raises: SpecError with the spec's `reason` where no spec of one pair can hold its loss, so
+        that every stage that asks for an equation answers with it.
+        """
+        if self.reason:
+            raise SpecError(f"{self.name} has no loss of one pair", file=self.file, key="reason",
+                            expected=f"nothing can be computed: {self.reason}")
         return self.margin is not None or self.loss is not None
+
+    @property
+    def year(self) -> int | None:
+        """The year of the BibTeX entry; None where it has none."""
+        year = self.bibtex.get("year", "")
+        return int(year) if re.fullmatch(r"[0-9]{4}", year) else None
 
     @cached_property
     def expressions(self) -> tuple[Expr, ...]:
@@ -165,7 +187,11 @@ class _Table:
         prior = self.expression(self.table, "prior", names, PRIOR)
         margin = self.expression(target, "margin", names, TARGET, "target.")
         loss = self.expression(target, "loss", names, TARGET, "target.")
-        if prior is None and not target:
+        status, reason = self.status(), " ".join(self.string("reason").split())
+        if reason and (prior is not None or target):
+            raise SpecError("a reason beside a prior or a target", key="reason",
+                            expected="a reason only where no spec of one pair can hold the loss")
+        if prior is None and not target and not reason:
             raise SpecError("neither a prior nor a target",
                             expected='prior = "...", [target], both')
         constraint = self.expression(self.table, "constraint", names, TARGET)
@@ -173,7 +199,7 @@ class _Table:
         return Spec(
             name, names, title, reference, bibtex, defaults, prior, margin, loss, constraint,
             self.multiplier(parameters, constraint), link, tuple(dict.fromkeys(self.conditions)),
-            self.texts, self.digest, self.file,
+            self.texts, self.digest, self.file, status, reason,
         )
 
     # -- pieces
@@ -206,6 +232,13 @@ class _Table:
                 expected="a lower-case letter, then letters, digits, - or _, at most 64",
             )
         return name
+
+    def status(self) -> str:
+        status = " ".join(self.string("status").split()) or CONFIRMED
+        if status != CONFIRMED and not status.startswith(UNCONFIRMED):
+            raise SpecError(f"{_shown(status)} is not a status", key="status",
+                            expected=f'"{CONFIRMED}", or "{UNCONFIRMED}" and why')
+        return status
 
     def bibtex(self) -> dict[str, str]:
         fields = self.section("bibtex")

@@ -253,9 +253,26 @@ def test_catalogue() -> None:
     assert set(names) == {file.stem for file in CATALOGUE.glob("*.toml")}
     for name in names:
         spec = load(name)
-        assert spec.name == name and spec.title and spec.bibtex and spec.has_target
+        assert spec.name == name and spec.title and spec.year and spec.reference
+        assert spec.reason or spec.has_target
         for parameter, default in spec.defaults.items():
             assert in_domain(default, spec.names.parameters[parameter].domain)
+
+
+def test_status_and_reason() -> None:
+    assert loads(MINIMAL).status == "confirmed" and loads(MINIMAL).year is None
+    told = loads('name = "a"\nreason = "sorted over\\n the batch"\nstatus = "unconfirmed: an id"')
+    assert (told.reason, told.status) == ("sorted over the batch", "unconfirmed: an id")
+    with pytest.raises(SpecError, match="sorted over the batch"):
+        _ = told.has_target
+    for text, problem in (
+        (f'reason = "x"\n{MINIMAL}', "a reason beside"),
+        (f'status = "doubtful"\n{MINIMAL}', "not a status"),
+        (f"status = 3\n{MINIMAL}", "expected: a string"),
+        ('name = "a"\nreason = ""', "neither a prior nor a target"),
+    ):
+        with pytest.raises(SpecError, match=problem):
+            loads(text)
 
 
 TOML = ["name", "prior", "target", "parameters", "[", "]", "=", "'", '"', '"""', "{", "}", "a",

@@ -1,0 +1,266 @@
+"""`midpo list`: the catalogue as a table, filtered and sorted; every fact is computed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from midpo.symbolic.representable import PriorFacts
+    from midpo.symbolic.spec import Spec
+
+OUTSIDE = "no pair loss"  # a row that states no loss of one pair, and why
+# As in proofs.solution, which imports SymPy and so is not asked at start-up; a test compares.
+CLASSES = (
+    "fixed",
+    "iterative",
+    "self-referential",
+    "label-dependent",
+    "constraint",
+    "other-link",
+    "weighted",
+    "none",
+    "undecided",
+    OUTSIDE,
+)
+SORTS = ("name", "title", "year", "class")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One algorithm of the catalogue and what the program found out about it.
+
+    `prior` are the facts of the stated prior, `kind` the class that `solve` found (None where it
+    was not asked). `token_level`: the loss is no function of whole-response probabilities, lengths
+    and features alone; `needs_reference`: it speaks of a policy that is not trained. Both are None
+    for a row that states no loss.
+    """
+
+    spec: Spec
+    prior: PriorFacts | None
+    token_level: bool | None
+    needs_reference: bool | None
+    kind: str | None = None
+
+    @property
+    def label_free(self) -> bool | None:
+        """Whether one prior serves both roles; None where the row states no prior."""
+        return None if self.prior is None else self.prior.label_free
+
+    def as_json(self) -> dict[str, Any]:
+        answer = {
+            "name": self.spec.name,
+            "title": self.spec.title,
+            "reference": self.spec.reference,
+            "year": self.spec.year,
+            "status": self.spec.status,
+            "reason": self.spec.reason or None,
+            "prior": None if self.prior is None else vars(self.prior),
+            "label_free": self.label_free,
+            "token_level": self.token_level,
+            "needs_reference": self.needs_reference,
+        }
+        return answer if self.kind is None else answer | {"class": self.kind}
+
+
+def row(spec: Spec, *, kind: str | None = None) -> Row:
+    """The facts of one spec, read off the normal form of its loss and of its prior."""
+    from sympy import S
+
+    from midpo.symbolic.language import POLICY, Log, TokenProb, TokenSum
+    from midpo.symbolic.loss import pair_loss
+    from midpo.symbolic.normal import normal_form
+    from midpo.symbolic.representable import prior_facts
+
+    if spec.reason:
+        return Row(spec, None, None, None, kind)
+    facts = None if spec.prior is None else prior_facts(spec)
+    stated = spec.margin if spec.margin is not None else pair_loss(spec)
+    loss = normal_form(stated + (S.Zero if spec.constraint is None else spec.constraint))
+    tokens = any(
+        not (isinstance(s.args[0], Log) and isinstance(s.args[0].args[0], TokenProb))
+        for s in loss.atoms(TokenSum)
+    )
+    others = {s.name for s in loss.free_symbols} & (spec.names.policies - {POLICY.name})
+    return Row(spec, facts, tokens, bool(others), kind)
+
+
+def rows(*, with_class: bool = False) -> list[Row]:
+    """Every row of the catalogue, in its order; `with_class` solves each one."""
+    from midpo.symbolic.spec import catalogue, load
+
+    specs = [load(name) for name in catalogue()]
+    return [row(s, kind=class_of(s) if with_class else None) for s in specs]
+
+
+def class_of(spec: Spec) -> str:
+    """The class that `solve` finds, or that there is no loss of one pair to solve."""
+    from midpo.proofs.solution import solve
+
+    return OUTSIDE if spec.reason else solve(spec).kind
+
+
+# --- The command ---------------------------------------------------------------------------------
+
+
+@click.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values.")
+@click.option("--markdown", "as_markdown", is_flag=True, help="Print a Markdown table.")
+@click.option(
+    "--class",
+    "classes",
+    multiple=True,
+    type=click.Choice(CLASSES),
+    help="Only these classes, found by solving each row; may be repeated.",
+)
+@click.option("--solve", "with_class", is_flag=True, help="Solve each row and show its class.")
+@click.option("--token-level/--no-token-level", default=None, help="Only losses that are (not).")
+@click.option(
+    "--needs-reference/--no-needs-reference",
+    default=None,
+    help="Only losses that do (not) speak of a policy that is not trained.",
+)
+@click.option(
+    "--label-free/--no-label-free",
+    default=None,
+    help="Only stated priors that are (not) one function for both roles.",
+)
+@click.option("--year", "years", multiple=True, type=int, help="Only this year; may be repeated.")
+@click.option("--sort", "order", type=click.Choice(SORTS), help="Instead of catalogue order.")
+def list_command(
+    as_json: bool,
+    as_csv: bool,
+    as_markdown: bool,
+    classes: tuple[str, ...],
+    with_class: bool,
+    token_level: bool | None,
+    needs_reference: bool | None,
+    label_free: bool | None,
+    years: tuple[int, ...],
+    order: str | None,
+) -> None:
+    """The catalogue: every algorithm, and what its loss and its prior depend on.
+
+    All of it is computed from the specs. A year followed by ? marks an equation that was not
+    confirmed from its paper (midpo show says why). The class takes solving: some seconds for all.
+
+    \b
+    Example:
+      midpo list --token-level --year 2024
+      midpo list --class none --markdown
+    """
+    if as_json + as_csv + as_markdown > 1:
+        raise click.UsageError("--json, --csv and --markdown: expected one of them")
+    from midpo.symbolic.spec import catalogue, load
+
+    wanted = {
+        "token_level": token_level,
+        "needs_reference": needs_reference,
+        "label_free": label_free,
+    }
+    asked = with_class or bool(classes) or order == "class"
+    found = []
+    for name in catalogue():
+        spec = load(name)
+        if years and spec.year not in years:
+            continue
+        one = row(spec)
+        if any(want is not None and getattr(one, key) is not want for key, want in wanted.items()):
+            continue
+        if asked:
+            one = Row(spec, one.prior, one.token_level, one.needs_reference, class_of(spec))
+        if not classes or one.kind in classes:
+            found.append(one)
+    if order:
+        found.sort(key=_SORT[order])
+    if as_json:
+        answers = [one.as_json() for one in found]
+        click.echo(json.dumps(answers, indent=2, ensure_ascii=False, allow_nan=False))
+    elif as_csv:
+        click.echo(csv_table(found), nl=False)
+    elif as_markdown:
+        click.echo(markdown_table(found), nl=False)
+    else:
+        from midpo import console
+
+        console.catalogue(found)
+
+
+_SORT: dict[str, Callable[[Row], Any]] = {
+    "name": lambda one: one.spec.name,
+    "title": lambda one: one.spec.title.casefold(),
+    "year": lambda one: (one.spec.year or 0, one.spec.name),
+    "class": lambda one: (CLASSES.index(one.kind or OUTSIDE), one.spec.name),
+}
+
+
+# --- Tables --------------------------------------------------------------------------------------
+
+
+def cells(one: Row) -> dict[str, str]:
+    """The row as a table shows it, by column; an empty cell is a fact that the row has not."""
+    mark = {True: "yes", False: "no", None: ""}
+    spec = one.spec
+    prior = "" if one.prior is None else one.prior.policy
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "year": f"{spec.year or ''}{'' if spec.status == 'confirmed' else '?'}",
+        **({} if one.kind is None else {"class": one.kind}),
+        "prior": OUTSIDE if spec.reason else prior,
+        "label-free": mark[one.label_free],
+        "token-level": mark[one.token_level],
+        "reference": mark[one.needs_reference],
+    }
+
+
+def csv_table(found: Sequence[Row]) -> str:
+    """Comma-separated values with a header; status and reason in full."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    for number, one in enumerate(found):
+        full = cells(one) | {
+            "year": str(one.spec.year or ""),
+            "status": one.spec.status,
+            "reason": one.spec.reason,
+        }
+        if number == 0:
+            writer.writerow(full)
+        writer.writerow(full.values())
+    return stream.getvalue()
+
+
+def markdown_table(found: Sequence[Row]) -> str:
+    """A Markdown table, and below it why an equation is unconfirmed or missing."""
+    if not found:
+        return ""
+    table = [cells(one) for one in found]
+    lines = [_line(list(table[0])), _line(["---"] * len(table[0]))]
+    lines += [_line([_escaped(cell) for cell in line.values()]) for line in table]
+    notes = [
+        f"- {one.spec.name}: {_escaped('; '.join(filter(None, (one.spec.reason, _doubt(one)))))}"
+        for one in found
+        if one.spec.reason or _doubt(one)
+    ]
+    return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
+
+
+def _doubt(one: Row) -> str:
+    return "" if one.spec.status == "confirmed" else one.spec.status
+
+
+def _line(values: Sequence[str]) -> str:
+    return f"| {' | '.join(values)} |"
+
+
+def _escaped(value: str) -> str:
+    for sign in "\\|*_<>`[]":
+        value = value.replace(sign, f"\\{sign}")
+    return value
