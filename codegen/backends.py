@@ -102,7 +102,7 @@ class FromStatistics(Printer):
             f"[{', '.join([*found.numbers, f'*{self.numbers}'])}]",
             f"*{self.settings}",
         ]
-        self.lines += [f"{values}, _ = _forward{self.suffix(number)}("]
+        self.lines += [f"{values}, *_ = _forward{self.suffix(number)}("]
         self.lines += [f"    {argument}," for argument in arguments]
         self.lines += [")"]
         for place, one in enumerate(found.statistics):

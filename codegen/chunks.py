@@ -6,8 +6,9 @@ logits in chunks of rows: (n, V) log-probabilities in, (n,) statistics out, and 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sympy import Add, Expr, S, Symbol
@@ -41,8 +42,8 @@ ENDINGS = {LOG: "_logps", PROB: "_probs"}
 class Read:
     """One policy read in a pass: its tables and the buffers they are made in.
 
-    `policy` is its place among the pass's policies. The first buffer takes the scores and then the
-    log-probabilities, the last one the probabilities; they are one where only one is asked for.
+    `policy` is its place among the pass's policies; each of its tables, `kinds`, has a buffer, of
+    which the first may take the scores before.
     """
 
     policy: int
@@ -57,7 +58,7 @@ class Chunk:
     `names` are the statistics in order, log-probabilities of labels first, then the extra sums
     that gradients need; `labels` are the places of the policies whose labels are asked for.
     `policies` are read in the forward pass as `reads` say, and again in the backward pass as
-    `rereads` say; `tables` and `retables` name what is read. `contexts` are token-level inputs,
+    `rereads` say, each with so many `buffers`; `tables` and `retables` name what is read. `contexts` are token-level inputs,
     `numbers` parameters. Where `in_place`, every term of the gradient is a probability times a
     column, and it can be made where the policy's probabilities are.
     """
@@ -68,6 +69,7 @@ class Chunk:
     policies: tuple[str, ...]
     reads: tuple[Read, ...]
     rereads: tuple[Read, ...]
+    buffers: tuple[int, int]
     tables: tuple[str, ...]
     retables: tuple[str, ...]
     contexts: tuple[Expr, ...]
@@ -142,20 +144,22 @@ def chunk(group: tuple[Statistic, ...], taken: Iterable[str]) -> Chunk:
     numbers = tuple(sorted(set().union(*map(scalars, group))))
     named = {p for s in group for p in s.policies} | {p for p, _ in back.printer.tables}
     policies = sorted(named | {"pi"}, key=lambda p: (p != "pi", p))
-    reads = _reads(policies, printer.tables, list(range(len(policies))), measured=True)
+    reads, count = _reads(policies, printer.tables, list(range(len(policies))), spare=True)
     again = [n for n, p in enumerate(policies) if p in {q for q, _ in back.printer.tables}]
+    rereads, recount = _reads(policies, back.printer.tables, again, spare=False)
     return Chunk(
         group,
         tuple(names.values()),
         tuple(policies.index(s.policies[0]) for s in group if s.is_label),
         tuple(policies),
         reads,
-        _reads(policies, back.printer.tables, again, measured=False),
+        rereads,
+        (count, recount),
         _named(policies, printer.tables, reads),
         _named(policies, back.printer.tables, reads),
         tuple(contexts),
         numbers,
-        tuple(printer.lines),
+        _spending(printer.lines, printer.tables),
         tuple(back.printer.lines),
         tuple(back.seeds),
         tuple(f"context{n + 1}" for n in range(len(contexts))),
@@ -166,20 +170,23 @@ def chunk(group: tuple[Statistic, ...], taken: Iterable[str]) -> Chunk:
 
 
 def _reads(
-    policies: list[str], tables: dict[tuple[str, str], str], wanted: list[int], *, measured: bool
-) -> tuple[Read, ...]:
-    """Buffers for the tables; where normalisers are `measured`, that takes probabilities too, in a
-    buffer that all policies share whose probabilities are not asked for."""
-    shared = len(tables)
+    policies: list[str], tables: dict[tuple[str, str], str], wanted: list[int], *, spare: bool
+) -> tuple[tuple[Read, ...], int]:
+    """Buffers for the tables, one after the other, and how many.
+
+    With `spare` the last one is free until the last policy is read, for the scores of policies
+    without tables and for exponentials that are only summed.
+    """
     place, found = 0, []
     for n in wanted:
         kinds = tuple(k for k in (LOG, PROB) if (policies[n], k) in tables)
-        buffers = list(range(place, place + len(kinds)))
+        found.append(Read(n, kinds, tuple(range(place, place + len(kinds)))))
         place += len(kinds)
-        if measured and PROB not in kinds:
-            buffers.append(shared)
-        found.append(Read(n, kinds, tuple(buffers)))
-    return tuple(found)
+    if not spare:
+        return tuple(found), max(1, place)
+    if PROB not in found[-1].kinds:
+        place += 1
+    return tuple(r if r.kinds else replace(r, buffers=(place - 1,)) for r in found), place
 
 
 def _named(
@@ -187,6 +194,16 @@ def _named(
 ) -> tuple[str, ...]:
     pairs = [(policies[read.policy], kind) for read in reads for kind in (LOG, PROB)]
     return tuple(tables[pair] for pair in pairs if pair in tables)
+
+
+def _spending(lines: list[str], tables: dict[tuple[str, str], str]) -> tuple[str, ...]:
+    """The lines with a difference of two tables made in the first one's memory, where that is the
+    last time that it is spoken of."""
+    written = "\n".join(lines)
+    for (_, kind), name in tables.items():
+        if kind == LOG and len(re.findall(rf"\b{name}\b", written)) == 1:
+            written = re.sub(rf"\({name} - (\w+)\)", rf"{name}.sub_(\1)", written)
+    return tuple(written.splitlines())
 
 
 def _contexts(

@@ -43,7 +43,7 @@ from .backends import (
     passes,
     refuse_distributions,
 )
-from .chunks import Chunk, Read
+from .chunks import Chunk
 from .lower import Lowered, lower
 from .printer import Printer, split_terms
 from .statistics import label_statistic
@@ -199,6 +199,8 @@ class _Emitter:
         found = passes(self.lowered, taken, given)
         printer = FromStatistics(taken, found)
         in_place = printer.name("in_place")
+        for policy in sorted(given):  # before memory is taken for the logits that are kept
+            printer.given(label_statistic(policy))
         body = _body(printer, self.lowered)
         helpers = set().union(*(c.helpers for c in found)) | printer.helpers
         helpers |= {"at_labels"} if given else set()
@@ -218,6 +220,8 @@ class _Emitter:
             "stat_names": ", ".join(n for c in found for n in c.names) or "none",
             "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
             "label_only": given,
+            "keeps": linear,
+            "buffers": max([1, *(count for c in found for count in c.buffers)]),
         }
 
     def with_metrics(self, printer: Printer, body: list[str]) -> dict[str, Any]:
@@ -292,8 +296,7 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "policies": len(found.policies),
         "reads": [(r.policy, r.kinds, r.buffers) for r in found.reads],
         "rereads": [(r.policy, r.kinds, r.buffers) for r in found.rereads],
-        "buffers": _buffers(found.reads),
-        "rebuffers": max(1, _buffers(found.rereads)),
+        "buffers": found.buffers,
         "tables": found.tables,
         "retables": found.retables,
         "numbers": found.numbers,
@@ -309,10 +312,6 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "guards_gradient": _word("weighted", backward) or _word("expectation", backward),
         "uses_values": any(_word(name, backward) for name in found.names),
     }
-
-
-def _buffers(reads: tuple[Read, ...]) -> int:
-    return 1 + max((place for read in reads for place in read.buffers), default=-1)
 
 
 def _word(name: str, lines: str) -> bool:
