@@ -1,15 +1,16 @@
 """Generated kernels beside other implementations: time and memory of one loss and its gradient.
 
-    python benchmarks/kernels.py               # everything: about half an hour on two cores
+    python benchmarks/kernels.py               # everything: about half an hour
     python benchmarks/kernels.py --quick       # the smallest shape of each
     python benchmarks/kernels.py --device cuda # the same on a GPU
 
 Each measurement has a process of its own, so that no allocator is warm from another, and one
 thread. Time is the median of three runs after one that is not counted, on a CPU the processor time
-(user and system: on a shared machine the clock on the wall measures the neighbours);
-memory is the peak during that first run, less
-what was there before and less the returned gradients. Peers are optional (`trl`, `liger-kernel`);
-what is missing is said. Writes benchmarks/kernels.md and benchmarks/kernels.svg.
+(user and system: on a shared machine the clock on the wall measures the neighbours). Memory is the
+most that torch's allocator holds during a run, less what it held before and less the returned
+gradients. Peers are optional (`pip install '.[peers]'`); what is missing is said. The catalogue's
+kernels read the logits in few ways (GROUPS); each way is measured on one of its specs. Writes
+benchmarks/kernels.md and benchmarks/kernels.svg.
 """
 
 from __future__ import annotations
@@ -26,18 +27,21 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-SHAPES = [(512, 32_000), (1024, 32_000), (2048, 32_000), (4096, 32_000), (512, 128_256),
-          (1024, 128_256)]
+SHAPES = [(512, 32_000), (1024, 32_000), (2048, 32_000), (4096, 32_000), (1024, 128_256)]
 DTYPES = ("float32", "bfloat16")
 HIDDEN = 1024
 METHODS = {
-    "dpo": ("fused", "fused in place", "eager", "compile", "TRL"),
-    "tdpo": ("fused", "fused in place", "eager", "compile", "authors"),
-    "sparsepo": ("fused", "eager", "compile", "authors"),
+    "dpo": ("fused", "fused in place", "compile", "TRL"),
+    "tdpo": ("fused", "fused in place", "compile", "authors"),
+    "sparsepo": ("fused", "compile", "authors"),
     "dpo, linear": ("linear", "Liger"),
     "tdpo, linear": ("linear",),
 }
-OTHERS = ("dice", "centropy", "simpo", "rdpo", "tis-dpo")
+# One spec for each way in which kernels of the catalogue read logits, beside dpo's and tdpo's.
+GROUPS = ("dice", "simpo", "tis-dpo", "wpo")
+# The most that a method may take of another's time, as the table's last lines say.
+LIMITS = {("dpo", "TRL"): 0.35, ("tdpo", "authors"): 0.25, ("sparsepo", "authors"): 0.25,
+          ("dpo, linear", "Liger"): 1.0}
 
 
 def setting(loss: str, tokens: int, vocabulary: int, dtype: str, device: str) -> Any:
@@ -51,7 +55,7 @@ def setting(loss: str, tokens: int, vocabulary: int, dtype: str, device: str) ->
     given: dict[str, Any] = {"labels": labels}
     if loss.startswith("sparsepo"):
         given |= {n: torch.rand(shape, device=device) for n in ("mu1", "mu2")}
-    if loss.startswith("tis-dpo"):
+    if loss == "tis-dpo":
         given["w"] = torch.rand(shape, device=device)
     if "linear" in loss:
         for who in ("policy", "reference"):
@@ -134,10 +138,18 @@ def liger() -> Callable[..., Any]:
     return loss
 
 
-def status(key: str) -> float:
-    """A line of /proc/self/status, MiB."""
-    text = Path("/proc/self/status").read_text()
-    return float(text.partition(f"{key}:")[2].split()[0]) / 1024
+def held(run: Callable[[], Any]) -> float:
+    """The most MiB that torch's allocator holds during `run`, beyond what it held before."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        run()
+    now = most = 0
+    for event in sorted(found.profiler.kineto_results.events(), key=lambda e: e.start_ns()):
+        if event.name() == "[memory]":
+            now += event.nbytes()
+            most = max(most, now)
+    return most / 2**20
 
 
 def measure(loss: str, method: str, tokens: int, vocabulary: int, dtype: str, device: str) -> Any:
@@ -145,11 +157,6 @@ def measure(loss: str, method: str, tokens: int, vocabulary: int, dtype: str, de
     import torch
 
     compute = function(loss, method)
-    small, leaves = setting(loss, 8, 64, dtype, device)
-    if method != "Liger":  # first calls import and compile what is not the kernel's work
-        for leaf in leaves:
-            leaf.requires_grad_()
-        torch.autograd.grad(compute(**small), leaves)
     given, leaves = setting(loss, tokens, vocabulary, dtype, device)
     for leaf in leaves:
         leaf.requires_grad_()
@@ -170,18 +177,17 @@ def measure(loss: str, method: str, tokens: int, vocabulary: int, dtype: str, de
         del found
         return (clock() - start) * 1e3, float(value.detach())
 
+    _, value = once()
+    # In place, each run starts from the gradient of the last one: time does not mind.
+    times = [once()[0] for _ in range(3)]
     if cuda:
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated() / 2**20
+        once()
+        most = torch.cuda.max_memory_allocated() / 2**20 - before
     else:
-        Path("/proc/self/clear_refs").write_text("5")
-        before = status("VmRSS")
-    _, value = once()
-    peak = torch.cuda.max_memory_allocated() / 2**20 if cuda else status("VmHWM")
-    # In place, each run would start from the gradient of the last one: time does not mind.
-    times = [once()[0] for _ in range(3)]
-    return {"ms": statistics.median(times), "extra": max(peak - before - gradients, 0.0),
-            "loss": value}
+        most = held(once)
+    return {"ms": statistics.median(times), "extra": max(most - gradients, 0.0), "loss": value}
 
 
 def ask(*case: Any) -> dict[str, Any]:
@@ -196,15 +202,16 @@ def ask(*case: Any) -> dict[str, Any]:
 
 
 def cases(quick: bool) -> list[tuple[str, str, int, int, str]]:
-    shapes = SHAPES[:1] if quick else SHAPES
     wanted = []
     for loss, methods in METHODS.items():
-        chosen = shapes if "linear" not in loss else [(512, 32_000), (1024, 32_000)][: len(shapes)]
-        for tokens, vocabulary in chosen:
-            for dtype in DTYPES:
+        linear = "linear" in loss
+        shapes = SHAPES[:2] if linear else SHAPES if loss != "sparsepo" else [SHAPES[1], SHAPES[4]]
+        for tokens, vocabulary in shapes[:1] if quick else shapes:
+            for dtype in DTYPES[:1] if linear else DTYPES:
                 wanted += [(loss, m, tokens, vocabulary, dtype) for m in methods]
-    for loss in OTHERS:
-        wanted += [(loss, m, 512, 32_000, "float32") for m in ("fused", "eager", "compile")]
+    for loss in GROUPS:
+        for dtype in DTYPES:
+            wanted += [(loss, m, *SHAPES[0 if quick else 1], dtype) for m in ("fused", "compile")]
     return wanted
 
 
@@ -228,6 +235,24 @@ def table(rows: list[tuple[Any, dict[str, Any]]]) -> str:
         one = tokens * vocabulary * (4 if dtype == "float32" else 2) / 2**20
         lines.append(f"{head} {found['ms']:.0f} | {ratio:.2f} | {found['extra']:.1f} | "
                      f"{found['extra'] / one:.1%} |")
+    return "\n".join(lines) + "\n"
+
+
+def limits(rows: list[tuple[Any, dict[str, Any]]]) -> str:
+    """The project's own time over each other method's, from the smallest to the largest."""
+    found: dict[tuple[str, str, str], list[float]] = {}
+    times = {case: answer["ms"] for case, answer in rows if "ms" in answer}
+    for (loss, method, *shape), _ in rows:
+        own = times.get((loss, "linear" if "linear" in loss else "fused", *shape))
+        other = times.get((loss, method, *shape))
+        if own and other and method not in ("fused", "fused in place", "linear"):
+            found.setdefault((loss, method, shape[-1]), []).append(own / other)
+    lines = ["| loss | own time over that of | dtype | ratios, by shape | aim |",
+             "| --- | --- | --- | --- | --- |"]
+    for (loss, method, dtype), ratios in found.items():
+        aim = LIMITS.get((loss, method), 1.0)
+        lines.append(f"| {loss} | {method} | {dtype} | {', '.join(f'{r:.2f}' for r in ratios)} | "
+                     f"{aim} |")
     return "\n".join(lines) + "\n"
 
 
@@ -293,7 +318,8 @@ def write(rows: list[tuple[Any, dict[str, Any]]], output: Path, device: str) -> 
         f"states of width {HIDDEN} and the output head).\n"
         f"torch {torch.__version__}, one thread, processor time, "
         f"{time.strftime('%Y-%m-%d')}, {device}; made by `python benchmarks/kernels.py`. "
-        "Read ratios, not times: the machine is shared.\n\n" + table(rows) + "\n" + fit(rows)
+        "Read ratios, not times: the machine is shared.\n\n" + limits(rows) + "\n" + fit(rows)
+        + "\n" + table(rows)
     )
     plot(rows, output.with_suffix(".svg"))
 

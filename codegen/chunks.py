@@ -13,7 +13,7 @@ from typing import Any
 
 from sympy import Add, Expr, S, Symbol
 
-from midpo.symbolic.language import POLICY, Log, VocabProb
+from midpo.symbolic.language import Log, VocabProb
 from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import ordered_terms
 
@@ -58,9 +58,9 @@ class Chunk:
     `names` are the statistics in order, log-probabilities of labels first, then the extra sums
     that gradients need; `labels` are the places of the policies whose labels are asked for.
     `policies` are read in the forward pass as `reads` say, and again in the backward pass as
-    `rereads` say, each with so many `buffers`; `tables` and `retables` name what is read. `contexts` are token-level inputs,
-    `numbers` parameters. Where `in_place`, every term of the gradient is a probability times a
-    column, and it can be made where the policy's probabilities are.
+    `rereads` say, each with so many `buffers`; `tables` and `retables` name what is read.
+    `contexts` are token-level inputs, `numbers` parameters. Where `in_place`, every term of the
+    gradient is a probability times a column: it can be made where the policy's probabilities are.
     """
 
     statistics: tuple[Statistic, ...]
