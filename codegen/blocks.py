@@ -42,7 +42,7 @@ _NAN = "propagate_nan=tl.PropagateNan.ALL"
 # What a function is called in a kernel; names that start with _ are the template's own.
 TRITON: dict[type[Node], str] = {
     Log: "tl.log({0})",
-    Exp: "tl.exp({0})",
+    Exp: "_exp({0})",
     Sqrt: "tl.sqrt({0})",
     Sigmoid: "tl.sigmoid({0})",
     LogSigmoid: "_log_sigmoid({0})",
@@ -138,7 +138,7 @@ class BlockPrinter(RowsPrinter):
             return " * ".join([name] * int(exponent)), PRODUCT
         if exponent == Rational(1, 2) and not isinstance(base, VocabProb):
             return f"tl.sqrt({self(base, level)})", ATOM
-        return f"tl.exp({self(exponent * Log(base), level)})", ATOM
+        return f"_exp({self(exponent * Log(base), level)})", ATOM
 
     def function(self, expr: Any, level: str) -> tuple[str, int]:
         if type(expr) not in TRITON:

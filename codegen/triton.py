@@ -24,7 +24,7 @@ from .statistics import slope
 WORDS = frozenset(
     """tl triton torch row label here known labels contexts values normalisers states seeds outside
     tokens columns size start span first begin at inside gradient out gradient_outer gradient_inner
-    SPLITS BLOCK total policies split _moved _tanh _log_sigmoid""".split()
+    SPLITS BLOCK policies split _exp _moved _tanh _log_sigmoid""".split()
 )
 
 LINES = ("rescale", "accumulate", "finish", "second", "slopes")
@@ -134,7 +134,7 @@ class _Kernels:
             if weight not in names:
                 names[weight] = self.name("weight"), self.name("scale")
                 shift = printer.sum_of(weight, {p: t["shift"] for p, t in self.tables.items()})
-                rescale.append(f"{names[weight][1]} = tl.exp({shift})")
+                rescale.append(f"{names[weight][1]} = _exp({shift})")
         forms = {}
         for weight, linear in self.moments.forms:
             forms[weight, linear] = name = self.name("moment")
@@ -146,7 +146,7 @@ class _Kernels:
             rescale.append(f"{name} *= {scale}")
             power = printer.sum_of(weight, {p: t["u"] for p, t in self.tables.items()})
             exponentials[weight] = self.name("each")
-            add += [f"{exponentials[weight]} = tl.exp({power})",
+            add += [f"{exponentials[weight]} = _exp({power})",
                     f"{name} += {exponentials[weight]}"]
         for (weight, linear), name in forms.items():
             value = printer.sum_of(linear, {p: t["u"] for p, t in self.tables.items()})
@@ -156,6 +156,7 @@ class _Kernels:
             "weights": {w: n for w, (n, _) in names.items()},
             "forms": forms,
             "accumulated": [*(n for n, _ in names.values()), *forms.values()],
+            "moved": " or ".join(f"{t['new']} > {t['top']}" for t in self.tables.values()),
             "rescale": rescale,
             "accumulate": add,
         }
