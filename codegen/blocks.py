@@ -34,7 +34,7 @@ from midpo.symbolic.text import text
 
 from .chunks import RowsPrinter, _grouped
 from .derivatives import is_log_probability
-from .printer import ATOM, PRODUCT, UNARY
+from .printer import ATOM, PRODUCT, UNARY, closing
 from .statistics import ENTRY, probability, weighted
 
 _NAN = "propagate_nan=tl.PropagateNan.ALL"
@@ -91,10 +91,17 @@ class BlockPrinter(RowsPrinter):
         if ENTRY not in rest.free_symbols:
             factor = "" if rest == 1 else f" * {self.coefficient(rest)}"
             return f"{self.wrapped(weight, 'vocab', UNARY)}{factor}"
+        right = _grouped(self, rest)
         if weight == 1:
-            return f"({_grouped(self, rest)})"
-        left = self.bind(("weight", weight), "weight", self(weight, "vocab"))
-        return f"tl.where({left} == 0.0, 0.0, {left} * ({_grouped(self, rest)}))"
+            return right
+        left = self.named(weight, "weight")
+        inside = right if _in_brackets(right) else f"({right})"
+        return f"tl.where({left} == 0.0, 0.0, {left} * {inside})"
+
+    def named(self, expr: Expr, wanted: str) -> str:
+        """A block's name, so that it can be used twice."""
+        written = self(expr, "vocab")
+        return written if written.isidentifier() else self.bind((wanted, expr), wanted, written)
 
     def gradient(self, total: Expr, name: str) -> None:
         """The lines that add up the gradient with respect to the logits, in a fixed order."""
@@ -134,7 +141,7 @@ class BlockPrinter(RowsPrinter):
     def power(self, expr: Pow, level: str) -> tuple[str, int]:
         base, exponent = expr.args
         if exponent.is_Integer and 2 <= exponent <= 4:
-            name = self.bind(("power", base), "base", self(base, level))
+            name = self.named(base, "base")
             return " * ".join([name] * int(exponent)), PRODUCT
         if exponent == Rational(1, 2) and not isinstance(base, VocabProb):
             return f"tl.sqrt({self(base, level)})", ATOM
@@ -165,5 +172,10 @@ class BlockPrinter(RowsPrinter):
             self.symbols[symbol] = names[policy]
             total += factor * symbol
         return self(total, "vocab")
+
+
+def _in_brackets(written: str) -> bool:
+    """Whether one pair of brackets holds all of `written`."""
+    return written.startswith("(") and closing(written, 0) == len(written) - 1
 
 

@@ -151,7 +151,8 @@ class _Kernels:
         for (weight, linear), name in forms.items():
             value = printer.sum_of(linear, {p: t["u"] for p, t in self.tables.items()})
             each = exponentials[weight]
-            add.append(f"{name} += tl.where({each} == 0.0, 0.0, {each} * ({value}))")
+            value = value if value.isidentifier() else f"({value})"
+            add.append(f"{name} += tl.where({each} == 0.0, 0.0, {each} * {value})")
         return {
             "weights": {w: n for w, (n, _) in names.items()},
             "forms": forms,
