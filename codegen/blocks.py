@@ -34,7 +34,7 @@ from midpo.symbolic.text import text
 
 from .chunks import RowsPrinter, _grouped
 from .derivatives import is_log_probability
-from .printer import ATOM, PRODUCT, UNARY, closing
+from .printer import ATOM, PRODUCT, UNARY, closing, wrap
 from .statistics import ENTRY, probability, weighted
 
 _NAN = "propagate_nan=tl.PropagateNan.ALL"
@@ -110,7 +110,7 @@ class BlockPrinter(RowsPrinter):
         for number, (weight, rest) in enumerate(parts):
             value = self.weighted(weight, rest)
             if number:
-                self.lines.append(f"{name} += {value}")
+                self.lines += wrap(f"{name} += ", value)
             else:
                 self.assign(name, value)
 

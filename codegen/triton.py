@@ -21,11 +21,14 @@ from .printer import Namer, wrap
 from .statistics import slope
 
 # What the template calls its own.
-WORDS = frozenset(
-    """tl triton torch row label here known labels contexts values normalisers states seeds outside
-    tokens columns size start span first begin at inside gradient out gradient_outer gradient_inner
-    SPLITS BLOCK policies split _exp _moved _tanh _log_sigmoid""".split()
-)
+WORDS = frozenset((
+    "tl", "torch", "triton", "row", "label", "here", "known", "labels", "contexts", "values",
+    "normalisers", "states", "seeds", "outside", "z", "tokens", "columns", "size", "start",
+    "span", "first", "last", "whole", "begin", "at", "inside", "start_at", "stop_at",
+    "gradient", "out", "gradient_outer", "gradient_inner", "split", "part", "REST", "LOWEST", "SPLITS",
+    "BLOCK", "STAGES", "_exp", "_moved", "_read", "_place", "_probability", "_tanh",
+    "_log_sigmoid",
+))
 
 LINES = ("rescale", "accumulate", "finish", "second", "slopes")
 
@@ -139,9 +142,8 @@ class _Kernels:
         for weight, linear in self.moments.forms:
             forms[weight, linear] = name = self.name("moment")
             shift = printer.sum_of(linear, {p: t["shift"] for p, t in self.tables.items()})
-            rescale.append(
-                f"{name} = _moved({name}, {names[weight][0]}, {shift}, {names[weight][1]})"
-            )
+            whole, scale = names[weight]
+            rescale += wrap(f"{name} = ", f"_moved({name}, {whole}, {shift}, {scale})")
         for weight, (name, scale) in names.items():
             rescale.append(f"{name} *= {scale}")
             power = printer.sum_of(weight, {p: t["u"] for p, t in self.tables.items()})
