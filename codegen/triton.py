@@ -22,12 +22,12 @@ from .statistics import slope
 
 # What the template calls its own.
 WORDS = frozenset((
-    "tl", "torch", "triton", "row", "label", "here", "known", "labels", "contexts", "values",
-    "normalisers", "states", "seeds", "outside", "z", "tokens", "columns", "size", "start",
-    "span", "first", "last", "whole", "begin", "at", "inside", "start_at", "stop_at",
-    "gradient", "out", "gradient_outer", "gradient_inner", "split", "part", "REST", "LOWEST", "SPLITS",
-    "BLOCK", "STAGES", "_exp", "_moved", "_read", "_place", "_probability", "_tanh",
-    "_log_sigmoid",
+    "tl", "torch", "triton", "row", "label", "here", "known", "labels", "contexts",
+    "values", "normalisers", "states", "seeds", "outside", "z", "tokens", "columns", "size",
+    "start", "span", "first", "last", "whole", "begin", "at", "inside", "start_at",
+    "stop_at", "gradient", "out", "gradient_outer", "gradient_inner", "split", "part",
+    "REST", "LOWEST", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_read", "_place",
+    "_probability", "_tanh", "_log_sigmoid",
 ))
 
 LINES = ("rescale", "accumulate", "finish", "second", "slopes")

@@ -50,7 +50,10 @@ def interpreted(name: str, block: int = 4, programs: int = 1) -> Callable[..., A
     kernel = midpo.generate(spec(name), backend="triton")
     constants = "INTERPRETED_BLOCK, INTERPRETED_PROGRAMS = "
     assert f"{constants}8192, 1" in kernel.source
-    return changed(kernel, f"{constants}8192, 1", f"{constants}{block}, {programs}").compile()
+    function: Callable[..., Any] = changed(
+        kernel, f"{constants}8192, 1", f"{constants}{block}, {programs}"
+    ).compile()
+    return function
 
 
 def changed(kernel: Any, old: str, new: str) -> Any:
@@ -63,7 +66,8 @@ def changed(kernel: Any, old: str, new: str) -> Any:
 
 @functools.cache
 def eager(name: str) -> Callable[..., Any]:
-    return midpo.generate(spec(name)).compile()
+    function: Callable[..., Any] = midpo.generate(spec(name)).compile()
+    return function
 
 
 def given_for(name: str, dtype: Any = torch.float32, **shape: Any) -> dict[str, Any]:
