@@ -47,7 +47,7 @@ def bytes_moved(loss: str, given: dict[str, Any]) -> tuple[int, int]:
 
     (one,) = passes(lower(midpo.load(loss)), set())
     size = given["policy_logits"].nbytes
-    return size * len(one.policies), size * (len(one.reread) + 1)
+    return size * len(one.policies), size * (len(one.rereads) + 1)
 
 
 def method(loss: str, name: str) -> Callable[..., Any]:

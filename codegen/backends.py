@@ -114,7 +114,7 @@ class FromStatistics(Printer):
         self.lines += [")"]
         for place, one in enumerate(found.statistics):
             name = self.locals[one.node] = self.name(one.name)
-            fill = found.fills[place]
+            fill = -1.0 if one.is_label else 0.5  # outside, where nothing is counted
             self.assign(name, f"_padded({values}[{place}], {self.layout}, {fill})")
 
     def policy(self, policy: Symbol) -> str:  # pragma: no cover - statistics hold every such term

@@ -30,25 +30,46 @@ from .statistics import (
     weighted,
 )
 
-HELPERS = ("torch", "F", "Tensor", "labels", "gradient", "normalisers", "z")
+HELPERS = ("torch", "F", "Tensor", "index", "ours", "gradient", "expectation", "weighted", "like")
+
+# What the functions take of a policy's rows: its log-probabilities, its probabilities.
+LOG, PROB = "log", "prob"
+ENDINGS = {LOG: "_logps", PROB: "_probs"}
+
+
+@dataclass(frozen=True)
+class Read:
+    """One policy read in a pass: its tables and the buffers they are made in.
+
+    `policy` is its place among the pass's policies. The first buffer takes the scores and then the
+    log-probabilities, the last one the probabilities; they are one where only one is asked for.
+    """
+
+    policy: int
+    kinds: tuple[str, ...]
+    buffers: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Chunk:
     """One pass over the logits: its two functions' bodies and what they take.
 
-    `names` are the statistics in order, then the extra sums that gradients need; `trained` marks
-    those a gradient flows back from. `policies` are read in the forward pass, `reread` in the
-    backward pass, as log-probabilities where `logs` has them, else as probabilities;
-    `contexts` are token-level inputs, `numbers` parameters.
+    `names` are the statistics in order, log-probabilities of labels first, then the extra sums
+    that gradients need; `labels` are the places of the policies whose labels are asked for.
+    `policies` are read in the forward pass as `reads` say, and again in the backward pass as
+    `rereads` say; `tables` and `retables` name what is read. `contexts` are token-level inputs,
+    `numbers` parameters. Where `in_place`, every term of the gradient is a probability times a
+    column, and it can be made where the policy's probabilities are.
     """
 
     statistics: tuple[Statistic, ...]
     names: tuple[str, ...]
-    fills: tuple[float, ...]
+    labels: tuple[int, ...]
     policies: tuple[str, ...]
-    reread: tuple[str, ...]
-    logs: frozenset[str]
+    reads: tuple[Read, ...]
+    rereads: tuple[Read, ...]
+    tables: tuple[str, ...]
+    retables: tuple[str, ...]
     contexts: tuple[Expr, ...]
     numbers: tuple[str, ...]
     forward: tuple[str, ...]
@@ -56,6 +77,7 @@ class Chunk:
     seeds: tuple[str, ...]
     context_names: tuple[str, ...]
     context_gradients: tuple[str, ...]
+    in_place: bool
     helpers: frozenset[str]
 
 
@@ -65,6 +87,7 @@ class RowsPrinter(Printer):
     def __init__(self, taken: Iterable[str]) -> None:
         super().__init__(taken)
         self.symbols: dict[Expr, str] = {}
+        self.tables: dict[tuple[str, str], str] = {}
         self.dtype = "torch.get_default_dtype()"  # replaced where a number must become a tensor
 
     def know(self, symbol: Expr, wanted: str) -> str:
@@ -76,6 +99,8 @@ class RowsPrinter(Printer):
     def atom(self, expr: Any) -> tuple[str, str] | None:
         if expr in self.symbols:
             return "token", self.symbols[expr]
+        if isinstance(expr, VocabProb):
+            return "vocab", self.table(str(expr.args[0]), PROB)
         if expr.is_Symbol or not expr.free_symbols & set(self.symbols) or isinstance(expr, Log):
             return super().atom(expr)
         return None
@@ -84,15 +109,19 @@ class RowsPrinter(Printer):
         return not expr.free_symbols & set(self.symbols) and super().is_scalar(expr)
 
     def policy(self, policy: Symbol) -> str:
-        return self.locals["policy", policy]
+        return self.table(str(policy), LOG)
 
-    def probabilities(self, expr: Expr) -> str:
-        return self(expr, "vocab")
+    def table(self, policy: str, kind: str) -> str:
+        """The argument with a policy's log-probabilities or probabilities, (n, V)."""
+        if (policy, kind) not in self.tables:
+            wanted = policy_argument(policy).replace("_logits", ENDINGS[kind])
+            self.tables[policy, kind] = self.name(wanted)
+        return self.tables[policy, kind]
 
     def tensor(self, expr: Any, level: str) -> str:
         if not self.is_scalar(expr):
             return self.argument(expr, level)
-        return f"labels.new_tensor({self(expr, level)}, dtype=torch.float64)"
+        return f"like.new_tensor({self(expr, level)})"
 
     def coefficient(self, expr: Expr) -> str:
         """A token-level factor as a column."""
@@ -108,27 +137,56 @@ def chunk(group: tuple[Statistic, ...], taken: Iterable[str]) -> Chunk:
     """The functions of one pass for these statistics."""
     slopes = {s: slope(s) for s in group if s.trained and not s.is_label}
     contexts, renamed = _contexts(group)
-    names, fills, forward, printer = _forward(group, slopes, renamed, taken)
+    names, printer = _forward(group, slopes, renamed, taken)
     back = _Backward(group, slopes, renamed, names, taken)
     numbers = tuple(sorted(set().union(*map(scalars, group))))
-    others = {p for s in group for p in s.policies} | set(back.reread)
-    policies = sorted(others | {"pi"}, key=lambda p: (p != "pi", p))
+    named = {p for s in group for p in s.policies} | {p for p, _ in back.printer.tables}
+    policies = sorted(named | {"pi"}, key=lambda p: (p != "pi", p))
+    reads = _reads(policies, printer.tables, list(range(len(policies))), measured=True)
+    again = [n for n, p in enumerate(policies) if p in {q for q, _ in back.printer.tables}]
     return Chunk(
         group,
         tuple(names.values()),
-        fills,
+        tuple(policies.index(s.policies[0]) for s in group if s.is_label),
         tuple(policies),
-        back.reread,
-        frozenset(back.logs),
+        reads,
+        _reads(policies, back.printer.tables, again, measured=False),
+        _named(policies, printer.tables, reads),
+        _named(policies, back.printer.tables, reads),
         tuple(contexts),
         numbers,
-        tuple(forward),
+        tuple(printer.lines),
         tuple(back.printer.lines),
         tuple(back.seeds),
         tuple(f"context{n + 1}" for n in range(len(contexts))),
         tuple(back.context_gradients),
+        back.in_place,
         frozenset(printer.helpers | back.printer.helpers),
     )
+
+
+def _reads(
+    policies: list[str], tables: dict[tuple[str, str], str], wanted: list[int], *, measured: bool
+) -> tuple[Read, ...]:
+    """Buffers for the tables; where normalisers are `measured`, that takes probabilities too, in a
+    buffer that all policies share whose probabilities are not asked for."""
+    shared = len(tables)
+    place, found = 0, []
+    for n in wanted:
+        kinds = tuple(k for k in (LOG, PROB) if (policies[n], k) in tables)
+        buffers = list(range(place, place + len(kinds)))
+        place += len(kinds)
+        if measured and PROB not in kinds:
+            buffers.append(shared)
+        found.append(Read(n, kinds, tuple(buffers)))
+    return tuple(found)
+
+
+def _named(
+    policies: list[str], tables: dict[tuple[str, str], str], reads: tuple[Read, ...]
+) -> tuple[str, ...]:
+    pairs = [(policies[read.policy], kind) for read in reads for kind in (LOG, PROB)]
+    return tuple(tables[pair] for pair in pairs if pair in tables)
 
 
 def _contexts(
@@ -147,14 +205,10 @@ def _contexts(
     return shared, renamed
 
 
-def _printer(taken: Iterable[str], contexts: int, policies: Iterable[str]) -> RowsPrinter:
+def _printer(taken: Iterable[str], contexts: int) -> RowsPrinter:
     printer = RowsPrinter({*taken, *HELPERS, *(f"context{n + 1}" for n in range(contexts))})
     for n in range(contexts):
         printer.symbols[Symbol(f"context_{n + 1}", real=True)] = f"context{n + 1}"
-    for policy in policies:
-        name = policy_argument(policy).replace("_logits", "_logps")
-        printer.locals["policy", Symbol(policy)] = name
-        printer.name.taken.add(name)
     return printer
 
 
@@ -163,27 +217,20 @@ def _forward(
     slopes: dict[Statistic, Slope],
     renamed: dict[Statistic, dict[Symbol, Symbol]],
     taken: Iterable[str],
-) -> tuple[dict[tuple[Statistic, bool], str], tuple[float, ...], list[str], RowsPrinter]:
+) -> tuple[dict[tuple[Statistic, bool], str], RowsPrinter]:
+    """The names of the statistics and extra sums, and the printer with the lines of the sums."""
     count = len({c for table in renamed.values() for c in table.values()})
-    printer = _printer(taken, count, {p for s in group for p in s.policies})
+    printer = _printer(taken, count)
     names: dict[tuple[Statistic, bool], str] = {}
-    fills: list[float] = []
     for one in group:
         name = names[one, False] = printer.name(one.name)
-        if one.body is None:
-            printer.helpers.add("at_labels")
-            logps = printer.policy(Symbol(one.policies[0]))
-            printer.assign(name, f"_at_labels({logps}, labels)")
-            fills.append(-1.0)
-            continue
-        printer.assign(name, _summed(printer, one.body.xreplace(renamed[one])))
-        fills.append(0.5)
+        if one.body is not None:
+            printer.assign(name, _summed(printer, one.body.xreplace(renamed[one])))
     for one, found in slopes.items():
         if found.needs_extra:
             name = names[one, True] = printer.name(f"{one.name}_slope")
             printer.assign(name, _summed(printer, found.inner.xreplace(renamed[one])))
-            fills.append(0.5)
-    return names, tuple(fills), printer.lines, printer
+    return names, printer
 
 
 def _summed(printer: RowsPrinter, body: Expr) -> str:
@@ -197,8 +244,8 @@ def _summed(printer: RowsPrinter, body: Expr) -> str:
         else:
             printer.helpers.add("expectation")
             left, right = printer(weight, "vocab"), _grouped(printer, rest)
-            parts.append(f"_expectation({left}, {right})")
-    return " + ".join(parts) or "labels.new_zeros(labels.shape, dtype=torch.float64)"
+            parts.append(f"expectation({left}, {right})")
+    return " + ".join(parts) or "like.new_zeros(like.shape[0])"
 
 
 def _grouped(printer: RowsPrinter, rest: Expr) -> str:
@@ -236,6 +283,8 @@ def _grouped(printer: RowsPrinter, rest: Expr) -> str:
 class _Backward:
     """The gradient of one pass: dz = sum over k of g_k*(f_k' - p*T_k), gathered by weight."""
 
+    in_place = False
+
     def __init__(
         self,
         group: tuple[Statistic, ...],
@@ -248,24 +297,9 @@ class _Backward:
         count = len({c for table in renamed.values() for c in table.values()})
         self.seeds = [f"grad_{names[s, False]}" if s.trained else "_" for s in group]
         total, contexts = self.totals(count)
-        policies = {str(a.args[0]) for e in (total, *contexts) for a in e.atoms(VocabProb)}
-        self.reread = tuple(sorted(policies | {"pi"}, key=lambda p: (p != "pi", p)))
-        self.printer = _printer({*taken, *names.values()}, count, self.reread)
+        self.printer = _printer({*taken, *names.values()}, count)
         for symbol, name in self.known.items():
             self.printer.symbols[symbol] = name
-        # Where no logarithm is needed a softmax is one exponential less than a log-softmax.
-        self.logs = {
-            str(a.args[0].args[0])
-            for e in (total, *contexts)
-            for a in e.atoms(Log)
-            if isinstance(a.args[0], VocabProb)
-        }
-        for policy in self.reread:
-            if policy not in self.logs:
-                name = self.printer.locals["policy", Symbol(policy)].replace("_logps", "_probs")
-                self.printer.locals["probs", Symbol(policy)] = name
-                self.printer.locals["policy", Symbol(policy)] = name
-                self.printer.name.taken.add(name)
         self.context_gradients: list[str] = []
         for expr in contexts:
             name = self.printer.name("context_gradient")
@@ -303,35 +337,43 @@ class _Backward:
         return symbol
 
     def assemble(self, total: Expr) -> None:
-        printer = self.printer
+        """The lines of the gradient: a probability's terms where that probability is."""
+        printer, own = self.printer, probability("pi")
+        parts = weighted(total)
+        columns = all(ENTRY not in rest.free_symbols for rest in parts.values())
+        self.in_place = columns and all(w == own or not w.has(own) for w in parts) and own in parts
+        if self.in_place:
+            first = f"{printer(own, 'vocab')}.mul_({printer.coefficient(parts.pop(own))})"
+            printer.assign("gradient", first)
         # In a fixed order, the policy's own probabilities last.
-        own = probability("pi")
-        parts = sorted(weighted(total).items(), key=lambda kv: (kv[0] == own, str(kv)))
-        started = False
-        for weight, rest in parts:
-            if ENTRY not in rest.free_symbols:
-                left = self.wrapped_weight(weight)
-                value = f"{left} * {printer.coefficient(rest)}"
-            elif weight == 1:
-                value = _grouped(printer, rest)
-            else:
-                printer.helpers.add("weighted")
-                value = f"_weighted({printer(weight, 'vocab')}, {_grouped(printer, rest)})"
-            if started:
-                printer.lines.append(f"gradient += {value}")
-            else:
-                printer.assign("gradient", value)
-            started = True
-        if not started:
-            printer.assign("gradient", f"torch.zeros_like({printer.policy(POLICY)})")
+        for weight, rest in sorted(parts.items(), key=lambda kv: (kv[0] == own, str(kv))):
+            self.add(weight, rest)
+        if not printer.lines:
+            printer.assign("gradient", "torch.zeros_like(like)")
         labels = [s for s in self.group if s.is_label and s.trained]
         if labels:
-            printer.helpers.add("add_at_labels")
             seeds = " + ".join(f"grad_{self.names[s, False]}" for s in labels)
-            printer.lines.append(f"_add_at_labels(gradient, labels, {seeds})")
+            seeds = seeds if len(labels) == 1 else f"({seeds})"
+            printer.lines.append(f"gradient.scatter_add_(-1, index, ours * {seeds}[:, None])")
 
-    def wrapped_weight(self, weight: Expr) -> str:
-        if weight == 1:
-            return f"torch.ones_like({self.printer.policy(POLICY)})"
-        return self.printer.wrapped(weight, "vocab", UNARY)
-
+    def add(self, weight: Expr, rest: Expr) -> None:
+        """One more term, weight * rest."""
+        printer = self.printer
+        started = any(line.startswith("gradient") for line in printer.lines)
+        if ENTRY not in rest.free_symbols:
+            left = "torch.ones_like(like)" if weight == 1 else printer(weight, "vocab")
+            column = printer.coefficient(rest)
+            if started:
+                printer.lines.append(f"gradient.addcmul_({left}, {column})")
+            else:
+                printer.assign("gradient", f"{printer.wrapped(weight, 'vocab', UNARY)} * {column}"
+                               if weight != 1 else f"{left} * {column}")
+            return
+        value = _grouped(printer, rest)
+        if weight != 1:
+            value = f"weighted({printer(weight, 'vocab')}, {value})"
+            printer.helpers.add("weighted")
+        if started:
+            printer.lines.append(f"gradient += {value}")
+        else:
+            printer.assign("gradient", value)

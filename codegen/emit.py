@@ -44,7 +44,7 @@ from .backends import (
     passes,
     refuse_distributions,
 )
-from .chunks import Chunk
+from .chunks import Chunk, Read
 from .lower import Lowered, lower
 from .printer import Printer, split_terms
 from .statistics import label_statistic
@@ -223,7 +223,6 @@ class _Emitter:
             "stat_names": ", ".join(n for c in found for n in c.names) or "none",
             "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
             "label_only": given,
-            "uses_probs": any(p not in c.logs for c in found for p in c.reread),
         }
 
     def triton(self) -> dict[str, Any]:
@@ -295,35 +294,41 @@ def _speaks_of(term: Expr, role: Symbol) -> bool:
 
 
 def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
-    names = [policy_argument(p).removesuffix("_logits") for p in found.policies]
-    lines = "\n".join(found.backward)
+    forward, backward = "\n".join(found.forward), "\n".join(found.backward)
     return {
         "suffix": "" if number == 0 else f"_{number + 1}",
         "names": found.names,
-        "fills": found.fills,
-        "all_policies": names,
-        "reread_policies": [
-            policy_argument(p).replace("_logits", "_logps" if p in found.logs else "_probs")
-            for p in found.reread
-        ],
-        "reread_tables": "("
-        + ", ".join("_logps" if p in found.logs else "_probs" for p in found.reread)
-        + ",)",
-        "reread_numbers": tuple(found.policies.index(p) for p in found.reread),
+        "labels": found.labels,
+        "sums": found.names[len(found.labels) :],
+        "outside": tuple(-1.0 if n < len(found.labels) else 0.5 for n in range(len(found.names))),
+        "policies": len(found.policies),
+        "reads": [(r.policy, r.kinds, r.buffers) for r in found.reads],
+        "rereads": [(r.policy, r.kinds, r.buffers) for r in found.rereads],
+        "buffers": _buffers(found.reads),
+        "rebuffers": max(1, _buffers(found.rereads)),
+        "tables": found.tables,
+        "retables": found.retables,
         "numbers": found.numbers,
         "forward": found.forward,
         "backward": found.backward,
         "seeds": (*found.seeds, *("_" for _ in found.names[len(found.seeds) :])),
         "context_names": found.context_names,
         "context_gradients": found.context_gradients,
-        "uses_values": any(_word(name, lines) for name in found.names),
-        "uses_dtype_forward": _word("dtype", "\n".join(found.forward)),
-        "uses_dtype_backward": _word("dtype", lines),
+        "in_place": found.in_place,
+        "forward_dtype": _word("dtype", forward.replace("dtype=", "")),
+        "backward_dtype": _word("dtype", backward.replace("dtype=", "")),
+        "guards": _word("expectation", forward),
+        "guards_gradient": _word("weighted", backward) or _word("expectation", backward),
+        "uses_values": any(_word(name, backward) for name in found.names),
     }
 
 
+def _buffers(reads: tuple[Read, ...]) -> int:
+    return 1 + max((place for read in reads for place in read.buffers), default=-1)
+
+
 def _word(name: str, lines: str) -> bool:
-    return re.search(rf"\b{name}\b", lines.replace("dtype=", "")) is not None
+    return re.search(rf"\b{name}\b", lines) is not None
 
 
 def _used(lowered: Lowered) -> set[str]:

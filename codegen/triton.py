@@ -26,7 +26,7 @@ WORDS = frozenset((
     "values", "normalisers", "states", "seeds", "outside", "z", "tokens", "columns", "size",
     "start", "span", "first", "last", "whole", "begin", "at", "inside", "start_at",
     "stop_at", "gradient", "out", "gradient_outer", "gradient_inner", "split", "part",
-    "REST", "LOWEST", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_read", "_place",
+    "REST", "LOWEST", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block", "_place",
     "_probability", "_tanh", "_log_sigmoid",
 ))
 
@@ -41,7 +41,6 @@ class Sums:
     bodies: tuple[Expr | str, ...]
     total: Expr
     outside: tuple[Expr, ...]
-    reread: tuple[str, ...]
     label_seeds: tuple[str, ...]
 
 
@@ -57,7 +56,7 @@ def sums_of(found: Chunk) -> Sums:
     bodies = [s.policies[0] if s.body is None else s.body.xreplace(renamed[s]) for s in group]
     bodies += [slopes[s].inner.xreplace(renamed[s]) for s in extra]
     seeds = tuple(f"grad_{names[s, False]}" for s in group if s.is_label and s.trained)
-    return Sums(tuple(bodies), total, tuple(outside), back.reread, seeds)
+    return Sums(tuple(bodies), total, tuple(outside), seeds)
 
 
 def kernels(found: Chunk, taken: Iterable[str]) -> dict[str, Any]:
@@ -111,7 +110,7 @@ class _Kernels:
     def values(self) -> dict[str, Any]:
         moving = self.moving()
         return {
-            "tables": list(self.tables.values()),
+            "walked": list(self.tables.values()),
             "numbered": [{**t, "number": n} for n, t in enumerate(self.tables.values())],
             "kernel_numbers": tuple(self.numbers.values()),
             "later": self.later,

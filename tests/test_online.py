@@ -124,10 +124,10 @@ def run(lines: list[str], space: dict[str, Any]) -> None:
 
 def online(made: dict[str, Any], space: dict[str, Any]) -> None:
     """The pass over the entries, whose maxima move before each."""
-    for table in made["tables"]:
+    for table in made["walked"]:
         space[table["top"]] = Rational(1, 8)
     for entry in range(SIZE):
-        for table in made["tables"]:
+        for table in made["walked"]:
             short = table["sum"].removeprefix("sum_")
             top = Rational(TOPS[short][entry])
             space[table["shift"]] = space[table["top"]] - top
@@ -136,7 +136,7 @@ def online(made: dict[str, Any], space: dict[str, Any]) -> None:
             space[table["u"]] = Rational(LOGITS[short][entry]) - top
         run(made["rescale"], space)
         run(made["accumulate"], space)
-    for table in made["tables"]:
+    for table in made["walked"]:
         space[table["log"]] = sympy.log(space[table["sum"]])
 
 
@@ -202,7 +202,7 @@ def test_printed_sums_give_the_statistics(name: str) -> None:
 
 
 def known(made: dict[str, Any], space: dict[str, Any], entry: int) -> None:
-    for policy, table in zip(("pi", "pi_ref"), made["tables"], strict=False):
+    for policy, table in zip(("pi", "pi_ref"), made["walked"], strict=False):
         p = probabilities(policy, EXACT)[entry]
         space[table["logps"]], space[table["probs"]] = sympy.log(p), p
 
