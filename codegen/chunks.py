@@ -12,7 +12,7 @@ from typing import Any
 
 from sympy import Add, Expr, S, Symbol
 
-from midpo.symbolic.language import POLICY, Log, VocabProb
+from midpo.symbolic.language import Log, VocabProb
 from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import ordered_terms
 
