@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | eager | logits | written out, differentiated by autograd |
 | fused | logits | statistics of the vocabulary in chunks; the gradient in one pass |
+| triton | logits | as fused, on a GPU: one pass over the logits, one that writes the gradient |
 | linear | hidden states and heads | as fused; logits exist only a chunk at a time |
 | logps | log-probabilities of the labels | the algebra that is left |
 
@@ -58,6 +59,12 @@ BACKENDS = {
             ("linear.py.j2", "statistics.py.j2"),
             (*_KEYWORDS, "logit_softcap", "logit_temperature"),
             "from hidden states and the output head",
+        ),
+        Backend(
+            "triton",
+            ("triton.py.j2", "fused.py.j2", "statistics.py.j2"),
+            (*_KEYWORDS, "inplace_backward", "vocab_group"),
+            "from logits, in one pass on a GPU",
         ),
         Backend(
             "logps",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import linecache
 import re
 import textwrap
 from dataclasses import dataclass
@@ -47,6 +48,7 @@ from .chunks import Chunk
 from .lower import Lowered, lower
 from .printer import Printer, split_terms
 from .statistics import label_statistic
+from .triton import helpers, kernels
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -77,7 +79,10 @@ class Kernel:
         import types
 
         module = types.ModuleType(f"midpo_kernel_{self.function}")
-        code = compile(self.source, f"<kernel {self.name}>", "exec")
+        place = f"<kernel {self.name} {hashlib.sha256(self.source.encode()).hexdigest()[:12]}>"
+        code = compile(self.source, place, "exec")
+        # Tracebacks show the source, and Triton reads it.
+        linecache.cache[place] = len(self.source), None, self.source.splitlines(True), place
         exec(code, module.__dict__)  # our own text: the spec supplies checked identifiers only
         return getattr(module, self.function)
 
@@ -122,7 +127,7 @@ class _Emitter:
         self.digest = _digest(spec, backend)
 
     def kernel(self) -> Kernel:
-        values = {"eager": self.eager, "logps": self.logps}.get(
+        values = {"eager": self.eager, "logps": self.logps, "triton": self.triton}.get(
             self.backend.name, self.from_statistics
         )()
         source = _render(self.backend.files[0], **self.common(), **values)
@@ -216,13 +221,20 @@ class _Emitter:
             "numbers": printer.numbers,
             "in_place": in_place,
             "helpers": helpers,
-            "last": {"fused": "V", "linear": "D"}[self.backend.name],
+            "last": "D" if linear else "V",
             "stat_names": ", ".join(n for c in found for n in c.names) or "none",
             "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
             "label_only": given,
             "keeps": linear,
             "buffers": max([1, *(count for c in found for count in c.buffers)]),
         }
+
+    def triton(self) -> dict[str, Any]:
+        values = self.from_statistics()
+        taken = self.names()
+        each = [kernels(c, taken) for c in passes(self.lowered, taken)]
+        chunks = [c | more for c, more in zip(values["chunks"], each, strict=True)]
+        return values | {"chunks": chunks, "kernel_helpers": helpers(each)}
 
     def with_metrics(self, printer: Printer, body: list[str]) -> dict[str, Any]:
         """The lines of the body, and those that compute what trainers log."""

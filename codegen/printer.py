@@ -385,13 +385,23 @@ def wrap(head: str, value: str) -> list[str]:
     if len(terms) > 1:
         return [f"{head}(", *(f"    {term}" for term in terms), ")"]
     opening = value.find("(")
-    if opening < 0 or not value.endswith(")"):
+    if opening < 1 or closing(value, opening) != len(value) - 1:  # no call
         return [head + value]
     lines = [head + value[: opening + 1]]
     for argument in _cut(value[opening + 1 : -1], lambda text, at: text[at] == ","):
         *most, last = split_terms(argument.lstrip(", "))
         lines += [f"    {term}" for term in most] + [f"    {last},"]
     return [*lines, ")"]
+
+
+def closing(value: str, opening: int) -> int:
+    """Where the bracket at `opening` is closed."""
+    depth = 0
+    for at in range(opening, len(value)):
+        depth += (value[at] in "([") - (value[at] in ")]")
+        if depth == 0:
+            return at
+    return len(value)
 
 
 def split_terms(value: str) -> list[str]:

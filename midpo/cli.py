@@ -24,7 +24,8 @@ OK, NEGATIVE, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
 # As in numeric.crosscheck, which imports numpy and so is not asked at start-up; a test compares.
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 TRIALS = 24
-BACKENDS = ("eager", "fused", "linear", "logps")  # as in codegen.backends, which imports SymPy
+# As in codegen.backends, which imports SymPy.
+BACKENDS = ("eager", "fused", "triton", "linear", "logps")
 
 _json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."

@@ -429,13 +429,13 @@ def test_text_is_pinned(name: str, backend: str, golden: Callable[[str, str], No
 
 MISTAKES = [
     ("tdpo", "= grad_kl_reference_policy -", "= 0 * grad_kl_reference_policy -"),
-    ("tdpo", "reference_logps - policy_logps", "policy_logps - reference_logps"),
+    ("tdpo", "reference_logps.sub_(policy_logps)", "reference_logps.add_(policy_logps)"),
     ("dpo", "gradient.scatter_add_(-1, index, ours * grad_policy_token_logps[:, None])", "pass"),
     ("dpo", "coefficient = -grad_policy_token_logps", "coefficient = grad_policy_token_logps"),
     ("tis-dpo", "- grad_kl_policy_reference * kl_policy_reference", ""),
     ("dpo", "at in range(start, stop, rows)", "at in range(start, stop - 1, rows)"),
     ("tdpo", "- totals[n].log())", "- totals[0].log())"),
-    ("dpo", "probs.mul_(total.reciprocal()[:, None])", "probs"),
+    ("dpo", "tables[0].mul_(total.reciprocal()[:, None])", "pass"),
 ]
 
 

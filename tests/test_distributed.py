@@ -78,6 +78,35 @@ print("agrees")
 dist.destroy_process_group()
 """
 
+# The Triton kernels of each shard, by the interpreter, against the readable kernel in float64.
+SHARDS = """
+import sys, torch
+import torch.distributed as dist
+from kernel import {function} as loss_of
+from eager import {function} as expected_of
+
+torch.set_num_threads(1)
+rank, size = int(sys.argv[1]), int(sys.argv[2])
+dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=size)
+generator = torch.Generator().manual_seed(0)
+policy, reference = (torch.randn(4, 3, 11, generator=generator) for _ in range(2))
+policy[0, 1, :8] = -torch.inf  # no mass at all on the first shards
+labels = torch.randint(8, 11, (4, 3), generator=generator)
+labels[1, 2] = -100
+whole = policy.double().requires_grad_()
+expected = expected_of(whole, reference.double(), labels)
+(gradient,) = torch.autograd.grad(expected, whole)
+cuts = torch.arange(11).tensor_split(size)[rank]
+mine = policy[..., cuts].clone().requires_grad_()
+found = loss_of(mine, reference[..., cuts], labels, vocab_group=dist.group.WORLD)
+(part,) = torch.autograd.grad(found, mine)
+torch.testing.assert_close(found.double(), expected, rtol=2e-6, atol=0)
+torch.testing.assert_close(part.double(), gradient[..., cuts], rtol=1e-4, atol=1e-6)
+dist.barrier()
+print("agrees")
+dist.destroy_process_group()
+"""
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4])
@@ -85,7 +114,23 @@ dist.destroy_process_group()
 def test_processes_agree_with_one(name: str, size: int, tmp_path: Path) -> None:
     kernel = midpo.generate(name, backend="fused")
     (tmp_path / "kernel.py").write_text(kernel.source)
-    (tmp_path / "program.py").write_text(PROGRAM.format(function=kernel.function))
+    together(PROGRAM.format(function=kernel.function), size, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("name", ["dpo", "tdpo"])
+def test_triton_kernels_of_shards_agree_with_one(name: str, size: int, tmp_path: Path) -> None:
+    pytest.importorskip("triton", reason="its interpreter runs the kernels")
+    kernel = midpo.generate(name, backend="triton")
+    (tmp_path / "kernel.py").write_text(kernel.source)
+    (tmp_path / "eager.py").write_text(midpo.generate(name).source)
+    together(SHARDS.format(function=kernel.function), size, tmp_path)
+
+
+def together(program: str, size: int, tmp_path: Path) -> None:
+    """Run the program in `size` processes that meet; each must say that it agrees."""
+    (tmp_path / "program.py").write_text(program)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
     running = [
         subprocess.Popen(

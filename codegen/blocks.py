@@ -1,0 +1,181 @@
+"""Expression -> Triton text, inside a kernel that walks a row of logits in blocks.
+
+What does not depend on the vocabulary entry is a scalar of the row, the rest a block of entries;
+the one enters the other by broadcasting. Everything is float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sympy import Expr, Pow, Rational, S, Symbol
+
+from midpo.symbolic.errors import NotYet
+from midpo.symbolic.language import (
+    Abs,
+    Exp,
+    Index,
+    Log,
+    LogSigmoid,
+    Max,
+    Min,
+    Node,
+    Parameter,
+    Relu,
+    Sigmoid,
+    Sqrt,
+    Step,
+    StopGradient,
+    Tanh,
+    VocabProb,
+)
+from midpo.symbolic.text import text
+
+from .chunks import RowsPrinter, _grouped
+from .derivatives import is_log_probability
+from .printer import ATOM, PRODUCT, UNARY, closing, wrap
+from .statistics import ENTRY, probability, weighted
+
+_NAN = "propagate_nan=tl.PropagateNan.ALL"
+
+# What a function is called in a kernel; names that start with _ are the template's own.
+TRITON: dict[type[Node], str] = {
+    Log: "tl.log({0})",
+    Exp: "_exp({0})",
+    Sqrt: "tl.sqrt({0})",
+    Sigmoid: "tl.sigmoid({0})",
+    LogSigmoid: "_log_sigmoid({0})",
+    Tanh: "_tanh({0})",
+    Relu: f"tl.maximum({{0}}, 0.0, {_NAN})",
+    Abs: "tl.abs({0})",
+    Max: f"tl.maximum({{0}}, {{1}}, {_NAN})",
+    Min: f"tl.minimum({{0}}, {{1}}, {_NAN})",
+    Step: "tl.where({0} >= 0, 1.0, 0.0)",
+    StopGradient: "({0})",
+}
+
+
+class BlockPrinter(RowsPrinter):
+    """Prints at two levels: "token" is a scalar, "vocab" a block of entries.
+
+    `blocks` names the log-probabilities ("logps") and probabilities ("probs") of each policy, and
+    `numbers` the parameters; `read` collects which blocks have been used.
+    """
+
+    def __init__(
+        self,
+        taken: Iterable[str],
+        blocks: Mapping[tuple[str, str], str],
+        numbers: Mapping[str, str],
+    ) -> None:
+        super().__init__({*taken, *blocks.values(), *numbers.values()})
+        self.blocks, self.numbers = blocks, numbers
+        self.read: set[tuple[str, str]] = set()
+
+    def block(self, policy: Any, kind: str) -> str:
+        self.read.add((str(policy), kind))
+        return self.blocks[str(policy), kind]
+
+    # -- sums and gradients over the vocabulary
+
+    def summand(self, body: Expr) -> str:
+        """The text of `body` at each entry of a block."""
+        parts = [self.weighted(weight, rest) for weight, rest in weighted(body).items()]
+        return " + ".join(parts) or "0.0"
+
+    def weighted(self, weight: Expr, rest: Expr) -> str:
+        """weight*rest, and 0 where the weight is 0: 0 log 0 = 0."""
+        if ENTRY not in rest.free_symbols and weight == 1:
+            return self.coefficient(rest)
+        if ENTRY not in rest.free_symbols:
+            factor = "" if rest == 1 else f" * {self.coefficient(rest)}"
+            return f"{self.wrapped(weight, 'vocab', UNARY)}{factor}"
+        right = _grouped(self, rest)
+        if weight == 1:
+            return right
+        left = self.named(weight, "weight")
+        inside = right if _in_brackets(right) else f"({right})"
+        return f"tl.where({left} == 0.0, 0.0, {left} * {inside})"
+
+    def named(self, expr: Expr, wanted: str) -> str:
+        """A block's name, so that it can be used twice."""
+        written = self(expr, "vocab")
+        return written if written.isidentifier() else self.bind((wanted, expr), wanted, written)
+
+    def gradient(self, total: Expr, name: str) -> None:
+        """The lines that add up the gradient with respect to the logits, in a fixed order."""
+        own = probability("pi")
+        parts = sorted(weighted(total).items(), key=lambda kv: (kv[0] == own, str(kv)))
+        for number, (weight, rest) in enumerate(parts):
+            value = self.weighted(weight, rest)
+            if number:
+                self.lines += wrap(f"{name} += ", value)
+            else:
+                self.assign(name, value)
+
+    def coefficient(self, expr: Expr) -> str:
+        if self.is_scalar(expr):
+            return self.wrapped(expr, "token", UNARY)
+        return self.bind(("coefficient", expr), "coefficient", self(expr, "token"))
+
+    # -- expressions
+
+    def emit(self, expr: Any, level: str) -> tuple[str, int]:
+        if isinstance(expr, Parameter):
+            return self.numbers[expr.name], ATOM
+        return super().emit(expr, level)
+
+    def atom(self, expr: Any) -> tuple[str, str] | None:
+        if is_log_probability(expr):
+            return "vocab", self.block(expr.args[0].args[0], "logps")
+        if isinstance(expr, VocabProb):
+            return "vocab", self.block(expr.args[0], "probs")
+        if isinstance(expr, Index):
+            raise NotYet("a vocabulary entry is not a number")
+        return ("token", self.symbols[expr]) if expr in self.symbols else None
+
+    def lift(self, expr: Any, name: str, native: str, level: str) -> str:
+        return name
+
+    def power(self, expr: Pow, level: str) -> tuple[str, int]:
+        base, exponent = expr.args
+        if exponent.is_Integer and 2 <= exponent <= 4:
+            name = self.named(base, "base")
+            return " * ".join([name] * int(exponent)), PRODUCT
+        if exponent == Rational(1, 2) and not isinstance(base, VocabProb):
+            return f"tl.sqrt({self(base, level)})", ATOM
+        return f"_exp({self(exponent * Log(base), level)})", ATOM
+
+    def function(self, expr: Any, level: str) -> tuple[str, int]:
+        if type(expr) not in TRITON:
+            raise NotYet(f"no Triton text for {text(expr)}")
+        form = TRITON[type(expr)]
+        written, *more = (self.tensor(arg, level) for arg in expr.args)
+        if not more:
+            return form.format(written), ATOM
+        for other in more:
+            written = form.format(written, other)
+        return written, ATOM
+
+    def tensor(self, expr: Any, level: str) -> str:
+        """`expr` as a tensor: a plain number is none."""
+        if expr.is_Rational:
+            return f"tl.full((), {self(expr, level)}, tl.float32)"
+        return self.argument(expr, level)
+
+    def sum_of(self, coefficients: Iterable[tuple[str, Expr]], names: Mapping[str, str]) -> str:
+        """The text of the sum of coefficient*name over policies."""
+        total: Expr = S.Zero
+        for policy, factor in coefficients:
+            symbol = Symbol(names[policy], real=True)
+            self.symbols[symbol] = names[policy]
+            total += factor * symbol
+        return self(total, "vocab")
+
+
+def _in_brackets(written: str) -> bool:
+    """Whether one pair of brackets holds all of `written`."""
+    return written.startswith("(") and closing(written, 0) == len(written) - 1
+
+

@@ -1,0 +1,258 @@
+"""The Triton kernels of one pass over the logits, as the lines that their template joins.
+
+One program reads one row of every policy's logits, a block of the vocabulary at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sympy import Add, Expr, S, Symbol
+
+from midpo.symbolic.language import Exp
+from midpo.symbolic.spec import policy_argument
+
+from .blocks import BlockPrinter
+from .chunks import Chunk, _Backward, _contexts
+from .online import Coefficients, Term, moments, terms_of
+from .printer import Namer, wrap
+from .statistics import slope
+
+# What the template calls its own.
+WORDS = frozenset((
+    "tl", "torch", "triton", "row", "label", "here", "known", "labels", "contexts",
+    "values", "normalisers", "states", "seeds", "outside", "z", "tokens", "columns", "size",
+    "start", "span", "first", "last", "whole", "begin", "at", "inside", "start_at",
+    "stop_at", "gradient", "out", "gradient_outer", "gradient_inner", "split", "part",
+    "REST", "LOWEST", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block", "_place",
+    "_probability", "_tanh", "_log_sigmoid",
+))
+
+LINES = ("rescale", "accumulate", "finish", "second", "slopes")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What a pass computes: the policy whose label's log-probability it is, or what is summed over
+    the vocabulary; and the gradient, by `_Backward.totals`."""
+
+    bodies: tuple[Expr | str, ...]
+    total: Expr
+    outside: tuple[Expr, ...]
+    label_seeds: tuple[str, ...]
+
+
+def sums_of(found: Chunk) -> Sums:
+    group = found.statistics
+    slopes = {s: slope(s) for s in group if s.trained and not s.is_label}
+    _, renamed = _contexts(group)
+    extra = [s for s, one in slopes.items() if one.needs_extra]
+    keys = [*((s, False) for s in group), *((s, True) for s in extra)]
+    names = dict(zip(keys, found.names, strict=True))
+    back = _Backward(group, slopes, renamed, names, ())
+    total, outside = back.totals(len(found.contexts))
+    bodies = [s.policies[0] if s.body is None else s.body.xreplace(renamed[s]) for s in group]
+    bodies += [slopes[s].inner.xreplace(renamed[s]) for s in extra]
+    seeds = tuple(f"grad_{names[s, False]}" for s in group if s.is_label and s.trained)
+    return Sums(tuple(bodies), total, tuple(outside), seeds)
+
+
+def kernels(found: Chunk, taken: Iterable[str]) -> dict[str, Any]:
+    """What triton.py.j2 asks for of one pass."""
+    return _Kernels(found, {*taken, *WORDS}).values()
+
+
+def helpers(passes: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The template's own functions that the lines of some passes call."""
+    lines = "\n".join(line for one in passes for key in LINES for line in one[key])
+    return {name for name in ("_tanh", "_log_sigmoid") if f"{name}(" in lines}
+
+
+class _Kernels:
+    def __init__(self, found: Chunk, taken: set[str]) -> None:
+        self.found, self.sums = found, sums_of(found)
+        self.name = Namer({*taken, *found.names, *found.context_names, *found.seeds} - {"_"})
+        self.numbers = {n: self._number(n) for n in found.numbers}
+        self.tables = {p: self._names(p) for p in found.policies}
+        terms = {
+            name: terms_of(body)
+            for name, body in zip(found.names, self.sums.bodies, strict=True)
+            if not isinstance(body, str)
+        }
+        self.later = any(found_terms is None for found_terms in terms.values())
+        self.terms: dict[str, tuple[Term, ...]] = {
+            name: () if self.later else found_terms or () for name, found_terms in terms.items()
+        }
+        self.moments = moments(term for several in self.terms.values() for term in several)
+
+    def _number(self, parameter: str) -> str:
+        """A parameter's name in the kernel: its own, unless that is the template's."""
+        return self.name(f"{parameter}_number") if parameter in WORDS else parameter
+
+    def _names(self, policy: str) -> dict[str, str]:
+        short = policy_argument(policy).removesuffix("_logits")
+        plain = ("outer", "inner", "base", "top", "new", "shift", "scale", "log", "sum")
+        names = {kind: self.name(f"{kind}_{short}") for kind in plain}
+        names |= {kind: self.name(f"{short}_{kind}") for kind in ("logps", "probs")}
+        return names | {"u": self.name(f"u_{short}"), "z": self.name(f"z_{short}")} | {
+            "logits": policy_argument(policy)
+        }
+
+    def printer(self) -> BlockPrinter:
+        blocks = {(p, k): t[k] for p, t in self.tables.items() for k in ("logps", "probs")}
+        printer = BlockPrinter(self.name.taken, blocks, self.numbers)
+        for number, name in enumerate(self.found.context_names):
+            printer.symbols[Symbol(f"context_{number + 1}", real=True)] = name
+        return printer
+
+    def values(self) -> dict[str, Any]:
+        moving = self.moving()
+        return {
+            "walked": list(self.tables.values()),
+            "numbered": [{**t, "number": n} for n, t in enumerate(self.tables.values())],
+            "kernel_numbers": tuple(self.numbers.values()),
+            "later": self.later,
+            **moving,
+            **self.finish(moving["weights"], moving["forms"]),
+            **self.second(),
+            **self.backward(),
+        }
+
+    # -- forward
+
+    def moving(self) -> dict[str, Any]:
+        """The moments' names, and the lines that rescale them and that add a block to them."""
+        printer = self.printer()
+        single = {((p, S.One),): t for p, t in self.tables.items()}
+        names: dict[Coefficients, tuple[str, str]] = {
+            weight: (table["sum"], table["scale"]) for weight, table in single.items()
+        }
+        add = []
+        exponentials: dict[Coefficients, str] = {}
+        rescale = []
+        for weight in self.moments.weights:
+            if weight not in names:
+                names[weight] = self.name("weight"), self.name("scale")
+                shift = printer.sum_of(weight, {p: t["shift"] for p, t in self.tables.items()})
+                rescale.append(f"{names[weight][1]} = _exp({shift})")
+        forms = {}
+        for weight, linear in self.moments.forms:
+            forms[weight, linear] = name = self.name("moment")
+            shift = printer.sum_of(linear, {p: t["shift"] for p, t in self.tables.items()})
+            whole, scale = names[weight]
+            rescale += wrap(f"{name} = ", f"_moved({name}, {whole}, {shift}, {scale})")
+        for weight, (name, scale) in names.items():
+            rescale.append(f"{name} *= {scale}")
+            power = printer.sum_of(weight, {p: t["u"] for p, t in self.tables.items()})
+            exponentials[weight] = self.name("each")
+            add += [f"{exponentials[weight]} = _exp({power})",
+                    f"{name} += {exponentials[weight]}"]
+        for (weight, linear), name in forms.items():
+            value = printer.sum_of(linear, {p: t["u"] for p, t in self.tables.items()})
+            each = exponentials[weight]
+            value = value if value.isidentifier() else f"({value})"
+            add.append(f"{name} += tl.where({each} == 0.0, 0.0, {each} * {value})")
+        return {
+            "weights": {w: n for w, (n, _) in names.items()},
+            "forms": forms,
+            "accumulated": [*(n for n, _ in names.values()), *forms.values()],
+            "moved": " or ".join(f"{t['new']} > {t['top']}" for t in self.tables.values()),
+            "rescale": rescale,
+            "accumulate": add,
+        }
+
+    def finish(
+        self, weights: Mapping[Coefficients, str], forms: Mapping[Any, str]
+    ) -> dict[str, Any]:
+        """The lines that turn moments into sums over the vocabulary, and what is at the label."""
+        printer = self.printer()
+        labels = []
+        for place, (name, body) in enumerate(zip(self.found.names, self.sums.bodies, strict=True)):
+            if isinstance(body, str):
+                labels.append((place, name, self.tables[body]))
+            elif not self.later:
+                total = Add(*(self.value(t, weights, forms, printer) for t in self.terms[name]))
+                printer.assign(name, printer(total, "token"))
+        stored = [
+            (place, name)
+            for place, (name, body) in enumerate(
+                zip(self.found.names, self.sums.bodies, strict=True)
+            )
+            if not isinstance(body, str)
+        ]
+        return {"at_label": labels, "finish": printer.lines, "stored": stored}
+
+    def value(
+        self,
+        term: Term,
+        weights: Mapping[Coefficients, str],
+        forms: Mapping[Any, str],
+        printer: BlockPrinter,
+    ) -> Expr:
+        """A term of a sum in its moments, as `online` states it."""
+
+        def known(name: str) -> Expr:
+            symbol = Symbol(name, real=True)
+            printer.symbols[symbol] = name
+            return symbol
+
+        logs = {p: known(t["log"]) for p, t in self.tables.items()}
+        whole = known(weights[term.weight])
+        rest = term.constant - Add(*(c * logs[p] for p, c in term.linear))
+        moment = known(forms[term.weight, term.linear]) if term.linear else S.Zero
+        if tuple(a for _, a in term.weight) == (1,):  # W*exp(-L) = 1
+            return moment / whole + rest
+        return Exp(-Add(*(a * logs[p] for p, a in term.weight))) * (moment + rest * whole)
+
+    def second(self) -> dict[str, Any]:
+        """The lines that add a block to every sum where the normalisers are known."""
+        printer = self.printer()
+        sums = []
+        for name, body in zip(self.found.names, self.sums.bodies, strict=True):
+            if not isinstance(body, str):
+                written = printer.summand(body)
+                printer.lines += wrap(f"{name} += ", f"tl.where(inside, {written}, 0.0)")
+                sums.append(name)
+        return {"second": printer.lines, "second_sums": sums, "second_reads": self.reads(printer)}
+
+    def reads(self, printer: BlockPrinter) -> list[dict[str, Any]]:
+        """The policies whose blocks are used, and whether as logarithms and as probabilities."""
+        return [
+            {**table, "number": number} | {k: (p, k) in printer.read for k in ("logps", "probs")}
+            | {"logps_name": table["logps"], "probs_name": table["probs"]}
+            for number, (p, table) in enumerate(self.tables.items())
+            if {(p, "logps"), (p, "probs")} & printer.read
+        ]
+
+    # -- backward
+
+    def backward(self) -> dict[str, Any]:
+        """The lines that write a block of the gradient, and that add up those of the contexts."""
+        printer = self.printer()
+        symbols = {str(s) for e in (self.sums.total, *self.sums.outside) for s in e.free_symbols}
+        for name in (*self.found.names, *self.found.seeds):
+            printer.symbols[Symbol(name, real=True)] = name
+        outside = []
+        for number, expr in enumerate(self.sums.outside):
+            name = self.name(f"context_gradient{number + 1}")
+            written = printer.summand(expr)
+            printer.lines += wrap(f"{name} += ", f"tl.where(inside, {written}, 0.0)")
+            outside.append((number, name))
+        block = self.name("slope")
+        printer.gradient(self.sums.total, block)
+        if not any(line.startswith(f"{block} ") for line in printer.lines):
+            printer.lines.append(f"{block} = tl.zeros((BLOCK,), tl.float32)")
+        seeds = self.sums.label_seeds
+        if seeds:
+            printer.lines.append(f"{block} += tl.where(at == here, {' + '.join(seeds)}, 0.0)")
+        wanted = symbols | set(seeds)
+        return {
+            "slopes": printer.lines,
+            "slope": block,
+            "slope_reads": self.reads(printer),
+            "context_slopes": outside,
+            "loaded_values": [(k, n) for k, n in enumerate(self.found.names) if n in symbols],
+            "loaded_seeds": [(k, s) for k, s in enumerate(self.found.seeds) if s in wanted],
+        }
