@@ -68,8 +68,6 @@ def test_the_published_margin_is_the_targets() -> None:
     [
         ("pi_ref(y)", "2*" + "(" + DPO + ")", ""),  # refuted: a refutation is exported
         ("pi_ref(y)*exp(gap - gap + gap)", f"{DPO}", "pair"),
-        ("pi(y)*exp(-max(score(y), 0))", "alpha*max(0, score(y_w)) - alpha*max(0, score(y_l))",
-         "max"),
         ("pi(y)*exp(-score(y)**100)", "alpha*score(y_w)**100 - alpha*score(y_l)**100", "power"),
     ],
 )
