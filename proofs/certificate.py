@@ -308,15 +308,19 @@ def _unproved(
 def _printed(
     tools: Tools, place: Path, good: Sequence[Certificate], timeout: float
 ) -> dict[str, str | MidpoError]:
-    """What Coq prints of each compiled certificate: all in one run, or one by one if that fails."""
+    """What Coq prints of each compiled certificate: all in one run, or one by one if that fails or
+    if any rests on other axioms. The axioms of one run are those of all its certificates."""
     try:
         audit = place / f"audit_{good[0].module}.v"
         audit.write_text(for_release(audit_text(good), tools.library), encoding="utf-8")
-        pieces = re.split(r"^audit_(\w+) = O\n     : nat\n", compile_file(
-            tools, audit, timeout=timeout + 5 * len(good))[0], flags=re.M)
-        if pieces[0].strip() or pieces[1::2] != [c.module for c in good]:
+        printed, _ = compile_file(tools, audit, timeout=timeout + 5 * len(good))
+        start, *pieces = re.split(r"^audit_(\w+) = O\n     : nat\n", printed, flags=re.M)
+        if start.strip() or pieces[::2] != [*(c.module for c in good), "axioms"]:
             raise NotChecked("what coqc printed cannot be split")
-        return dict(zip(pieces[1::2], pieces[2::2], strict=True))
+        axioms = pieces[-1]
+        if len(good) > 1 and not set(axioms_of(axioms)) <= set(AXIOMS):
+            raise NotChecked("one of them rests on other axioms")
+        return {c.module: text + axioms for c, text in zip(good, pieces[1::2], strict=False)}
     except (NotChecked, Refused, OSError) as error:
         if len(good) == 1:
             known = error if isinstance(error, MidpoError) else NotChecked(str(error))
@@ -388,9 +392,9 @@ def audit_text(certificates: Sequence[Certificate]) -> str:
                   f"Definition audit_{module} := O.", f"Print audit_{module}."]
         lines += [f"Print {module}.{name}." for name in DEFINITIONS]
         lines += [f"Check @{module}.{name}." for name in _statements(one)]
-        together = ", ".join(f"@{module}.{name}" for name in one.theorems)
-        lines += [f"Definition theorems_{module} := ({together}).",
-                  f"Print Assumptions theorems_{module}."]
+    together = ", ".join(f"@{one.module}.{name}" for one in certificates for name in one.theorems)
+    lines += ["Definition audit_axioms := O.", "Print audit_axioms.",
+              f"Definition audit_theorems := ({together}).", "Print Assumptions audit_theorems."]
     return "\n".join(lines) + "\n"
 
 

@@ -357,6 +357,14 @@ Ltac midpo_innermost A :=
     end in
   lazymatch A with ?f ?a ?b => plain a; plain b | ?f ?a => plain a end.
 
+(** Powers of different atoms are not the same. *)
+Ltac midpo_atomic e :=
+  lazymatch e with
+  | _ * _ => fail | _ / _ => fail | / _ => fail | _ ^ _ => fail | Rpower _ _ => fail
+  | exp _ => fail | sqrt _ => fail | prodn _ _ => fail | _ + _ => fail | _ - _ => fail
+  | _ => idtac
+  end.
+
 (** Two applications of one function are the same where [close] proves their arguments equal. *)
 Ltac midpo_twins A close :=
   let same B tactic :=
@@ -375,9 +383,10 @@ Ltac midpo_twins A close :=
         | |- context [Rpower ?b ?r] =>
             same (Rpower b r) ltac:(eapply Rpower_exp; [once typeclasses eauto | close ()])
         end
-    | Rpower _ _ =>
+    | Rpower ?c _ =>
         match goal with
         | |- context [Rpower ?b ?r] =>
+            (tryif midpo_atomic b; midpo_atomic c then constr_eq b c else idtac);
             same (Rpower b r) ltac:(eapply Rpower_same;
               [once typeclasses eauto | once typeclasses eauto | close ()])
         | |- context [exp ?b] =>
