@@ -85,6 +85,7 @@ class Certificate:
             "coqchk": self.coqchk,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
+            "differing": list(self.differing),
         }
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import random
 import re
 import shutil
@@ -135,20 +134,6 @@ def test_without_coq(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert answer["readback"] is None and answer["axioms"] is None
 
 
-@pytest.mark.parametrize("script", ["exit 0", "echo version", "kill -9 $$", "exit 1"])
-def test_a_false_coqc_checks_nothing(
-    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    false = tmp_path / "coqc"
-    false.write_text(
-        f'#!/bin/sh\nif [ "$1" = --version ]; then echo version 8.16.1; exit 0; fi\n{script}\n'
-    )
-    false.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    (found,) = check([export(load("dpo"))])
-    assert found.state == "not checked" and not found.readback
-
-
 def test_a_time_out_kills_the_whole_group(tmp_path: Path) -> None:
     marker = tmp_path / "late"
     started = time.monotonic()
@@ -195,42 +180,6 @@ def test_perturbed_priors_are_refuted() -> None:
 
 @coq
 @needs_coq
-@pytest.mark.parametrize("name", ["simpo"])
-def test_a_printer_that_drops_gamma_is_caught(name: str) -> None:
-    """Coq accepts the theorem; it is not the one that was meant."""
-    honest = export(load(name))
-    text = honest.text.replace(" - p_gamma.", " - 0 * p_gamma.")
-    text = text.replace("p_gamma/(2 * p_alpha)", "0 * p_gamma/(2 * p_alpha)")
-    assert text != honest.text
-    (found,) = check([dataclasses.replace(honest, text=text)])
-    assert found.state == "mismatch" and found.readback is False
-
-
-@coq
-@needs_coq
-@pytest.mark.parametrize(
-    ("old", "new", "state"),
-    [
-        ("Theorem margins_agree", "Axiom bad : False.\n  Theorem margins_agree", "checked"),
-        ("Proof using All. timeout 20 midpo. Qed.", "Proof using All. Admitted.", "refused"),
-        ("0 < p_alpha.", "0 < p_alpha.\n  Hypothesis extra : p_alpha < 1.", "refused"),
-        ("(prior true x w)", "(prior false x w)", "refused"),
-    ],
-)
-def test_tampering(old: str, new: str, state: str) -> None:
-    """An axiom that no theorem uses is no harm; an admitted proof and a hypothesis are."""
-    honest = export(load("simpo"))
-    text = honest.text.replace(old, new)
-    if "extra" in new:
-        text = text[: text.index("(* The hypotheses")]
-        state = "mismatch"
-    assert text != honest.text
-    (found,) = check([dataclasses.replace(honest, text=text)])
-    assert found.state == state, found.reason
-
-
-@coq
-@needs_coq
 def test_library_theorems_are_there_with_their_axioms(tmp_path: Path) -> None:
     from midpo.proofs.rocq_runner import compile_file
 
@@ -247,43 +196,6 @@ def test_library_theorems_are_there_with_their_axioms(tmp_path: Path) -> None:
     )
     printed, _ = compile_file(tools, tmp_path / "all.v")
     assert set(axioms_of(printed[printed.index("Axioms:"):])) <= set(rocq_library.AXIOMS)
-
-
-# --- Random priors -------------------------------------------------------------------------------
-
-TERMS = ["log(pi(y))", "log(pi_ref(y))", "len(y)", "score(y)", "score(y)/len(y)",
-         "sum(w(y,t) for t in y)", "sum(w(y,t)*log(pi(y,t)/pi_ref(y,t)) for t in y)",
-         "sum(kl(pi_ref, pi, y, t) for t in y)", "sum(w(y,t)*entropy(pi, y, t) for t in y)",
-         "sum(mix**t*w(y,t) for t in y)", "score(y)**2"]
-SCALES = ["beta", "1/alpha", "1 - mix", "3/2", "lam/(1 + gamma)", "-1"]
-
-
-def random_pair(rng: random.Random) -> tuple[str, str, str]:
-    """A prior, its margin, and the prior with one coefficient changed."""
-    terms = rng.sample(TERMS, rng.randint(1, 4))
-    scales = [rng.choice(SCALES) for _ in terms]
-    parts = [f"({c})*({t})" for c, t in zip(scales, terms, strict=True)]
-    at = rng.randrange(len(parts))
-    wrong = [*parts[:at], f"2*{parts[at]}", *parts[at + 1:]]
-    score = "log(pi(y)) - (" + " + ".join(parts) + ")"
-    sides = [re.sub(r"\by\b", y, score) for y in ("y_w", "y_l")]
-    return (f"exp({' + '.join(parts)})", f"alpha*({sides[0]}) - alpha*({sides[1]})",
-            f"exp({' + '.join(wrong)})")
-
-
-@coq
-@needs_coq
-@pytest.mark.parametrize(
-    ("seed", "count"), [(2, 2), pytest.param(3, 20, marks=pytest.mark.slow)]
-)
-def test_random_priors_are_accepted_and_perturbed_ones_refuted(seed: int, count: int) -> None:
-    rng = random.Random(seed)
-    cases = [random_pair(rng) for _ in range(count)]
-    specs = [spec(prior, margin) for right, margin, wrong in cases for prior in (right, wrong)]
-    found = check(export_all(specs), timeout=60)
-    for right, wrong in zip(found[::2], found[1::2], strict=True):
-        assert right.state == "checked" and not right.refutes, (right.text, right.reason)
-        assert wrong.state == "checked" and wrong.refutes, (wrong.text, wrong.reason)
 
 
 @coq
