@@ -111,6 +111,27 @@ def test_library_table() -> None:
     assert for_release("From Coq Require", "Stdlib") == "From Stdlib Require"
 
 
+CITED = {
+    "audit": {"simpo": "MidpoNorm.simpo_normalisable", "rdpo": "MidpoNorm.rdpo_normalisable",
+              "tdpo": "MidpoNorm.tdpo_normalisable", "centropy": "MidpoNorm.hdpo_normalisable",
+              "sparsepo": "MidpoNorm.sparsepo_step", "tis-dpo": "MidpoNorm.tisdpo_step"},
+    "derive": {"optimal-policy": "MidpoKL.gap_finite, MidpoKL.gap_countable",
+               "bradley-terry": "MidpoKL.bradley_terry_opt", "theorem-4": "Midpo.margin_scale",
+               "mutual-information": "MidpoKL.mutual_information_countable"},
+}
+
+
+@pytest.mark.parametrize(("command", "name"), [
+    pytest.param(c, n, marks=pytest.mark.slow if n in ("rdpo", "tdpo", "sparsepo") else ())
+    for c in CITED for n in CITED[c]
+])
+def test_derive_and_audit_cite_the_library(command: str, name: str) -> None:
+    printed = " ".join(CliRunner().invoke(main, [command, name]).output.split())
+    assert re.search(rf"in Coq[^:]*: [\w., ]*{re.escape(CITED[command][name])}", printed)
+    theorems = {f"{t.file[:-2]}.{t.name}" for t in rocq_library.THEOREMS.values()}
+    assert set(re.findall(r"\bMidpo[A-Z]?[A-Za-z]*\.\w+", printed)) <= theorems
+
+
 def test_unread_output_is_a_failure() -> None:
     assert axioms_of("Closed under the global context\n") == ()
     for text in ("Axioms:\n", "Axioms:\n??? : nat\n", ""):
