@@ -292,9 +292,10 @@ def _unproved(
         file = place / found.file
         file.write_text(for_release(text, tools.library), encoding="utf-8")
         compile_file(tools, file, timeout=timeout)
-        audit = place / f"audit_{found.module}.v"
-        audit.write_text(for_release(audit_text([found]), tools.library), encoding="utf-8")
-        parts = _parts(compile_file(tools, audit, timeout=timeout)[0], found)
+        printed = _printed(tools, place, [found], timeout)[found.module]
+        if not isinstance(printed, str):
+            raise printed
+        parts = _parts(printed, found)
         _read_back(found, parts | {INSTANCE: "@eq nat O O"})
     except (NotChecked, Refused, Mismatch, OSError):
         return _failed(found, "refused", message)

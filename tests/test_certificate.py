@@ -26,6 +26,7 @@ from midpo.proofs.certificate import (
     export,
     export_all,
     for_release,
+    named_apart,
 )
 from midpo.proofs.readback import Mismatch, parse_term
 from midpo.proofs.rocq_printer import NotExportable, Printer, identifier
@@ -240,12 +241,16 @@ def test_the_tactic_refuses_a_wrong_prior_soon() -> None:
 @needs_coq
 def test_a_true_statement_without_a_proof_is_not_refused() -> None:
     """That the tactic gives up, or does not end, says nothing of the spec's own statement."""
-    honest = export(load("dpo"))
-    for tactic, reason in (("timeout 20 fail.", "no proof"),
-                           ("timeout 1 (do 1000000000 idtac).", "within")):
-        text = honest.text.replace("timeout 20 midpo_losses midpo.", tactic)
-        assert text != honest.text
-        (found,) = check([dataclasses.replace(honest, text=text)])
+    given_up, endless = "timeout 20 fail.", "timeout 1 (do 1000000000 idtac)."
+    refuted = export(perturbed(*PERTURBED[10]))
+    cases = [(export(load("dpo")), "timeout 20 midpo_losses midpo.", given_up, "no proof"),
+             (export(load("dpo")), "timeout 20 midpo_losses midpo.", endless, "within"),
+             (refuted, "timeout 20 midpo_refuted.", given_up, "no proof"),
+             (refuted, "timeout 20 midpo_refuted.", endless, "within")]
+    unproved = [dataclasses.replace(one, text=one.text.replace(tactic, other))
+                for one, tactic, other, _ in cases]
+    for (honest, *_, reason), found in zip(cases, check(named_apart(unproved)), strict=True):
+        assert honest.text.split("\n", 1)[1] != found.text.split("\n", 1)[1]
         assert (found.state, found.status) == ("not checked", 3) and reason in found.reason
 
 

@@ -296,14 +296,21 @@ Proof. unfold step. destruct (Rle_dec 0 a); [left | right]; split; lra. Qed.
 (* ------------------------------------------------------------------ *)
 (** * 5. The tactic *)
 
+(** What an instance of [LogOf] takes apart. *)
+Ltac midpo_compound e :=
+  lazymatch e with
+  | _ * _ => idtac | _ / _ => idtac | / _ => idtac | exp _ => idtac | Rpower _ _ => idtac
+  | _ ^ _ => idtac | sqrt _ => idtac | prodn _ _ => idtac | 1 => idtac
+  end.
+
 (** [clear] keeps the proof term small: the equation is used at once. *)
 Ltac midpo_logs :=
   repeat match goal with
   | |- context [ln ?e] =>
-      first [ is_var e; fail 1
-            | let H := fresh in
-              eassert (H : ln e = _) by (apply ln_of; once typeclasses eauto);
-              progress (rewrite H); clear H ]
+      midpo_compound e;
+      let H := fresh in
+      eassert (H : ln e = _) by (apply ln_of; once typeclasses eauto);
+      progress (rewrite H); clear H
   end.
 
 Ltac midpo_counts :=
