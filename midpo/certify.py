@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,8 @@ OK, NEGATIVE, UNDECIDED = 0, 1, 3
 
 
 @click.command("certify")
-@click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+@click.argument("specs", nargs=-1, metavar="[SPEC...]")
+@click.option("--all", "whole", is_flag=True, help="Every row of the catalogue.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 @click.option(
     "-o",
@@ -30,7 +32,7 @@ OK, NEGATIVE, UNDECIDED = 0, 1, 3
 @click.option("--check", "with_check", is_flag=True, help="Have Coq check them (needs coqc).")
 @click.option("--coqchk", is_flag=True, help="Check again with coqchk (slow); implies --check.")
 def certify(
-    specs: tuple[str, ...], as_json: bool, output: str, with_check: bool, coqchk: bool
+    specs: tuple[str, ...], whole: bool, as_json: bool, output: str, with_check: bool, coqchk: bool
 ) -> None:
     """Write each recovery as a theorem for Coq, beside the library it rests on.
 
@@ -38,12 +40,15 @@ def certify(
     proved is read back and compared with the spec.
 
     Exit status: 0 all exported (with --check: all checked), 1 one refused, 2 bad input,
-    3 one not checked or not exportable (and none refused).
+    3 one not checked or not exportable (and none refused). Rows of the catalogue without a prior
+    are listed with the reason, and do not count.
 
     \b
     Example:
       midpo certify simpo tdpo -o certificates --check
     """
+    if whole == bool(specs):
+        raise click.UsageError("Name specs, or say --all for every row of the catalogue.")
     from midpo.files import write_text
     from midpo.proofs import certificate
     from midpo.proofs.rocq_library import library_texts
@@ -51,7 +56,8 @@ def certify(
 
     with_check = with_check or coqchk
     folder = Path(output)
-    found = certificate.export_all([load(name) for name in specs])
+    found = (certificate.export_catalogue() if whole
+             else certificate.export_all([load(name) for name in specs]))
     release = "Coq"
     if with_check:
         release, found = _checked(found, as_json, coqchk)
@@ -66,6 +72,9 @@ def certify(
     else:
         for one in found:
             _print(one, folder)
+        if len(found) > 1:
+            counts = Counter(one.state for one in found)
+            click.echo(", ".join(f"{n} {state}" for state, n in counts.most_common()))
     sys.exit(_status(found, with_check))
 
 
@@ -98,6 +107,7 @@ def _print(found: Certificate, folder: Path) -> None:
     if found.state == "checked":
         axioms = len(found.axioms or ())
         how = f"accepted by Coq {found.coqc}; {axioms} axioms; read back: as the spec says"
+        how += f"; the {' and the '.join(found.differing)} differ" if found.differing else ""
         how += "; coqchk passes" if found.coqchk else ""
     else:
         how = " ".join(printable(found.reason).split())
@@ -109,6 +119,6 @@ def _print(found: Certificate, folder: Path) -> None:
 
 def _status(found: list[Certificate], with_check: bool) -> int:
     if not with_check:
-        return OK if all(one.text for one in found) else UNDECIDED
+        return UNDECIDED if any(one.state == "not exportable" for one in found) else OK
     statuses = {one.status for one in found}
     return next(s for s in (NEGATIVE, UNDECIDED, OK) if s in statuses)

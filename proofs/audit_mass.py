@@ -216,8 +216,13 @@ def _masks(shape: Shape) -> Bound:
             "mass of the strings of a length by (1 − ρ)·exp(w·KL), ρ the probability to stop: it "
             "diverges where w·KL exceeds −log(1 − ρ)"
         )
+        coq: tuple[str, ...] = ()
+        if _corrected(shape):
+            ratio += ("; with weights that see only the tokens before, a step's factors sum to at "
+                      "least 1")
+            coq = ("step-tis-dpo",)
         return Bound(lead, ratio, f"{PROVED}: a product over independent tokens; for other "
-                     f"policies {UNDECIDED}")
+                     f"policies {UNDECIDED}", coq=coq)
     one = same(shape.weights, S.One)
     if not one:
         return Bound("can diverge", "the exponents do not sum to one: masks decide", UNDECIDED)
@@ -229,6 +234,16 @@ def _masks(shape: Shape) -> Bound:
         f"{PROVED}: Hölder's inequality at each token; max(p, q) sums to 1 + TV",
         coq=("step-sparsepo",),
     )
+
+
+def _corrected(shape: Shape) -> bool:
+    """Whether a token's factor is pi*(ref/pi)**w*exp(w*KL(pi || ref)), of mass at least 1."""
+    if len(shape.laws) != 1 or not same(shape.weights, S.One):
+        return False
+    ((weight, law),) = shape.laws
+    if not isinstance(law, Divergence) or set(shape.exponents) != set(law.args[:2]):
+        return False
+    return same(shape.exponents[law.args[1]], weight)
 
 
 def _falls(weight: Expr, node: Expr) -> bool:
@@ -285,7 +300,12 @@ def _constant_exponents(side: PriorSide, shape: Shape) -> Bound | None:
 
 
 def _in_coq(shape: Shape) -> tuple[str, ...]:
-    """The theorem of the library for one law under a length penalty or a divergence."""
+    """The theorem of the library for one law under a length penalty, a divergence or a power of
+    the policy."""
+    reference = [p for p, e in shape.exponents.items() if p != POLICY and same(e, S.One)]
+    if set(shape.exponents) == {POLICY, *reference} and len(reference) == 1 and not (
+            shape.laws or shape.bounded or shape.growth != 0):
+        return ("normalisable-entropy",)
     if len(shape.exponents) != 1 or not same(shape.weights, S.One) or shape.bounded:
         return ()
     if shape.growth != 0:

@@ -21,19 +21,22 @@ from sympy import Expr, S
 
 from midpo.numeric.witness import Witness
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.spec import Spec
+from midpo.symbolic.spec import Spec, catalogue, load
 
 from .certificate_recovery import GOAL_SECONDS, recovery_text
 from .certificate_refutation import refutation_text
 from .certificate_statement import Statement
-from .readback import Mismatch, read_recovery, read_refutation
+from .readback import Mismatch, read_instance, read_recovery
+from .readback_refutation import read_refutation
 from .recovery import Recovery, verify
 from .rocq_library import AXIOMS, library_texts
 from .rocq_printer import NotExportable
 from .rocq_runner import NotChecked, Refused, Tools, check_again, compile_file, find_tools
 
-State = Literal["checked", "exported", "refused", "not exportable", "not checked", "mismatch"]
+State = Literal["checked", "exported", "refused", "not exportable", "not checked", "mismatch",
+                "no recovery"]
 DEFINITIONS = ("policy", "prior", "recovered", "published", "loss_of")
+INSTANCE = "satisfiable"  # of a recovery's first theorem, with every hypothesis proved
 LIBRARY = ("Midpo", "MidpoPoint")  # the part of the library that certificates need
 
 
@@ -43,7 +46,8 @@ class Certificate:
 
     `state` says how far it came, `reason` why no further; `axioms` are those Coq lists, `readback`
     and `coqchk` whether these went well (None where they were not asked); `seconds` are of wall
-    clock, `cpu_seconds` those that coqc took to compile the file, its start included.
+    clock, `cpu_seconds` those that coqc took to compile the file, its start included; `differing`
+    is what a refutation, as read back, says to differ: "margins", "losses" or both.
     """
 
     spec: Spec
@@ -61,6 +65,7 @@ class Certificate:
     factor: Expr = S.One
     constant: Expr = S.Zero
     refutes: bool = False
+    differing: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -80,18 +85,23 @@ class Certificate:
             "coqchk": self.coqchk,
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
+            "differing": list(self.differing),
         }
 
     @property
     def status(self) -> int:
-        """The exit status where a check was asked for: 0 accepted, 1 refused, 3 not known."""
-        return {"checked": 0, "refused": 1, "mismatch": 1}.get(self.state, 3)
+        """The exit status where a check was asked for: 0 accepted, or nothing to accept; 1 refused;
+        3 not known."""
+        return {"checked": 0, "no recovery": 0, "refused": 1, "mismatch": 1}.get(self.state, 3)
 
     @property
     def kernel(self) -> str:
         """What an independent kernel says of the recovery or refutation, in words."""
         if self.state == "checked":
-            return f"accepted by an independent kernel (Coq {self.coqc})"
+            said = f"accepted by an independent kernel (Coq {self.coqc})"
+            if self.differing:
+                said += f": the {' and the '.join(self.differing)} differ at the witness"
+            return said
         if self.state == "exported":
             return "not checked"
         return f"{self.state}: {' '.join(self.reason.split())}"
@@ -103,7 +113,7 @@ def export(spec: Spec, recovery: Recovery | None = None) -> Certificate:
     Raises: SpecError where the spec has no prior or no target.
     """
     found = recovery or verify(spec)
-    module = "recovery_" + re.sub(r"[^a-z0-9_]", "_", spec.name)
+    module = _module("recovery", spec)
     if found.verdict == "refuted" and found.witness is not None:
         return _refutation(spec, found, found.witness)
     if found.verdict != "proved":
@@ -121,15 +131,18 @@ def export(spec: Spec, recovery: Recovery | None = None) -> Certificate:
 
 
 def _refutation(spec: Spec, found: Recovery, witness: Witness) -> Certificate:
-    """The certificate that the margins differ at the witness."""
-    module = "refutation_" + re.sub(r"[^a-z0-9_]", "_", spec.name)
-    try:
-        if found.kind != "margin" or spec.link is not None or spec.constraint is not None:
-            raise NotExportable("a refutation of losses: margins are what a certificate compares")
-        # A logistic loss is refuted by its margin.
+    """The certificate that the two sides differ at the witness."""
+    module = _module("refutation", spec)
+    compared = spec
+    if found.kind == "margin":  # a logistic loss is refuted by its margin
         compared = replace(spec, margin=found.target, loss=None)
-        text, theorems, _ = refutation_text(
-            Statement(compared, False), witness.case, found.difference
+    elif spec.margin is not None:
+        compared = replace(spec, margin=None, loss=found.target)
+    try:
+        if found.kind == "loss" and (found.factor, found.constant) != (1, 0):
+            raise NotExportable("a refutation up to a factor and a constant")
+        text, theorems = refutation_text(
+            Statement(compared, found.kind == "loss"), witness.case, found.difference
         )
     except (NotExportable, RecursionError) as error:
         return Certificate(spec, module, state="not exportable", reason=str(error))
@@ -140,6 +153,22 @@ def _refutation(spec: Spec, found: Recovery, witness: Witness) -> Certificate:
 def export_all(specs: Sequence[Spec]) -> list[Certificate]:
     """A certificate for each, in files of different names."""
     return named_apart([export(spec) for spec in specs])
+
+
+def export_catalogue() -> list[Certificate]:
+    """A certificate for each row of the catalogue, "no recovery" where the row claims none."""
+    found = []
+    for name in catalogue():
+        spec = load(name)
+        why = f"the row has no loss of one pair: {spec.reason}" if spec.reason else (
+            f"the row has no prior (midpo solve {name} says why)")
+        found.append(export(spec) if spec.prior is not None else
+                     Certificate(spec, _module("recovery", spec), state="no recovery", reason=why))
+    return named_apart(found)
+
+
+def _module(kind: str, spec: Spec) -> str:
+    return f"{kind}_" + re.sub(r"[^a-z0-9_]", "_", spec.name)
 
 
 def named_apart(certificates: Sequence[Certificate]) -> list[Certificate]:
@@ -196,7 +225,10 @@ def check(
         with ThreadPoolExecutor(workers) as pool:
             found = list(pool.map(compiled, certificates))
             good = [c for c in found if c.state == "exported" and c.text]
-            printed = _printed(tools, place, good, timeout)
+            shares = [share for n in range(workers) if (share := good[n::workers])]
+            printed: dict[str, str | MidpoError] = {}
+            for answers in pool.map(lambda s: _printed(tools, place, s, timeout), shares):
+                printed |= answers
             return list(pool.map(
                 lambda c: _judged(tools, place, c, printed.get(c.module), coqchk), found))
 
@@ -254,20 +286,22 @@ def _unproved(
     does not: then a wrong statement was refused.
     """
     text = re.sub(r"(Proof( using All)?\.).*?\bQed\.", r"\1 Admitted.", found.text, flags=re.S)
-    text = text.split("(* The hypotheses", 1)[0]
+    if not found.refutes:  # that the hypotheses hold together somewhere is another statement
+        text = text.split("(* The hypotheses", 1)[0] + f"Definition {INSTANCE} := O = O.\n"
     try:
         file = place / found.file
         file.write_text(for_release(text, tools.library), encoding="utf-8")
         compile_file(tools, file, timeout=timeout)
-        audit = place / f"audit_{found.module}.v"
-        audit.write_text(for_release(audit_text([found]), tools.library), encoding="utf-8")
-        parts = _parts(compile_file(tools, audit, timeout=timeout)[0], found)
-        _read_back(found, parts)
+        printed = _printed(tools, place, [found], timeout)[found.module]
+        if not isinstance(printed, str):
+            raise printed
+        parts = _parts(printed, found)
+        _read_back(found, parts | {INSTANCE: "@eq nat O O"})
     except (NotChecked, Refused, Mismatch, OSError):
         return _failed(found, "refused", message)
     finally:
         file.with_suffix(".vo").unlink(missing_ok=True)
-    if "Timeout" in message:
+    if re.search("timeout", message, re.I):
         return _failed(found, "not checked",
                        f"the tactic did not end within {GOAL_SECONDS} s on one goal")
     return _failed(found, "not checked", "the tactic found no proof of the spec's statement")
@@ -276,17 +310,19 @@ def _unproved(
 def _printed(
     tools: Tools, place: Path, good: Sequence[Certificate], timeout: float
 ) -> dict[str, str | MidpoError]:
-    """What Coq prints of each compiled certificate: all in one run, or one by one if that fails."""
-    if not good:
-        return {}
+    """What Coq prints of each compiled certificate: all in one run, or one by one if that fails or
+    if any rests on other axioms. The axioms of one run are those of all its certificates."""
     try:
-        audit = place / "audit.v"
+        audit = place / f"audit_{good[0].module}.v"
         audit.write_text(for_release(audit_text(good), tools.library), encoding="utf-8")
-        pieces = re.split(r"^audit_(\w+) = O\n     : nat\n", compile_file(
-            tools, audit, timeout=timeout + 5 * len(good))[0], flags=re.M)
-        if pieces[0].strip() or pieces[1::2] != [c.module for c in good]:
+        printed, _ = compile_file(tools, audit, timeout=timeout + 5 * len(good))
+        start, *pieces = re.split(r"^audit_(\w+) = O\n     : nat\n", printed, flags=re.M)
+        if start.strip() or pieces[::2] != [*(c.module for c in good), "axioms"]:
             raise NotChecked("what coqc printed cannot be split")
-        return dict(zip(pieces[1::2], pieces[2::2], strict=True))
+        axioms = pieces[-1]
+        if len(good) > 1 and not set(axioms_of(axioms)) <= set(AXIOMS):
+            raise NotChecked("one of them rests on other axioms")
+        return {c.module: text + axioms for c, text in zip(good, pieces[1::2], strict=False)}
     except (NotChecked, Refused, OSError) as error:
         if len(good) == 1:
             known = error if isinstance(error, MidpoError) else NotChecked(str(error))
@@ -310,8 +346,7 @@ def _judged(
         if not set(axioms) <= set(AXIOMS):
             extra = ", ".join(sorted(set(axioms) - set(AXIOMS)))
             return _failed(found, "refused", f"it rests on other axioms: {extra}")
-        _read_back(found, parts)
-        found = replace(found, readback=True)
+        found = replace(found, differing=_read_back(found, parts), readback=True)
         if coqchk:
             found = replace(found, coqchk=False)
             check_again(tools, [found.module], place)
@@ -326,15 +361,21 @@ def _judged(
     return replace(found, state="checked", reason="", seconds=seconds)
 
 
-def _read_back(found: Certificate, parts: Mapping[str, str]) -> None:
-    """Compare what Coq printed with the spec. Raises: Mismatch."""
+def _read_back(found: Certificate, parts: Mapping[str, str]) -> tuple[str, ...]:
+    """Compare what Coq printed with the spec; what a refutation says to differ. Raises: Mismatch.
+    """
     definitions = {name: parts[name] for name in DEFINITIONS}
     if found.refutes:
-        read_refutation(found.spec, found.module, definitions, parts["refuted"])
-    else:
-        statements = {name: parts[name] for name in found.theorems}
-        read_recovery(found.spec, found.module, definitions, statements, found.factor,
-                      found.constant)
+        return read_refutation(found.spec, found.module, definitions, parts["refuted"])
+    statements = {name: parts[name] for name in found.theorems}
+    read_instance(parts[INSTANCE])
+    read_recovery(found.spec, found.module, definitions, statements, found.factor, found.constant)
+    return ()
+
+
+def _statements(certificate: Certificate) -> tuple[str, ...]:
+    """What Coq is asked to state: the theorems, and the instance of a recovery's."""
+    return certificate.theorems if certificate.refutes else (*certificate.theorems, INSTANCE)
 
 
 def for_release(text: str, library: str) -> str:
@@ -352,10 +393,10 @@ def audit_text(certificates: Sequence[Certificate]) -> str:
         lines += [f"From Midpo Require {module}.",
                   f"Definition audit_{module} := O.", f"Print audit_{module}."]
         lines += [f"Print {module}.{name}." for name in DEFINITIONS]
-        lines += [f"Check @{module}.{name}." for name in one.theorems]
-        together = ", ".join(f"@{module}.{name}" for name in one.theorems)
-        lines += [f"Definition theorems_{module} := ({together}).",
-                  f"Print Assumptions theorems_{module}."]
+        lines += [f"Check @{module}.{name}." for name in _statements(one)]
+    together = ", ".join(f"@{one.module}.{name}" for one in certificates for name in one.theorems)
+    lines += ["Definition audit_axioms := O.", "Print audit_axioms.",
+              f"Definition audit_theorems := ({together}).", "Print Assumptions audit_theorems."]
     return "\n".join(lines) + "\n"
 
 
@@ -370,7 +411,7 @@ def _parts(printed: str, certificate: Certificate) -> dict[str, str]:
         found = re.search(rf"^{module}\.{name} =(.*?)^     : ", printed, re.M | re.S)
         if found:
             parts[name] = found[1]
-    for name in certificate.theorems:
+    for name in _statements(certificate):
         end = rf"(?=^@|^{module}|^Axioms:|^Closed)"
         found = re.search(rf"^@?{module}\.{name}\n     : (.*?){end}", printed, re.M | re.S)
         if found:
@@ -378,7 +419,7 @@ def _parts(printed: str, certificate: Certificate) -> dict[str, str]:
     found = re.search(r"^(Axioms:.*|Closed under the global context.*)\Z", printed, re.M | re.S)
     if found:
         parts["axioms"] = found[1]
-    missing = {*DEFINITIONS, *certificate.theorems, "axioms"} - parts.keys()
+    missing = {*DEFINITIONS, *_statements(certificate), "axioms"} - parts.keys()
     if missing:
         raise NotChecked(f"coqc did not print {', '.join(sorted(missing))}")
     return parts

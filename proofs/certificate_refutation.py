@@ -1,12 +1,14 @@
-"""A refutation as a theorem of Coq: at the witness the two margins differ by this number.
+"""A refutation as a theorem of Coq: at the witness the two sides differ by this number.
 
-The witness's policies are trees of dyadic laws, so the difference is a polynomial in log 2 with
-rational coefficients, which the tactic `midpo_point` computes and bounds away from 0.
+The sides are the margins, or the losses where the target is no margin; where a link stands between
+the two and its values are exact, both. The witness's policies are trees of dyadic laws, so the
+difference lies in Q(log 2): the tactic `midpo_refuted` computes it and bounds it away from 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +18,7 @@ from midpo.numeric.arithmetic import Dyadic, Log2, NotExact, Undefined
 from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import Case
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.loss import loss_of_margin, recovered_margin
 
 from .certificate_recovery import GOAL_SECONDS
 from .certificate_statement import Statement
@@ -34,44 +37,61 @@ _FINITE = "\n".join(
 
 def refutation_text(
     statement: Statement, case: Case, difference: Expr
-) -> tuple[str, tuple[str, ...], Log2]:
-    """The text, its theorems, and target less recovered at the witness. Raises: NotExportable."""
-    number = _exact(case, difference)
+) -> tuple[str, tuple[str, ...]]:
+    """The text and its theorems; `difference` is target less recovered, in normal form.
+
+    Raises: NotExportable.
+    """
     lines = [HEADER, _FINITE, *_point(statement, case), ""]
     definitions = [d.replace(") / Z x.", ").") for d in statement.definitions()]
-    names = "policy prior recovered published"
+    names = "policy prior recovered published loss_of"
     unfolded = [name for name, _ in statement.data() if name != "Z"]
     unfolded += [f"tree_{p}" for p in statement.policies] + ["word"]
     facts = [says.replace("Z x", "1") for name, says in statement.hypotheses()
              if name != "Z_positive"]
     parts = [f"({says})" for says in facts]
-    proper = [f"proper tree_{policy}" for policy in statement.policies]
-    written = _number(number)
-    parts += [*proper, f"published tt true false - recovered tt true false = {written}",
-              f"{written} <> 0"]
+    parts += [f"proper tree_{policy}" for policy in statement.policies]
+    for sides, number in _claims(statement, case, difference):
+        parts += [f"{sides} = {number}", f"{number} <> 0"]
     body = " /\\\n    ".join(parts)
     lines += [*definitions, "",
               f"Theorem refuted :\n    {body}.",
               f"Proof.\n  cbv delta [{names} {' '.join(unfolded)} margin]. cbv beta iota.\n"
               f"  timeout {GOAL_SECONDS} midpo_refuted.\nQed.", ""]
-    return "\n".join(lines), ("refuted",), number
+    return "\n".join(lines), ("refuted",)
 
 
-def _exact(case: Case, difference: Expr) -> Log2:
+def _claims(statement: Statement, case: Case, difference: Expr) -> Iterator[tuple[str, str]]:
+    """Each difference that the theorem states, and its value. Raises: NotExportable."""
+    spec, at = statement.spec, "tt true false"
+    recovered = f"recovered {at}"
+    if spec.margin is None:
+        yield f"published {at} - loss_of {at} ({recovered})", _exact(case, difference)
+        return
+    yield f"published {at} - {recovered}", _exact(case, difference)
+    if spec.link is None:
+        return
+    losses = loss_of_margin(spec, spec.margin) - loss_of_margin(spec, recovered_margin(spec))
+    with contextlib.suppress(NotExportable):
+        yield f"loss_of {at} (published {at}) - loss_of {at} ({recovered})", _exact(case, losses)
+
+
+def _exact(case: Case, difference: Expr) -> str:
+    """The value at the witness as a term in ln 2. Raises: NotExportable where it is none, or 0."""
     ops = Dyadic()
     try:
         value = Log2.of(Evaluator(ops, case.point(ops), limit=20_000)(difference))
-        terms = value.polynomial()
     except (NotExact, Undefined, TooLarge):
         raise NotExportable("the difference at the witness is not exact, in Q(log 2)") from None
-    if not terms:
-        raise NotExportable("the two margins agree at the witness")
-    return value
+    if not value.terms:
+        raise NotExportable("the two sides agree at the witness")
+    above = _polynomial(value.terms)
+    return above if set(value.below) == {0} else f"({above} / {_polynomial(value.below)})"
 
 
-def _number(value: Log2) -> str:
+def _polynomial(coefficients: Mapping[int, Fraction]) -> str:
     terms = []
-    for k, c in sorted(value.polynomial().items()):
+    for k, c in sorted(coefficients.items()):
         base = _fraction(c)
         terms.append(base if k == 0 else f"{base} * ln 2" + (f" ^ {k}" if k > 1 else ""))
     return "(" + " + ".join(terms) + ")"

@@ -9,26 +9,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from sympy import Add, Expr, Pow, S
+from sympy import Add, Expr, Mul, Pow, S
 
 from midpo.symbolic.language import (
     CHOSEN,
     POLICY,
     REJECTED,
     RESPONSE,
-    Abs,
     ByLabel,
     Feature,
     Index,
     Length,
     Log,
-    Max,
-    Min,
     Parameter,
     Prob,
-    Relu,
-    Step,
-    Tanh,
     TokenProb,
     TokenProd,
     TokenSum,
@@ -43,7 +37,6 @@ DOMAINS = {"real": (), "positive": ("0 < {}",), "nonnegative": ("0 <= {}",),
            "unit": ("0 < {}", "{} < 1")}
 SIGNS = {"positive": "0 < {}", "nonnegative": "0 <= {}", "nonzero": "{} <> 0"}
 FEATURES = {"response": "X -> Y -> R", "token": "X -> Y -> nat -> R", "pair": "X -> Y -> Y -> R"}
-_UNPROVED = {Max: "max", Min: "min", Abs: "abs", Relu: "relu", Step: "step", Tanh: "tanh"}
 _PROBABILITIES = (Prob, TokenProb, VocabProb)
 
 
@@ -61,11 +54,6 @@ class Statement:
         spec = self.spec
         if spec.prior is None or not spec.has_target:
             raise NotExportable("a spec without a prior or without a target")
-        target = spec.margin if spec.margin is not None else spec.loss
-        for expr in (spec.prior, target, spec.constraint or S.Zero):
-            for kind, word in _UNPROVED.items():
-                if expr is not None and expr.has(kind):
-                    raise NotExportable(f"{word} is outside what the tactic proves")
         for node in spec.prior.atoms(Feature):
             if len(node.args) == 1:
                 raise NotExportable("a prior that depends on the pair")
@@ -161,11 +149,12 @@ class Statement:
     @cached_property
     def odds(self) -> frozenset[str]:
         """Policies of which some complement 1 - pi is taken a logarithm or a power."""
+        assert self.spec.prior is not None
         found: set[str] = set()
-        for expr in self.exprs:
+        for expr in (*self.exprs, Log(self.spec.prior)):
             for node in expr.atoms(Log, Pow):
                 for part in node.args[0].atoms(Add):
-                    found.update(str(p.args[0]) for p in part.atoms(*_PROBABILITIES))
+                    found.update(_subtracted(part))
         return frozenset(found)
 
     def condition(self, expr: Expr, kind: str) -> str:
@@ -226,6 +215,15 @@ class Statement:
         if self.constant != 0:
             recovered += f" + ({self.printer.term(self.constant)})"
         return published, recovered
+
+
+def _subtracted(total: Add) -> Iterator[str]:
+    """Policies whose probabilities, or powers of them, are subtracted in `total`."""
+    for term in total.args:
+        for factor in Mul.make_args(term) if term.could_extract_minus_sign() else ():
+            base = factor.args[0] if isinstance(factor, Pow) else factor
+            if isinstance(base, _PROBABILITIES):
+                yield str(base.args[0])
 
 
 def _pair(expr: Expr) -> bool:

@@ -49,7 +49,7 @@ from midpo.symbolic.language import (
     standard_index,
     with_label,
 )  # fmt: skip
-from midpo.symbolic.loss import loss_of_margin, prior_margin, recovered_margin
+from midpo.symbolic.loss import loss_of_margin, prior_margin
 from midpo.symbolic.spec import Spec
 
 NORMALISER = Symbol("Z", positive=True)
@@ -208,7 +208,7 @@ def _flat(kind: Any, a: Expr, b: Expr) -> Expr:
     return kind(a, *(b.args if isinstance(b, kind) else (b,)))
 
 
-class _Reader:
+class Reader:
     """Evaluates printed terms into the language's expressions."""
 
     def __init__(self, spec: Spec, module: str, definitions: Mapping[str, Term]) -> None:
@@ -480,7 +480,7 @@ def read_recovery(
     """
     try:
         bodies = {f"{module}.{name}": parse_term(text) for name, text in definitions.items()}
-        reader = _Reader(spec, module, bodies)
+        reader = Reader(spec, module, bodies)
         for name, text in theorems.items():
             hypotheses, sides = reader.statement(parse_term(text))
             for kind, expr in hypotheses:
@@ -492,57 +492,7 @@ def read_recovery(
         raise Mismatch(f"the printed theorem cannot be read: {type(error).__name__}") from None
 
 
-def read_refutation(
-    spec: Spec, module: str, definitions: Mapping[str, str], theorem: str
-) -> None:
-    """Compare a refutation with the spec: both margins, the facts that hold at the witness, and
-    that the theorem says they differ there by a number that is not 0. Raises: Mismatch."""
-    assert spec.prior is not None
-    try:
-        bodies = {f"{module}.{name}": parse_term(text) for name, text in definitions.items()}
-        reader = _Reader(spec, module, bodies)
-        at: dict[str, Any] = {"x": "x", "w": CHOSEN, "l": REJECTED}
-        for name, meant in (("published", spec.margin), ("recovered", recovered_margin(spec))):
-            pair = ("app", ("var", f"{module}.{name}"), *(("var", v) for v in "xwl"))
-            said = reader.value(pair, at)
-            if not (isinstance(said, Expr) and meant is not None and _same(said, meant)):
-                raise Mismatch(f"the {name} margin is not the spec's")
-        parts = _conjuncts(parse_term(theorem))
-        *facts, difference, nonzero = parts
-        _is_difference(module, difference, nonzero)
-        said_facts = {reader.proposition(fact, {}) for fact in facts
-                      if fact[:2] != ("app", ("var", "proper"))}
-        for parameter in spec.names.parameters.values():
-            if any(parameter in e.free_symbols for e in (*spec.expressions, spec.alpha)):
-                for fact in _domain(parameter):
-                    if fact not in said_facts:
-                        raise Mismatch(f"the theorem does not say that {parameter.name} lies in "
-                                       "its domain")
-        if len(said_facts & set(_conditions(spec))) < len(spec.conditions):
-            raise Mismatch("the theorem does not say that the spec's conditions hold")
-    except (RecursionError, TypeError, ValueError, AttributeError, KeyError) as error:
-        raise Mismatch(f"the printed theorem cannot be read: {type(error).__name__}") from None
-
-
-def _conjuncts(term: Term) -> list[Term]:
-    if term[:2] == ("app", ("var", "and")) and len(term) == 4:
-        return [*_conjuncts(term[2]), *_conjuncts(term[3])]
-    return [term]
-
-
-def _is_difference(module: str, difference: Term, nonzero: Term) -> None:
-    pair = tuple(("var", v) for v in ("tt", "true", "false"))
-    sides = tuple(("app", ("var", f"{module}.{n}"), *pair) for n in ("published", "recovered"))
-    equality = ("app", ("var", "eq"), ("var", "R"), ("app", ("var", "Rminus"), *sides))
-    if difference[:-1] != equality:
-        raise Mismatch("the theorem is not about the difference of the two margins")
-    zero = ("app", ("var", "IZR"), ("var", "Z0"))
-    wanted = ("app", ("var", "eq"), ("var", "R"), difference[-1], zero)
-    if nonzero != ("app", ("var", "not"), wanted):
-        raise Mismatch("the theorem does not say that the difference is not 0")
-
-
-def _domain(parameter: Any) -> list[tuple[str, Expr]]:
+def domain_facts(parameter: Any) -> list[tuple[str, Expr]]:
     return {
         "real": [], "positive": [("positive", parameter)],
         "nonnegative": [("nonnegative", parameter)],
@@ -550,11 +500,17 @@ def _domain(parameter: Any) -> list[tuple[str, Expr]]:
     }[parameter.domain]
 
 
-def _conditions(spec: Spec) -> list[tuple[str, Expr]]:
+def condition_facts(spec: Spec) -> list[tuple[str, Expr]]:
     """The spec's side conditions, those of the prior as the chosen response has them too."""
     found = [(c.kind, c.expr) for c in spec.conditions]
     return found + [(c.kind, with_label(c.expr, CHOSEN)) for c in spec.conditions
                     if c.expr.has(RESPONSE, ByLabel)]
+
+
+def read_instance(printed: str) -> None:
+    """That the instance of a theorem assumes nothing more. Raises: Mismatch."""
+    if parse_term(printed)[:2] != ("app", ("var", "eq")):
+        raise Mismatch("the hypotheses are not shown to hold together")
 
 
 def _compare(
@@ -573,11 +529,11 @@ def _compare(
             raise Mismatch("losses_agree does not speak of the expectation")
         sides = (sides[0].value, sides[1].value)
     for which, said, meant in zip(("left", "right"), sides, wanted, strict=True):
-        if not (isinstance(said, Expr) and isinstance(meant, Expr) and _same(said, meant)):
+        if not (isinstance(said, Expr) and isinstance(meant, Expr) and same(said, meant)):
             raise Mismatch(f"the {which} side of {name} is not the spec's")
 
 
-def _same(a: Expr, b: Expr) -> bool:
+def same(a: Expr, b: Expr) -> bool:
     a, b = (e.replace(Sqrt, lambda x: Pow(x, Rational(1, 2))) for e in (a, b))
     return bool(a == b) or equal_in_field(a, b)
 
@@ -592,9 +548,10 @@ def _allowed(spec: Spec, kind: str, expr: Expr) -> bool:
             facts += [("positive", mass), ("positive", 1 - mass)]
         facts.append(("equal", VocabSum(VocabProb(policy, RESPONSE, t, v), v) - 1))
     for parameter in spec.names.parameters.values():
-        facts += _domain(parameter)
-    facts += _conditions(spec)
+        facts += domain_facts(parameter)
+    facts += condition_facts(spec)
     return any(kind == k and expr == e for k, e in facts)
 
 
-__all__ = ["Mismatch", "parse_term", "read_recovery", "read_refutation"]
+__all__ = ["Mismatch", "Reader", "Term", "condition_facts", "domain_facts", "parse_term",
+           "read_instance", "read_recovery", "same"]

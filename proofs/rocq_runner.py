@@ -36,25 +36,29 @@ class Refused(MidpoError):
 
 @dataclass(frozen=True)
 class Tools:
-    """The programs, and how this release calls its standard library (`Coq` or `Stdlib`)."""
+    """The commands, and how this release calls its standard library (`Coq` or `Stdlib`)."""
 
-    coqc: str
+    coqc: tuple[str, ...]
     coqchk: str | None
     version: str
     library: str
 
 
 def find_tools() -> Tools:
-    """What is installed. Raises: NotChecked where there is no coqc, or one of unknown version."""
-    coqc = shutil.which("coqc")
-    if coqc is None:
+    """What is installed: coqc, or `rocq c` of Rocq 9.
+
+    Raises: NotChecked where there is neither, or one of unknown version.
+    """
+    coqc, rocq = shutil.which("coqc"), shutil.which("rocq")
+    if coqc is None and rocq is None:
         raise NotChecked("coqc was not found (Debian: apt install coq libcoq-stdlib)")
+    command = (coqc,) if coqc else (str(rocq), "c")
     with tempfile.TemporaryDirectory(prefix="midpo-") as folder:
-        found = _VERSION.search(run([coqc, "--version"], Path(folder), timeout=30)[0])
+        found = _VERSION.search(run([*command, "--version"], Path(folder), timeout=30)[0])
     if found is None:
         raise NotChecked("the version of coqc cannot be read")
     library = "Coq" if int(found[1]) < 9 else "Stdlib"
-    return Tools(coqc, shutil.which("coqchk") or shutil.which("rocqchk"),
+    return Tools(command, shutil.which("coqchk") or shutil.which("rocqchk"),
                  found[0].removeprefix("version "), library)
 
 
@@ -124,7 +128,7 @@ def _limit(pid: int) -> None:
 
 def compile_file(tools: Tools, file: Path, *, timeout: float = TIMEOUT) -> tuple[str, float]:
     """Compile one .v file beside its .vo; what Coq printed, and CPU seconds. Raises: see `run`."""
-    printed, seconds = run([tools.coqc, "-q", "-Q", ".", "Midpo", file.name], file.parent,
+    printed, seconds = run([*tools.coqc, "-q", "-Q", ".", "Midpo", file.name], file.parent,
                            timeout=timeout)
     if not file.with_suffix(".vo").is_file():
         raise NotChecked(f"coqc left no {file.stem}.vo")

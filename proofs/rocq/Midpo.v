@@ -2,8 +2,8 @@
    Standard library only.
 
    1. sums and products over tokens and vocabulary;  2. logarithm of a log-linear
-   prior (LogOf);  3. collecting sums (Lin);  4. the tactic [midpo];  5. margin, loss,
-   Bradley-Terry.                                                                 *)
+   prior (LogOf);  3. collecting sums (Lin);  4. functions of the language;
+   5. the tactic [midpo];  6. margin, loss, Bradley-Terry.                         *)
 
 From Coq Require Import Reals Lra List FunctionalExtensionality.
 Import ListNotations.
@@ -81,6 +81,17 @@ Class LogOf (e l : R) : Prop := logof_intro { log_pos : 0 < e; log_eq : ln e = l
 (** Positivity of an atom: by its shape, down to the hypotheses. *)
 Class Pos (e : R) : Prop := pos_intro : 0 < e.
 
+Lemma Rpower_below_one b r : 0 < b -> b < 1 -> 0 < r -> Rpower b r < 1.
+Proof.
+  intros P B R. unfold Rpower. rewrite <- exp_0. apply exp_increasing.
+  rewrite <- (Rmult_0_r r). apply Rmult_lt_compat_l; [exact R |].
+  rewrite <- ln_1. now apply ln_increasing.
+Qed.
+
+Lemma product_below_one a b : 0 < a -> a < 1 -> 0 < b -> b < 1 -> a * b < 1.
+Proof. intros. apply Rlt_trans with (1 * b); [apply Rmult_lt_compat_r |]; lra. Qed.
+
+(** [0 < e] and [e < 1], by the shape of e. *)
 Ltac midpo_positive :=
   first
     [ assumption
@@ -93,9 +104,20 @@ Ltac midpo_positive :=
       | |- 0 < Rpower ?a ?b => apply exp_pos
       | |- 0 < sqrt ?a => apply sqrt_lt_R0; midpo_positive
       | |- 0 < prodn _ _ => apply prodn_pos; intro; midpo_positive
+      | |- 0 < 1 - ?a => apply Rlt_Rminus; midpo_below_one
       | |- 0 < ?a + ?b => apply Rplus_lt_0_compat; midpo_positive
       end
     | solve [eauto 3 with midpo_pos]
+    | lra ]
+with midpo_below_one :=
+  first
+    [ assumption
+    | lazymatch goal with
+      | |- Rpower ?a ?b < 1 => apply Rpower_below_one; first [midpo_below_one | midpo_positive]
+      | |- ?a * ?b < 1 =>
+          apply product_below_one; first [midpo_below_one | midpo_positive]
+      end
+    | solve [auto]
     | lra ].
 
 #[export] Hint Extern 0 (Pos _) => (red; solve [midpo_positive]) : typeclass_instances.
@@ -245,16 +267,50 @@ Ltac midpo_lin :=
   end.
 
 (* ------------------------------------------------------------------ *)
-(** * 4. The tactic *)
+(** * 4. Functions of the language, and powers *)
+
+Definition sigmoid (m : R) : R := / (1 + exp (- m)).
+Definition logsigmoid (m : R) : R := ln (sigmoid m).
+Definition relu (m : R) : R := Rmax 0 m.
+Definition step (m : R) : R := if Rle_dec 0 m then 1 else 0.
+(** A stopped gradient has its argument's value. *)
+Definition stopped (r : R) : R := r.
+#[export] Hint Unfold stopped relu : midpo.
+#[export] Hint Opaque sigmoid logsigmoid relu step : typeclass_instances.
+
+Lemma Rpower_same b c r s lb lc :
+  LogOf b lb -> LogOf c lc -> r * lb = s * lc -> Rpower b r = Rpower c s.
+Proof. intros [_ <-] [_ <-] H. unfold Rpower. now rewrite H. Qed.
+Lemma Rpower_exp b r a lb : LogOf b lb -> r * lb = a -> Rpower b r = exp a.
+Proof. intros [_ <-] <-. reflexivity. Qed.
+
+Lemma Rmax_cases a b : Rmax a b = a /\ b <= a \/ Rmax a b = b /\ a <= b.
+Proof. unfold Rmax. destruct (Rle_dec a b); [right | left]; split; lra. Qed.
+Lemma Rmin_cases a b : Rmin a b = a /\ a <= b \/ Rmin a b = b /\ b <= a.
+Proof. unfold Rmin. destruct (Rle_dec a b); [left | right]; split; lra. Qed.
+Lemma Rabs_cases a : Rabs a = a /\ 0 <= a \/ Rabs a = - a /\ a <= 0.
+Proof. unfold Rabs. destruct (Rcase_abs a); [right | left]; split; lra. Qed.
+Lemma step_cases a : step a = 1 /\ 0 <= a \/ step a = 0 /\ a < 0.
+Proof. unfold step. destruct (Rle_dec 0 a); [left | right]; split; lra. Qed.
+
+(* ------------------------------------------------------------------ *)
+(** * 5. The tactic *)
+
+(** What an instance of [LogOf] takes apart. *)
+Ltac midpo_compound e :=
+  lazymatch e with
+  | _ * _ => idtac | _ / _ => idtac | / _ => idtac | exp _ => idtac | Rpower _ _ => idtac
+  | _ ^ _ => idtac | sqrt _ => idtac | prodn _ _ => idtac | 1 => idtac
+  end.
 
 (** [clear] keeps the proof term small: the equation is used at once. *)
 Ltac midpo_logs :=
   repeat match goal with
   | |- context [ln ?e] =>
-      first [ is_var e; fail 1
-            | let H := fresh in
-              eassert (H : ln e = _) by (apply ln_of; once typeclasses eauto);
-              progress (rewrite H); clear H ]
+      midpo_compound e;
+      let H := fresh in
+      eassert (H : ln e = _) by (apply ln_of; once typeclasses eauto);
+      progress (rewrite H); clear H
   end.
 
 Ltac midpo_counts :=
@@ -295,6 +351,108 @@ Ltac midpo_powers :=
       end
   end.
 
+Ltac midpo_is_sum e := lazymatch e with _ + _ => idtac | _ - _ => idtac | - _ => idtac end.
+
+(** Functions of what has no function in it, logarithms of atoms apart. *)
+Ltac midpo_innermost A :=
+  let plain e :=
+    lazymatch e with
+    | context [exp _] => fail | context [Rpower _ _] => fail | context [Rmax _ _] => fail
+    | context [Rmin _ _] => fail | context [Rabs _] => fail | context [step _] => fail
+    | context [tanh _] => fail | context [ln (_ + _)] => fail | context [ln (_ - _)] => fail
+    | _ => idtac
+    end in
+  lazymatch A with ?f ?a ?b => plain a; plain b | ?f ?a => plain a end.
+
+(** Powers of different atoms are not the same. *)
+Ltac midpo_atomic e :=
+  lazymatch e with
+  | _ * _ => fail | _ / _ => fail | / _ => fail | _ ^ _ => fail | Rpower _ _ => fail
+  | exp _ => fail | sqrt _ => fail | prodn _ _ => fail | _ + _ => fail | _ - _ => fail
+  | _ => idtac
+  end.
+
+(** Two applications of one function are the same where [close] proves their arguments equal. *)
+Ltac midpo_twins A close :=
+  let same B tactic :=
+    (tryif constr_eq A B then fail else
+       (tryif midpo_innermost A then midpo_innermost B else idtac;
+        let H := fresh in assert (H : B = A) by tactic; rewrite H; clear H)) in
+  repeat
+    lazymatch A with
+    | ln _ =>
+        match goal with
+        | |- context [ln ?b] => midpo_is_sum b; same (ln b) ltac:(apply f_equal; close ())
+        end
+    | exp _ =>
+        match goal with
+        | |- context [exp ?b] => same (exp b) ltac:(apply f_equal; close ())
+        | |- context [Rpower ?b ?r] =>
+            same (Rpower b r) ltac:(eapply Rpower_exp; [once typeclasses eauto | close ()])
+        end
+    | Rpower ?c _ =>
+        match goal with
+        | |- context [Rpower ?b ?r] =>
+            (tryif midpo_atomic b; midpo_atomic c then constr_eq b c else idtac);
+            same (Rpower b r) ltac:(eapply Rpower_same;
+              [once typeclasses eauto | once typeclasses eauto | close ()])
+        | |- context [exp ?b] =>
+            same (exp b) ltac:(symmetry; eapply Rpower_exp; [once typeclasses eauto | close ()])
+        end
+    | Rmax _ _ =>
+        match goal with |- context [Rmax ?b ?d] =>
+          same (Rmax b d) ltac:(first [ apply f_equal2; close ()
+                                      | rewrite Rmax_comm; apply f_equal2; close () ]) end
+    | Rmin _ _ =>
+        match goal with |- context [Rmin ?b ?d] =>
+          same (Rmin b d) ltac:(first [ apply f_equal2; close ()
+                                      | rewrite Rmin_comm; apply f_equal2; close () ]) end
+    | ?f _ =>
+        match goal with |- context [f ?b] => same (f b) ltac:(apply f_equal; close ()) end
+    end.
+
+(** [A] becomes a variable, of which what is known of [A] is kept. *)
+Ltac midpo_hide A :=
+  lazymatch A with
+  | exp ?a => pose proof (exp_pos a)
+  | Rpower ?b ?r =>
+      assert (0 < Rpower b r) by apply exp_pos;
+      try (assert (Rpower b r < 1) by midpo_below_one)
+  | Rmax ?a ?b => pose proof (Rmax_cases a b)
+  | Rmin ?a ?b => pose proof (Rmin_cases a b)
+  | Rabs ?a => pose proof (Rabs_cases a)
+  | step ?a => pose proof (step_cases a)
+  | _ => idtac
+  end;
+  let x := fresh "value" in
+  set (x := A) in *; clearbody x.
+
+Ltac midpo_has_sum A :=
+  lazymatch A with context [sumn _ _] => idtac | context [@suml _ _ _] => idtac end.
+
+(** Functions, those of [what], become variables from the innermost out, equal ones the same. *)
+Ltac midpo_abstract what close :=
+  let hide inner A := (inner A; what A; midpo_twins A close; midpo_hide A) in
+  let one inner :=
+    match goal with
+    | |- context [Rpower ?a ?b] => hide inner (Rpower a b)
+    | |- context [exp ?a] => hide inner (exp a)
+    | |- context [Rmax ?a ?b] => hide inner (Rmax a b)
+    | |- context [Rmin ?a ?b] => hide inner (Rmin a b)
+    | |- context [Rabs ?a] => hide inner (Rabs a)
+    | |- context [step ?a] => hide inner (step a)
+    | |- context [tanh ?a] => hide inner (tanh a)
+    | |- context [ln ?a] => midpo_is_sum a; hide inner (ln a)
+    end in
+  repeat first [one midpo_innermost | one ltac:(fun A => idtac)].
+
+(** Case by case, where maxima and steps are left. *)
+Ltac midpo_cases :=
+  progress repeat match goal with
+  | H : (_ = _ /\ _) \/ (_ = _ /\ _) |- _ => destruct H as [[? ?] | [? ?]]
+  end;
+  subst; first [ solve [midpo_field] | lra | nra ].
+
 (** [fuel] bounds how many ranges are taken apart, one inside or after another. A product of two
     sums leaves one of them in the rest, so that what is equal as it stands is not taken apart. *)
 Ltac midpo_sums fuel :=
@@ -314,10 +472,17 @@ Ltac midpo_sums fuel :=
   lazymatch fuel with
   | O => fail
   | S ?more =>
+      let close _ := (midpo_logs; midpo_sums more) in
       lazymatch goal with
-      | |- context [sumn ?n _] => first [solve [ring] | split (sumn n) more]
-      | |- context [@suml ?A ?l _] => first [solve [ring] | split (@suml A l) more]
-      | |- _ => midpo_counts; midpo_field
+      | |- context [sumn ?n _] =>
+          first [solve [ring] | midpo_abstract midpo_has_sum close; split (sumn n) more]
+      | |- context [@suml ?A ?l _] =>
+          first [solve [ring] | midpo_abstract midpo_has_sum close; split (@suml A l) more]
+      | |- _ =>
+          midpo_counts;
+          first [ solve [midpo_field]
+                | progress (midpo_abstract ltac:(fun A => idtac) close);
+                  first [solve [midpo_field] | midpo_cases] ]
       end
   end.
 
@@ -331,16 +496,7 @@ Ltac midpo_written_out :=
   midpo_logs; midpo_powers; midpo_sums 12%nat.
 
 (* ------------------------------------------------------------------ *)
-(** * 5. Functions of the language, margin, loss, Bradley-Terry *)
-
-Definition sigmoid (m : R) : R := / (1 + exp (- m)).
-Definition logsigmoid (m : R) : R := ln (sigmoid m).
-Definition relu (m : R) : R := Rmax 0 m.
-Definition step (m : R) : R := if Rle_dec 0 m then 1 else 0.
-(** A stopped gradient has its argument's value. *)
-Definition stopped (r : R) : R := r.
-#[export] Hint Unfold stopped : midpo.
-#[export] Hint Opaque sigmoid logsigmoid relu step : typeclass_instances.
+(** * 6. Margin, loss, Bradley-Terry *)
 
 (** Margin of the generalised preference loss: policy and prior values of the chosen (w)
     and of the rejected (l) response.                                              *)
@@ -390,31 +546,52 @@ Theorem bradley_terry_Z b Z p1 z1 p2 z2 r1 r2 :
   exp r1 / (exp r1 + exp r2) = sigmoid (/ b * ln (p1 / z1) - / b * ln (p2 / z2)).
 Proof. intros -> ->. rewrite bradley_terry. f_equal. ring. Qed.
 
-(** Logistic losses, written as the spec writes them: as sums of logarithms of 1 + exp(-m).
-    Exponents that are equal are made the same before the rest is a matter of fields.   *)
-Lemma LogOf_sigmoid m : LogOf (sigmoid m) (- ln (1 + exp (- m))).
-Proof.
-  unfold sigmoid. pose proof (exp_pos (- m)).
-  apply LogOf_inv, LogOf_atom. red. lra.
-Qed.
+(** Losses of a pair: by their logarithms as they stand, or by equality of their exponentials,
+    with the powers of products taken apart. *)
+Class PowOf (c e r : R) : Prop := pow_of : exp (c * e) = r.
 
-Ltac midpo_exponents tactic :=
+#[export] Instance PowOf_plus c a b ra rb : PowOf c a ra -> PowOf c b rb -> PowOf c (a + b) (ra * rb).
+Proof. intros <- <-. red. now rewrite Rmult_plus_distr_l, exp_plus. Qed.
+#[export] Instance PowOf_opp c a ra : PowOf c a ra -> PowOf c (- a) (/ ra).
+Proof. intros <-. red. now rewrite Ropp_mult_distr_r_reverse, exp_Ropp. Qed.
+#[export] Instance PowOf_minus c a b ra rb : PowOf c a ra -> PowOf c b rb -> PowOf c (a - b) (ra / rb).
+Proof. intros. unfold Rminus, Rdiv. now apply PowOf_plus, PowOf_opp. Qed.
+Lemma PowOf_mul c k a r : PowOf (c * k) a r -> PowOf c (k * a) r.
+Proof. intros <-. red. now rewrite Rmult_assoc. Qed.
+#[export] Hint Extern 1 (PowOf _ (_ * ?a) _) =>
+  lazymatch a with context [ln _] => apply PowOf_mul end : typeclass_instances.
+#[export] Instance PowOf_ln c p : PowOf c (ln p) (Rpower p c).
+Proof. reflexivity. Qed.
+#[export] Instance PowOf_exp c e : PowOf c e (exp (c * e)) | 100.
+Proof. reflexivity. Qed.
+
+Lemma exp_of e r : PowOf 1 e r -> exp e = r.
+Proof. intros <-. f_equal. ring. Qed.
+Lemma Rpower_of b r lb e : LogOf b lb -> PowOf r lb e -> Rpower b r = e.
+Proof. intros [_ <-] <-. reflexivity. Qed.
+
+Ltac midpo_powers_apart :=
   repeat match goal with
-  | |- context [exp ?a] =>
-      match goal with
-      | |- context [exp ?b] =>
-          tryif constr_eq a b then fail
-          else (let H := fresh in assert (H : a = b) by tactic; rewrite H; clear H)
-      end
+  | |- context [exp ?e] =>
+      lazymatch e with context [ln _] => idtac end;
+      erewrite (exp_of e) by (once typeclasses eauto)
+  | |- context [Rpower ?b ?r] =>
+      lazymatch b with ?c * ?d => idtac | ?c / ?d => idtac end;
+      erewrite (Rpower_of b r) by (once typeclasses eauto)
+  | |- context [Rpower ?b ?r] =>
+      replace r with 1 by ring; rewrite (Rpower_1 b) by midpo_positive
   end.
 
 Ltac midpo_losses tactic :=
+  let exponentials := (apply exp_inv; midpo_powers_apart; solve [midpo_sums 3%nat]) in
   intros; autounfold with midpo midpo_loss; cbv beta iota;
   first
     [ reflexivity
-    | solve [tactic]
-    | unfold logsigmoid, sigmoid, margin;
-      midpo_exponents tactic; midpo_logs; midpo_field ].
+    | unfold logsigmoid, sigmoid, margin; midpo_logs;
+      lazymatch goal with
+      | |- context [ln (Rpower _ _ + _)] => exponentials
+      | |- _ => first [solve [tactic] | exponentials]
+      end ].
 
 Lemma sigmoid_pos m : 0 < sigmoid m.
 Proof. unfold sigmoid. apply Rinv_0_lt_compat. pose proof (exp_pos (- m)). lra. Qed.

@@ -47,6 +47,18 @@ Proof.
   destruct (same p prefix); [apply law4_positive | exact IH].
 Qed.
 
+Theorem law_below policy prefix v : proper policy -> law_after policy prefix v < 1.
+Proof.
+  assert (Law : forall a b c d, / 2 ^ a + / 2 ^ b + / 2 ^ c + / 2 ^ d = 1 -> law4 a b c d v < 1).
+  { intros a b c d H.
+    pose proof (law4_positive a b c d 0). pose proof (law4_positive a b c d 1).
+    pose proof (law4_positive a b c d 2). pose proof (law4_positive a b c d 3).
+    destruct v as [| [| [| v]]]; simpl in *; lra. }
+  induction policy as [| [p [[[a b] c] d]] rest IH]; simpl.
+  - intros _. apply Law. simpl. lra.
+  - intros [H R]. destruct (same p prefix); [now apply Law | now apply IH].
+Qed.
+
 Theorem law_total policy prefix :
   proper policy -> suml vocabulary (fun v => law_after policy prefix v) = 1.
 Proof.
@@ -95,8 +107,13 @@ Qed.
 (* ------------------------------------------------------------------ *)
 (** * 3. Both sides at a point *)
 
-(** A polynomial in ln 2 is not 0: its terms are between those of the bounds. *)
+(** A polynomial in ln 2, or a quotient of two, is not 0: its terms are between those of the
+    bounds. *)
 Ltac midpo_nonzero_ln2 :=
+  lazymatch goal with
+  | |- _ / _ <> _ => apply Rmult_integral_contrapositive_currified; [| apply Rinv_neq_0_compat]
+  | |- _ => idtac
+  end;
   pose proof (ln2_pow_bounds 1); pose proof (ln2_pow_bounds 2);
   pose proof (ln2_pow_bounds 3); pose proof (ln2_pow_bounds 4);
   unfold ln2_low, ln2_high in *; cbn [pow] in *; lra.
@@ -106,8 +123,60 @@ Ltac midpo_compute :=
     [seq_prob sumn prodn suml KL entropy vocabulary length nth firstn Nat.add
      law_after law4 same Nat.eqb stopped].
 
+(** Powers and exponentials whose value is a power of 2. *)
+Lemma exp_two k e : e = INR k * ln 2 -> exp e = 2 ^ k.
+Proof. intros ->. rewrite <- (Rpower_pow k 2) by lra. reflexivity. Qed.
+Lemma exp_half k e : e = - (INR k * ln 2) -> exp e = / 2 ^ k.
+Proof. intros ->. now rewrite exp_Ropp, (exp_two k). Qed.
+Lemma Rpower_log b r lb : LogOf b lb -> Rpower b r = exp (r * lb).
+Proof. intros [_ <-]. reflexivity. Qed.
+
+Ltac midpo_power_of_two e k :=
+  lazymatch k with
+  | 12%nat => fail
+  | _ =>
+      first
+        [ rewrite (exp_two k e) by (midpo_counts; midpo_field)
+        | rewrite (exp_half k e) by (midpo_counts; midpo_field)
+        | midpo_power_of_two e constr:(S k) ]
+  end.
+
+Ltac midpo_below :=
+  midpo_counts; pose proof (ln2_pow_bounds 1); pose proof (ln2_pow_bounds 2);
+  unfold ln2_low, ln2_high in *; cbn [pow] in *; lra.
+
+Lemma step_one m : 0 <= m -> step m = 1.
+Proof. unfold step. destruct (Rle_dec 0 m); [reflexivity | lra]. Qed.
+Lemma step_zero m : m < 0 -> step m = 0.
+Proof. unfold step. destruct (Rle_dec 0 m); [lra | reflexivity]. Qed.
+
+(** Functions at a point, from the innermost out. *)
+Ltac midpo_values :=
+  unfold relu;
+  repeat first
+    [ progress midpo_logs
+    | match goal with
+      | |- context [Rpower ?b ?r] => erewrite (Rpower_log b r) by (once typeclasses eauto)
+      | |- context [exp ?e] =>
+          midpo_innermost (exp e);
+          let close _ := (midpo_counts; midpo_field) in
+          first [midpo_power_of_two e O | midpo_twins (exp e) close; midpo_hide (exp e)]
+      | |- context [Rmax ?a ?b] =>
+          first [rewrite (Rmax_left a b) by midpo_below | rewrite (Rmax_right a b) by midpo_below]
+      | |- context [Rmin ?a ?b] =>
+          first [rewrite (Rmin_left a b) by midpo_below | rewrite (Rmin_right a b) by midpo_below]
+      | |- context [Rabs ?a] =>
+          first [rewrite (Rabs_pos_eq a) by midpo_below | rewrite (Rabs_left a) by midpo_below]
+      | |- context [step ?a] =>
+          first [rewrite (step_one a) by midpo_below | rewrite (step_zero a) by midpo_below]
+      end ].
+
 Ltac midpo_point :=
-  midpo_compute; midpo_logs; midpo_counts; midpo_field.
+  midpo_compute; midpo_logs;
+  first
+    [ solve [midpo_counts; midpo_field]
+    | solve [midpo_sums 3%nat]
+    | midpo_values; midpo_counts; midpo_field ].
 
 Ltac midpo_fact :=
   intros;
@@ -116,7 +185,9 @@ Ltac midpo_fact :=
   first
     [ apply law_positive
     | apply prodn_pos; intro; apply law_positive
-    | apply law_total; cbn [proper pow]; lra
+    | apply law_below; cbn [proper pow]; repeat split; lra
+    | midpo_compute; cbn [pow]; lra
+    | apply law_total; cbn [proper pow]; repeat split; lra
     | cbn [proper pow]; repeat split; lra
     | lra ].
 

@@ -11,9 +11,7 @@ Section Recovery.
   Variable Z : X -> R.
   Hypothesis p_alpha_domain : 0 < p_alpha.
   Hypothesis mass_pi_positive : forall x y, 0 < mass_pi x y.
-  Hypothesis mass_pi_below : forall x y, mass_pi x y < 1.
   Hypothesis mass_pi_ref_positive : forall x y, 0 < mass_pi_ref x y.
-  Hypothesis mass_pi_ref_below : forall x y, mass_pi_ref x y < 1.
   Hypothesis Z_positive : forall x, 0 < Z x.
 
   Definition policy (x : X) (y : Y) : R := mass_pi x y.
@@ -43,5 +41,4 @@ End Recovery.
 (* The hypotheses hold together somewhere. *)
 Definition satisfiable := @pair_losses_agree
     unit unit (1 / 2) (fun _ _ => 1 / 2) (fun _ _ => 1 / 2) (fun _ => 1) ltac:(midpo_instance)
-    ltac:(midpo_instance) ltac:(midpo_instance) ltac:(midpo_instance) ltac:(midpo_instance)
-    ltac:(midpo_instance) tt tt tt.
+    ltac:(midpo_instance) ltac:(midpo_instance) ltac:(midpo_instance) tt tt tt.

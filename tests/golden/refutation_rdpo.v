@@ -41,6 +41,6 @@ Theorem refuted :
     published tt true false - recovered tt true false = ((-1 / 2)) /\
     ((-1 / 2)) <> 0.
 Proof.
-  cbv delta [policy prior recovered published p_alpha p_beta n mass_pi mass_pi_ref tree_pi tree_pi_ref word margin]. cbv beta iota.
+  cbv delta [policy prior recovered published loss_of p_alpha p_beta n mass_pi mass_pi_ref tree_pi tree_pi_ref word margin]. cbv beta iota.
   timeout 20 midpo_refuted.
 Qed.
