@@ -41,6 +41,7 @@ from midpo.symbolic.language import (
 from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import ordered_terms, split_fraction, text
 
+OTHER = Symbol("other response of the pair")
 LEVELS = ("scalar", "pair", "row", "token", "vocab")
 LIFT = {
     ("pair", "row"): "{}.repeat(2)",
@@ -52,6 +53,7 @@ LIFT = {
 }
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 WIDTH = 92
+EXPONENT = 60  # exp of it is far beyond any bound, and far below float32's largest number
 LONG = 72  # an argument or term longer than this gets a line of its own
 
 
@@ -76,6 +78,7 @@ class Printer:
         self.lines: list[str] = []
         self.locals: dict[Any, str] = {}
         self.helpers: set[str] = set()
+        self.clipped = False  # what is printed stands between two bounds
         self.policies: dict[Symbol, str] = {}
         self.mask = self.name("mask")
         self.dtype = self.name("dtype")
@@ -138,6 +141,8 @@ class Printer:
             return self.product(expr, level)
         if isinstance(expr, Pow):
             return self.power(expr, level)
+        if isinstance(expr, (TokenSum, TokenProd)):
+            expr = _of_one_response(expr)
         found = self.atom(expr)
         if found is not None:
             native, name = found
@@ -182,6 +187,8 @@ class Printer:
             return f"{base.name} ** {self.wrapped(exponent, level, ATOM)}", POWER
         if isinstance(expr, (Max, Min)):
             return self.extremum(expr, level), ATOM
+        if isinstance(expr, Exp) and self.clipped and not self.is_scalar(expr):
+            return self.bounded_exponential(expr.args[0], level), PRODUCT
         written = self.tensor(expr.args[0], level)
         if isinstance(expr, StopGradient) and written.isidentifier():
             return f"{written}.detach()", ATOM
@@ -190,6 +197,31 @@ class Printer:
     def extremum(self, expr: Node, level: str) -> str:
         """A maximum or minimum: Python's among numbers, a clamp between numbers and tensors."""
         word, bound = ("max", "min") if isinstance(expr, Max) else ("min", "max")
+        before, self.clipped = self.clipped, self.clipped or self.is_clip(expr)
+        try:
+            return self.extremum_of(expr, level, word, bound)
+        finally:
+            self.clipped = before
+
+    def is_clip(self, expr: Node) -> bool:
+        """Whether `expr` is a maximum of a minimum, or the reverse, with numbers on both sides."""
+        inner = [arg for arg in expr.args if not self.is_scalar(arg)]
+        other = Min if isinstance(expr, Max) else Max
+        return (
+            len(inner) == 1
+            and len(expr.args) > 1
+            and isinstance(inner[0], other)
+            and any(self.is_scalar(arg) for arg in inner[0].args)
+        )
+
+    def bounded_exponential(self, argument: Expr, level: str) -> str:
+        """An exponential that a clip decides long before it overflows: beyond EXPONENT it goes on
+        as its tangent, so that neither it nor its gradient is infinite and order is kept."""
+        name = self.bind(("exponent", level, argument), "exponent", self(argument, level))
+        return (f"torch.exp({name}.clamp(max={EXPONENT}))"
+                f" * (1 + ({name} - {EXPONENT}).clamp(min=0))")
+
+    def extremum_of(self, expr: Node, level: str, word: str, bound: str) -> str:
         numbers = [self(arg, level) for arg in expr.args if self.is_scalar(arg)]
         tensors = [self.argument(arg, level) for arg in expr.args if not self.is_scalar(arg)]
         number = f"{word}({', '.join(numbers)})" if len(numbers) > 1 else "".join(numbers)
@@ -252,7 +284,11 @@ class Printer:
             return "token", self.local("positions", "positions", lambda: value)
         if isinstance(expr, Length):
             value = f"{self.mask}.sum(-1).to({self.dtype})"
-            return "row", self.local("lengths", "lengths", lambda: value)
+            lengths = self.local("lengths", "lengths", lambda: value)
+            if expr.args[0] == OTHER:  # the pair's other response is half the rows away
+                swapped = f"{lengths}.roll({lengths}.shape[0] // 2)"
+                return "row", self.local("other lengths", "other_lengths", lambda: swapped)
+            return "row", lengths
         if isinstance(expr, Feature):
             return self.feature(expr)
         if isinstance(expr, Log) and isinstance(expr.args[0], TokenProb):
@@ -348,6 +384,16 @@ class Printer:
 def _is_probability(factor: Any) -> bool:
     base, exponent = factor.as_base_exp()
     return isinstance(base, VocabProb) and bool(exponent.is_Rational and exponent > 0)
+
+
+def _of_one_response(expr: Expr) -> Expr:
+    """A sum or product over a response's tokens, the other's length named so that both roles are
+    printed alike."""
+    response = expr.args[2]
+    others = {CHOSEN: REJECTED, REJECTED: CHOSEN}
+    if response not in others:
+        return expr
+    return expr.xreplace({Length(others[response]): Length(OTHER)})
 
 
 def _negative(exponent: Any) -> bool:

@@ -67,6 +67,7 @@ TEMPLATES = {
     "exp_log": ["exp(2*log({P}) + {R})", "exp(log({P})/2 - 3*log({P}))", "exp(log(a**2)/2)"],
     "sigmoid_reflection": ["sigmoid({R})", "sigmoid(-({R}))"],
     "logsigmoid_reflection": ["logsigmoid({R})", "logsigmoid(-({R}))"],
+    "sigmoid_logsigmoid": ["sigmoid({R})"],
     "sigmoid_exp": ["sigmoid({R})"],
     "logsigmoid_log": ["logsigmoid({R})"],
     "exp_power": ["exp({R})**a", "exp({R})**(b/2)"],
