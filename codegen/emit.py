@@ -45,7 +45,7 @@ from .backends import (
 )
 from .chunks import Chunk
 from .lower import Lowered, lower
-from .printer import Printer, split_terms
+from .printer import Printer, complement, split_terms
 from .statistics import label_statistic
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -160,6 +160,8 @@ class _Emitter:
 
     def eager(self) -> dict[str, Any]:
         printer = Printer({*self.taken, "torch", "F", "Tensor"})
+        printer.near_one = any(complement(log) is not None for log in self.lowered.loss.atoms(Log)
+                               | (self.lowered.margin or S.Zero).atoms(Log))
         body = _body(printer, self.lowered)
         return self.scalar(printer) | {"body": body, "helpers": printer.helpers}
 

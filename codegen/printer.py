@@ -78,6 +78,7 @@ class Printer:
         self.lines: list[str] = []
         self.locals: dict[Any, str] = {}
         self.helpers: set[str] = set()
+        self.near_one = False  # probabilities near one need all their digits
         self.clipped = False  # what is printed stands between two bounds
         self.policies: dict[Symbol, str] = {}
         self.mask = self.name("mask")
@@ -112,6 +113,15 @@ class Printer:
 
     def at_labels(self, policy: Symbol) -> str:
         """Log-probabilities of the labels, (2B, T)."""
+        if self.near_one:
+            self.helpers.add("label_logps")
+            argument = policy_argument(policy)
+            logits = argument if str(policy) == "pi" else f"{argument}.detach()"
+            return self.local(
+                ("token", policy),
+                argument.replace("_logits", "_token_logps"),
+                lambda: f"_label_logps({logits}.to({self.dtype}), labels, {self.mask})",
+            )
         self.helpers.add("at_labels")
         return self.local(
             ("token", policy),
@@ -187,6 +197,10 @@ class Printer:
             return f"{base.name} ** {self.wrapped(exponent, level, ATOM)}", POWER
         if isinstance(expr, (Max, Min)):
             return self.extremum(expr, level), ATOM
+        if (exponents := _log_of_two(expr)) is not None and not self.is_scalar(expr):
+            return f"torch.logaddexp({', '.join(self.tensor(e, level) for e in exponents)})", ATOM
+        if (exponent := complement(expr)) is not None and not self.is_scalar(expr):
+            return self.log_of_complement(exponent, level), ATOM
         if isinstance(expr, Exp) and self.clipped and not self.is_scalar(expr):
             return self.bounded_exponential(expr.args[0], level), PRODUCT
         written = self.tensor(expr.args[0], level)
@@ -213,6 +227,13 @@ class Printer:
             and isinstance(inner[0], other)
             and any(self.is_scalar(arg) for arg in inner[0].args)
         )
+
+    def log_of_complement(self, exponent: Expr, level: str) -> str:
+        """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
+        x = self.bind(("exponent", level, exponent), "exponent", self(exponent, level))
+        near = f"{x}.clamp(-0.5, -torch.finfo({x}.dtype).tiny)"
+        return (f"torch.where({x} > -0.5, torch.log(-torch.expm1({near})), "
+                f"torch.log1p(-torch.exp({x}.clamp(max=-0.5))))")
 
     def bounded_exponential(self, argument: Expr, level: str) -> str:
         """An exponential that a clip decides long before it overflows: beyond EXPONENT it goes on
@@ -243,7 +264,8 @@ class Printer:
         """`expr` as a tensor, also where it is a Python number: torch's functions need one."""
         if not self.is_scalar(expr):
             return self.argument(expr, level)
-        return f"torch.tensor({self(expr, level)}, dtype={self.dtype}, device=labels.device)"
+        # Of float64 whatever the logits are: a number may be too small for them, its logarithm not.
+        return f"torch.tensor({self(expr, level)}, dtype=torch.float64, device=labels.device)"
 
     def is_scalar(self, expr: Any) -> bool:
         """Whether `expr` is a Python number in the kernel."""
@@ -386,6 +408,28 @@ def _is_probability(factor: Any) -> bool:
     return isinstance(base, VocabProb) and bool(exponent.is_Rational and exponent > 0)
 
 
+def _log_of_two(expr: Any) -> tuple[Expr, Expr] | None:
+    """The (a, b) of log(exp(a) + exp(b)), whose exponentials overflow where it does not."""
+    if not isinstance(expr, Log) or not isinstance(expr.args[0], Add):
+        return None
+    terms = expr.args[0].args
+    if len(terms) != 2 or not all(isinstance(term, Exp) for term in terms):
+        return None
+    return terms[0].args[0], terms[1].args[0]
+
+
+def complement(expr: Any) -> Expr | None:
+    """The x of log(1 - exp(x)), else None."""
+    if not isinstance(expr, Log) or not isinstance(expr.args[0], Add):
+        return None
+    terms = expr.args[0].args
+    exponentials = [-term for term in terms if isinstance(-term, Exp)]
+    if len(terms) != 2 or 1 not in terms or not exponentials:
+        return None
+    argument: Expr = exponentials[0].args[0]
+    return argument
+
+
 def _of_one_response(expr: Expr) -> Expr:
     """A sum or product over a response's tokens, the other's length named so that both roles are
     printed alike."""
@@ -431,13 +475,24 @@ def wrap(head: str, value: str) -> list[str]:
     if len(terms) > 1:
         return [f"{head}(", *(f"    {term}" for term in terms), ")"]
     opening = value.find("(")
-    if opening < 0 or not value.endswith(")"):
-        return [head + value]
+    if opening < 0 or _closing(value, opening) != len(value) - 1:
+        times = _cut(value, lambda text, at: text[at - 1 : at + 2] == " * ")
+        return [f"{head}(", *(f"    {factor}" for factor in times), ")"]
     lines = [head + value[: opening + 1]]
     for argument in _cut(value[opening + 1 : -1], lambda text, at: text[at] == ","):
         *most, last = split_terms(argument.lstrip(", "))
         lines += [f"    {term}" for term in most] + [f"    {last},"]
     return [*lines, ")"]
+
+
+def _closing(value: str, opening: int) -> int:
+    """Where the bracket that opens at `opening` closes."""
+    depth = 0
+    for at in range(opening, len(value)):
+        depth += (value[at] in "([") - (value[at] in ")]")
+        if depth == 0:
+            return at
+    return -1
 
 
 def split_terms(value: str) -> list[str]:

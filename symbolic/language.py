@@ -314,7 +314,8 @@ FUNCTIONS: dict[str, Word] = {
         Word("sqrt", Sqrt, (1, 1), lambda ops, x: ops.sqrt(x), "torch.sqrt({0})", r"\sqrt{{{0}}}",
              "nonnegative", (0.25, 1.0, 2.0)),
         # Not torch.sigmoid, whose gradient is sigmoid*(1 - sigmoid): no digits are left near 1.
-        Word("sigmoid", Sigmoid, (1, 1), _sigmoid, "F.logsigmoid({0}).exp()", r"\sigma\left({0}\right)",
+        Word("sigmoid", Sigmoid, (1, 1), _sigmoid, "torch.exp(F.logsigmoid({0}))",
+             r"\sigma\left({0}\right)",
              corners=_BRANCH),
         Word("logsigmoid", LogSigmoid, (1, 1), _logsigmoid, "F.logsigmoid({0})",
              r"\log\sigma\left({0}\right)", corners=_BRANCH),

@@ -87,7 +87,7 @@ def _inputs(pairs: Pairs, rows: slice = slice(None)) -> dict[str, Tensor]:
 
 
 def _trainer(kind: type, pairs: Pairs, **settings: Any) -> Any:
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     made.model = _Answers(pairs.policy)
     made.ref_model = _Answers(pairs.reference)
     made.accelerator = _Accelerator()
