@@ -46,7 +46,7 @@ from .backends import (
 )
 from .chunks import Chunk
 from .lower import Lowered, lower
-from .printer import Printer, split_terms
+from .printer import Printer, complement, split_terms
 from .statistics import label_statistic
 from .triton import helpers, kernels
 
@@ -165,6 +165,8 @@ class _Emitter:
 
     def eager(self) -> dict[str, Any]:
         printer = Printer({*self.taken, "torch", "F", "Tensor"})
+        printer.near_one = any(complement(log) is not None for log in self.lowered.loss.atoms(Log)
+                               | (self.lowered.margin or S.Zero).atoms(Log))
         body = _body(printer, self.lowered)
         return self.scalar(printer) | {"body": body, "helpers": printer.helpers}
 

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 
 from sympy import Add, Expr, Mul, Pow, S
 
-from midpo.symbolic.derivation import Derivation
+from midpo.symbolic.derivation import Derivation, Instance
 from midpo.symbolic.language import (
     MARGIN,
     POLICY,
     RESPONSE,
     Divergence,
     Entropy,
+    Exp,
     Log,
     LogSigmoid,
+    Sigmoid,
     TokenProb,
     TokenSum,
     VocabSum,
@@ -106,7 +108,56 @@ def stable(expr: Expr) -> Derivation:
     back.arithmetic(expand_everywhere(gathered))
     back.apply(_LINEAR)
     back.arithmetic(chain.end)
-    return chain.joined(back)
+    whole = chain.joined(back)
+    reflected, sigmoids = reflect(whole.end)
+    back = Derivation(reflected)
+    back.replace("sigmoid_reflection", [Instance(Sigmoid(-x), 1 - Sigmoid(x), (x,))
+                                        for x in sigmoids])
+    back.arithmetic(whole.end)
+    whole = whole.joined(back)
+    beside = _beside_exponentials(whole.end)
+    if beside:
+        whole.replace("sigmoid_logsigmoid", [Instance(s, Exp(LogSigmoid(*s.args)), s.args)
+                                             for s in beside])
+        whole.apply((RULES["exp_product"],))
+    return whole
+
+
+def _beside_exponentials(expr: Expr) -> list[Expr]:
+    """The sigmoids that multiply an exponential: where it overflows they are 0, and only the
+    product has a value."""
+    return [
+        factor
+        for term in Add.make_args(expr)
+        if any(isinstance(f, Exp) for f in Mul.make_args(term))
+        for factor in Mul.make_args(term)
+        if isinstance(factor, Sigmoid)
+    ]
+
+
+def reflect(expr: Expr) -> tuple[Expr, list[Expr]]:
+    """The sum `expr` with c - c*sigmoid(x) as c*sigmoid(-x), and the x of which: where sigmoid is
+    near 1 the difference would have no digits left."""
+    terms = list(Add.make_args(expr))
+    found: list[Expr] = []
+    for term in list(terms):
+        sigmoids = [f for f in Mul.make_args(term) if isinstance(f, Sigmoid)]
+        if len(sigmoids) != 1:
+            continue
+        (sigmoid,) = sigmoids
+        complement = -term / sigmoid
+        number = next((t for t in terms if t.is_Number), S.Zero)
+        if complement.is_Number and 0 < complement <= number:
+            terms.remove(number)
+            terms.append(number - complement)
+        elif complement in terms:
+            terms.remove(complement)
+        else:
+            continue
+        (argument,) = sigmoid.args
+        terms[terms.index(term)] = complement * Sigmoid(-argument)
+        found.append(argument)
+    return Add(*terms), found
 
 
 def gather(expr: Expr) -> Expr:

@@ -41,6 +41,7 @@ from midpo.symbolic.language import (
 from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import ordered_terms, split_fraction, text
 
+OTHER = Symbol("other response of the pair")
 LEVELS = ("scalar", "pair", "row", "token", "vocab")
 LIFT = {
     ("pair", "row"): "{}.repeat(2)",
@@ -52,6 +53,7 @@ LIFT = {
 }
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 WIDTH = 92
+EXPONENT = 60  # exp of it is far beyond any bound, and far below float32's largest number
 LONG = 72  # an argument or term longer than this gets a line of its own
 
 
@@ -76,6 +78,8 @@ class Printer:
         self.lines: list[str] = []
         self.locals: dict[Any, str] = {}
         self.helpers: set[str] = set()
+        self.near_one = False  # probabilities near one need all their digits
+        self.clipped = False  # what is printed stands between two bounds
         self.policies: dict[Symbol, str] = {}
         self.mask = self.name("mask")
         self.dtype = self.name("dtype")
@@ -109,6 +113,15 @@ class Printer:
 
     def at_labels(self, policy: Symbol) -> str:
         """Log-probabilities of the labels, (2B, T)."""
+        if self.near_one:
+            self.helpers.add("label_logps")
+            argument = policy_argument(policy)
+            logits = argument if str(policy) == "pi" else f"{argument}.detach()"
+            return self.local(
+                ("token", policy),
+                argument.replace("_logits", "_token_logps"),
+                lambda: f"_label_logps({logits}.to({self.dtype}), labels, {self.mask})",
+            )
         self.helpers.add("at_labels")
         return self.local(
             ("token", policy),
@@ -138,6 +151,8 @@ class Printer:
             return self.product(expr, level)
         if isinstance(expr, Pow):
             return self.power(expr, level)
+        if isinstance(expr, (TokenSum, TokenProd)):
+            expr = _of_one_response(expr)
         found = self.atom(expr)
         if found is not None:
             native, name = found
@@ -182,6 +197,12 @@ class Printer:
             return f"{base.name} ** {self.wrapped(exponent, level, ATOM)}", POWER
         if isinstance(expr, (Max, Min)):
             return self.extremum(expr, level), ATOM
+        if (exponents := _log_of_two(expr)) is not None and not self.is_scalar(expr):
+            return f"torch.logaddexp({', '.join(self.tensor(e, level) for e in exponents)})", ATOM
+        if (exponent := complement(expr)) is not None and not self.is_scalar(expr):
+            return self.log_of_complement(exponent, level), ATOM
+        if isinstance(expr, Exp) and self.clipped and not self.is_scalar(expr):
+            return self.bounded_exponential(expr.args[0], level), PRODUCT
         written = self.tensor(expr.args[0], level)
         if isinstance(expr, StopGradient) and written.isidentifier():
             return f"{written}.detach()", ATOM
@@ -190,6 +211,38 @@ class Printer:
     def extremum(self, expr: Node, level: str) -> str:
         """A maximum or minimum: Python's among numbers, a clamp between numbers and tensors."""
         word, bound = ("max", "min") if isinstance(expr, Max) else ("min", "max")
+        before, self.clipped = self.clipped, self.clipped or self.is_clip(expr)
+        try:
+            return self.extremum_of(expr, level, word, bound)
+        finally:
+            self.clipped = before
+
+    def is_clip(self, expr: Node) -> bool:
+        """Whether `expr` is a maximum of a minimum, or the reverse, with numbers on both sides."""
+        inner = [arg for arg in expr.args if not self.is_scalar(arg)]
+        other = Min if isinstance(expr, Max) else Max
+        return (
+            len(inner) == 1
+            and len(expr.args) > 1
+            and isinstance(inner[0], other)
+            and any(self.is_scalar(arg) for arg in inner[0].args)
+        )
+
+    def log_of_complement(self, exponent: Expr, level: str) -> str:
+        """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
+        x = self.bind(("exponent", level, exponent), "exponent", self(exponent, level))
+        near = f"{x}.clamp(-0.5, -torch.finfo({x}.dtype).tiny)"
+        return (f"torch.where({x} > -0.5, torch.log(-torch.expm1({near})), "
+                f"torch.log1p(-torch.exp({x}.clamp(max=-0.5))))")
+
+    def bounded_exponential(self, argument: Expr, level: str) -> str:
+        """An exponential that a clip decides long before it overflows: beyond EXPONENT it goes on
+        as its tangent, so that neither it nor its gradient is infinite and order is kept."""
+        name = self.bind(("exponent", level, argument), "exponent", self(argument, level))
+        return (f"torch.exp({name}.clamp(max={EXPONENT}))"
+                f" * (1 + ({name} - {EXPONENT}).clamp(min=0))")
+
+    def extremum_of(self, expr: Node, level: str, word: str, bound: str) -> str:
         numbers = [self(arg, level) for arg in expr.args if self.is_scalar(arg)]
         tensors = [self.argument(arg, level) for arg in expr.args if not self.is_scalar(arg)]
         number = f"{word}({', '.join(numbers)})" if len(numbers) > 1 else "".join(numbers)
@@ -211,7 +264,8 @@ class Printer:
         """`expr` as a tensor, also where it is a Python number: torch's functions need one."""
         if not self.is_scalar(expr):
             return self.argument(expr, level)
-        return f"torch.tensor({self(expr, level)}, dtype={self.dtype}, device=labels.device)"
+        # Of float64 whatever the logits are: a number may be too small for them, its logarithm not.
+        return f"torch.tensor({self(expr, level)}, dtype=torch.float64, device=labels.device)"
 
     def is_scalar(self, expr: Any) -> bool:
         """Whether `expr` is a Python number in the kernel."""
@@ -252,7 +306,11 @@ class Printer:
             return "token", self.local("positions", "positions", lambda: value)
         if isinstance(expr, Length):
             value = f"{self.mask}.sum(-1).to({self.dtype})"
-            return "row", self.local("lengths", "lengths", lambda: value)
+            lengths = self.local("lengths", "lengths", lambda: value)
+            if expr.args[0] == OTHER:  # the pair's other response is half the rows away
+                swapped = f"{lengths}.roll({lengths}.shape[0] // 2)"
+                return "row", self.local("other lengths", "other_lengths", lambda: swapped)
+            return "row", lengths
         if isinstance(expr, Feature):
             return self.feature(expr)
         if isinstance(expr, Log) and isinstance(expr.args[0], TokenProb):
@@ -350,6 +408,38 @@ def _is_probability(factor: Any) -> bool:
     return isinstance(base, VocabProb) and bool(exponent.is_Rational and exponent > 0)
 
 
+def _log_of_two(expr: Any) -> tuple[Expr, Expr] | None:
+    """The (a, b) of log(exp(a) + exp(b)), whose exponentials overflow where it does not."""
+    if not isinstance(expr, Log) or not isinstance(expr.args[0], Add):
+        return None
+    terms = expr.args[0].args
+    if len(terms) != 2 or not all(isinstance(term, Exp) for term in terms):
+        return None
+    return terms[0].args[0], terms[1].args[0]
+
+
+def complement(expr: Any) -> Expr | None:
+    """The x of log(1 - exp(x)), else None."""
+    if not isinstance(expr, Log) or not isinstance(expr.args[0], Add):
+        return None
+    terms = expr.args[0].args
+    exponentials = [-term for term in terms if isinstance(-term, Exp)]
+    if len(terms) != 2 or 1 not in terms or not exponentials:
+        return None
+    argument: Expr = exponentials[0].args[0]
+    return argument
+
+
+def _of_one_response(expr: Expr) -> Expr:
+    """A sum or product over a response's tokens, the other's length named so that both roles are
+    printed alike."""
+    response = expr.args[2]
+    others = {CHOSEN: REJECTED, REJECTED: CHOSEN}
+    if response not in others:
+        return expr
+    return expr.xreplace({Length(others[response]): Length(OTHER)})
+
+
 def _negative(exponent: Any) -> bool:
     return bool(exponent.is_Number and exponent < 0)
 
@@ -386,7 +476,8 @@ def wrap(head: str, value: str) -> list[str]:
         return [f"{head}(", *(f"    {term}" for term in terms), ")"]
     opening = value.find("(")
     if opening < 1 or closing(value, opening) != len(value) - 1:  # no call
-        return [head + value]
+        times = _cut(value, lambda text, at: text[at - 1 : at + 2] == " * ")
+        return [f"{head}(", *(f"    {factor}" for factor in times), ")"]
     lines = [head + value[: opening + 1]]
     for argument in _cut(value[opening + 1 : -1], lambda text, at: text[at] == ","):
         *most, last = split_terms(argument.lstrip(", "))

@@ -17,6 +17,7 @@ from midpo.certify import certify
 from midpo.compare import compare
 from midpo.derive import derive
 from midpo.listing import list_command
+from midpo.map import map_command
 from midpo.optimise import optimise
 from midpo.symbolic.errors import MidpoError
 
@@ -95,21 +96,28 @@ main.add_command(list_command)
 @_specs
 @_json
 def show(specs: tuple[str, ...], as_json: bool) -> None:
-    """The spec, its prior and its target as readable mathematics.
+    """The whole row: equations, class, facts, conventions, and what libraries compute.
+
+    The class is found by solving the loss, the facts are read off its normal form.
 
     \b
     Example:
       midpo show simpo
     """
     from midpo import api
+    from midpo.listing import class_of
+    from midpo.listing import row as row_of
 
     def answer(name: str) -> tuple[dict[str, Any], int]:
         spec = api.spec_of(name)
+        stated = spec.reason or spec.has_target
+        found = row_of(spec, kind=class_of(spec) if stated else None)
         if not as_json:
             from midpo import console
 
             console.spec(spec)
-        return api.describe(spec), OK
+            console.facts(found)
+        return found.as_json() | api.describe(spec) | {"prior_facts": found.as_json()["prior"]}, OK
 
     _each(specs, as_json, answer)
 
@@ -372,6 +380,7 @@ def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
 
 main.add_command(audit)
 main.add_command(compare)
+main.add_command(map_command)
 main.add_command(derive)
 main.add_command(certify)
 main.add_command(optimise)

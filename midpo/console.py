@@ -53,7 +53,9 @@ def catalogue(rows: Sequence[Row]) -> None:
     from midpo.listing import cells
 
     # Titles have room only beside a wide table; `midpo show` has them all.
-    left_out = set() if out.width >= 120 else {"title", *({"prior"} if rows[0].kind else ())}
+    left_out = {"title", "libraries", *({"prior"} if rows[0].kind else ())}
+    if out.width >= 120:
+        left_out = {"libraries"} if out.width < 160 else set()
     table = [{k: v for k, v in cells(row).items() if k not in left_out} for row in rows]
     shown = _table(*table[0])
     for column in shown.columns:
@@ -61,6 +63,30 @@ def catalogue(rows: Sequence[Row]) -> None:
     for line in table:
         shown.add_row(*(_plain(cell) for cell in line.values()))
     out.print(shown)
+
+
+def facts(row_: Row) -> None:
+    """What the program found out about a spec, and what libraries make of it."""
+    from midpo.symbolic.peers import CHECKED_BY, statements_of
+
+    if row_.prior is not None:
+        policy, free, tokens = _facts(row_.prior)
+        _line(f"  prior depends on {policy}; label-free: {free}; token-level: {tokens}")
+    if row_.kind is not None and not row_.spec.reason:
+        _line(f"  class, found by solving the loss: {row_.kind}")
+    if row_.token_level is not None:
+        told = " and ".join(row_.averages) or "none"
+        _line(f"  token-level loss: {_mark(row_.token_level)}; needs a reference: "
+              f"{_mark(bool(row_.needs_reference))}; log-probabilities enter as: {told}; "
+              f"detached parts: {_mark(bool(row_.detached))}")
+    if row_.spec.conventions:
+        _line(f"  conventions: {_plain(row_.spec.conventions)}")
+    listed = statements_of(row_.spec.name)
+    for statement in listed:
+        style = "green" if statement.verdict == "computes" else "yellow"
+        _line(f"  [{style}]{_plain(statement.sentence)}[/]")
+    if listed:
+        _line(f"  (each checked by {CHECKED_BY}: value and gradient on the same random logits)")
 
 
 def _facts(facts: PriorFacts) -> tuple[str, str, str]:
@@ -76,8 +102,8 @@ def spec(spec_: Spec) -> None:
     out.print(f"[bold]{spec_.name}[/]  {_plain(spec_.title)}")
     reference = ". ".join(spec_.bibtex.get(k, "") for k in ("author", "title", "journal", "year"))
     _line(f"  {_plain(reference if spec_.bibtex else spec_.reference or 'no reference')}\n")
-    if spec_.status != CONFIRMED:
-        _line(f"  [bold yellow]{_plain(spec_.status)}[/]")
+    style = "green" if spec_.status == CONFIRMED else "bold yellow"
+    _line(f"  equation [{style}]{_plain(spec_.status)}[/]")
     if spec_.reason:
         _line(f"  no loss of one pair: {_plain(spec_.reason)}")
     parts = {

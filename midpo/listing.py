@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -38,8 +38,10 @@ class Row:
 
     `prior` are the facts of the stated prior, `kind` the class that `solve` found (None where it
     was not asked). `token_level`: the loss is no function of whole-response probabilities, lengths
-    and features alone; `needs_reference`: it speaks of a policy that is not trained. Both are None
-    for a row that states no loss.
+    and features alone; `needs_reference`: it speaks of a policy that is not trained; `averages`:
+    how the policy's token log-probabilities enter ("sums", "means" over a response's tokens,
+    "weighted" sums); `detached`: a part of it has no gradient. None, or nothing, for a row that
+    states no loss.
     """
 
     spec: Spec
@@ -47,6 +49,8 @@ class Row:
     token_level: bool | None
     needs_reference: bool | None
     kind: str | None = None
+    averages: tuple[str, ...] = ()
+    detached: bool | None = None
 
     @property
     def label_free(self) -> bool | None:
@@ -54,6 +58,8 @@ class Row:
         return None if self.prior is None else self.prior.label_free
 
     def as_json(self) -> dict[str, Any]:
+        from midpo.symbolic.peers import statements_of
+
         answer = {
             "name": self.spec.name,
             "title": self.spec.title,
@@ -61,10 +67,14 @@ class Row:
             "year": self.spec.year,
             "status": self.spec.status,
             "reason": self.spec.reason or None,
+            "conventions": self.spec.conventions,
             "prior": None if self.prior is None else vars(self.prior),
             "label_free": self.label_free,
             "token_level": self.token_level,
             "needs_reference": self.needs_reference,
+            "averages": list(self.averages),
+            "detached": self.detached,
+            "libraries": [s.as_json() for s in statements_of(self.spec.name)],
         }
         return answer if self.kind is None else answer | {"class": self.kind}
 
@@ -73,7 +83,7 @@ def row(spec: Spec, *, kind: str | None = None) -> Row:
     """The facts of one spec, read off the normal form of its loss and of its prior."""
     from sympy import S
 
-    from midpo.symbolic.language import POLICY, Log, TokenProb, TokenSum
+    from midpo.symbolic.language import POLICY, StopGradient, TokenSum
     from midpo.symbolic.loss import pair_loss
     from midpo.symbolic.normal import normal_form
     from midpo.symbolic.representable import prior_facts
@@ -83,12 +93,39 @@ def row(spec: Spec, *, kind: str | None = None) -> Row:
     facts = None if spec.prior is None else prior_facts(spec)
     stated = spec.margin if spec.margin is not None else pair_loss(spec)
     loss = normal_form(stated + (S.Zero if spec.constraint is None else spec.constraint))
-    tokens = any(
-        not (isinstance(s.args[0], Log) and isinstance(s.args[0].args[0], TokenProb))
-        for s in loss.atoms(TokenSum)
-    )
+    tokens = any(not _plain(s) for s in loss.atoms(TokenSum))
     others = {s.name for s in loss.free_symbols} & (spec.names.policies - {POLICY.name})
-    return Row(spec, facts, tokens, bool(others), kind)
+    return Row(spec, facts, tokens, bool(others), kind, _averages(loss), stated.has(StopGradient))
+
+
+def _plain(total: Any) -> bool:
+    """Whether a sum over tokens is that of their log-probabilities alone."""
+    from midpo.symbolic.language import Log, TokenProb
+
+    return isinstance(total.args[0], Log) and isinstance(total.args[0].args[0], TokenProb)
+
+
+def _averages(loss: Any) -> tuple[str, ...]:
+    """How the policy's log-probabilities enter, read off the factors beside each sum."""
+    from sympy import Add, Mul
+
+    from midpo.symbolic.language import POLICY, Length, TokenProb, TokenSum
+
+    found = set()
+
+    def visit(node: Any) -> None:
+        for term in Add.make_args(node):
+            factors = Mul.make_args(term)
+            for factor in factors:
+                if not isinstance(factor, TokenSum):
+                    for argument in factor.args:
+                        visit(argument)
+                elif any(POLICY in p.args for p in factor.atoms(TokenProb)):
+                    mean = Length(factor.args[2]) ** -1 in factors
+                    found.add("means" if mean else "sums" if _plain(factor) else "weighted")
+
+    visit(loss)
+    return tuple(sorted(found))
 
 
 def rows(*, with_class: bool = False) -> list[Row]:
@@ -175,7 +212,7 @@ def list_command(
         if any(want is not None and getattr(one, key) is not want for key, want in wanted.items()):
             continue
         if asked:
-            one = Row(spec, one.prior, one.token_level, one.needs_reference, class_of(spec))
+            one = replace(one, kind=class_of(spec))
         if not classes or one.kind in classes:
             found.append(one)
     if order:
@@ -218,7 +255,20 @@ def cells(one: Row) -> dict[str, str]:
         "label-free": mark[one.label_free],
         "token-level": mark[one.token_level],
         "reference": mark[one.needs_reference],
+        "libraries": "; ".join(_libraries(spec.name)),
     }
+
+
+def _libraries(name: str) -> list[str]:
+    """Each package that names the loss, and whether it computes it: a plain call of it, or none."""
+    from midpo.symbolic.peers import statements_of
+
+    verdicts: dict[str, list[str]] = {}
+    for statement in statements_of(name):
+        listed = verdicts.setdefault(statement.package, [])
+        if statement.verdict not in listed:
+            listed.append(statement.verdict)
+    return [f"{package} {' and '.join(listed)}" for package, listed in verdicts.items()]
 
 
 def csv_table(found: Sequence[Row]) -> str:
@@ -230,6 +280,7 @@ def csv_table(found: Sequence[Row]) -> str:
             "year": str(one.spec.year or ""),
             "status": one.spec.status,
             "reason": one.spec.reason,
+            "conventions": one.spec.conventions,
         }
         if number == 0:
             writer.writerow(full)
@@ -238,7 +289,10 @@ def csv_table(found: Sequence[Row]) -> str:
 
 
 def markdown_table(found: Sequence[Row]) -> str:
-    """A Markdown table, and below it why an equation is unconfirmed or missing."""
+    """A Markdown table; below it why an equation is unconfirmed or missing, and what libraries do.
+    """
+    from midpo.symbolic.peers import CHECKED_BY, statements_of
+
     if not found:
         return ""
     table = [cells(one) for one in found]
@@ -249,6 +303,10 @@ def markdown_table(found: Sequence[Row]) -> str:
         for one in found
         if one.spec.reason or _doubt(one)
     ]
+    told = [f"- {one.spec.name}: {_escaped(s.sentence)}" for one in found
+            for s in statements_of(one.spec.name)]
+    if told:
+        notes += ["", f"Libraries, each checked by {CHECKED_BY}:", "", *told]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 

@@ -313,7 +313,9 @@ FUNCTIONS: dict[str, Word] = {
              r"\exp\left({0}\right)", corners=_BOTH_SIDES),
         Word("sqrt", Sqrt, (1, 1), lambda ops, x: ops.sqrt(x), "torch.sqrt({0})", r"\sqrt{{{0}}}",
              "nonnegative", (0.25, 1.0, 2.0)),
-        Word("sigmoid", Sigmoid, (1, 1), _sigmoid, "torch.sigmoid({0})", r"\sigma\left({0}\right)",
+        # Not torch.sigmoid, whose gradient is sigmoid*(1 - sigmoid): no digits are left near 1.
+        Word("sigmoid", Sigmoid, (1, 1), _sigmoid, "torch.exp(F.logsigmoid({0}))",
+             r"\sigma\left({0}\right)",
              corners=_BRANCH),
         Word("logsigmoid", LogSigmoid, (1, 1), _logsigmoid, "F.logsigmoid({0})",
              r"\log\sigma\left({0}\right)", corners=_BRANCH),

@@ -109,15 +109,20 @@ def _find_log_number(node: Log) -> Parts | None:
 
 
 def _linear_terms(body: Expr, index: Index) -> tuple[tuple[Expr, Expr], ...]:
-    """The terms of a body as (factor without the index, factor with it)."""
-    found: dict[Expr, list[Expr]] = {}
+    """The terms of a body as (factor without the index, factor with it); those without it as one.
+    Two terms with one inner factor stay two: together they would not be the body as it stands."""
+    found: list[tuple[Expr, Expr]] = []
+    free: list[Expr] = []
     for term in Add.make_args(body):
         outside: list[Expr] = []
         inside: list[Expr] = []
         for factor in Mul.make_args(term):
             (outside if free_of(factor, index) else inside).append(factor)
-        found.setdefault(Mul(*inside), []).append(Mul(*outside))
-    return tuple((Add(*outsides), inside) for inside, outsides in found.items())
+        if inside:
+            found.append((Mul(*outside), Mul(*inside)))
+        else:
+            free.append(term)
+    return (*found, *([(Add(*free), S.One)] if free else []))
 
 
 def _find_linear(node: Expr) -> Parts | None:
@@ -347,6 +352,9 @@ ROWS: tuple[Rule, ...] = (
     Rule("sigmoid_reflection", "exponential", "sigmoid(-x) = 1 - sigmoid(x)", "",
          "reflection of the logistic function",
          (Sigmoid,), _find_reflection, lambda x: Sigmoid(-x), lambda x: 1 - Sigmoid(x)),
+    Rule("sigmoid_logsigmoid", "stable", "sigmoid(x) = exp(logsigmoid(x))", "",
+         "definition of the log-sigmoid",
+         (Sigmoid,), _unary, lambda x: Sigmoid(x), lambda x: Exp(LogSigmoid(x))),
     Rule("logsigmoid_reflection", "exponential", "logsigmoid(-x) = logsigmoid(x) - x", "",
          "reflection of the log-sigmoid",
          (LogSigmoid,), _find_reflection, lambda x: LogSigmoid(-x), lambda x: LogSigmoid(x) - x),

@@ -31,7 +31,7 @@ CATALOGUE = Path(__file__).parent / "catalogue"
 PAPER = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")
 
 KEYS = ("name", "title", "reference", "status", "reason", "prior", "parameters", "features",
-        "policies", "target", "constraint", "multiplier", "link", "bibtex")
+        "policies", "target", "constraint", "multiplier", "link", "conventions", "bibtex")
 CONFIRMED = "confirmed"
 UNCONFIRMED = "unconfirmed: "
 FEATURES = {"response": "(y)", "token": "(y, t)", "pair": ""}
@@ -58,6 +58,7 @@ class Spec:
     added to the loss with weight `multiplier`; `link` (an expression in m) replaces -log sigmoid.
     `status` is "confirmed", or "unconfirmed: " and why the equation may not be the published one.
     `reason` says why no spec of one pair can hold the loss; then there is no prior and no target.
+    `conventions` says what the authors chose: sums or means, scales, what is detached, smoothing.
     `texts` holds each expression as its file wrote it, `digest` is the SHA-256 of the file.
     """
 
@@ -79,6 +80,7 @@ class Spec:
     file: str = ""
     status: str = CONFIRMED
     reason: str = ""
+    conventions: str = ""
 
     @property
     def alpha(self) -> Expr:
@@ -200,6 +202,7 @@ class _Table:
             name, names, title, reference, bibtex, defaults, prior, margin, loss, constraint,
             self.multiplier(parameters, constraint), link, tuple(dict.fromkeys(self.conditions)),
             self.texts, self.digest, self.file, status, reason,
+            " ".join(self.string("conventions").split()),
         )
 
     # -- pieces

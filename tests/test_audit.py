@@ -489,7 +489,14 @@ def test_a_policy_free_margin_is_empty() -> None:
 # --- Everything -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*catalogue(), *VARIANTS])
+# The paper's eight, and one row of each other kind; the rest are slow.
+QUICK = {*PAPER, "aot", "cpo", "exo", "nca", "npo", "rebel", "wpo", "tdpo2", *VARIANTS}
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+    for name in (*catalogue(), *VARIANTS)
+])
 def test_every_answer_says_what_it_rests_on(name: str) -> None:
     known = ("proved", "exact differentiation", "exact computation", "numerical evidence",
              "not decided", "read off the spec")

@@ -39,8 +39,8 @@ EXPECTED: dict[str, str] = {
         "f-dpo-alpha f-dpo-forward chi-po-unclipped d2po dmpo",
         "label-dependent": "simpo alphapo dpop minor-dpo alpha-dpo dpo-shift npo sft",
         "constraint": "orpo cpo cpo-simpo rrhf slic-hf dpop-outside irpo rpo pro",
-        "other-link": "cdpo robust-dpo rso ipo ipo-average exo discopop gpo-exponential "
-        "gpo-truncated gpo-savage focalpo simper rebel reward-distillation",
+        "other-link": "cdpo robust-dpo rso ipo ipo-average ipo-reference-free exo discopop "
+        "gpo-exponential gpo-truncated gpo-savage focalpo simper rebel reward-distillation",
         "weighted": "wpo beta-dpo mallowspo lipo",
         "none": "nca bco sppo apo-zero apo-down kto odpo chi-po cal-dpo mallowspo-entropy sampo "
         "ld-dpo mappo xpo",
@@ -104,6 +104,42 @@ def test_a_reason_stands_alone() -> None:
         assert spec.prior is None and not spec.expressions and spec.texts == {}
         with pytest.raises(SpecError, match="has no loss of one pair"):
             solve(spec)
+
+
+WORDS = {"sums": "sum", "means": "mean", "weighted": "weighted"}
+
+
+def test_conventions_are_told_and_true() -> None:
+    """Each file says how log-probabilities enter and what is detached, as the formula has it."""
+    for name in catalogue():
+        spec = load(name)
+        told = spec.conventions.lower()
+        row = listing.row(spec)
+        assert told and (row.averages or spec.reason), name
+        assert all(WORDS[average] in told for average in row.averages), (name, row.averages)
+        assert "detached" in told or not row.detached, name
+        offset = "gamma" in spec.names.parameters and row.label_free is False
+        assert "gamma" in told or not offset, name
+    facts = {n: listing.row(load(n)).averages for n in ("dpo", "simpo", "irpo", "sparsepo")}
+    assert facts == {"dpo": ("sums",), "simpo": ("means",), "irpo": ("means", "sums"),
+                     "sparsepo": ("weighted",)}
+
+
+def test_show_gives_the_whole_row() -> None:
+    for name, *parts in (
+        ("ipo", "IPO: identity", "equation confirmed", "other-link", "enter as: sums",
+         "conventions: Sums", "trl 1.16.0 DPOConfig(loss_type='ipo') deviates", "refuses",
+         "checked by tests/test_peers.py"),
+        ("aot", "no loss of one pair: the policy's", "conventions: Sums"),
+        ("npo", "unconfirmed: the formula", "label-dependent"),
+    ):
+        shown = CliRunner().invoke(main, ["show", name], env={"COLUMNS": "400"})
+        assert shown.exit_code == 0 and all(part in shown.stdout for part in parts), shown.stdout
+    (answer,) = json.loads(CliRunner().invoke(main, ["show", "bco", "--json"]).stdout)
+    assert answer["class"] == "none" and answer["status"] == "confirmed"
+    assert answer["averages"] == ["sums"] and answer["detached"] is False
+    assert {s["verdict"] for s in answer["libraries"]} == {"deviates"}
+    assert "tests/test_peers.py" in answer["libraries"][0]["standing"]
 
 
 def test_rows_say_where_they_come_from() -> None:

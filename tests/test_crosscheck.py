@@ -11,6 +11,7 @@ import midpo
 from midpo.codegen.emit import Kernel
 from midpo.numeric.crosscheck import crosscheck
 from midpo.symbolic.loss import recovered_loss
+from midpo.symbolic.spec import catalogue, load
 
 pytest.importorskip("torch", reason="kernels run on torch")
 
@@ -56,6 +57,25 @@ def test_catalogue_agrees(name: str) -> None:
     assert all(0 < row.value_ulp <= row.limit_ulp for row in found.dtypes)
     assert found.gradcheck is True
     assert found.prior_gap is None or found.prior_gap < 1e-40
+
+
+# Each is some digits short at some points, and not wrong: the first cancels in a gradient where one
+# log-ratio is large, the second is a divergence between two preferences that nearly agree.
+SHORT = {"f-dpo-js", "reward-aware-po"}
+QUICK = {"apo-down", "discopop", "exo", "ld-dpo", "orpo"}
+
+
+@pytest.mark.parametrize("name", [
+    pytest.param(name, marks=[
+        *([] if name in QUICK else [pytest.mark.slow]),
+        *([pytest.mark.xfail(strict=True, reason="digits are lost")] if name in SHORT else []),
+    ])
+    for name in catalogue() if name not in EIGHT and not load(name).reason
+])
+def test_every_row_agrees(name: str) -> None:
+    """In the three dtypes that training uses. Some five seconds a row."""
+    found = midpo.check(name, trials=12, dtypes=("float64", "float32", "bfloat16"))
+    assert found.passed, found.failure
 
 
 @pytest.mark.parametrize(("name", "old", "new"), MISTAKES)
