@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from .audit import Audit
 from .audit_answer import Answer, Section
+from .cited import worded
 from .latex import escape
 
 # What `escape` has no name for, in formulas' surroundings.
@@ -39,4 +40,4 @@ def _answer(answer: Answer) -> str:
 def _text(words: str) -> str:
     for sign, plain in _WORDS.items():
         words = words.replace(sign, plain)
-    return escape(words.translate(_SUBSCRIPTS))
+    return escape(worded(words.translate(_SUBSCRIPTS)))

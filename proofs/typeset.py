@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 TIMEOUT = 180.0  # seconds, each run
@@ -27,8 +28,11 @@ class TypesetFailed(Exception):
     """No PDF came of it; the message says why."""
 
 
-def typeset(tex: str, log: list[str] | None = None) -> bytes:
-    """The PDF of a LaTeX source; the last run's log is appended to `log`.
+def typeset(
+    tex: str, log: list[str] | None = None, files: Mapping[str, bytes] | None = None
+) -> bytes:
+    """The PDF of a LaTeX source; the last run's log is appended to `log`. `files` are those that
+    the source reads, by their path beside it.
 
     Raises: TypesetFailed where pdflatex is absent, fails or takes too long.
     """
@@ -38,6 +42,10 @@ def typeset(tex: str, log: list[str] | None = None) -> bytes:
     with tempfile.TemporaryDirectory(prefix="midpo-") as folder:
         source = Path(folder, "report.tex")
         source.write_text(tex, encoding="ascii")
+        for name, data in (files or {}).items():
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
         for run in range(1, RUNS[1] + 1):
             _run(program, source)
             if run >= RUNS[0] and "Rerun to get" not in _log(source):
