@@ -160,15 +160,14 @@ def report(
     from midpo.proofs.fragment import write_fragment
     from midpo.proofs.renaming import checked
     from midpo.proofs.report import write_report
-    from midpo.reporting import Wanted, benchmark_of, certified, gather
+    from midpo.reporting import Wanted, certified, gather, opening
 
     listed = [sources] if isinstance(sources, (Spec, str, Path)) else list(sources)
     specs = [spec_of(source) for source in listed]
     if macros is not None:
         macros = checked(macros, {n for s in specs for n in (*s.names.taken(), *s.policies)})
-    sections = gather(
-        specs, wanted or Wanted(), checks=checks or (), jobs=jobs, progress=progress
-    )
+    wanted = wanted or Wanted()
+    sections = gather(specs, wanted, checks=checks or (), jobs=jobs, progress=progress)
     if certify:
         sections = certified(sections)
     if fragment is not None:
@@ -178,5 +177,5 @@ def report(
         )
     return write_report(
         sections, Path(directory), framework=framework, pdf=pdf, macros=macros, date=date,
-        benchmark=None if benchmark is None else benchmark_of(benchmark),
+        opening=opening(wanted.plots, benchmark),
     )

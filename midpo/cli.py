@@ -306,9 +306,13 @@ def check(
 @click.option(
     "--audit/--no-audit", default=True, show_default=True, help="What a recovery does not mean."
 )
-@click.option("--plots/--no-plots", default=True, show_default=True, help="Needs matplotlib.")
 @click.option(
-    "--kernels/--no-kernels", default=None, help="List the kernels  [default: not in a fragment]"
+    "--plots/--no-plots", default=None, help="Needs matplotlib.  [default: not in a fragment]"
+)
+@click.option(
+    "--kernels/--no-kernels",
+    default=None,
+    help="List the kernels' source.  [default: not in a fragment, not for the whole catalogue]",
 )
 @click.option("--fragment", is_flag=True, help="Write a part to \\input into one's own paper.")
 @click.option(
@@ -351,7 +355,7 @@ def report(
     with_check: bool,
     certified: bool,
     audit: bool,
-    plots: bool,
+    plots: bool | None,
     kernels: bool | None,
     fragment: bool,
     level: str,
@@ -381,7 +385,10 @@ def report(
         for spec in loaded:
             with _progress(as_json, spec.name, TRIALS) as advance:
                 checks.append(api.check(spec, progress=advance))
-    wanted = Wanted(audit=audit, plots=plots, kernel=not fragment if kernels is None else kernels)
+    plots = not fragment if plots is None else plots
+    if kernels is None:  # 83 of them would fill a hundred pages
+        kernels = bool(specs) and not fragment
+    wanted = Wanted(audit=audit, kernel=kernels, plots=("pdf",) if plots else ())
     with _progress(as_json, "report", len(loaded) + 1) as advance:
         written = api.report(
             loaded,

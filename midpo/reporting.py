@@ -31,8 +31,8 @@ class Wanted:
 
     solution: bool = True
     audit: bool = True
-    plots: bool = True
     kernel: bool = True
+    plots: tuple[str, ...] = ("pdf",)  # the formats that the report will ask for
 
 
 @dataclass(frozen=True)
@@ -56,22 +56,25 @@ def gather(
     With `jobs` above 1, several processes share the work; the answers are the same.
     """
     by_name = {check.name: check for check in checks}
+    work = partial(section_of, wanted=wanted)
     sections = []
-    for spec, section in zip(specs, _sections(specs, wanted, jobs), strict=True):
-        check = by_name.get(spec.name)
-        plots = plots_of(spec, check) if wanted.plots else ()
-        sections.append(replace(section, check=check, plots=plots))
-        progress(spec.name)
+    for section in _mapped(work, specs, [by_name.get(spec.name) for spec in specs], jobs):
+        sections.append(section)
+        progress(section.spec.name)
     return sections
 
 
-def _sections(specs: Sequence[Spec], wanted: Wanted, jobs: int) -> Iterator[Section]:
-    work = partial(section_of, wanted=wanted)
+def _mapped(
+    work: Callable[[Spec, CrossCheck | None], Section],
+    specs: Sequence[Spec],
+    checks: Sequence[CrossCheck | None],
+    jobs: int,
+) -> Iterator[Section]:
     if jobs < 2 or len(specs) <= FEW:
-        yield from map(work, specs)
+        yield from map(work, specs, checks)
         return
     with ProcessPoolExecutor(min(jobs, len(specs))) as pool:
-        yield from pool.map(work, specs)
+        yield from pool.map(work, specs, checks)
 
 
 def cores() -> int:
@@ -79,20 +82,21 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def section_of(spec: Spec, wanted: Wanted) -> Section:
-    """What is known of one spec, without pictures and cross-check."""
+def section_of(spec: Spec, check: CrossCheck | None, wanted: Wanted) -> Section:
+    """What is known of one spec."""
     from midpo import api
     from midpo.proofs.report import Section
 
     if spec.reason:
         return Section(spec, None, None)
     recovery = api.verify(spec) if spec.prior is not None and spec.has_target else None
-    section = Section(spec, recovery, None, kernel_text(spec) if wanted.kernel else "")
+    section = Section(spec, recovery, check, kernel_text(spec) if wanted.kernel else "")
     if wanted.solution and spec.has_target:
         section = replace(section, solution=api.solve(spec))
-    if wanted.audit:
+    found = section.solution
+    if wanted.audit and not (found and spec.prior is None and found.prior is None):
         section = replace(section, audit=_audited(spec))
-    return section
+    return replace(section, plots=plots_of(spec, check, wanted.plots) if wanted.plots else ())
 
 
 def _audited(spec: Spec) -> Audit | None:
@@ -119,32 +123,38 @@ def kernel_text(spec: Spec) -> str:
         return ""
 
 
-def plots_of(spec: Spec, check: CrossCheck | None) -> tuple[Plot, ...]:
-    """The pictures of a spec; none where matplotlib is missing. The logistic loss has its picture
-    once, in the report's first section."""
+def plots_of(spec: Spec, check: CrossCheck | None, kinds: Sequence[str]) -> tuple[Plot, ...]:
+    """The pictures of a spec, drawn; none where matplotlib is missing. The logistic loss has none
+    of its own: every report shows it once."""
     from midpo.proofs import plots
     from midpo.proofs.curves import LOGISTIC, link_of
 
     if not plots.available():
         return ()
-    own = not spec.reason and link_of(spec) != LOGISTIC
+    own = link_of(spec) != LOGISTIC
     found = [plots.loss_plot(spec) if own else None, plots.token_weights_plot(spec)]
     if check is not None:
         found.append(plots.error_plot([check]))
-    return tuple(plot for plot in found if plot is not None)
+    return tuple(plot.drawn(kinds) for plot in found if plot is not None)
 
 
-def benchmark_of(table: Path) -> Plot:
-    """The picture of a benchmark's table. Raises: MidpoError."""
+def opening(kinds: Sequence[str], benchmark: Path | None) -> tuple[Plot, ...]:
+    """The pictures of a report's first section: the logistic loss, and a benchmark's table.
+
+    Raises: MidpoError for a table without measurements.
+    """
     from midpo.proofs import plots
+    from midpo.symbolic.spec import load
 
-    found = plots.benchmark_plot(table)
-    if found is None:
+    if benchmark is not None and not (found := plots.benchmark_plot(benchmark)):
         raise MidpoError(
-            f"{table}: no measurements to draw\n"
+            f"{benchmark}: no measurements to draw\n"
             "  expected: a table that benchmarks/kernels.py wrote"
         )
-    return found
+    if not kinds or not plots.available():
+        return ()
+    shown = [plots.loss_plot(load("dpo")), found if benchmark is not None else None]
+    return tuple(plot for plot in shown if plot is not None)
 
 
 def certified(sections: Sequence[Section]) -> list[Section]:

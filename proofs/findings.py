@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from midpo.symbolic.notation import name
 from midpo.symbolic.spec import CONFIRMED, UNCONFIRMED, Spec
 
 from .cited import worded
 from .latex import escape, rows, scientific
+from .narrative import listed
 from .solution import Solution
 
 if TYPE_CHECKING:
@@ -106,12 +108,18 @@ def figures(plots: Sequence[Plot], key: str) -> list[dict[str, str]]:
     return [
         {
             "file": f"{FIGURES}/{plot.name}.pdf",
-            "caption": f"{escape(plot.caption)} ({escape(plot.standing)}.)",
+            "caption": f"{escape(plot.words)}{_at(plot)}. "
+                       f"{escape(plot.standing[:1].upper() + plot.standing[1:])}.",
             "width": "0.62" if plot.name.startswith("errors") else "0.92",
             "label": f"fig:{key}:{place}",
         }
         for place, plot in enumerate(plots, 1)
     ]
+
+
+def _at(plot: Plot) -> str:
+    given = [f"${name(word)} = {value}$" for word, value in plot.values.items()]
+    return f", at {listed(given)}" if given else ""
 
 
 def drawn(plots: Sequence[Plot]) -> Mapping[str, bytes]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 from midpo.numeric.arithmetic import DIGITS
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.spec import Spec, load
-from midpo.symbolic.unicode import mathematics
 
 from .curves import LOGISTIC, MARGINS, POINTS, LossCurve, loss_curve, token_weights
 
@@ -50,14 +49,21 @@ Draw = Callable[[str], bytes]
 @dataclass(frozen=True)
 class Plot:
     """One picture, drawn when its bytes are first asked for. `alt` says what it shows to who cannot
-    see it; `caption` what is drawn and at which values; `standing` what the points rest on. Texts
-    are plain, without markup."""
+    see it; `words` what is drawn, `values` at which parameters; `standing` what the points rest on.
+    Texts are plain, without markup."""
 
     name: str
     alt: str
-    caption: str
+    words: str
     standing: str
     draw: Draw = field(repr=False, compare=False)
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str:
+        """What is drawn and at which values, as a sentence."""
+        given = ", ".join(f"{name} = {value}" for name, value in self.values.items())
+        return f"{self.words}, at {given}." if given else f"{self.words}."
 
     @cached_property
     def svg(self) -> bytes:
@@ -67,6 +73,14 @@ class Plot:
     @cached_property
     def pdf(self) -> bytes:
         return self.draw("pdf")
+
+    def drawn(self, kinds: Sequence[str]) -> Plot:
+        """The same with its bytes in these formats, which another process can be handed."""
+        return replace(self, draw=partial(_stored, {kind: self.draw(kind) for kind in kinds}))
+
+
+def _stored(pictures: Mapping[str, bytes], kind: str) -> bytes:
+    return pictures[kind]
 
 
 def available() -> bool:
@@ -111,8 +125,9 @@ def loss_plot(spec: Spec) -> Plot | None:
         name,
         alt=f"Loss of {spec.name} and its derivative against the margin from {MARGINS[0]} to "
             f"{MARGINS[1]}: {_ends(curve)}.",
-        caption=f"The loss as a function of the margin, {mathematics(curve.link)}, and its "
-                f"derivative{_given(curve)}{'' if logistic else '; dashed: the logistic loss'}.",
+        words="The loss as a function of the margin, and its derivative"
+              + ("" if logistic else "; dashed: the logistic loss"),
+        values=_values(curve.parameters) | dict.fromkeys(curve.features, "1"),
         standing=f"computed in {DIGITS} digits at {POINTS} margins; derivatives are central "
                  "differences of step 1e-20",
         draw=_drawn(name, 2, paint),
@@ -145,10 +160,10 @@ def token_weights_plot(spec: Spec) -> Plot | None:
     return Plot(
         name,
         alt=f"Push on each token's logit under {spec.name}, in order of position: {rows}.",
-        caption="How far gradient descent pushes the logit z of each token of one small pair. "
+        words="How far gradient descent pushes the logit z of each token of one small pair. "
                 "Every token has probability 1/4 under the trained policy, so that DPO, at the "
-                "same policies and scale, pushes all of a response alike"
-                f"{_listed('; ', found.parameters, ())}.",
+                "same policies and scale, pushes all of a response alike",
+        values=_values(found.parameters),
         standing=f"one example, computed in {DIGITS} digits; derivatives are central differences "
                  "of step 1e-20",
         draw=_drawn(name, 2, paint, sharey=True),
@@ -200,8 +215,8 @@ def error_plot(checks: Sequence[CrossCheck]) -> Plot | None:
     return Plot(
         name,
         alt=f"Largest error of {which} by dtype, in units in the last place: {rows}.",
-        caption=f"The largest error of {which} by dtype, in units in the last place (below "
-                f"{LEAST:g}: drawn there); the bar is the limit.",
+        words=f"The largest error of {which} by dtype, in units in the last place (below "
+              f"{LEAST:g}: drawn there); the bar is the limit",
         standing=f"numerical evidence: {pairs} pairs, against {DIGITS} digits",
         draw=_drawn(name, 1, paint),
     )  # fmt: skip
@@ -229,8 +244,8 @@ def benchmark_plot(table: Path) -> Plot | None:
         "benchmark",
         alt=f"Bars of {len(rows)} measurements of {len(losses)} losses; the slowest is {method} of "
             f"{loss}, {ratio:.2f} times the fused kernel's time.",
-        caption="Time of one loss and its gradient in float32, 512 tokens, vocabulary 32000; this "
-                "project's kernels in blue.",
+        words="Time of one loss and its gradient in float32, 512 tokens, vocabulary 32000; this "
+              "project's kernels in blue",
         standing=f"measured by benchmarks/kernels.py: {len(rows)} rows of {table.name}",
         draw=_drawn("benchmark", 1, paint, height=0.8 + 0.2 * len(rows)),
     )  # fmt: skip
@@ -305,15 +320,8 @@ def _largest(checks: Sequence[CrossCheck], dtype: str, what: str) -> str:
     return f"{max(getattr(d, what) for c in checks for d in c.dtypes if d.dtype == dtype):.3g}"
 
 
-def _given(curve: LossCurve) -> str:
-    return _listed(", at ", curve.parameters, curve.features)
-
-
-def _listed(lead: str, parameters: Mapping[str, Fraction], features: Sequence[str]) -> str:
-    """Values as `lead` alpha = 0.1, beta = 1; nothing where there are none."""
-    shown = [f"{name} = {_number(value)}" for name, value in parameters.items()]
-    shown += [f"{name} = 1" for name in features]
-    return f"{lead}{', '.join(shown)}" if shown else ""
+def _values(parameters: Mapping[str, Fraction]) -> dict[str, str]:
+    return {name: _number(value) for name, value in parameters.items()}
 
 
 def _number(value: Fraction) -> str:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .solution import Solution
 
 TEMPLATES = Path(__file__).parent / "templates"
-_CELL, _CELL_LINES = 48.0, 4  # the size of a prior in the table of priors: digits, lines
+_CELL, _CELL_LINES = 37.0, 4  # the size of a prior in the table of priors: digits, lines
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,16 @@ def write_report(
     pdf: bool = True,
     macros: Mapping[str, str] | None = None,
     date: str = "",
-    benchmark: Plot | None = None,
+    opening: Sequence[Plot] = (),
 ) -> Report:
     """Write report.tex, report.bib and figures, and report.pdf where pdflatex is at hand.
 
-    `framework` puts the generalised problem and its solution first; `macros` renames symbols.
-    Files are replaced whole or not at all; the same input gives the same bytes.
+    `framework` puts the generalised problem and its solution first; `macros` renames symbols;
+    `opening` are pictures for the first section. Files are replaced whole or not at all; the same
+    input gives the same bytes.
     """
-    text = render(parts, framework=framework, macros=macros, date=date, benchmark=benchmark)
-    plots = [plot for part in parts for plot in part.plots] + ([benchmark] if benchmark else [])
+    text = render(parts, framework=framework, macros=macros, date=date, opening=opening)
+    plots = [*opening, *(plot for part in parts for plot in part.plots)]
     drawn = findings.drawn(plots)
     tex = directory / "report.tex"
     others = [directory / name for name in drawn] + [directory / "report.bib"]
@@ -126,7 +127,7 @@ def render(
     framework: bool = False,
     macros: Mapping[str, str] | None = None,
     date: str = "",
-    benchmark: Plot | None = None,
+    opening: Sequence[Plot] = (),
 ) -> str:
     """The LaTeX of a report, in plain ASCII."""
     templates = environment()
@@ -149,7 +150,7 @@ def render(
         results=cited.results(shown),
         references=[(entry.key, entry.text) for entry in entries],
         date=escape(date),
-        benchmark=findings.figures([benchmark], "all")[0] if benchmark else None,
+        figures=findings.figures(opening, "all"),
     )
     return renamed(text, macros) if macros else text
 

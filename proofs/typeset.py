@@ -47,7 +47,7 @@ def typeset(
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
         for run in range(1, RUNS[1] + 1):
-            _run(program, source)
+            _run(program, source, draft=run == 1)
             if run >= RUNS[0] and "Rerun to get" not in _log(source):
                 break
         if log is not None:
@@ -55,10 +55,10 @@ def typeset(
         return source.with_suffix(".pdf").read_bytes()
 
 
-def _run(program: str, source: Path) -> None:
+def _run(program: str, source: Path, *, draft: bool = False) -> None:
     try:
         done = subprocess.run(
-            [program, *_OPTIONS, source.name],
+            [program, *_OPTIONS, *(["-draftmode"] if draft else []), source.name],
             cwd=source.parent,
             env={**os.environ, **_ENVIRONMENT},
             stdin=subprocess.DEVNULL,
@@ -71,7 +71,8 @@ def _run(program: str, source: Path) -> None:
         raise TypesetFailed(f"pdflatex took more than {TIMEOUT:.0f} s") from None
     except OSError as error:
         raise TypesetFailed(f"pdflatex could not be run: {error.strerror or error}") from None
-    if done.returncode != 0 or not source.with_suffix(".pdf").is_file():
+    written = source.with_suffix(".log" if draft else ".pdf")
+    if done.returncode != 0 or not written.is_file():
         raise TypesetFailed(f"pdflatex failed:\n{_complaint(_log(source))}")
 
 

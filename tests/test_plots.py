@@ -107,7 +107,7 @@ def test_losses_of_whole_responses_have_no_token_plot() -> None:
 def test_what_a_plot_says_of_itself() -> None:
     pytest.importorskip("matplotlib")
     exo = plots.loss_plot(load("exo"))
-    assert exo is not None and "epsilon = 0.001" in exo.caption
+    assert exo is not None and exo.caption.endswith("logistic loss, at epsilon = 0.001.")
     assert exo.pdf.startswith(b"%PDF") and exo.svg.startswith(b"<svg")
     errors = plots.error_plot([CHECK])
     assert errors is not None and "49 pairs" in errors.standing and "1.36" in errors.alt
