@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from midpo.proofs.report import Section
 
 AUDIT_TRIALS = 24  # random pairs for the audit's cosines: enough to show a sign
+AUDIT_UNITS = 1_000_000  # of work: a few seconds, which no audit of the catalogue needs
 FEW = 8  # so many specs are not worth starting processes for
 Progress = Callable[[str], None]
 
@@ -108,7 +109,7 @@ def _audited(spec: Spec) -> Audit | None:
             raise
         return None
     try:
-        return audit(spec, trials=AUDIT_TRIALS)
+        return audit(spec, trials=AUDIT_TRIALS, units=AUDIT_UNITS)
     except SpecError:
         return None
 
