@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from .audit import Audit
 from .audit_answer import Answer, Section
+from .breaking import lines as broken
 from .cited import worded
+from .latex import width
 from .prose import unicode
 
-# A formula as wide as it is, or as the line.
-_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+# A formula as wide as it is, or as the line less its indent.
+_ROOM = r"\dimexpr\linewidth-2em\relax"
+_FIT = rf"\resizebox{{\ifdim\width>{_ROOM}{_ROOM}\else\width\fi}}{{!}}"
 
 
 def audit_latex(audit: Audit) -> str:
@@ -29,7 +32,9 @@ def _section(section: Section) -> str:
 def _answer(answer: Answer) -> str:
     lines = [rf"\item \emph{{{_text(answer.question)}:}} {_text(answer.sentence)}"]
     for formula in answer.formulas:
-        lines.append(rf"\par\noindent{_FIT}{{$\displaystyle {formula.latex}$}}")
+        for place, part in enumerate(broken(formula.latex, width())):
+            indent = r"\hspace*{2em}" if place else ""
+            lines.append(rf"\par\noindent{indent}{_FIT}{{$\displaystyle {part}$}}")
     lines.append(rf"\par\noindent{{\footnotesize [{_text(answer.standing)}]}}")
     return "\n".join(lines)
 

@@ -111,7 +111,7 @@ def figures(plots: Sequence[Plot], key: str) -> list[dict[str, str]]:
             "file": f"{FIGURES}/{plot.name}.pdf",
             "caption": f"{escape(plot.words)}{_at(plot)}. "
                        f"{escape(plot.standing[:1].upper() + plot.standing[1:])}.",
-            "width": "0.62" if plot.name.startswith("errors") else "0.92",
+            "width": "0.62" if plot.name.startswith(("errors", "benchmark")) else "0.92",
             "label": f"fig:{key}:{place}",
         }
         for place, plot in enumerate(plots, 1)

@@ -13,7 +13,7 @@ from sympy import Expr
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.notation import latex
 from midpo.symbolic.notation import name as written
-from midpo.symbolic.parser import TARGET, Names, parse
+from midpo.symbolic.parser import LINK, TARGET, parse
 from midpo.symbolic.spec import Spec
 
 from .latex import escape, typewriter
@@ -103,11 +103,12 @@ def _longest(words: list[str], at: int, spec: Spec) -> tuple[str, int] | None:
 def _expression(text: str, spec: Spec) -> Expr | None:
     if not _CODE.search(text) or text != text.strip() or text.count("(") != text.count(")"):
         return None
-    try:
-        return parse(text, Names(spec.names.parameters, spec.names.features, spec.names.policies),
-                     TARGET)
-    except (MidpoError, RecursionError):
-        return None
+    for place in (TARGET, LINK):
+        try:
+            return parse(text, spec.names, place)
+        except (MidpoError, RecursionError):
+            continue
+    return None
 
 
 # --- The audit's Unicode -------------------------------------------------------------------------
@@ -128,7 +129,7 @@ _PIECE = re.compile(
     "(?P<bar>ζ̄)|_(?P<index>π_ref|<t|[a-z]+|[α-ω])|\\^\\((?P<power>[^()]*)\\)|\\^(?P<digit>\\w)"
     "|(?P<greek>[α-ω])|(?P<number>\\d+(?:\\.\\d+)?(?:e[-−+]?\\d+)?)|(?P<word>[A-Za-z]+)"
     "|(?P<low>[₀-₉])|(?P<sign>.)", re.DOTALL)
-_STRONG = re.compile(r"[α-ωΣ∇≡∝∞‖·^|ᵀ]|_[wl<π]|\b(?:log|exp|max|min|KL|TV|[A-Z])\(|ζ̄")
+_STRONG = re.compile(r"[α-ωΣ∇≡∝∞‖·^|ᵀ]|_[wl<π]|\b(?:log|exp|max|min|KL|TV|[A-Z])\(|\b[a-z]\(y\b|ζ̄")
 _OPERATOR = re.compile(r"[=+−≡≤≥<>∝∈/·]")
 _WEAK = re.compile(r"\d+(\.\d+)?|[B-HJ-Zb-z]|[1a-z]/\S+")
 _INSIDE = re.compile(r"[A-Za-z0-9]{1,3}")  # between brackets of a formula

@@ -44,6 +44,7 @@ def example(recovery: Recovery) -> dict[str, Any]:
         "kind": recovery.kind,
         "difference": exactly(witness.difference),
         "decimal": _decimal(witness),
+        "sign": r"\approx" if "log" in witness.difference else "=",
         "standing": escape(witness.standing),
     }
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from midpo import api
+from midpo.proofs.breaking import lines as broken
 from midpo.proofs.fragment import LEVELS, render_fragment
 from midpo.proofs.prose import code, unicode
 from midpo.proofs.recovery import verify
@@ -268,6 +269,19 @@ def test_the_audit_s_formulas_are_set() -> None:
     assert unicode(r"a \input{x} of π") == r"a \textbackslash{}input\{x\} of $\pi$"
     assert unicode("under π_ref.") == r"under $\pi_{\mathrm{ref}}$."
     assert unicode("nothing here: 3 of 4") == "nothing here: 3 of 4"
+
+
+def test_a_formula_breaks_in_as_few_brackets_as_can_be() -> None:
+    tex = r"r \equiv \left(a_{1} + b_{2}\right) c - \sum_{t=1}^{n} \left(d - e\right) + f"
+    assert broken(tex, 100) == [tex]
+    assert broken(tex, 20) == [
+        r"r \equiv \left(a_{1} + b_{2}\right) c",
+        r"{}- \sum_{t=1}^{n} \left(d - e\right)",
+        "{}+ f",
+    ]
+    inside = broken(r"\left(aaaaaaaaaa + bbbbbbbbbb + cccccccccc\right)^{x + y}", 20)
+    assert len(inside) == 3 and not any("left" in line or "right" in line for line in inside)
+    assert inside[-1] == r"{}+ cccccccccc\bigr)^{x + y}"
 
 
 # --- The command ---------------------------------------------------------------------------------
