@@ -276,8 +276,7 @@ def test_a_formula_breaks_in_as_few_brackets_as_can_be() -> None:
     assert broken(tex, 100) == [tex]
     assert broken(tex, 20) == [
         r"r \equiv \left(a_{1} + b_{2}\right) c",
-        r"{}- \sum_{t=1}^{n} \left(d - e\right)",
-        "{}+ f",
+        r"{}- \sum_{t=1}^{n} \left(d - e\right) + f",
     ]
     inside = broken(r"\left(aaaaaaaaaa + bbbbbbbbbb + cccccccccc\right)^{x + y}", 20)
     assert len(inside) == 3 and not any("left" in line or "right" in line for line in inside)
