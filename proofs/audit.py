@@ -74,11 +74,13 @@ def audit(
     trials: int = TRIALS,
     pairs: Sequence[Comparison] | None = None,
     progress: Progress = lambda now: None,
+    units: int = UNITS,
 ) -> Audit:
     """Audit `spec`'s prior; where it has none, the prior that `solve` finds for its target.
 
     `trials` are random pairs for the cosines; `pairs` comparisons on which one function is asked
-    for. Raises: SpecError where there is no prior, TooLarge and Undefined never.
+    for; `units` bounds the work. Raises: SpecError where there is no prior, TooLarge and Undefined
+    never.
     """
     solved = ""
     if spec.prior is None:
@@ -90,7 +92,7 @@ def audit(
                 expected="a prior, or a target that has one (midpo solve)",
             )
         spec, solved = replace(spec, prior=found.prior), text(found.prior)
-    with allowance(*spec.expressions, units=UNITS), np.errstate(all="ignore"):
+    with allowance(*spec.expressions, units=units), np.errstate(all="ignore"):
         total = _swap_sum(spec)
         one = total is not None and (total == 0 or is_constant(total))
         progress("prior")

@@ -1,6 +1,6 @@
 r"""An audit as LaTeX paragraphs: a paragraph a section, each answer with what it rests on.
 
-Text goes through `escape`; formulas are the program's own. Needs amsmath, amssymb and
+Text is escaped, its mathematics set; formulas are the program's own. Needs amsmath, amssymb and
 graphicx.
 """
 
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from .audit import Audit
 from .audit_answer import Answer, Section
-from .latex import escape
+from .breaking import lines as broken
+from .cited import worded
+from .latex import width
+from .prose import unicode
 
-# What `escape` has no name for, in formulas' surroundings.
-_WORDS = {"ζ̄": "zeta-bar", "Mᵀ": "M^T", "⁺": "+", "⁻": "-", "‖": "||"}
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-# A formula as wide as it is, or as the line.
-_FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
+# A formula as wide as it is, or as the line less its indent.
+_ROOM = r"\dimexpr\linewidth-2em\relax"
+_FIT = rf"\resizebox{{\ifdim\width>{_ROOM}{_ROOM}\else\width\fi}}{{!}}"
 
 
 def audit_latex(audit: Audit) -> str:
@@ -31,12 +32,12 @@ def _section(section: Section) -> str:
 def _answer(answer: Answer) -> str:
     lines = [rf"\item \emph{{{_text(answer.question)}:}} {_text(answer.sentence)}"]
     for formula in answer.formulas:
-        lines.append(rf"\par\noindent{_FIT}{{$\displaystyle {formula.latex}$}}")
+        for place, part in enumerate(broken(formula.latex, width())):
+            indent = r"\hspace*{2em}" if place else ""
+            lines.append(rf"\par\noindent{indent}{_FIT}{{$\displaystyle {part}$}}")
     lines.append(rf"\par\noindent{{\footnotesize [{_text(answer.standing)}]}}")
     return "\n".join(lines)
 
 
 def _text(words: str) -> str:
-    for sign, plain in _WORDS.items():
-        words = words.replace(sign, plain)
-    return escape(words.translate(_SUBSCRIPTS))
+    return unicode(worded(words))

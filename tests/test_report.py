@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import subprocess
+from fractions import Fraction
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from midpo import api
 from midpo.numeric.crosscheck import CrossCheck, DtypeErrors
 from midpo.proofs import report as report_module
+from midpo.proofs import worked
+from midpo.proofs.audit import audit
 from midpo.proofs.bibliography import authors, formatted
 from midpo.proofs.framework import theorems
 from midpo.proofs.latex import escape, plain, scientific
@@ -22,8 +27,10 @@ from midpo.proofs.recovery import verify
 from midpo.proofs.report import Section, render, write_report
 from midpo.proofs.sections import listing
 from midpo.proofs.slips import SLIPS
+from midpo.proofs.solution import solve
 from midpo.proofs.typeset import TypesetFailed, typeset
-from midpo.symbolic.spec import PAPER, Spec, load, loads
+from midpo.reporting import Wanted, gather
+from midpo.symbolic.spec import PAPER, Spec, catalogue, load, loads
 
 needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 
@@ -239,7 +246,52 @@ def test_the_eight_compile_without_complaints(tmp_path: Path) -> None:
     assert first.pdf is not None and second.pdf is not None
     assert first.tex.read_bytes() == second.tex.read_bytes()
     assert first.pdf.read_bytes() == second.pdf.read_bytes()
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == ["report.pdf", "report.tex"]
+    names = sorted(p.name for p in (tmp_path / "a").iterdir())
+    assert names == ["report.bib", "report.pdf", "report.tex"]
+
+
+# Long formulas, other links, weights, sums over the vocabulary, no prior, no equation at all.
+HARD = (
+    "infonca", "f-dpo-js", "f-dpo-alpha", "exo", "wpo", "xpo", "chi-po", "nca", "ld-dpo", "dmpo",
+    "discopop", "mallowspo-entropy", "reward-aware-po", "aot",
+)  # fmt: skip
+
+
+@needs_tex
+@pytest.mark.tex
+def test_hard_rows_compile_with_all_that_a_report_holds(tmp_path: Path) -> None:
+    specs = [load(name) for name in HARD]
+    found = api.report(specs, tmp_path, wanted=Wanted(kernel=False), date="1 May 2025")
+    assert found.pdf is not None, found.message
+    files = {f"figures/{p.name}": p.read_bytes() for p in (tmp_path / "figures").iterdir()}
+    log: list[str] = []
+    typeset(found.tex.read_text(), log, files)
+    assert not complaints(log[0])
+    tex = found.tex.read_text()
+    assert "1 May 2025" in tex and r"\subsection*{Audit}" in tex
+    assert tex.count(r"\subsection*{Standing}") == len(HARD)
+
+
+@needs_tex
+@pytest.mark.tex
+@pytest.mark.slow
+def test_the_catalogue_compiles(tmp_path: Path) -> None:
+    specs = [load(name) for name in catalogue()]
+    found = api.report(specs, tmp_path, wanted=Wanted(kernel=False), jobs=2)
+    assert found.pdf is not None, found.message
+    files = {f"figures/{p.name}": p.read_bytes() for p in (tmp_path / "figures").iterdir()}
+    log: list[str] = []
+    typeset(found.tex.read_text(), log, files)
+    assert not complaints(log[0])
+
+
+def test_two_processes_say_what_one_says() -> None:
+    specs = [load(name) for name in ("dpo", "kto", "aot", *PAPER[:6])]
+    wanted = Wanted(audit=False, plots=(), kernel=False)
+    done: list[str] = []
+    alone = render(gather(specs, wanted))
+    assert render(gather(specs, wanted, jobs=2, progress=done.append)) == alone
+    assert done == [spec.name for spec in specs]
 
 
 @needs_tex
@@ -261,7 +313,77 @@ def test_a_refuted_recovery_shows_its_witness() -> None:
     tex = render([part])
     assert r"\refuted{}" in tex
     assert f"{part.recovery.witness.target_margin:.12g}" in tex
-    assert r"\subsection*{The witness}" in tex
+    assert r"\subsection*{The witness, worked out}" in tex
+
+
+def test_the_witness_is_worked_out() -> None:
+    found = loads("""
+name = "x"
+prior = "pi_ref(y)*exp(len(y))"
+[target]
+margin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l)) + len(y_w) - len(y_l)"
+""")
+    recovery = verify(found)
+    assert recovery.witness is not None
+    shown = worked.example(recovery)
+    for side, total in zip(
+        shown["sides"],
+        (recovery.witness.target_margin, recovery.witness.recovered_margin),
+        strict=True,
+    ):
+        *terms, last = [float(decimal) for *_, decimal in side["terms"]]
+        assert sum(terms) == pytest.approx(last, abs=1e-5)
+        assert last == pytest.approx(total, abs=1e-5)
+    assert shown["difference"] == "-2" and shown["decimal"] == "-2"
+    for _, value in shown["products"]:  # a product over tokens, or the one token's probability
+        factors, equals, product = value.partition(" = ")
+        numbers = [Fraction(int(a), int(b)) for a, b in re.findall(r"\{(\d+)\}\{(\d+)\}", factors)]
+        assert not equals or product == worked.fraction(prod(numbers, start=Fraction(1)))
+
+
+def test_every_statement_has_a_standing() -> None:
+    spec_ = load("alphapo")
+    answer = solve(spec_)
+    found = audit(spec_, trials=2, units=20_000)
+    tex = render([Section(spec_, verify(spec_), CHECK, "", solution=answer, audit=found)])
+    standing = tex.split(r"\subsection*{Standing}")[1]
+    for words in (
+        r"taken from the reference \cite{gupta2025alphapo}, \textbf{not confirmed}",
+        "by the rules", "not checked", f"The class of the target: {answer.kind}",
+        "numerical evidence, 120 pairs", "read off the normal form",
+    ):
+        assert words in standing, words
+    answers = [a for s in found.sections for a in s.answers]
+    assert tex.count(r"{\footnotesize [") == len(answers)
+
+
+def test_cited_results_are_listed_once_and_only_where_they_are_cited() -> None:
+    part = Section(load("kto"), None, None, solution=solve(load("kto")))
+    tex = render([part])
+    assert r"\section{Results that are cited}" in tex and "(results 1 and 2)" in tex
+    rows = tex.split(r"\label{sec:results}")[1]
+    assert re.findall(r"^(\d(?:\.\d)?) & ", rows, re.M) == ["1", "2"]
+    assert "Results that are cited" not in render([section(load("dpo"))])
+
+
+def test_a_row_without_a_loss_says_why() -> None:
+    tex = render([Section(load("aot"), None, None)])
+    assert "No specification of one pair can hold this loss: the policy's" in tex
+    assert r"\begin{align}" not in tex.split(r"\section{\texorpdfstring{AOT")[1]
+
+
+def test_a_perturbed_section_does_not_pass() -> None:
+    """Each guard fires: an unbalanced formula, a lost reference, a box too wide."""
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    tex = render([section(load("dpo"))])
+    with pytest.raises(TypesetFailed):
+        typeset(tex.replace(r"\fit[", r"\fit[{", 1))
+    for old, new in (
+        (r"\eqref{eq:s1:prior}", r"\eqref{eq:lost}"),
+        (r"\begin{proof}", r"\noindent\hbox to 2\linewidth{x\hfil}\begin{proof}"),
+    ):
+        assert old in tex and complaints(compiled(tex.replace(old, new, 1)))
 
 
 def test_steps_are_the_checked_ones_without_detours() -> None:
@@ -323,7 +445,7 @@ def test_without_pdflatex_the_source_is_written(
 
 
 def test_without_pdf_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_module, "typeset", lambda text: pytest.fail("was run"))
+    monkeypatch.setattr(report_module, "typeset", lambda *given, **more: pytest.fail("was run"))
     found = write_report([section(load("dpo"))], tmp_path, pdf=False)
     assert found.pdf is None and found.tex.is_file()
 
@@ -332,11 +454,11 @@ def test_without_pdf_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.tex
 def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = render([section(load("dpo"))]).replace(r"\maketitle", r"\nosuchcommand")
-    monkeypatch.setattr(report_module, "render", lambda parts, framework: broken)
+    monkeypatch.setattr(report_module, "render", lambda parts, **options: broken)
     found = write_report([section(load("dpo"))], tmp_path)
     assert found.pdf is None
     assert "Undefined control sequence" in found.message
-    assert [p.name for p in tmp_path.iterdir()] == ["report.tex"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["report.bib", "report.tex"]
 
 
 def test_a_slow_tex_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
