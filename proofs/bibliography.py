@@ -10,14 +10,14 @@ from midpo.symbolic.spec import Spec
 from .latex import escape
 
 PAPER = "midpo"
-_PAPER = {
+PAPER_FIELDS = {
     "author": "Tutunov, Rasul and Grosnit, Antoine and Bou-Ammar, Haitham",
     "title": "Many of Your DPOs are Secretly One: "
     "Attempting Unification Through Mutual Information",
     "journal": "arXiv:2501.01544",
     "year": "2025",
 }
-_PLACE = ("journal", "booktitle", "publisher", "school", "institution", "howpublished", "note")
+PLACE = ("journal", "booktitle", "publisher", "school", "institution", "howpublished", "note")
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def entries(specs: Sequence[Spec]) -> tuple[Entry, ...]:
     """The framework's paper and every spec's reference, each once, in order of appearance."""
     texts = dict.fromkeys(text for text in map(reference, specs) if text)
     cited = [Entry(f"ref{place}", text) for place, text in enumerate(texts, 1)]
-    return (Entry(PAPER, formatted(_PAPER)), *cited)
+    return (Entry(PAPER, formatted(PAPER_FIELDS)), *cited)
 
 
 def citation(known: Sequence[Entry], spec: Spec) -> str:
@@ -50,7 +50,7 @@ def formatted(fields: Mapping[str, str]) -> str:
     parts = [authors(fields["author"])] if "author" in fields else []
     if "title" in fields:
         parts.append(rf"\emph{{{escape(_unbraced(fields['title']))}}}")
-    place = [escape(_unbraced(fields[key])) for key in _PLACE if key in fields][:1]
+    place = [escape(_unbraced(fields[key])) for key in PLACE if key in fields][:1]
     place += [escape(fields["year"])] if "year" in fields else []
     parts += [", ".join(place)] if place else []
     return "".join(f"{part}. " for part in parts).rstrip()

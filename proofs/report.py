@@ -22,20 +22,27 @@ from .typeset import TypesetFailed, typeset
 if TYPE_CHECKING:
     from midpo.numeric.crosscheck import CrossCheck
 
+    from .audit import Audit
+    from .solution import Solution
+
 TEMPLATES = Path(__file__).parent / "templates"
 _CELL, _CELL_LINES = 48.0, 4  # the size of a prior in the table of priors: digits, lines
 
 
 @dataclass(frozen=True)
 class Section:
-    """One spec with what is known of it; `kernel` is source text, `certificate` what an
-    independent proof kernel says of the recovery."""
+    """One spec with what is known of it; `kernel` is source text (`source` the whole file),
+    `certificate` what an independent proof kernel says of the recovery. A page (page.py) also
+    shows `solution`, where there is no recovery, and `audit`."""
 
     spec: Spec
     recovery: Recovery | None
     check: CrossCheck | None
     kernel: str = ""
     certificate: str = "not checked"
+    source: str = ""
+    solution: Solution | None = None
+    audit: Audit | None = None
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ _BOLD = {"1": "𝟏", "R": "ℝ", "E": "𝔼", "V": "𝒱", "X": "𝒳", "Y": "�
 _ACCENTS = {r"\bar": "¯", r"\hat": "^", r"\tilde": "~"}
 _OPERATORS = {r"\sum": "∑", r"\prod": "∏"}
 _APPLICATION = "<mo>&#8289;</mo>"
+_THIN = '<mspace width="0.17em"></mspace>'
 # After these, a sign belongs to the term that follows.
 _RELATIONS = ("=", ",", "<", ">", r"\le", r"\ge", r"\propto", r"\equiv")
 _BEFORE_A_TERM = {f"<mo>{_SIGNS[sign]}</mo>" for sign in _RELATIONS}
@@ -68,6 +69,7 @@ class _Reader:
     def __init__(self, tex: str) -> None:
         self.tokens = _TOKEN.findall(tex)
         self.at = 0
+        self.scripted = 0  # how many scripts deep: there signs have no space around them
 
     def whole(self) -> str:
         nodes = self.nodes()
@@ -97,7 +99,10 @@ class _Reader:
                 base = done.pop() if done else "<mrow></mrow>"
                 done.append(self.scripts(base))
                 continue
-            done += self.node(first=not done or done[-1] in _BEFORE_A_TERM)
+            first = not done or done[-1] in _BEFORE_A_TERM
+            if not first and token[1:] in _FUNCTIONS and not done[-1].startswith(("<mo", "<mspace")):
+                done.append(_THIN)
+            done += self.node(first=first)
         return done
 
     def argument(self) -> str:
@@ -143,7 +148,9 @@ class _Reader:
             return ["<mi>⋅</mi>"]
         if token in _SIGNS:
             form = ' form="prefix"' if first and token in "+-" else ""
-            return [f"<mo{form}>{_SIGNS[token]}</mo>"]
+            close = ' lspace="0" rspace="0"' if token == "/" or self.scripted else ""
+            fixed = ' stretchy="false"' if token == r"\mid" else ""
+            return [f"<mo{form}{close}{fixed}>{_SIGNS[token]}</mo>"]
         if token in _SPACES:
             return [f'<mspace width="{_SPACES[token]}"></mspace>']
         return self.command(token)
@@ -190,7 +197,7 @@ class _Reader:
         if token == r"\begin":
             return [self.cases()]
         if token == r"\|":
-            return ["<mo>‖</mo>"]
+            return ['<mo stretchy="false">‖</mo>']
         if token == r"\_":
             return ["<mi>_</mi>"]
         return self.unknown(token)
@@ -204,8 +211,7 @@ class _Reader:
         if self.peek() in ("^", "_"):
             base = self.scripts(base)
         close = self.peek() in ("(", "[", r"\left", "") or self.peek().startswith(r"\big")
-        space = "" if close else '<mspace width="0.17em"></mspace>'
-        return [base, _APPLICATION + space]
+        return [base, _APPLICATION if close else _APPLICATION + _THIN]
 
     @staticmethod
     def word(text: str) -> str:
@@ -214,6 +220,7 @@ class _Reader:
 
     def scripts(self, base: str) -> str:
         under = over = ""
+        self.scripted += 1
         while self.peek() in ("^", "_"):
             sign = self.take()
             if (over if sign == "^" else under) != "":
@@ -222,6 +229,7 @@ class _Reader:
                 over = self.argument()
             else:
                 under = self.argument()
+        self.scripted -= 1
         large = base[4:5] in "∑∏" or base == "<mi>max</mi>"
         pair = ("munderover", "munder", "mover") if large else ("msubsup", "msub", "msup")
         tag = pair[0] if under and over else pair[1] if under else pair[2]

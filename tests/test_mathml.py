@@ -79,6 +79,8 @@ def test_signs_between_terms_and_before_them() -> None:
     assert "<mo>−</mo>" in mathml("a - b")
     assert '<mo form="infix">−</mo>' in mathml("{}- b")
     assert '<mo form="prefix">−</mo>' in mathml("a = -b")
+    assert '<mo lspace="0" rspace="0">&lt;</mo>' in mathml("y_{<t}")
+    assert '<mo lspace="0"' not in mathml("x_1 < t")
 
 
 def test_limits_and_scripts() -> None:
