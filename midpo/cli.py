@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -285,7 +286,7 @@ def check(
 
 
 @main.command()
-@_specs
+@click.argument("specs", nargs=-1, metavar="SPEC...")
 @_json
 @click.option(
     "-o",
@@ -294,6 +295,8 @@ def check(
     type=click.Path(file_okay=False),
     help="The folder to write into.",
 )
+@click.option("--all", "whole", is_flag=True, help="The whole catalogue.")
+@click.option("--html", is_flag=True, help="One HTML page, with audits, instead of LaTeX.")
 @click.option(
     "--check",
     "with_check",
@@ -311,25 +314,42 @@ def report(
     specs: tuple[str, ...],
     as_json: bool,
     output: str,
+    whole: bool,
+    html: bool,
     with_check: bool,
     certified: bool,
     pdf: bool,
 ) -> None:
-    """Write the derivations as LaTeX, and as PDF where a TeX is installed.
+    """Write the derivations as LaTeX, and as PDF where a TeX is installed; or as one HTML page.
 
     \b
     Example:
       midpo report tdpo simpo -o report
+      midpo report --all --html -o report
     """
     from midpo import api
-    from midpo.symbolic.spec import load
+    from midpo.symbolic.spec import catalogue, load
 
+    if whole == bool(specs):
+        raise click.UsageError("name specs, or give --all, and not both")
+    specs = specs or tuple(catalogue())
     loaded = [load(name) for name in specs]
     checks = []
     if with_check:
         for spec in loaded:
             with _progress(as_json, spec.name, TRIALS) as advance:
                 checks.append(api.check(spec, progress=advance))
+    if html:
+        from midpo.page import write
+
+        with _progress(as_json, "report", len(specs)) as advance:
+            page = write(specs, output, checks=checks, certify=certified,
+                         workers=os.cpu_count() or 1, progress=advance)
+        if as_json:
+            _print_json({"specs": [s.name for s in loaded], "html": str(page)})
+        else:
+            click.echo(f"wrote {page}")
+        return
     written = api.report(loaded, output, checks=checks, certify=certified, pdf=pdf)
     _wrote(written, as_json, [s.name for s in loaded])
 

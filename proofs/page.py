@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import jinja2
 from markupsafe import Markup
 
 from midpo.symbolic import VERSION
+from midpo.symbolic.spec import Spec
 
 from . import page_section
 from .page_references import references
@@ -26,25 +27,35 @@ from .report import TEMPLATES, Section, _replace, notation
 STYLES = ("page.css",)
 SCRIPTS = ("page_controls.js", "page_table.js", "page_plots.js")
 FEW = 3  # so many sections are shown with their steps open
-Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A section ready for the page: strings only, so that another process may make it."""
+
+    spec: Spec
+    row: Mapping[str, Any]
+    section: Mapping[str, Any]
+
+
+def entry(part: Section) -> Entry:
+    """What the page shows of one spec, all of it computed."""
+    section = page_section.context(part)
+    return Entry(part.spec, _row(part, section), section)
 
 
 def render(
-    parts: Sequence[Section],
+    entries: Sequence[Entry],
     *,
     title: str = "Priors and the losses they recover",
     family: str = "",
-    progress: Progress = lambda now: None,
 ) -> str:
-    """The page of these specs. `family` is the SVG of the family map, from our own hand."""
-    environment = _environment()
-    listed, cited = references([part.spec for part in parts])
-    sections = []
-    for part, key in zip(parts, _keys(parts), strict=True):
-        progress(part.spec.name)
-        sections.append(page_section.context(part, key, cited.get(part.spec.name)))
+    """The page of these entries. `family` is the SVG of the family map, from our own hand."""
+    listed, cited = references([each.spec for each in entries])
+    keys = [{"key": key, "citation": cited.get(each.spec.name)}
+            for each, key in zip(entries, _keys(entries), strict=True)]
     style, script = _inlined(STYLES), _inlined(SCRIPTS)
-    return environment.get_template("page.html.j2").render(
+    return _environment().get_template("page.html.j2").render(
         title=title,
         policy=_policy(style, script),
         style=Markup(style),
@@ -55,32 +66,35 @@ def render(
         margin=formula(
             r"m_{\zeta}(y_w, y_l) = \alpha\log\frac{\pi(y_w\mid x)}{\zeta(y_w\mid x)}"
             r" - \alpha\log\frac{\pi(y_l\mid x)}{\zeta(y_l\mid x)}"),
-        notation=[(inline(sign), words(meaning)) for sign, meaning in _notation(parts, sections)],
-        rows=[_row(part, section) for part, section in zip(parts, sections, strict=True)],
-        sections=sections,
-        open_steps=len(parts) <= FEW,
+        notation=[(inline(sign), words(meaning)) for sign, meaning in _notation(entries)],
+        rows=[{**each.row, **key} for each, key in zip(entries, keys, strict=True)],
+        sections=[{**each.section, **key} for each, key in zip(entries, keys, strict=True)],
+        open_steps=len(entries) <= FEW,
         family=Markup(family),
         references=listed,
     )
 
 
-def _keys(parts: Sequence[Section]) -> list[str]:
-    """An anchor for each spec: its name, numbered where two share one."""
-    seen: Counter[str] = Counter()
+_OWN = ("loss", "table", "family", "references", "content", "toc", "search", "found", "specs",
+        "status", "theme", "all-steps")  # anchors of the page itself
+
+
+def _keys(entries: Sequence[Entry]) -> list[str]:
+    """An anchor for each spec: its name, numbered where another place has it."""
+    taken = set(_OWN)
     keys = []
-    for part in parts:
-        seen[part.spec.name] += 1
-        count = seen[part.spec.name]
-        keys.append(part.spec.name + (f"-{count}" if count > 1 else ""))
+    for each in entries:
+        name = each.spec.name
+        candidates = (name, *(f"{name}-{n}" for n in range(2, len(entries) + 2)))
+        keys.append(next(key for key in candidates if key not in taken))
+        taken.add(keys[-1])
     return keys
 
 
 def _row(part: Section, section: dict[str, Any]) -> dict[str, Any]:
     """A line of the table of specs."""
     facts = page_section.facts_of(part) if not part.spec.reason else None
-    solution = part.solution
     return {
-        "key": section["key"],
         "name": part.spec.name,
         "title": section["title"],
         "year": part.spec.year,
@@ -89,16 +103,14 @@ def _row(part: Section, section: dict[str, Any]) -> dict[str, Any]:
         "label": "" if facts is None else "no" if facts.label_free else "yes",
         "token": "" if facts is None else "yes" if facts.token_level else "no",
         "steps": len(part.recovery.steps) if part.recovery and part.recovery.steps else None,
-        "found": solution is not None,
     }
 
 
-def _notation(parts: Sequence[Section], sections: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _notation(entries: Sequence[Entry]) -> list[tuple[str, str]]:
     """The signs that the page uses, with their meaning."""
-    shown = [d["display"].tex for section in sections for d in section["stated"]]
-    for section in sections:
-        if section["chain"]:
-            shown += [step["display"].tex for step in section["chain"]["steps"]]
+    shown = [stated["display"].tex for each in entries for stated in each.section["stated"]]
+    chains = [each.section["chain"] for each in entries if each.section["chain"]]
+    shown += [step["display"].tex for chain in chains for step in chain["steps"]]
     return notation("\n".join(shown))
 
 
@@ -129,15 +141,9 @@ def _environment() -> jinja2.Environment:
     )
 
 
-def write_page(
-    parts: Sequence[Section],
-    directory: Path,
-    *,
-    family: str = "",
-    progress: Progress = lambda now: None,
-) -> Path:
+def write_page(entries: Sequence[Entry], directory: Path, *, family: str = "") -> Path:
     """Write report.html into `directory`, whole or not at all."""
-    text = render(parts, family=family, progress=progress)
+    text = render(entries, family=family)
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / "report.html"
     _replace(target, text.encode())

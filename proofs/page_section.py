@@ -52,15 +52,13 @@ def facts_of(section: Section) -> PriorFacts | None:
     return prior_facts(section.spec) if section.spec.prior is not None else None
 
 
-def context(section: Section, key: str, citation: int | None) -> dict[str, Any]:
-    """What `page_section.html.j2` speaks of."""
+def context(section: Section) -> dict[str, Any]:
+    """What `page_section.html.j2` speaks of, but for its anchor and the number of its reference."""
     spec, facts = section.spec, facts_of(section)
     drawn, missing = plots(spec)
     return {
-        "key": key,
         "name": spec.name,
         "title": spec.title or spec.name,
-        "citation": citation,
         "reason": spec.reason,
         "status": "" if spec.status == CONFIRMED else spec.status,
         "verdict": verdict(section),

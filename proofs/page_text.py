@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from sympy import Expr
 
 from midpo.symbolic.glyphs import width as measure
-from midpo.symbolic.mathml import mathml
+from midpo.symbolic.mathml import NotNotation, mathml
 from midpo.symbolic.notation import broken, latex
 
 WIDTH = 42.0  # of a piece, in digits: what a phone shows in one line
@@ -27,18 +27,26 @@ class Display:
     tex: str
 
 
+def _math(tex: str, *, display: bool = False) -> Markup:
+    """A formula as MathML; one that is no notation, as its LaTeX."""
+    try:
+        return Markup(mathml(tex, display=display))
+    except NotNotation:
+        return Markup("<code>{}</code>").format(tex)
+
+
 def words(sentence: str) -> Markup:
     """A sentence of `narrative` ($...$ is mathematics, the rest plain text) as HTML."""
     parts = re.split(r"\$", sentence)
     shown = [
-        Markup(mathml(part)) if place % 2 else escape(part) for place, part in enumerate(parts)
+        _math(part) if place % 2 else escape(part) for place, part in enumerate(parts)
     ]
     return Markup("").join(shown)
 
 
 def inline(tex: str) -> Markup:
     """A formula of the notation within a sentence."""
-    return Markup(mathml(tex))
+    return _math(tex)
 
 
 def display(head: str, expr: Expr, tail: str = "") -> Display:
@@ -47,13 +55,13 @@ def display(head: str, expr: Expr, tail: str = "") -> Display:
     together = measure(head) + measure(first) <= WIDTH
     lines = [head + first, *rest] if together else [head, first, *rest]
     lines[-1] += tail
-    pieces = tuple(Markup(mathml(line, display=True)) for line in lines)
+    pieces = tuple(_math(line, display=True) for line in lines)
     return Display(pieces, f"{head}{latex(expr)}{tail}")
 
 
 def formula(tex: str) -> Display:
     """A formula that is there as LaTeX only, broken at its outermost signs."""
-    return Display(tuple(Markup(mathml(p, display=True)) for p in _pieces(tex)), tex)
+    return Display(tuple(_math(p, display=True) for p in _pieces(tex)), tex)
 
 
 _OPENING = re.compile(r"[({\[]|\\left|\\[bB]ig+l|\\begin")
@@ -67,7 +75,8 @@ def _pieces(tex: str) -> list[str]:
     for token in re.finditer(r"\\[A-Za-z]+|\\.|.", tex):
         sign = token.group()
         depth += bool(_OPENING.fullmatch(sign)) - bool(_CLOSING.fullmatch(sign))
-        if depth == 0 and token.start() > start and _BREAK.fullmatch(sign):
+        before = tex[start : token.start()].rstrip()
+        if depth == 0 and _BREAK.fullmatch(sign) and before and before[-1] not in "^_=,":
             parts.append(tex[start : token.start()])
             start = token.start()
     parts.append(tex[start:])

@@ -40,9 +40,9 @@ class Section:
     check: CrossCheck | None
     kernel: str = ""
     certificate: str = "not checked"
-    source: str = ""
     solution: Solution | None = None
     audit: Audit | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
