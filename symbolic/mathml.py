@@ -41,6 +41,7 @@ _OPERATORS = {r"\sum": "∑", r"\prod": "∏"}
 _APPLICATION = "<mo>&#8289;</mo>"
 _THIN = '<mspace width="0.17em"></mspace>'
 # After these, a sign belongs to the term that follows.
+_SPACED = ("<mo>", "<mo ", "<mspace")  # what brings its own space
 _RELATIONS = ("=", ",", "<", ">", r"\le", r"\ge", r"\propto", r"\equiv")
 _BEFORE_A_TERM = {f"<mo>{_SIGNS[sign]}</mo>" for sign in _RELATIONS}
 
@@ -100,7 +101,7 @@ class _Reader:
                 done.append(self.scripts(base))
                 continue
             first = not done or done[-1] in _BEFORE_A_TERM
-            if not first and token[1:] in _FUNCTIONS and not done[-1].startswith(("<mo", "<mspace")):
+            if not first and token[1:] in _FUNCTIONS and not done[-1].startswith(_SPACED):
                 done.append(_THIN)
             done += self.node(first=first)
         return done

@@ -167,6 +167,7 @@
       redraw();
     };
     figure.addEventListener("input", redraw);
+    axisChoice?.addEventListener("change", redraw);
     figure.querySelector(".reset").addEventListener("click", reset);
     redraw();
   };
