@@ -18,6 +18,7 @@ from midpo.certify import certify
 from midpo.compare import compare
 from midpo.derive import derive
 from midpo.listing import list_command
+from midpo.map import map_command
 from midpo.optimise import optimise
 from midpo.symbolic.errors import MidpoError
 
@@ -391,6 +392,7 @@ def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
 
 main.add_command(audit)
 main.add_command(compare)
+main.add_command(map_command)
 main.add_command(derive)
 main.add_command(certify)
 main.add_command(optimise)

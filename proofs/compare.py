@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sympy import Expr, Rational, S, Symbol, nan, zoo
+from sympy import Expr, S
 
 from midpo.numeric.arithmetic import Floats, Undefined
 from midpo.numeric.evaluate import Evaluator
@@ -26,12 +26,12 @@ from midpo.numeric.witness import (
 )
 from midpo.symbolic.derivation import Derivation
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
-from midpo.symbolic.language import MARGIN, REFERENCE, Feature, Parameter, StopGradient, substitute
+from midpo.symbolic.language import MARGIN, Parameter, StopGradient, substitute
 from midpo.symbolic.loss import logistic_form, loss_of_margin, pair_loss
 from midpo.symbolic.normal import normal_form, normalise
 from midpo.symbolic.parser import Names
 from midpo.symbolic.polynomial import is_zero
-from midpo.symbolic.spec import Spec, in_domain
+from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance
 
@@ -39,27 +39,13 @@ from .anatomy import form
 from .check import CheckFailed, check
 from .problem import FORMS, Problem
 from .recovery import side_conditions
+from .settings import Setting, frozen, insert, inside, limits, masks
 
 Verdict = Literal["equal", "equal at a setting", "different", "undecided"]
-VALUES = (S.Zero, S.One, Rational(1, 2))  # that parameters are tried at
-MASKS = (S.One, S.Zero)  # that features are tried at
 MAX_FIXED = 3  # how many of the names a setting may fix
 MAX_SETTINGS = 2000
 SAMPLES = 4  # cases at which both sides are evaluated before a proof is tried
-_NARROWEST = ("unit", "positive", "nonnegative", "real")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """`name` = `value`, where `value` is a number, a parameter or a policy; `limit` says that the
-    number is no value of the parameter's domain, so that the equality holds in the limit only."""
-
-    name: str
-    value: str
-    limit: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.name} = {self.value}"
+NARROWEST = ("unit", "positive", "nonnegative", "real")
 
 
 @dataclass(frozen=True)
@@ -144,6 +130,15 @@ def compare(first: Spec, second: Spec) -> Comparison:
                       "special value that was tried does a derivation show them equal")
 
 
+def special_case(one: Spec, other: Spec) -> Comparison | None:
+    """The comparison of two losses that are equal as they stand; None where no derivation shows it.
+
+    Raises: as `compare`, and TooLarge, NoValue where that is too much work or has no value.
+    """
+    found = _proof(_side_by_side(one, other))
+    return None if found is None else _equal(one, other, "equal", (), *found)
+
+
 # --- Two specs as one problem --------------------------------------------------------------------
 
 
@@ -154,7 +149,7 @@ def _side_by_side(first: Spec, second: Spec) -> Problem:
     for spec in (first, second):
         for name, parameter in spec.names.parameters.items():
             both = (parameters.get(name, parameter), parameter)
-            parameters[name] = min(both, key=lambda p: _NARROWEST.index(p.domain))
+            parameters[name] = min(both, key=lambda p: NARROWEST.index(p.domain))
     features = dict(first.names.features)
     for name, kind in second.names.features.items():
         if features.setdefault(name, kind) != kind:
@@ -168,7 +163,7 @@ def _side_by_side(first: Spec, second: Spec) -> Problem:
         return substitute(expr, {old: parameters[n] for n, old in held.items()})
 
     (one, link), (other, link_too) = (
-        tuple(common(s, e) if e is not None else None for e in _margin_and_link(s))
+        tuple(common(s, e) if e is not None else None for e in margin_and_link(s))
         for s in (first, second)
     )
     conditions = tuple(dict.fromkeys((*first.conditions, *second.conditions)))
@@ -183,7 +178,7 @@ def _side_by_side(first: Spec, second: Spec) -> Problem:
     return Problem(told, "loss", one, other, {})
 
 
-def _margin_and_link(spec: Spec) -> tuple[Expr | None, Expr | None]:
+def margin_and_link(spec: Spec) -> tuple[Expr | None, Expr | None]:
     """The margin and the stated link; no margin where the loss is not such a function alone."""
     if spec.constraint is not None and spec.loss is None:
         return None, None
@@ -330,49 +325,25 @@ def _options(
             continue  # the scale of both is compared as it stands
         others = [q for q in spec.names.parameters if q in theirs and q not in mine]
         equal = [spec.names.parameters[q] for q in others if name in mine and name not in theirs]
-        values = [v for v in VALUES if in_domain(v, parameter.domain)]
-        limits = [v for v in VALUES[:2] if v not in values and v in _ends(parameter.domain)]
         options[name] = [
-            *((Setting(name, str(v)), v) for v in values),
+            *inside(parameter),
             *((Setting(name, q.name), q) for q in equal),
-            *((Setting(name, str(v), True), v) for v in limits),
+            *limits(parameter),
         ]
     for name in spec.names.features:
-        options[name] = [(Setting(name, str(v)), v) for v in MASKS]
+        options[name] = list(masks(name))
     for name in sorted(spec.policies):
         if name not in ("pi", "pi_ref"):
-            options[name] = [(Setting(name, "pi_ref"), REFERENCE)]
+            options[name] = [frozen(name)]
     return options
-
-
-def _ends(domain: str) -> tuple[Expr, ...]:
-    return {"unit": (S.Zero, S.One), "positive": (S.Zero,)}.get(domain, ())
 
 
 def _at(problem: Problem, fixed: Mapping[str, Expr]) -> Problem | None:
     """The problem with these names fixed; None where a side has no value then."""
     spec = problem.spec
 
-    def put(expr: Expr | None) -> Expr | None:
-        if expr is None:
-            return None
-        table: dict[Expr, Expr] = {
-            node: fixed[node.args[0].name]
-            for node in expr.atoms(Feature)
-            if node.args[0].name in fixed
-        }
-        for name, value in fixed.items():
-            if name in spec.names.parameters:
-                table[spec.names.parameters[name]] = value
-            elif name in spec.names.policies:
-                table[Symbol(name)] = value
-        found = substitute(expr, table)
-        return S.NaN if found.has(zoo, nan) else found
-
-    try:
-        one, other, link = put(problem.target), put(problem.recovered), put(spec.link)
-    except NoValue:
-        return None
+    sides = (problem.target, problem.recovered, spec.link)
+    one, other, link = (insert(side, spec.names, fixed) for side in sides)
     if S.NaN in (one, other, link):
         return None
     assert one is not None and other is not None
