@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,11 +13,12 @@ from midpo import api
 from midpo.proofs.page import Entry, entry, write_page
 from midpo.proofs.report import Section
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.spec import Spec
+from midpo.symbolic.spec import Spec, catalogue
 
 if TYPE_CHECKING:
     from midpo.numeric.crosscheck import CrossCheck
     from midpo.proofs.audit import Audit
+    from midpo.proofs.solution import Solution
 
 FEW = 4  # so many specs are sooner done than further processes are started
 Progress = Callable[[str], None]
@@ -41,30 +43,36 @@ def write(
     """
     specs = [api.spec_of(source) for source in sources]
     by_name = {check.name: check for check in checks}
-    jobs = [(source, by_name.get(spec.name), audit) for source, spec in zip(sources, specs,
-                                                                            strict=True)]
-    made: Iterator[Entry]
-    if certify:
-        sections = api._certified([_section(*job) for job in jobs])
-        made = map(entry, sections)
-    elif workers == 1 or len(jobs) <= FEW or any(isinstance(source, Spec) for source in sources):
-        made = map(_entry, jobs)
+    pairs = zip(sources, specs, strict=True)
+    jobs = [(source, by_name.get(spec.name), audit) for source, spec in pairs]
+    whole = {spec.name for spec in specs if spec.file == f"{spec.name}.toml"} >= set(catalogue())
+    named = not any(isinstance(source, Spec) for source in sources)
+    if workers > 1 and len(jobs) > FEW and named and not certify:
+        entries, family = _by_processes(jobs, min(workers, len(jobs)), whole, progress)
     else:
-        made = _by_processes(jobs, min(workers, len(jobs)))
-    entries = []
-    for each in made:
-        entries.append(each)
-        progress(each.spec.name)
-    return write_page(entries, Path(directory), family=_family(specs))
+        sections: Iterable[Section] = (_section(*job) for job in jobs)
+        sections = api._certified(list(sections)) if certify else sections
+        entries = [_told(entry(section), progress) for section in sections]
+        family = family_map() if whole else ""
+    return write_page(entries, Path(directory), family=family)
 
 
 Job = tuple[api.Source, "CrossCheck | None", bool]
 
 
-def _by_processes(jobs: Sequence[Job], workers: int) -> Iterator[Entry]:
-    """The entries in order, made by further processes."""
+def _by_processes(
+    jobs: Sequence[Job], workers: int, family: bool, progress: Progress
+) -> tuple[list[Entry], str]:
+    """The entries in order and the family map, made by further processes."""
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_entry, jobs)
+        map_ = pool.submit(family_map) if family else None
+        entries = [_told(each, progress) for each in pool.map(_entry, jobs)]
+        return entries, "" if map_ is None else map_.result()
+
+
+def _told(each: Entry, progress: Progress) -> Entry:
+    progress(each.spec.name)
+    return each
 
 
 def _entry(job: Job) -> Entry:
@@ -82,19 +90,25 @@ def _section(source: api.Source, check: CrossCheck | None, audit: bool) -> Secti
         listing, source_text = kernel.mathematics, kernel.source
     except MidpoError:  # a report without a kernel is still a report
         listing = source_text = ""
+    solution = api.solve(spec) if spec.has_target and not both else None
     return Section(
         spec,
         api.verify(spec) if both else None,
         check,
         listing,
-        solution=api.solve(spec) if spec.has_target and not both else None,
-        audit=_audited(spec) if audit else None,
+        solution=solution,
+        audit=_audited(spec, solution) if audit else None,
         source=source_text,
     )
 
 
-def _audited(spec: Spec) -> Audit | None:
-    """The audit; None where there is no prior to audit, or no numpy."""
+def _audited(spec: Spec, solution: Solution | None) -> Audit | None:
+    """The audit of the spec's prior, or of the one that was found; None without one, or without
+    numpy."""
+    if spec.prior is None:
+        if solution is None or solution.prior is None:
+            return None
+        spec = replace(spec, prior=solution.prior)
     try:
         from midpo.proofs.audit import audit
 
@@ -103,6 +117,8 @@ def _audited(spec: Spec) -> Audit | None:
         return None
 
 
-def _family(specs: Sequence[Spec]) -> str:
-    """The family map, where the page shows a family."""
-    return ""
+def family_map() -> str:
+    """The family of the catalogue as SVG."""
+    from midpo.proofs.family import family
+
+    return family().svg()

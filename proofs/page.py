@@ -20,6 +20,7 @@ from midpo.symbolic import VERSION
 from midpo.symbolic.spec import Spec
 
 from . import page_section
+from .page_family import embedded
 from .page_references import references
 from .page_text import formula, inline, words
 from .report import TEMPLATES, Section, _replace, notation
@@ -54,7 +55,8 @@ def render(
     listed, cited = references([each.spec for each in entries])
     keys = [{"key": key, "citation": cited.get(each.spec.name)}
             for each, key in zip(entries, _keys(entries), strict=True)]
-    style, script = _inlined(STYLES), _inlined(SCRIPTS)
+    drawing, rules = embedded(family)
+    style, script = _inlined(STYLES) + rules, _inlined(SCRIPTS)
     return _environment().get_template("page.html.j2").render(
         title=title,
         policy=_policy(style, script),
@@ -70,7 +72,7 @@ def render(
         rows=[{**each.row, **key} for each, key in zip(entries, keys, strict=True)],
         sections=[{**each.section, **key} for each, key in zip(entries, keys, strict=True)],
         open_steps=len(entries) <= FEW,
-        family=Markup(family),
+        family=Markup(drawing),
         references=listed,
     )
 

@@ -314,7 +314,14 @@ def _knobs(spec: Spec, trees: list[Tree], axes: set[str]) -> tuple[Knob, ...]:
     """A slider for each variable that is not an axis; parameters first."""
     names = dict.fromkeys(v for part in trees for v in variables(part))
     found = [_knob(spec, n) for n in names if n not in axes and not n.startswith("i:")]
-    return tuple(sorted(found, key=lambda knob: not knob.is_parameter))
+    return tuple(sorted(found, key=_order))
+
+
+def _order(knob: Knob) -> tuple[bool, str, str]:
+    """Parameters first, then what belongs to y_w, then y_l; lengths before the rest."""
+    kind, *parts = knob.name.split(":")
+    side = {"w": "1", "l": "2"}.get(parts[-1], "0") if len(parts) > 1 or kind == "n" else "0"
+    return not knob.is_parameter, side, "" if kind == "n" else knob.name
 
 
 def _knob(spec: Spec, name: str) -> Knob:

@@ -17,7 +17,7 @@ from midpo.symbolic.spec import CONFIRMED, Spec
 from . import narrative
 from .latex import affine
 from .page_plots import Plot, plots
-from .page_standing import standings
+from .page_standing import kind_of, standings
 from .page_text import Display, display, formula, inline, words
 from .page_witness import crossing, witness
 from .sections import outer
@@ -273,6 +273,7 @@ def _audit(found: Audit | None) -> list[dict[str, Any]]:
                     "question": answer.question,
                     "sentence": answer.sentence,
                     "standing": answer.standing,
+                    "kind": kind_of(answer.standing),
                     "formulas": [formula(f.latex) for f in answer.formulas],
                 }
                 for answer in part.answers

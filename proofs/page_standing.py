@@ -20,8 +20,8 @@ Claim = tuple[Markup | str, str, str]  # the claim, its kind of standing, the wo
 
 
 def standings(section: Section, facts: PriorFacts | None) -> list[Claim]:
-    """(claim, kind, what it rests on); kinds are proved, kernel, exact, evidence, reference, none.
-    """
+    """(claim, kind, what it rests on); kinds are proved, kernel, exact, evidence, reference, mixed,
+    none."""
     spec = section.spec
     source = "taken from the reference" if spec.reference or spec.bibtex else "stated by the file"
     found: list[Claim] = []
@@ -36,7 +36,7 @@ def standings(section: Section, facts: PriorFacts | None) -> list[Claim]:
         found.append(("What the prior depends on", "exact",
                       "read off the normal form of the prior's logarithm"))
     if section.audit is not None:
-        found.append(("The answers of the audit", "none", "each says what it rests on"))
+        found.append(("The answers of the audit", "mixed", "each says what it rests on"))
     return found
 
 
@@ -47,6 +47,8 @@ def _recovery(section: Section) -> list[Claim]:
     if recovery.verdict == "undecided":
         return [("Whether the prior recovers the target", "none", recovery.standing)]
     certified = section.certificate
+    if certified == "not checked":
+        certified += " here; midpo certify does it"
     kernel: Claim = (
         "The same, by a proof kernel that shares no code with the checker",
         "kernel" if certified.startswith("accepted") else "none", certified)
@@ -92,3 +94,11 @@ def _kernel(section: Section) -> list[Claim]:
                        f"numerical evidence: {check.cases} pairs, largest relative difference "
                        f"{check.prior_gap:.1e}"))
     return claims
+
+
+_WORDS = {"proved": "proved", "exact": "exact", "numerical evidence": "evidence"}
+
+
+def kind_of(standing: str) -> str:
+    """The kind of an audit's standing, which begins with one of its words."""
+    return next((kind for word, kind in _WORDS.items() if standing.startswith(word)), "none")

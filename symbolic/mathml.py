@@ -98,6 +98,9 @@ class _Reader:
                 break
             if token in "^_":
                 base = done.pop() if done else "<mrow></mrow>"
+                if 'minsize="' in base:  # browsers do not stretch a base: it keeps its place
+                    done.append(base)
+                    base = '<mspace width="0" height="1.2em"></mspace>'
                 done.append(self.scripts(base))
                 continue
             first = not done or done[-1] in _BEFORE_A_TERM

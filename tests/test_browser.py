@@ -41,7 +41,7 @@ margin = '''alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l))
 def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("page")
     (folder / "refuted.toml").write_text(REFUTED)
-    sources = ["simpo", "dpo", folder / "refuted.toml", "kto", "aot"]
+    sources: list[str | Path] = ["simpo", "dpo", folder / "refuted.toml", "kto", "aot"]
     return write(sources, folder).as_uri()
 
 

@@ -159,7 +159,8 @@ def test_a_proof_is_stated_only_where_there_is_one() -> None:
 def test_the_proof_kernel_is_named_only_where_it_accepted() -> None:
     spec = load("dpo")
     claims = entry(Section(spec, midpo.verify(spec), None)).section["standings"]
-    assert [kind for _, kind, rests in claims if rests == "not checked"] == ["none"]
+    unchecked = "not checked here; midpo certify does it"
+    assert [kind for _, kind, rests in claims if rests == unchecked] == ["none"]
     accepted = "accepted by an independent kernel (Coq 8.16.1)"
     certified = Section(spec, midpo.verify(spec), None, certificate=accepted)
     claims = entry(certified).section["standings"]
@@ -319,3 +320,17 @@ def test_progress_names_what_is_done(tmp_path: Path) -> None:
     done: list[str] = []
     write(["dpo", "aot"], tmp_path, audit=False, progress=done.append)
     assert done == ["dpo", "aot"]
+
+
+def test_the_family_map_is_drawn_in_the_colours_of_the_page() -> None:
+    from midpo.proofs.family import family_of
+    from midpo.proofs.page_family import embedded
+
+    svg = family_of([load("simpo"), load("rdpo"), load("dpo")]).svg()
+    drawing, rules = embedded(svg)
+    assert "<style>" not in drawing and "<svg" in drawing
+    assert ".midpo-family .box" in rules and "#" not in rules
+    text = render([entry(_section(n, None, False)) for n in ("dpo", "rdpo")], family=svg)
+    read = Reader(text)
+    assert policy_hash("".join(read.styles)) in html.unescape(text)
+    assert len(read.styles) == 1 and 'href="#family"' in text
