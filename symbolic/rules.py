@@ -109,15 +109,16 @@ def _find_log_number(node: Log) -> Parts | None:
 
 
 def _linear_terms(body: Expr, index: Index) -> tuple[tuple[Expr, Expr], ...]:
-    """The terms of a body as (factor without the index, factor with it)."""
-    found: dict[Expr, list[Expr]] = {}
+    """The terms of a body, one by one, as (factor without the index, factor with it): terms that
+    share the latter stay apart, for the rule must give back the body as it stands."""
+    found = []
     for term in Add.make_args(body):
         outside: list[Expr] = []
         inside: list[Expr] = []
         for factor in Mul.make_args(term):
             (outside if free_of(factor, index) else inside).append(factor)
-        found.setdefault(Mul(*inside), []).append(Mul(*outside))
-    return tuple((Add(*outsides), inside) for inside, outsides in found.items())
+        found.append((Mul(*outside), Mul(*inside)))
+    return tuple(found)
 
 
 def _find_linear(node: Expr) -> Parts | None:
