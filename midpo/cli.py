@@ -326,7 +326,7 @@ def check(
     "--text-width",
     default=345.0,
     show_default=True,
-    type=click.FloatRange(150, 1000),
+    type=click.FloatRange(300, 1000),
     help="Of a line of the paper, in points.",
 )
 @click.option(

@@ -11,6 +11,7 @@ from midpo.symbolic.spec import CONFIRMED, UNCONFIRMED, Spec
 from .cited import worded
 from .latex import escape, rows, scientific
 from .narrative import listed
+from .prose import code
 from .solution import Solution
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def reason(spec: Spec) -> str:
     return f"No specification of one pair can hold this loss: {escape(spec.reason)}.{doubt}"
 
 
-def told(text: str) -> str:
-    """Words of `solve` or `audit`, in LaTeX; the theorems they cite are called results."""
-    return escape(worded(text))
+def told(text: str, spec: Spec) -> str:
+    """Words of `solve`, in LaTeX; the theorems they cite are called results."""
+    return code(worded(text), spec)
 
 
 def _has_target(spec: Spec) -> bool:
@@ -67,7 +68,7 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
     """The class of the target: what `midpo solve` answers."""
     if found is None:
         return None
-    known.append((f"The class of the target: {found.kind}", told(found.standing)))
+    known.append((f"The class of the target: {found.kind}", told(found.standing, found.spec)))
     parts = []
     if found.prior is not None:
         alpha = "" if found.spec.alpha == 1 else r", at the specification's $\alpha$"
@@ -81,7 +82,7 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
         parts.append(("The weight of the pair:", rows("", found.weight)))
     return {
         "opening": f"The target {_CLASS[found.kind]} (class \\emph{{{found.kind}}}). "
-                   f"{told(found.reason)}",
+                   f"{told(found.reason, found.spec)}",
         "parts": parts,
         "cycle": None if found.witness is None else cycle(found.witness),
     }  # fmt: skip

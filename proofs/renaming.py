@@ -124,6 +124,9 @@ def _table(signs: Mapping[str, str]) -> Table:
             # A sign with an index of its own takes a second one only in braces.
             stem = value if "_" not in value else f"{{{value}}}"
             found[_tokens(f"y_{{{index}")] = f"y_{{{index}" if value == usual else f"{stem}_{{"
+            if index and value != usual and value[:1] == "y":  # what precedes its tokens, too
+                found[_tokens(f"s_{{{index}")] = f"s{stem[1:]}_{{" if stem == value else (
+                    f"{{s{value[1:]}}}_{{")
     return sorted(found.items(), key=lambda pair: -len(pair[0]))
 
 

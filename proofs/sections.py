@@ -15,6 +15,7 @@ from midpo.symbolic.spec import Spec
 from . import findings, narrative, worked
 from .audit_latex import audit_latex
 from .latex import affine, escape, pasted, plain, rows, scientific, typewriter, width
+from .prose import code
 from .recovery import Recovery
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ def _refuted(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict
 def _diagnosis(recovery: Recovery, known: list[tuple[str, str]]) -> list[dict[str, str]]:
     remarks = []
     if recovery.explanation:
-        text = escape(recovery.explanation)
+        text = code(recovery.explanation, recovery.spec)
         remarks.append({"title": "What is off", "text": text, "display": ""})
     if recovery.working_prior:
         spec = recovery.spec
