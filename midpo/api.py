@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,9 @@ if TYPE_CHECKING:
     from sympy import Expr
 
     from midpo.numeric.crosscheck import CrossCheck
-    from midpo.proofs.report import Report, Section
+    from midpo.proofs.report import Report
     from midpo.proofs.solution import Solution
+    from midpo.reporting import Fragment, Wanted
 
 Source = Spec | str | Path
 
@@ -141,44 +141,41 @@ def report(
     certify: bool = False,
     framework: bool = False,
     pdf: bool = True,
+    wanted: Wanted | None = None,
+    macros: Mapping[str, str] | None = None,
+    fragment: Fragment | None = None,
+    date: str = "",
+    benchmark: Path | None = None,
+    jobs: int = 1,
+    progress: Callable[[str], None] = lambda name: None,
 ) -> Report:
-    """Write report.tex (and report.pdf where a TeX is installed) into `directory`.
+    r"""Write report.tex, report.bib, figures (and report.pdf where a TeX is installed).
 
     `checks` are cross-checks to include, matched by name; with `certify` Coq's kernel checks each
-    recovery too. Raises: SpecError, MidpoError.
+    recovery too. `wanted` says what sections hold beside the recovery. `macros` renames symbols
+    (name -> mathematics); with `fragment` a part to \input is written instead of a document.
+    `benchmark` is a table of benchmarks/kernels.py to draw. `jobs` processes share the work, and
+    `progress(name)` is called as each section is done. Raises: SpecError, MidpoError.
     """
-    from midpo.proofs.report import Section, write_report
+    from midpo.proofs.fragment import write_fragment
+    from midpo.proofs.renaming import checked
+    from midpo.proofs.report import write_report
+    from midpo.reporting import Wanted, certified, gather, opening
 
     listed = [sources] if isinstance(sources, (Spec, str, Path)) else list(sources)
-    by_name = {c.name: c for c in checks or ()}
-    sections = []
-    for spec in map(spec_of, listed):
-        both = spec.prior is not None and spec.has_target
-        sections.append(
-            Section(
-                spec,
-                verify(spec) if both else None,
-                by_name.get(spec.name),
-                _kernel_text(spec),
-            )
-        )
+    specs = [spec_of(source) for source in listed]
+    if macros is not None:
+        macros = checked(macros, {n for s in specs for n in (*s.names.taken(), *s.policies)})
+    wanted = wanted or Wanted()
+    sections = gather(specs, wanted, checks=checks or (), jobs=jobs, progress=progress)
     if certify:
-        sections = _certified(sections)
-    return write_report(sections, Path(directory), framework=framework, pdf=pdf)
-
-
-def _certified(sections: list[Section]) -> list[Section]:
-    """The sections with what Coq's kernel says of their recoveries."""
-    from midpo.proofs import certificate
-
-    exported = [certificate.export(s.spec, s.recovery) for s in sections if s.recovery]
-    names = certificate.named_apart(exported)
-    answers = iter(certificate.check(names))
-    return [replace(s, certificate=next(answers).kernel) if s.recovery else s for s in sections]
-
-
-def _kernel_text(spec: Spec) -> str:
-    try:
-        return generate(spec).mathematics
-    except MidpoError:  # a report without a kernel is still a report
-        return ""
+        sections = certified(sections)
+    if fragment is not None:
+        return write_fragment(
+            sections, Path(directory), macros=macros, level=fragment.level,
+            text_width=fragment.text_width,
+        )
+    return write_report(
+        sections, Path(directory), framework=framework, pdf=pdf, macros=macros, date=date,
+        opening=opening(wanted.plots, benchmark),
+    )

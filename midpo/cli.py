@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -287,17 +286,18 @@ def check(
 
 
 @main.command()
-@click.argument("specs", nargs=-1, metavar="SPEC...")
+@click.argument("specs", nargs=-1, metavar="[SPEC]...")
 @_json
 @click.option(
     "-o",
     "--output",
-    required=True,
+    default="midpo-report",
+    show_default=True,
     type=click.Path(file_okay=False),
     help="The folder to write into.",
 )
-@click.option("--all", "whole", is_flag=True, help="The whole catalogue.")
-@click.option("--html", is_flag=True, help="One HTML page, with audits, instead of LaTeX.")
+@click.option("--all", "every", is_flag=True, help="The whole catalogue, as with no SPEC.")
+@click.option("--html", is_flag=True, help="One HTML page instead of LaTeX.")
 @click.option(
     "--check",
     "with_check",
@@ -305,6 +305,44 @@ def check(
     help="Cross-check the kernels and include the table (needs torch).",
 )
 @click.option("--certify", "certified", is_flag=True, help="Have Coq's kernel check each (coqc).")
+@click.option(
+    "--audit/--no-audit", default=True, show_default=True, help="What a recovery does not mean."
+)
+@click.option(
+    "--plots/--no-plots", default=None, help="Needs matplotlib.  [default: not in a fragment]"
+)
+@click.option(
+    "--kernels/--no-kernels",
+    default=None,
+    help="List the kernels' source.  [default: not in a fragment, not for the whole catalogue]",
+)
+@click.option("--fragment", is_flag=True, help="Write a part to \\input into one's own paper.")
+@click.option(
+    "--level",
+    default="section",
+    show_default=True,
+    type=click.Choice(("section", "subsection", "paragraph")),
+    help="Of a fragment's headings.",
+)
+@click.option(
+    "--text-width",
+    default=345.0,
+    show_default=True,
+    type=click.FloatRange(300, 1000),
+    help="Of a line of the paper, in points.",
+)
+@click.option(
+    "--macros",
+    multiple=True,
+    metavar="NAME=MATHS or FILE.toml",
+    help="Rename a symbol: pi, pi_ref, y_w, y_l, y, x, zeta, m, a parameter; may be repeated.",
+)
+@click.option("--date", default="", help="Print this date; none by default.")
+@click.option(
+    "--benchmark",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="A table of benchmarks/kernels.py to draw.",
+)
 @click.option(
     "--pdf/--no-pdf",
     default=True,
@@ -315,10 +353,19 @@ def report(
     specs: tuple[str, ...],
     as_json: bool,
     output: str,
-    whole: bool,
+    every: bool,
     html: bool,
     with_check: bool,
     certified: bool,
+    audit: bool,
+    plots: bool | None,
+    kernels: bool | None,
+    fragment: bool,
+    level: str,
+    text_width: float,
+    macros: tuple[str, ...],
+    date: str,
+    benchmark: Path | None,
     pdf: bool,
 ) -> None:
     """Write the derivations as LaTeX, and as PDF where a TeX is installed; or as one HTML page.
@@ -327,14 +374,18 @@ def report(
     Example:
       midpo report tdpo simpo -o report
       midpo report --all --html -o report
+      midpo report tdpo --fragment --macros 'pi=\\pi_\\theta' --macros 'y_w=y^+'
     """
     from midpo import api
+    from midpo.reporting import Fragment, Wanted, cores, macros_of
     from midpo.symbolic.spec import catalogue, load
 
-    if whole == bool(specs):
-        raise click.UsageError("name specs, or give --all, and not both")
-    specs = specs or tuple(catalogue())
-    loaded = [load(name) for name in specs]
+    if every and specs:
+        raise MidpoError("--all and a SPEC\n  expected: one of them")
+    if html and fragment:
+        raise MidpoError("--html and --fragment\n  expected: one of them")
+    loaded = [load(name) for name in specs or catalogue()]
+    renamed = macros_of(macros)
     checks = []
     if with_check:
         for spec in loaded:
@@ -343,15 +394,33 @@ def report(
     if html:
         from midpo.page import write
 
-        with _progress(as_json, "report", len(specs)) as advance:
-            page = write(specs, output, checks=checks, certify=certified,
-                         workers=os.cpu_count() or 1, progress=advance)
+        with _progress(as_json, "report", len(loaded)) as advance:
+            page = write(loaded, output, checks=checks, certify=certified, audit=audit,
+                         jobs=cores(), progress=advance)
         if as_json:
             _print_json({"specs": [s.name for s in loaded], "html": str(page)})
         else:
             click.echo(f"wrote {page}")
         return
-    written = api.report(loaded, output, checks=checks, certify=certified, pdf=pdf)
+    plots = not fragment if plots is None else plots
+    if kernels is None:  # 83 of them would fill a hundred pages
+        kernels = bool(specs) and not fragment
+    wanted = Wanted(audit=audit, kernel=kernels, plots=("pdf",) if plots else ())
+    with _progress(as_json, "report", len(loaded) + 1) as advance:
+        written = api.report(
+            loaded,
+            output,
+            checks=checks,
+            certify=certified,
+            pdf=pdf,
+            wanted=wanted,
+            macros=renamed or None,
+            fragment=Fragment(level, text_width) if fragment else None,
+            date=date,
+            benchmark=benchmark,
+            jobs=cores(),
+            progress=advance,
+        )
     _wrote(written, as_json, [s.name for s in loaded])
 
 
@@ -428,10 +497,16 @@ def _print_json(value: Any) -> None:
 def _wrote(written: Any, as_json: bool, names: Sequence[str]) -> None:
     files = {"tex": str(written.tex), "pdf": str(written.pdf) if written.pdf else None}
     if as_json:
-        _print_json({"specs": list(names), **files, "message": written.message})
+        others = list(map(str, written.others))
+        _print_json(
+            {"specs": list(names), **files, "others": others, "message": written.message}
+        )
         return
     for path in filter(None, files.values()):
         click.echo(f"wrote {path}")
+    for kind in sorted({path.suffix for path in written.others}):
+        some = [path for path in written.others if path.suffix == kind]
+        click.echo(f"wrote {some[0] if len(some) == 1 else some[0].parent}")
     if written.pdf is None:
         click.echo(written.message, err=True)
 

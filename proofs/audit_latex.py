@@ -1,6 +1,6 @@
 r"""An audit as LaTeX paragraphs: a paragraph a section, each answer with what it rests on.
 
-Text goes through `escape`; formulas are the program's own. Needs amsmath, amssymb and
+Text is escaped, its mathematics set; formulas are the program's own. Needs amsmath, amssymb and
 graphicx.
 """
 
@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from .audit import Audit
 from .audit_answer import Answer, Section
-from .latex import escape
+from .cited import worded
+from .prose import unicode
 
-# What `escape` has no name for, in formulas' surroundings.
-_WORDS = {"ζ̄": "zeta-bar", "Mᵀ": "M^T", "⁺": "+", "⁻": "-", "‖": "||"}
-_SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 # A formula as wide as it is, or as the line.
 _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
 
@@ -37,6 +35,4 @@ def _answer(answer: Answer) -> str:
 
 
 def _text(words: str) -> str:
-    for sign, plain in _WORDS.items():
-        words = words.replace(sign, plain)
-    return escape(words.translate(_SUBSCRIPTS))
+    return unicode(worded(words))

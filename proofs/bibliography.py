@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from midpo.symbolic.spec import Spec
 
@@ -22,17 +23,30 @@ PLACE = ("journal", "booktitle", "publisher", "school", "institution", "howpubli
 
 @dataclass(frozen=True)
 class Entry:
-    """One reference: the label it is cited by, and its text in LaTeX."""
+    """One reference: the key it is cited by, its text in LaTeX, and its BibTeX fields (none where
+    a spec gives free text)."""
 
     key: str
     text: str
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 def entries(specs: Sequence[Spec]) -> tuple[Entry, ...]:
-    """The framework's paper and every spec's reference, each once, in order of appearance."""
-    texts = dict.fromkeys(text for text in map(reference, specs) if text)
-    cited = [Entry(f"ref{place}", text) for place, text in enumerate(texts, 1)]
-    return (Entry(PAPER, formatted(PAPER_FIELDS)), *cited)
+    """The framework's paper and every spec's reference, each once, in order of appearance.
+
+    A reference is cited by the spec's own key where it is one and belongs to it alone.
+    """
+    found = {formatted(PAPER_FIELDS): Entry(PAPER, formatted(PAPER_FIELDS), PAPER_FIELDS)}
+    for spec in specs:
+        text = reference(spec)
+        if text and text not in found:
+            own = spec.reference if spec.bibtex and _KEY.fullmatch(spec.reference) else ""
+            free = own and own not in {entry.key for entry in found.values()}
+            found[text] = Entry(own if free else f"ref{len(found)}", text, spec.bibtex)
+    return tuple(found.values())
+
+
+_KEY = re.compile(r"[a-z]+[0-9]{4}[a-z]*")  # which no ref3 is
 
 
 def citation(known: Sequence[Entry], spec: Spec) -> str:
@@ -43,6 +57,24 @@ def citation(known: Sequence[Entry], spec: Spec) -> str:
 
 def reference(spec: Spec) -> str:
     return formatted(spec.bibtex) if spec.bibtex else escape(spec.reference)
+
+
+def bibtex(known: Sequence[Entry]) -> str:
+    """The references as a BibTeX file, in ASCII; free text becomes a note."""
+    return "\n".join(map(_record, known))
+
+
+def _record(entry: Entry) -> str:
+    kind = next((kind for key, kind in _KINDS if key in entry.fields), "misc")
+    lines = [f"@{kind}{{{entry.key},"]
+    for key, value in (entry.fields or {"note": ""}).items():
+        text = escape(_unbraced(value)) if entry.fields else entry.text
+        # The second pair of braces keeps capitals as they are.
+        lines.append(f"  {key} = {{{{{text}}}}}," if key == "title" else f"  {key} = {{{text}}},")
+    return "\n".join([*lines, "}", ""])
+
+
+_KINDS = (("journal", "article"), ("booktitle", "inproceedings"), ("school", "phdthesis"))
 
 
 def formatted(fields: Mapping[str, str]) -> str:
@@ -63,6 +95,8 @@ def authors(names: str) -> str:
         last, _, first = person.partition(",")
         people.append(escape(f"{first.strip()} {last.strip()}".strip()).replace(" ", "~", 1))
     *most, end = people
+    if most and end == "others":
+        return f"{', '.join(most)} et~al"
     return f"{', '.join(most)} and {end}" if most else end
 
 

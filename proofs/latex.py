@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from sympy import Expr
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from .recovery import Recovery
 
 WIDTH = 77.0  # of a line of a display, in digits; the text is 89 wide, less indent and number
+_LESS = 12.8  # what a line of text has beyond that, in digits
+_DIGIT = 5.0  # of a digit at ten points, in points
 _MARGIN = 5.6  # what indent and number take, in em (two digits)
 _TOGETHER = 8  # so many lines of one formula are not parted by a page break
 
@@ -116,9 +120,28 @@ def typewriter(text: str) -> str:
     return rf"\texttt{{{escape(text)}}}"
 
 
+_width: ContextVar[float] = ContextVar("width", default=WIDTH)
+
+
+def width() -> float:
+    """How wide a line of a display may be, in digits."""
+    return _width.get()
+
+
+@contextmanager
+def set_in(points: float, wider: float = 1.0) -> Iterator[None]:
+    """Break formulas for lines of text of this width; `wider` is by how much renamed symbols are
+    wider than those that are measured."""
+    token = _width.set(max((points / _DIGIT - _LESS) / wider, 24.0))
+    try:
+        yield
+    finally:
+        _width.reset(token)
+
+
 def rows(head: str, expr: Expr, *, numbered: bool = True) -> str:
     """`expr` as rows of an align environment, after `head`; the last row bears the number."""
-    return pasted(head, broken(expr, WIDTH - max(measure(head), 4)), numbered=numbered)
+    return pasted(head, broken(expr, width() - max(measure(head), 4)), numbered=numbered)
 
 
 def pasted(head: str, parts: Sequence[str], *, numbered: bool = True) -> str:
@@ -134,11 +157,11 @@ def pasted(head: str, parts: Sequence[str], *, numbered: bool = True) -> str:
     return f" \\notag {end}\n".join(lines) + tail
 
 
-def scientific(value: float) -> str:
+def scientific(value: float, digits: int = 3) -> str:
     """A number of a table: three digits, a power of ten where it helps."""
     if value != value or value in (float("inf"), float("-inf")):
         return escape(str(value))
-    mantissa, _, exponent = f"{value:.3g}".partition("e")
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
     return rf"${mantissa}$" if not exponent else rf"${mantissa}\times 10^{{{int(exponent)}}}$"
 
 

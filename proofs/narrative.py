@@ -18,7 +18,7 @@ from midpo.symbolic.representable import PriorFacts, fold, prior_of_margin
 from midpo.symbolic.rule import ARITHMETIC
 from midpo.symbolic.spec import Spec
 
-from .latex import WIDTH, pasted, rows
+from .latex import pasted, rows, width
 from .recovery import Recovery, verify
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def side_conditions(spec: Spec) -> tuple[str, ...]:
     signs = {"nonzero": r"\ne 0", "positive": "> 0"}
     displays = []
     for condition in spec.conditions:
-        *most, last = broken(condition.expr, WIDTH - 8)
+        *most, last = broken(condition.expr, width() - 8)
         parts = [*most, f"{last} {signs[condition.kind]}"]
         displays.append(pasted("", parts, numbered=False))
     return tuple(displays)

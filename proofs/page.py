@@ -23,7 +23,7 @@ from . import page_section
 from .page_family import embedded
 from .page_references import references
 from .page_text import formula, inline, words
-from .report import TEMPLATES, Section, _replace, notation
+from .report import TEMPLATES, Section, notation, replace_file
 
 STYLES = ("page.css",)
 SCRIPTS = ("page_controls.js", "page_table.js", "page_plots.js")
@@ -148,5 +148,5 @@ def write_page(entries: Sequence[Entry], directory: Path, *, family: str = "") -
     text = render(entries, family=family)
     directory.mkdir(parents=True, exist_ok=True)
     target = directory / "report.html"
-    _replace(target, text.encode())
+    replace_file(target, text.encode())
     return target

@@ -62,6 +62,8 @@ def people(names: str) -> str:
         last, _, first = person.partition(",")
         shown.append(f"{first.strip()} {last.strip()}".strip())
     *most, end = shown
+    if most and end == "others":
+        return f"{', '.join(most)} et al"
     return f"{', '.join(most)} and {end}" if most else end
 
 

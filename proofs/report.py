@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,25 +16,28 @@ from midpo.symbolic.glyphs import width as measure
 from midpo.symbolic.notation import broken
 from midpo.symbolic.spec import Spec
 
-from . import bibliography, framework_report, sections
+from . import bibliography, cited, findings, framework_report, sections
+from .latex import escape
 from .recovery import Recovery
+from .renaming import renamed
 from .typeset import TypesetFailed, typeset
 
 if TYPE_CHECKING:
     from midpo.numeric.crosscheck import CrossCheck
 
     from .audit import Audit
+    from .plots import Plot
     from .solution import Solution
 
 TEMPLATES = Path(__file__).parent / "templates"
-_CELL, _CELL_LINES = 48.0, 4  # the size of a prior in the table of priors: digits, lines
+_CELL, _CELL_LINES = 37.0, 4  # the size of a prior in the table of priors: digits, lines
 
 
 @dataclass(frozen=True)
 class Section:
     """One spec with what is known of it; `kernel` is source text (`source` the whole file),
-    `certificate` what an independent proof kernel says of the recovery. A page (page.py) also
-    shows `solution`, where there is no recovery, and `audit`."""
+    `certificate` what an independent proof kernel says of the recovery, `solution` what `solve`
+    says of the target, `plots` the pictures to show. What was not asked for is None or empty."""
 
     spec: Spec
     recovery: Recovery | None
@@ -42,43 +46,65 @@ class Section:
     certificate: str = "not checked"
     solution: Solution | None = None
     audit: Audit | None = None
+    plots: tuple[Plot, ...] = ()
     source: str = ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """The files of a report; `message` says why there is no PDF, or where it is."""
+    """The files of a report; `message` says why there is no PDF, or where it is. `others` are
+    figures and the references as BibTeX."""
 
     tex: Path
     pdf: Path | None
     message: str
+    others: tuple[Path, ...] = ()
 
 
 def write_report(
-    parts: Sequence[Section], directory: Path, *, framework: bool = False, pdf: bool = True
+    parts: Sequence[Section],
+    directory: Path,
+    *,
+    framework: bool = False,
+    pdf: bool = True,
+    macros: Mapping[str, str] | None = None,
+    date: str = "",
+    opening: Sequence[Plot] = (),
 ) -> Report:
-    """Write report.tex, and report.pdf where pdflatex is at hand, into `directory`.
+    """Write report.tex, report.bib and figures, and report.pdf where pdflatex is at hand.
 
-    `framework` puts the generalised problem and its solution first. Files are replaced whole or not
-    at all; the same input gives the same bytes.
+    `framework` puts the generalised problem and its solution first; `macros` renames symbols;
+    `opening` are pictures for the first section. Files are replaced whole or not at all; the same
+    input gives the same bytes.
     """
-    text = render(parts, framework=framework)
-    directory.mkdir(parents=True, exist_ok=True)
+    text = render(parts, framework=framework, macros=macros, date=date, opening=opening)
+    plots = [*opening, *(plot for part in parts for plot in part.plots)]
+    drawn = findings.drawn(plots)
     tex = directory / "report.tex"
-    _replace(tex, text.encode("ascii"))
+    others = [directory / name for name in drawn] + [directory / "report.bib"]
+    contents = [*drawn.values(), references(parts).encode("ascii")]
+    for path, data in ((tex, text.encode("ascii")), *zip(others, contents, strict=True)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, data)
     by_hand = f"cd {directory} && pdflatex report.tex && pdflatex report.tex"
     if not pdf:
-        return Report(tex, None, f"wrote {tex}; to compile it: {by_hand}")
+        return Report(tex, None, f"wrote {tex}; to compile it: {by_hand}", tuple(others))
     try:
-        data = typeset(text)
+        data = typeset(text, files=drawn)
     except TypesetFailed as error:
-        return Report(tex, None, f"wrote {tex}, no PDF: {error}\nto compile it: {by_hand}")
+        message = f"wrote {tex}, no PDF: {error}\nto compile it: {by_hand}"
+        return Report(tex, None, message, tuple(others))
     target = directory / "report.pdf"
-    _replace(target, data)
-    return Report(tex, target, f"wrote {tex} and {target}")
+    replace_file(target, data)
+    return Report(tex, target, f"wrote {tex} and {target}", tuple(others))
 
 
-def _replace(path: Path, data: bytes) -> None:
+def references(parts: Sequence[Section]) -> str:
+    """The references as a BibTeX file."""
+    return bibliography.bibtex(bibliography.entries([part.spec for part in parts]))
+
+
+def replace_file(path: Path, data: bytes) -> None:
     """Write `data` to `path` in one stroke."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
@@ -93,36 +119,59 @@ def _replace(path: Path, data: bytes) -> None:
         raise
 
 
-def render(parts: Sequence[Section], *, framework: bool = False) -> str:
+HEADS = {"head": r"\section", "part": r"\subsection*", "tables": True, "plot": "plot"}
+
+
+def render(
+    parts: Sequence[Section],
+    *,
+    framework: bool = False,
+    macros: Mapping[str, str] | None = None,
+    date: str = "",
+    opening: Sequence[Plot] = (),
+) -> str:
     """The LaTeX of a report, in plain ASCII."""
-    environment = _environment()
+    templates = environment()
     entries = bibliography.entries([part.spec for part in parts])
-    template = environment.get_template("section.tex.j2")
-    bodies = []
-    for place, part in enumerate(parts, 1):
-        cited = bibliography.citation(entries, part.spec)
-        bodies.append(template.render(sections.context(part, sections.label(place), cited)))
+    bodies = [
+        section_text(part, sections.label(place), entries, HEADS)
+        for place, part in enumerate(parts, 1)
+    ]
     summary = _summary(parts, framework)
     shown = "\n".join([*bodies, *(row["prior"] for row in summary["rows"])] if summary else bodies)
-    return environment.get_template("report.tex.j2").render(
+    text = templates.get_template("report.tex.j2").render(
         contents=len(parts) > 2,
         framework=framework,
         theorems=framework_report.summary() if framework else (),
-        derived=_derived(environment) if framework else "",
+        derived=_derived() if framework else "",
         paper=bibliography.PAPER,
         notation=notation(shown),
         summary=summary,
         sections=bodies,
+        results=cited.results(shown),
         references=[(entry.key, entry.text) for entry in entries],
+        date=escape(date),
+        figures=findings.figures(opening, "all"),
     )
+    return renamed(text, macros) if macros else text
 
 
-def _derived(environment: jinja2.Environment) -> str:
+def section_text(
+    part: Section, key: str, entries: Sequence[bibliography.Entry], heads: Mapping[str, Any]
+) -> str:
+    """One section, with headings of the levels that `heads` names."""
+    cited_as = bibliography.citation(entries, part.spec)
+    template = environment().get_template("section.tex.j2")
+    return template.render({**sections.context(part, key, cited_as), **heads})
+
+
+def _derived() -> str:
     """The framework's theorems with their chains, and the paper's slips."""
-    return environment.get_template("theorems.tex.j2").render(framework_report.context())
+    return environment().get_template("theorems.tex.j2").render(framework_report.context())
 
 
-def _environment() -> jinja2.Environment:
+@cache
+def environment() -> jinja2.Environment:
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,

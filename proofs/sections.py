@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import recovered_margin
 from midpo.symbolic.notation import broken, latex
-from midpo.symbolic.parser import LINK, PRIOR, Names, parse
+from midpo.symbolic.parser import PRIOR, parse
 from midpo.symbolic.representable import prior_facts
 from midpo.symbolic.spec import Spec
 
-from . import narrative
-from .latex import WIDTH, affine, escape, pasted, plain, rows, scientific, typewriter
+from . import findings, narrative, worked
+from .audit_latex import audit_latex
+from .latex import affine, escape, pasted, plain, rows, scientific, typewriter, width
+from .prose import code
 from .recovery import Recovery
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
     spec, recovery = section.spec, section.recovery
     facts = recovery.facts if recovery else prior_facts(spec) if spec.prior is not None else None
     known: list[tuple[str, str]] = []
+    source = findings.origin(spec, citation)
     parts: dict[str, Any] = {
         "title": escape(spec.title or spec.name),
         "outline": plain(spec.title or spec.name) or spec.name,
@@ -44,22 +47,28 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         "citation": citation,
         "opening": _opening(section),
         "stated": " and ".join(
-            word for word, part in (("prior", spec.prior), ("target", spec.has_target)) if part
+            word for word, part in (("prior", spec.prior), ("target", stated_target(spec))) if part
         ).capitalize(),
         "prior": "" if spec.prior is None else rows(r"\zeta(y\mid x) \propto ", spec.prior),
         "target": _target(spec, key),
-        "assumptions": narrative.assumptions(spec),
+        "assumptions": () if spec.reason else narrative.assumptions(spec),
         "conditions": narrative.side_conditions(spec),
         "statement": None,
         "chain": None,
         "witness": None,
         "remarks": [],
         "facts": narrative.dependence(spec, facts) if facts else (),
+        "class": None,
+        "audit": "" if section.audit is None else audit_latex(section.audit),
+        "solved": _solved(section),
         "check": None,
+        "figures": findings.figures(section.plots, key),
         "kernel": listing(section.kernel),
     }
-    if recovery is None:
-        parts["remarks"] = _alone(spec, known)
+    if spec.reason:
+        known.append(("That no equation can be stated", f"taken from the reference {citation}"))
+    elif recovery is None:
+        parts["remarks"] = _alone(section, known)
     elif recovery.verdict == "proved":
         parts |= _proved(recovery, key, known)
     elif recovery.verdict == "refuted":
@@ -70,6 +79,12 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
     if recovery is not None and recovery.verdict != "undecided":
         known.insert(1, ("The same, by a proof kernel that shares no code with the checker",
                          escape(section.certificate)))
+    if source:
+        known.insert(0, source)
+    if spec.conditions:
+        known.append(("The conditions under which both sides have a value",
+                      "read off the divisions, roots and logarithms of the specification"))
+    parts["class"] = findings.solution(section.solution, known)
     parts["check"] = _check(section.check, known)
     if facts:
         known.append((r"What the prior depends on", r"read off the normal form of $\log\zeta$"))
@@ -77,8 +92,22 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
     return parts
 
 
+def stated_target(spec: Spec) -> bool:
+    """Whether there is a target, also for a spec that cannot have one."""
+    return not spec.reason and spec.has_target
+
+
+def _solved(section: Section) -> str:
+    """Whose prior the audit speaks of, where the spec has none of its own."""
+    if section.audit is None or not section.audit.solved:
+        return ""
+    return "The specification states no prior; audited is the one shown above."
+
+
 def _opening(section: Section) -> str:
     spec, recovery = section.spec, section.recovery
+    if spec.reason:
+        return findings.reason(spec)
     if recovery is not None:
         explanation = f" {escape(recovery.explanation)}" if recovery.verdict == "undecided" else ""
         return f"Recovery: {_MARK[recovery.verdict]}.{explanation}"
@@ -122,7 +151,7 @@ def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[
     losses = r"$\ell = " + affine(recovery, r"\ell_{\zeta}") + "$"
     known += [
         (f"The losses agree: {losses}",
-         rf"\proved{{}}: {count}, replayed by the checker"),
+         rf"\proved{{}}: {count}, replayed by the checker; by {_rules(recovery)}"),
         (r"The gradients agree where both sides are differentiable, $\zeta$ being differentiated",
          "follows from the equality of values for every policy" if not
          narrative.stops_gradients(spec) else "not covered: the specification stops gradients"),
@@ -136,6 +165,12 @@ def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[
             "close": "This is the target" + (" margin." if recovery.kind == "margin" else "."),
         },
     }
+
+
+def _rules(recovery: Recovery) -> str:
+    """The rules that the steps apply, by name."""
+    names = dict.fromkeys(step.rule for step in recovery.steps)
+    return f"the rule{'s' * (len(names) != 1)} " + narrative.listed(map(typewriter, names))
 
 
 def _statement(recovery: Recovery, key: str) -> dict[str, str]:
@@ -215,54 +250,30 @@ def _refuted(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict
     assert witness is not None
     known.append((r"The prior does not recover the target",
                   rf"\refuted{{}} at the witness: {escape(witness.standing)}"))
-    values = [] if witness.target_margin is None else [
-        ("margin", f"{witness.target_margin:.12g}", f"{witness.recovered_margin:.12g}")
-    ]
-    words = "loss of this margin" if values else "loss"
-    values.append((words, f"{witness.target_loss:.12g}", f"{witness.recovered_loss:.12g}"))
-    tokens = witness.case.tokens
-    lengths = [rf"$y_{role} = {narrative.tokens(tokens[f'y_{role}'])[1:-1]}$ of length "
-               f"{len(tokens[f'y_{role}'])}" for role in "wl"]
     laws = narrative.witness_laws(witness)
-    side = "margins" if values[0][0] == "margin" else "losses"
+    side = "losses" if witness.target_margin is None else "margins"
     return {
         "statement": {
             "kind": "proposition",
             "text": rf"The prior \eqref{{eq:{key}:prior}} does not recover the target "
             rf"\eqref{{eq:{key}:target}}: {_scaled(recovery)}the {side} differ at the witness "
             "below. Their difference, target less prior, in normal form, is",
-            "display": pasted("", broken(narrative.folded(recovery), WIDTH)),
+            "display": pasted("", broken(narrative.folded(recovery), width())),
             "close": "",
         },
         "remarks": _diagnosis(recovery, known),
-        "witness": {
-            "opening": f"Tokens are {narrative.listed(f'${t}$' for t in range(len(laws[0][2])))}; "
-            rf"$0$ ends a response. The responses are {narrative.listed(lengths)}. The next-token "
-            "laws after each prefix that occurs are:",
+        "witness": worked.example(recovery) | {
             "vocabulary": tuple(map(str, range(len(laws[0][2])))),
             "laws": laws,
             "data": narrative.listed(narrative.witness_data(witness) or [""]),
-            "sides": values,
-            "difference": _difference(witness.difference),
-            "close": "It is not zero: " + escape(witness.standing) + ".",
         },
     }
-
-
-def _difference(text: str) -> str:
-    """A witness's difference: a decimal, or a number that the spec language can write."""
-    if "log" not in text and "/" not in text:
-        return rf"& {escape(text)}"
-    try:
-        return rows("", parse(text, Names({}, {}, frozenset()), LINK), numbered=False)
-    except MidpoError:
-        return rf"& \text{{{escape(text)}}}"
 
 
 def _diagnosis(recovery: Recovery, known: list[tuple[str, str]]) -> list[dict[str, str]]:
     remarks = []
     if recovery.explanation:
-        text = escape(recovery.explanation)
+        text = code(recovery.explanation, recovery.spec)
         remarks.append({"title": "What is off", "text": text, "display": ""})
     if recovery.working_prior:
         spec = recovery.spec
@@ -280,7 +291,8 @@ def _diagnosis(recovery: Recovery, known: list[tuple[str, str]]) -> list[dict[st
 # --- A prior or a target alone -------------------------------------------------------------------
 
 
-def _alone(spec: Spec, known: list[tuple[str, str]]) -> list[dict[str, str]]:
+def _alone(section: Section, known: list[tuple[str, str]]) -> list[dict[str, str]]:
+    spec = section.spec
     if spec.prior is not None:
         loss = rf"${outer(spec, _THROUGH)}$"
         return [{
@@ -288,6 +300,8 @@ def _alone(spec: Spec, known: list[tuple[str, str]]) -> list[dict[str, str]]:
             "text": f"The generalised loss with this prior is {loss} of the margin",
             "display": rows(rf"m_{{\zeta}}{_PAIR} = ", recovered_margin(spec)),
         }]
+    if section.solution is not None:  # its class says which prior, or why none
+        return []
     found = narrative.proposed_prior(spec)
     if found is None:
         return [{"title": "A prior for this target", "display": "",
@@ -364,5 +378,6 @@ def summary_row(section: Section, prior: str) -> Mapping[str, str]:
         "name": escape(spec.name),
         "prior": prior,
         "facts": ", ".join(shown) or r"\unstated{}",
+        "class": section.solution.kind if section.solution else r"\unstated{}",
         "verdict": _MARK[recovery.verdict] if recovery else r"\unstated{}",
     }

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 TIMEOUT = 180.0  # seconds, each run
@@ -27,8 +28,11 @@ class TypesetFailed(Exception):
     """No PDF came of it; the message says why."""
 
 
-def typeset(tex: str, log: list[str] | None = None) -> bytes:
-    """The PDF of a LaTeX source; the last run's log is appended to `log`.
+def typeset(
+    tex: str, log: list[str] | None = None, files: Mapping[str, bytes] | None = None
+) -> bytes:
+    """The PDF of a LaTeX source; the last run's log is appended to `log`. `files` are those that
+    the source reads, by their path beside it.
 
     Raises: TypesetFailed where pdflatex is absent, fails or takes too long.
     """
@@ -38,8 +42,12 @@ def typeset(tex: str, log: list[str] | None = None) -> bytes:
     with tempfile.TemporaryDirectory(prefix="midpo-") as folder:
         source = Path(folder, "report.tex")
         source.write_text(tex, encoding="ascii")
+        for name, data in (files or {}).items():
+            path = Path(folder, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(data)
         for run in range(1, RUNS[1] + 1):
-            _run(program, source)
+            _run(program, source, draft=run == 1)
             if run >= RUNS[0] and "Rerun to get" not in _log(source):
                 break
         if log is not None:
@@ -47,10 +55,10 @@ def typeset(tex: str, log: list[str] | None = None) -> bytes:
         return source.with_suffix(".pdf").read_bytes()
 
 
-def _run(program: str, source: Path) -> None:
+def _run(program: str, source: Path, *, draft: bool = False) -> None:
     try:
         done = subprocess.run(
-            [program, *_OPTIONS, source.name],
+            [program, *_OPTIONS, *(["-draftmode"] if draft else []), source.name],
             cwd=source.parent,
             env={**os.environ, **_ENVIRONMENT},
             stdin=subprocess.DEVNULL,
@@ -63,7 +71,8 @@ def _run(program: str, source: Path) -> None:
         raise TypesetFailed(f"pdflatex took more than {TIMEOUT:.0f} s") from None
     except OSError as error:
         raise TypesetFailed(f"pdflatex could not be run: {error.strerror or error}") from None
-    if done.returncode != 0 or not source.with_suffix(".pdf").is_file():
+    written = source.with_suffix(".log" if draft else ".pdf")
+    if done.returncode != 0 or not written.is_file():
         raise TypesetFailed(f"pdflatex failed:\n{_complaint(_log(source))}")
 
 
