@@ -1,4 +1,5 @@
-"""Beside docs/ the site shows the README, as its first page, and the benchmarks."""
+"""Beside docs/ the site shows the README, as its first page, and the benchmarks; its style is that
+of the reports."""
 
 from __future__ import annotations
 
@@ -14,6 +15,8 @@ def on_files(files: Files, config: Any) -> Files:
     """Add what lies outside docs/, its links turned to where they lead in the site."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
     files.append(File.generated(config, "index.md", content=readme))
+    style = (ROOT / "proofs" / "templates" / "page.css").read_text(encoding="utf-8")
+    files.append(File.generated(config, "page.css", content=style))
     for path in sorted((ROOT / "benchmarks").iterdir()):
         name = f"benchmarks/{path.name}"
         if path.suffix in (".md", ".svg"):

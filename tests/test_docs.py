@@ -69,3 +69,4 @@ def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
     for page in (tmp_path / "site").rglob("*.html"):
         fetched = r'<(?:script|link|img)[^>]+(?:src|href)="(?:https?:)?//'
         assert not re.search(fetched, page.read_text()), page
+        assert "<script" not in page.read_text(), page
