@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from documents import ROOT, Block, blocks, commands, differs, run
+from markdown_it import MarkdownIt
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
@@ -22,8 +23,10 @@ def test_a_page_does_as_it_says(page: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_lead_to_files(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
-        assert target.startswith("https://") or (page.parent / target).exists(), target
+    parts = (p for token in MarkdownIt().parse(page.read_text()) for p in token.children or ())
+    for target in (str(part.attrs["href"]) for part in parts if part.type == "link_open"):
+        file = page.parent / target.partition("#")[0]
+        assert target.startswith("https://") or file.exists(), target
 
 
 def test_the_tutorial_goes_from_an_idea_to_a_training_script() -> None:
