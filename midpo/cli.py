@@ -305,6 +305,7 @@ def check(
     help="The folder to write into.",
 )
 @click.option("--all", "every", is_flag=True, help="The whole catalogue, as with no SPEC.")
+@click.option("--html", is_flag=True, help="One HTML page instead of LaTeX.")
 @click.option(
     "--check",
     "with_check",
@@ -361,6 +362,7 @@ def report(
     as_json: bool,
     output: str,
     every: bool,
+    html: bool,
     with_check: bool,
     certified: bool,
     audit: bool,
@@ -374,11 +376,12 @@ def report(
     benchmark: Path | None,
     pdf: bool,
 ) -> None:
-    """Write the derivations as LaTeX, and as PDF where a TeX is installed (docs/reports.md).
+    """Write the derivations as LaTeX, and as PDF where a TeX is installed; or as one HTML page.
 
     \b
     Example:
       midpo report tdpo simpo -o report
+      midpo report --all --html -o report
       midpo report tdpo --fragment --macros 'pi=\\pi_\\theta' --macros 'y_w=y^+'
     """
     from midpo import api
@@ -387,6 +390,8 @@ def report(
 
     if every and specs:
         raise MidpoError("--all and a SPEC\n  expected: one of them")
+    if html and fragment:
+        raise MidpoError("--html and --fragment\n  expected: one of them")
     loaded = [load(name) for name in specs or catalogue()]
     renamed = macros_of(macros)
     checks = []
@@ -394,6 +399,17 @@ def report(
         for spec in loaded:
             with _progress(as_json, spec.name, TRIALS) as advance:
                 checks.append(api.check(spec, progress=advance))
+    if html:
+        from midpo.page import write
+
+        with _progress(as_json, "report", len(loaded)) as advance:
+            page = write(loaded, output, checks=checks, certify=certified, audit=audit,
+                         jobs=cores(), progress=advance)
+        if as_json:
+            _print_json({"specs": [s.name for s in loaded], "html": str(page)})
+        else:
+            click.echo(f"wrote {page}")
+        return
     plots = not fragment if plots is None else plots
     if kernels is None:  # 83 of them would fill a hundred pages
         kernels = bool(specs) and not fragment

@@ -11,14 +11,14 @@ from midpo.symbolic.spec import Spec
 from .latex import escape
 
 PAPER = "midpo"
-_PAPER = {
+PAPER_FIELDS = {
     "author": "Tutunov, Rasul and Grosnit, Antoine and Bou-Ammar, Haitham",
     "title": "Many of Your DPOs are Secretly One: "
     "Attempting Unification Through Mutual Information",
     "journal": "arXiv:2501.01544",
     "year": "2025",
 }
-_PLACE = ("journal", "booktitle", "publisher", "school", "institution", "howpublished", "note")
+PLACE = ("journal", "booktitle", "publisher", "school", "institution", "howpublished", "note")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def entries(specs: Sequence[Spec]) -> tuple[Entry, ...]:
 
     A reference is cited by the spec's own key where it is one and belongs to it alone.
     """
-    found = {formatted(_PAPER): Entry(PAPER, formatted(_PAPER), _PAPER)}
+    found = {formatted(PAPER_FIELDS): Entry(PAPER, formatted(PAPER_FIELDS), PAPER_FIELDS)}
     for spec in specs:
         text = reference(spec)
         if text and text not in found:
@@ -82,7 +82,7 @@ def formatted(fields: Mapping[str, str]) -> str:
     parts = [authors(fields["author"])] if "author" in fields else []
     if "title" in fields:
         parts.append(rf"\emph{{{escape(_unbraced(fields['title']))}}}")
-    place = [escape(_unbraced(fields[key])) for key in _PLACE if key in fields][:1]
+    place = [escape(_unbraced(fields[key])) for key in PLACE if key in fields][:1]
     place += [escape(fields["year"])] if "year" in fields else []
     parts += [", ".join(place)] if place else []
     return "".join(f"{part}. " for part in parts).rstrip()

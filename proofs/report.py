@@ -35,9 +35,9 @@ _CELL, _CELL_LINES = 37.0, 4  # the size of a prior in the table of priors: digi
 
 @dataclass(frozen=True)
 class Section:
-    """One spec with what is known of it; `kernel` is source text, `certificate` what an
-    independent proof kernel says of the recovery, `solution` what `solve` says of the target,
-    `plots` the pictures to show. What was not asked for is None or empty."""
+    """One spec with what is known of it; `kernel` is source text (`source` the whole file),
+    `certificate` what an independent proof kernel says of the recovery, `solution` what `solve`
+    says of the target, `plots` the pictures to show. What was not asked for is None or empty."""
 
     spec: Spec
     recovery: Recovery | None
@@ -47,6 +47,7 @@ class Section:
     solution: Solution | None = None
     audit: Audit | None = None
     plots: tuple[Plot, ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True)

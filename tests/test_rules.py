@@ -294,3 +294,23 @@ def test_leading_sign_is_opposite_for_the_negative() -> None:
         expr = with_label(parse(text, NAMES, PRIOR), CHOSEN)
         if expr != 0:
             assert leading_sign(expr) == -leading_sign(-expr) and leading_sign(expr) in (1, -1)
+
+
+def test_terms_that_share_a_summand_stay_apart_in_a_linear_sum() -> None:
+    """tau*log(q) - log(q) in one body: the rule gives back the body as it stands."""
+    from midpo.codegen.emit import generate
+    from midpo.proofs.check import check
+    from midpo.symbolic.spec import loads
+
+    spec = loads("""
+name = "anchored"
+[parameters]
+tau = "unit"
+[policies]
+pi_old = "frozen"
+[target]
+margin = '''log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l))
+            - tau*(log(pi_old(y_w)/pi_ref(y_w)) - log(pi_old(y_l)/pi_ref(y_l)))'''
+""")
+    for derivation in generate(spec).lowered.derivations:
+        check(derivation, derivation.start, derivation.end)
