@@ -17,10 +17,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Expr, Symbol
+from sympy import Add, Expr, S, Symbol, expand
 
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language import Divergence, Entropy, VocabSum
+from midpo.symbolic.language import (
+    Divergence,
+    Entropy,
+    Length,
+    Log,
+    TokenProb,
+    TokenProd,
+    TokenSum,
+    VocabSum,
+)
 from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import text
 
@@ -47,7 +56,12 @@ class Backend:
 BACKENDS = {
     row.name: row
     for row in (
-        Backend("eager", ("eager.py.j2",), (), "readable, by autograd"),
+        Backend(
+            "eager",
+            ("eager.py.j2",),
+            ("num_pairs", "ignore_index", "cu_seqlens", "metrics"),
+            "readable, by autograd",
+        ),
         Backend(
             "fused",
             ("fused.py.j2", "statistics.py.j2"),
@@ -69,7 +83,7 @@ BACKENDS = {
         Backend(
             "logps",
             ("logps.py.j2",),
-            ("num_pairs", "ignore_index", "cu_seqlens", "metrics"),
+            ("num_pairs", "ignore_index", "cu_seqlens", "metrics", "sequence_lengths"),
             "from log-probabilities of the labels",
         ),
     )
@@ -155,6 +169,14 @@ class FromStatistics(Printer):
 class FromLogps(Printer):
     """Prints the algebra of a loss over given log-probabilities of the labels."""
 
+    whole = False  # whether sums over whole responses are enough
+
+    def atom(self, expr: Any) -> tuple[str, str] | None:
+        if isinstance(expr, Length) and self.whole:
+            value = f"({self.mask}.sum(-1) if sequence_lengths is None else sequence_lengths).to({self.dtype})"
+            return "row", self.local("lengths", "lengths", lambda: value)
+        return super().atom(expr)
+
     def policy(self, policy: Symbol) -> str:
         raise NotYet(f"{policy} over the whole vocabulary")
 
@@ -189,6 +211,23 @@ def refuse_distributions(lowered: Lowered) -> None:
     for expr in (lowered.margin, lowered.loss):
         for node in sorted(expr.atoms(Divergence, Entropy, VocabSum), key=str) if expr else ():
             raise _needs_distributions(node)
+
+
+def whole_responses(lowered: Lowered) -> bool:
+    """Whether the loss needs only the log-probabilities of whole responses, and their lengths."""
+    for expr in (lowered.margin, lowered.loss):
+        for total in expr.atoms(TokenSum, TokenProd) if expr is not None else ():
+            body, index, _ = total.args
+            rest = body.xreplace({log: S.Zero for log in body.atoms(Log)})
+            linear = isinstance(total, TokenSum) and all(
+                isinstance(log.args[0], TokenProb) for log in body.atoms(Log)
+            )
+            slopes = [expand(body).coeff(log) for log in body.atoms(Log)]
+            if not linear or expand(rest) != 0 or any(index in s.free_symbols for s in slopes):
+                return False
+            if expand(body - Add(*(s * g for s, g in zip(slopes, body.atoms(Log), strict=True)))):
+                return False
+    return True
 
 
 def label_only(lowered: Lowered) -> frozenset[str]:

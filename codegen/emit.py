@@ -25,6 +25,7 @@ from midpo.symbolic.language import (
     Entropy,
     Feature,
     Index,
+    Length,
     Log,
     TokenProb,
     TokenSum,
@@ -43,6 +44,7 @@ from .backends import (
     parameter_names,
     passes,
     refuse_distributions,
+    whole_responses,
 )
 from .chunks import Chunk
 from .lower import Lowered, lower
@@ -164,11 +166,10 @@ class _Emitter:
         }
 
     def eager(self) -> dict[str, Any]:
-        printer = Printer({*self.taken, "torch", "F", "Tensor"})
+        printer = Printer({*self.names(), "torch", "F", "Tensor"})
         printer.near_one = any(complement(log) is not None for log in self.lowered.loss.atoms(Log)
                                | (self.lowered.margin or S.Zero).atoms(Log))
-        body = _body(printer, self.lowered)
-        return self.scalar(printer) | {"body": body, "helpers": printer.helpers}
+        return self.with_metrics(printer, _body(printer, self.lowered))
 
     @staticmethod
     def scalar(printer: Printer) -> dict[str, Any]:
@@ -193,8 +194,14 @@ class _Emitter:
     def logps(self) -> dict[str, Any]:
         refuse_distributions(self.lowered)
         printer = FromLogps(self.names())
+        printer.whole = whole_responses(self.lowered) and "token" not in self.features.values()
         body = _body(printer, self.lowered)
-        return self.with_metrics(printer, body) | {"arguments": self.arguments}
+        parts = (self.lowered.margin or S.Zero, self.lowered.loss)
+        return self.with_metrics(printer, body) | {
+            "arguments": self.arguments,
+            "whole": printer.whole,
+            "needs_lengths": any(part.has(Length) for part in parts),
+        }
 
     def from_statistics(self) -> dict[str, Any]:
         linear = self.backend.name == "linear"
@@ -290,7 +297,8 @@ def _metrics(
             summed = printer(each.xreplace({RESPONSE: role}), "pair")
             entries.append((f"{head}/{side}", f"{summed}.mean()"))
     for key, local in list(printer.locals.items()):
-        if isinstance(key, (Divergence, Entropy)):
+        named = isinstance(key, tuple) and key[0] in ("kl", "entropy")
+        if named or isinstance(key, (Divergence, Entropy)):
             entries.append((local.replace("_", "/", 1), f"{local}[{printer.mask}].mean()"))
     return entries
 

@@ -45,7 +45,8 @@ IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 RESERVED = frozenset(
     {"y", "y_w", "y_l", "m", "vocab", "x", "torch", "F", "labels", "reduction", "validate", "zeta"}
     | {"num_pairs", "ignore_index", "cu_seqlens", "metrics", "rows", "inplace_backward",
-       "vocab_group", "logit_softcap", "logit_temperature"}
+       "vocab_group", "logit_softcap", "logit_temperature",
+       "sequence_lengths"}
     | {*FUNCTIONS, *SPECIAL, *keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
 )
 

@@ -162,7 +162,7 @@ def test_what_is_ignored_is_not_read(backend: str, bad: float) -> None:
     assert torch.equal(gradient, clean[1])
 
 
-@pytest.mark.parametrize("backend", FROM_LOGITS)
+@pytest.mark.parametrize("backend", ["eager", *FROM_LOGITS])
 @pytest.mark.parametrize("name", ["dpo", "tdpo", "sparsepo", "everything"])
 def test_packed_is_padded(name: str, backend: str) -> None:
     kernel, _ = compiled(name, backend)
@@ -184,7 +184,7 @@ def test_packed_is_padded(name: str, backend: str) -> None:
     torch.testing.assert_close(gradient, padded[1][keep], rtol=1e-12, atol=1e-15)
 
 
-@pytest.mark.parametrize("backend", FROM_LOGITS)
+@pytest.mark.parametrize("backend", ["eager", *FROM_LOGITS])
 def test_micro_batches_add_up(backend: str) -> None:
     _, function = compiled("rdpo", backend)
     given = base("rdpo", pairs=3)
@@ -197,7 +197,7 @@ def test_micro_batches_add_up(backend: str) -> None:
     torch.testing.assert_close(sum(parts), whole, rtol=1e-14, atol=0)
 
 
-@pytest.mark.parametrize("backend", FROM_LOGITS)
+@pytest.mark.parametrize("backend", ["eager", *FROM_LOGITS])
 def test_metrics(backend: str) -> None:
     _, function = compiled("dpo", backend)
     given = base("dpo", pairs=3)
@@ -222,13 +222,44 @@ def test_metrics(backend: str) -> None:
         assert not found[key].requires_grad
 
 
-def test_divergences_are_among_the_metrics() -> None:
-    _, function = compiled("tdpo", "fused")
+@pytest.mark.parametrize("backend", ["eager", "fused", "linear"])
+def test_divergences_are_among_the_metrics(backend: str) -> None:
+    _, function = compiled("tdpo", backend)
     given = base("tdpo")
     _, found = function(**given, metrics=True)
     p, q = given["reference_logits"].log_softmax(-1), given["policy_logits"].log_softmax(-1)
     each = (p.exp() * (p - q)).sum(-1)[given["labels"] != -100]
     assert float(found["kl/reference_policy"]) == pytest.approx(float(each.mean()), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["dpo", "simpo", "rdpo", "orpo", "sft"])
+def test_log_probabilities_of_whole_responses(name: str) -> None:
+    """Their sums and lengths give what those of the tokens give."""
+    kernel = midpo.generate(name, backend="logps")
+    function, given = kernel.compile(), base(name)
+    mask = given["labels"] != -100
+    tokens, sums = {}, {}
+    for policy in kernel.policies:
+        z = given.pop(policy_argument(policy)).log_softmax(-1)
+        each = z.gather(-1, given["labels"].clamp(min=0)[..., None])[..., 0]
+        argument = policy_argument(policy).replace("_logits", "_logps")
+        tokens[argument], sums[argument] = each, (each * mask).sum(-1)
+    labels = given.pop("labels")
+    expected = function(**tokens, labels=labels, **given, reduction="none")
+    found = function(**sums, sequence_lengths=mask.sum(-1), **given, reduction="none")
+    torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
+    if name == "simpo":
+        with pytest.raises(ValueError, match=r"^sequence_lengths: got NoneType, needs \(6,\)"):
+            function(**sums, **given)
+    with pytest.raises(ValueError, match=r"^policy_logps: got shape \(6, 5\), needs \(2B,\)"):
+        function(**tokens, **given)
+    with pytest.raises(ValueError, match=r"^sequence_lengths: got it beside labels"):
+        function(**tokens, labels=labels, sequence_lengths=mask.sum(-1), **given)
+
+
+@pytest.mark.parametrize("name", ["d2po", "dmpo"])
+def test_losses_of_tokens_need_labels(name: str) -> None:
+    assert "sequence_lengths" not in midpo.generate(name, backend="logps").source
 
 
 @pytest.mark.parametrize("name", ["dpo", "tis-dpo"])

@@ -123,7 +123,7 @@ def test_file_imports_only_torch_and_has_no_loop_over_data(name: str) -> None:
         if isinstance(node, (ast.Import, ast.ImportFrom))
         for alias in node.names
     }
-    assert imported == {"__future__", "torch"}
+    assert imported == {"__future__", "torch", "typing"}
     computing = [
         node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name != "_check"
     ]
