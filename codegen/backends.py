@@ -173,7 +173,8 @@ class FromLogps(Printer):
 
     def atom(self, expr: Any) -> tuple[str, str] | None:
         if isinstance(expr, Length) and self.whole:
-            value = f"({self.mask}.sum(-1) if sequence_lengths is None else sequence_lengths).to({self.dtype})"
+            counted = f"{self.mask}.sum(-1) if sequence_lengths is None else sequence_lengths"
+            value = f"({counted}).to({self.dtype})"
             return "row", self.local("lengths", "lengths", lambda: value)
         return super().atom(expr)
 
@@ -218,7 +219,7 @@ def whole_responses(lowered: Lowered) -> bool:
     for expr in (lowered.margin, lowered.loss):
         for total in expr.atoms(TokenSum, TokenProd) if expr is not None else ():
             body, index, _ = total.args
-            rest = body.xreplace({log: S.Zero for log in body.atoms(Log)})
+            rest = body.xreplace(dict.fromkeys(body.atoms(Log), S.Zero))
             linear = isinstance(total, TokenSum) and all(
                 isinstance(log.args[0], TokenProb) for log in body.atoms(Log)
             )

@@ -48,7 +48,7 @@ from .backends import (
 )
 from .chunks import Chunk
 from .lower import Lowered, lower
-from .printer import Printer, complement, split_terms
+from .printer import LONG, Printer, complement, split_terms
 from .statistics import label_statistic
 from .triton import helpers, kernels
 
@@ -274,10 +274,11 @@ def _metrics(
         rejected = Add(*(t for t in terms if _speaks_of(t, REJECTED) and not _speaks_of(t, CHOSEN)))
         mixed = [t for t in terms if _speaks_of(t, CHOSEN) and _speaks_of(t, REJECTED)]
         if chosen != 0 and rejected != 0 and not mixed:
-            entries += [
-                ("rewards/chosen", f"({printer(chosen, 'pair')}).mean()"),
-                ("rewards/rejected", f"({printer(-rejected, 'pair')}).mean()"),
-            ]
+            for side, reward in (("chosen", chosen), ("rejected", -rejected)):
+                written = printer(reward, "pair")
+                if len(written) > LONG - 18:  # with the key and .mean() around it
+                    written = printer.bind(("reward", side), f"{side}_reward", written)
+                entries.append((f"rewards/{side}", f"({written}).mean()"))
         name = printer.locals[MARGIN]
         entries += [
             ("rewards/margins", f"{name}.mean()"),
