@@ -102,8 +102,9 @@ def spec(spec_: Spec) -> None:
     out.print(f"[bold]{spec_.name}[/]  {_plain(spec_.title)}")
     reference = ". ".join(spec_.bibtex.get(k, "") for k in ("author", "title", "journal", "year"))
     _line(f"  {_plain(reference if spec_.bibtex else spec_.reference or 'no reference')}\n")
-    style = "green" if spec_.status == CONFIRMED else "bold yellow"
-    _line(f"  equation [{style}]{_plain(spec_.status)}[/]")
+    if spec_.bibtex or spec_.reference:  # else there is no paper that it could be confirmed from
+        style = "green" if spec_.status == CONFIRMED else "bold yellow"
+        _line(f"  equation [{style}]{_plain(spec_.status)}[/]")
     if spec_.reason:
         _line(f"  no loss of one pair: {_plain(spec_.reason)}")
     parts = {
