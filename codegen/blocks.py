@@ -32,7 +32,7 @@ from midpo.symbolic.language import (
 )
 from midpo.symbolic.text import text
 
-from .chunks import RowsPrinter, _grouped
+from .chunks import RowsPrinter, grouped
 from .derivatives import is_log_probability
 from .printer import ATOM, PRODUCT, UNARY, closing, wrap
 from .statistics import ENTRY, probability, weighted
@@ -91,7 +91,7 @@ class BlockPrinter(RowsPrinter):
         if ENTRY not in rest.free_symbols:
             factor = "" if rest == 1 else f" * {self.coefficient(rest)}"
             return f"{self.wrapped(weight, 'vocab', UNARY)}{factor}"
-        right = _grouped(self, rest)
+        right = grouped(self, rest)
         if weight == 1:
             return right
         left = self.named(weight, "weight")

@@ -138,9 +138,9 @@ class RowsPrinter(Printer):
 def chunk(group: tuple[Statistic, ...], taken: Iterable[str]) -> Chunk:
     """The functions of one pass for these statistics."""
     slopes = {s: slope(s) for s in group if s.trained and not s.is_label}
-    contexts, renamed = _contexts(group)
+    contexts, renamed = shared_contexts(group)
     names, printer = _forward(group, slopes, renamed, taken)
-    back = _Backward(group, slopes, renamed, names, taken)
+    back = Backward(group, slopes, renamed, names, taken)
     numbers = tuple(sorted(set().union(*map(scalars, group))))
     named = {p for s in group for p in s.policies} | {p for p, _ in back.printer.tables}
     policies = sorted(named | {"pi"}, key=lambda p: (p != "pi", p))
@@ -206,7 +206,7 @@ def _spending(lines: list[str], tables: dict[tuple[str, str], str]) -> tuple[str
     return tuple(written.splitlines())
 
 
-def _contexts(
+def shared_contexts(
     group: tuple[Statistic, ...],
 ) -> tuple[list[Expr], dict[Statistic, dict[Symbol, Symbol]]]:
     """All contexts of a pass, each once, and each statistic's symbols in their common names."""
@@ -260,12 +260,12 @@ def _summed(printer: RowsPrinter, body: Expr) -> str:
             parts.append(f"{printer.wrapped(weight, 'vocab', 4)}.sum(-1)")
         else:
             printer.helpers.add("expectation")
-            left, right = printer(weight, "vocab"), _grouped(printer, rest)
+            left, right = printer(weight, "vocab"), grouped(printer, rest)
             parts.append(f"expectation({left}, {right})")
     return " + ".join(parts) or "like.new_zeros(like.shape[0])"
 
 
-def _grouped(printer: RowsPrinter, rest: Expr) -> str:
+def grouped(printer: RowsPrinter, rest: Expr) -> str:
     """A factor at vocabulary level, with the entry's parts that share a coefficient gathered."""
     groups: dict[Expr, Expr] = {}
     for part, scale in by_entry(rest).items():
@@ -297,7 +297,7 @@ def _grouped(printer: RowsPrinter, rest: Expr) -> str:
     return written
 
 
-class _Backward:
+class Backward:
     """The gradient of one pass: dz = sum over k of g_k*(f_k' - p*T_k), gathered by weight."""
 
     in_place = False
@@ -386,7 +386,7 @@ class _Backward:
                 printer.assign("gradient", f"{printer.wrapped(weight, 'vocab', UNARY)} * {column}"
                                if weight != 1 else f"{left} * {column}")
             return
-        value = _grouped(printer, rest)
+        value = grouped(printer, rest)
         if weight != 1:
             value = f"weighted({printer(weight, 'vocab')}, {value})"
             printer.helpers.add("weighted")

@@ -15,7 +15,7 @@ from midpo.symbolic.language import Exp
 from midpo.symbolic.spec import policy_argument
 
 from .blocks import BlockPrinter
-from .chunks import Chunk, _Backward, _contexts
+from .chunks import Backward, Chunk, shared_contexts
 from .online import Coefficients, Term, moments, terms_of
 from .printer import Namer, wrap
 from .statistics import slope
@@ -36,7 +36,7 @@ LINES = ("rescale", "accumulate", "finish", "second", "slopes")
 @dataclass(frozen=True)
 class Sums:
     """What a pass computes: the policy whose label's log-probability it is, or what is summed over
-    the vocabulary; and the gradient, by `_Backward.totals`."""
+    the vocabulary; and the gradient, by `Backward.totals`."""
 
     bodies: tuple[Expr | str, ...]
     total: Expr
@@ -47,11 +47,11 @@ class Sums:
 def sums_of(found: Chunk) -> Sums:
     group = found.statistics
     slopes = {s: slope(s) for s in group if s.trained and not s.is_label}
-    _, renamed = _contexts(group)
+    _, renamed = shared_contexts(group)
     extra = [s for s, one in slopes.items() if one.needs_extra]
     keys = [*((s, False) for s in group), *((s, True) for s in extra)]
     names = dict(zip(keys, found.names, strict=True))
-    back = _Backward(group, slopes, renamed, names, ())
+    back = Backward(group, slopes, renamed, names, ())
     total, outside = back.totals(len(found.contexts))
     bodies = [s.policies[0] if s.body is None else s.body.xreplace(renamed[s]) for s in group]
     bodies += [slopes[s].inner.xreplace(renamed[s]) for s in extra]
