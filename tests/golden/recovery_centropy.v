@@ -1,4 +1,4 @@
-(* recovery_centropy: written from the spec with SHA-256 08eaf4a8b8f49d1d07561da2a3a57d29de2541cbb553cd84e01957eb818eb8f4 *)
+(* recovery_centropy: written from the spec with SHA-256 aa5a6647a0b17963889771d8178fffadbd87456769d9fabd4165679fd88b7b2f *)
 From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.

@@ -1,4 +1,4 @@
-(* recovery_dice: written from the spec with SHA-256 29610861cda2916dad7bf2a0ce66123c1e704291bc16e2daebf5ad305ef28dd1 *)
+(* recovery_dice: written from the spec with SHA-256 9d118a7f6289049fcb5c442fe5af4b828ff01e01f0018be8de16861273e0ca3f *)
 From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.

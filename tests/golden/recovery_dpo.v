@@ -1,4 +1,4 @@
-(* recovery_dpo: written from the spec with SHA-256 0bff8f7fc7c8f8fd7efde21ceafd0b8e18d56d148493dce629081e873a140dc9 *)
+(* recovery_dpo: written from the spec with SHA-256 51da856964b77e6a6e8011a7d398fe20c139e659da0933a069975216bf1c127b *)
 From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.

@@ -1,4 +1,4 @@
-(* recovery_rdpo: written from the spec with SHA-256 68b282f9248ddb384937f38b1c649dafed1d5b15e56adbcf53b6e89d6d21104b *)
+(* recovery_rdpo: written from the spec with SHA-256 3a617b5b0ed339eeb47428ba167005e27af07cd833edd204c19688e9b67c3725 *)
 From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.

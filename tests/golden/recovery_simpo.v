@@ -1,4 +1,4 @@
-(* recovery_simpo: written from the spec with SHA-256 52b1d0cfb0f196cf121eceffd6126ce79db5cfb4ebd45b0997ad7337a90bc747 *)
+(* recovery_simpo: written from the spec with SHA-256 0e491932fed3932f8c5719f8edc7cd15b02605880eec6cd49140bdb25609cea5 *)
 From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.

@@ -1,4 +1,4 @@
-(* recovery_sparsepo: written from the spec with SHA-256 96805fbe0675f06fe418dbd5da2e19132f26dad0f933719777ff84bcaf606cec *)
+(* recovery_sparsepo: written from the spec with SHA-256 2207b0b64a8842884afec3f1f941a968c930c7f3b73ac34101cd9cc4395868cc *)
 From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.

@@ -1,4 +1,4 @@
-(* recovery_tdpo: written from the spec with SHA-256 5c888cfc641934fb9ec4476a406be8159df983d920e2296ad387776cb0c8eb1d *)
+(* recovery_tdpo: written from the spec with SHA-256 707b4b5e17a156d0e8d8d8c25eef90564793834fbc208d1d0acd7a3e1ccc29af *)
 From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.

@@ -1,4 +1,4 @@
-(* recovery_tis_dpo: written from the spec with SHA-256 c3cbcac4172253a9daff3667d5da464bf4d3d4a207971fb4eeab814c3cdb62ad *)
+(* recovery_tis_dpo: written from the spec with SHA-256 4554626629c3a06f17d09898b55d07f33c31463c7896af78e39c6cc1042c1995 *)
 From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.

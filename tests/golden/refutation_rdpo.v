@@ -1,4 +1,4 @@
-(* refutation_rdpo: written from the spec with SHA-256 c5dde8f22f924340c6c86e0834ca75c7c118e4d5bd435c2b0f5b7d93cf5234d7 *)
+(* refutation_rdpo: written from the spec with SHA-256 4d9027dc19f10907c8055cab00dc1dd25a8c3729929206a2063265c06aee476e *)
 From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo MidpoPoint.
 Import ListNotations.
