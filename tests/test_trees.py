@@ -112,7 +112,7 @@ def test_derivatives_on_the_simplex_agree_with_differences_in_50_digits(prior: s
         assert float(slope) == pytest.approx(rows[at, direction], rel=1e-11, abs=1e-12)
 
 
-@pytest.mark.parametrize("name", catalogue())
+@pytest.mark.parametrize("name", [n for n in catalogue() if load(n).prior is not None])
 def test_derivatives_along_logits_agree_with_differences(name: str) -> None:
     told = load(name)
     world = random_world(told, random_pair(RNG(2)), RNG(3))
