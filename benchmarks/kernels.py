@@ -219,8 +219,8 @@ def table(rows: list[tuple[Any, dict[str, Any]]]) -> str:
     """Markdown: each measurement, and its ratio to the project's own kernel in the same block."""
     lines = [
         "| loss | tokens | vocabulary | dtype | method | ms | of fused or linear | extra MiB | "
-        "of one logits tensor |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "of one logits tensor | loss |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     own: dict[Any, float] = {}
     for (loss, method, *shape), found in rows:
@@ -229,12 +229,12 @@ def table(rows: list[tuple[Any, dict[str, Any]]]) -> str:
     for (loss, method, tokens, vocabulary, dtype), found in rows:
         head = f"| {loss} | {tokens} | {vocabulary} | {dtype} | {method} |"
         if "missing" in found:
-            lines.append(f"{head} {found['missing'].replace('|', '/')} | | | |")
+            lines.append(f"{head} {found['missing'].replace('|', '/')} | | | | |")
             continue
         ratio = found["ms"] / own.get((loss, tokens, vocabulary, dtype), float("nan"))
         one = tokens * vocabulary * (4 if dtype == "float32" else 2) / 2**20
         lines.append(f"{head} {found['ms']:.0f} | {ratio:.2f} | {found['extra']:.1f} | "
-                     f"{found['extra'] / one:.1%} |")
+                     f"{found['extra'] / one:.1%} | {found['loss']:.4f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -318,7 +318,8 @@ def write(rows: list[tuple[Any, dict[str, Any]]], output: Path, device: str) -> 
         f"states of width {HIDDEN} and the output head).\n"
         f"torch {torch.__version__}, one thread, processor time, "
         f"{time.strftime('%Y-%m-%d')}, {device}; made by `python benchmarks/kernels.py`. "
-        "Read ratios, not times: the machine is shared.\n\n" + limits(rows) + "\n" + fit(rows)
+        "Read ratios, not times: the machine is shared. TRL takes log-probabilities of bfloat16 logits "
+        "in bfloat16, so that its loss is another one there; all others sum in float32.\n\n" + limits(rows) + "\n" + fit(rows)
         + "\n" + table(rows)
     )
     plot(rows, output.with_suffix(".svg"))
