@@ -318,9 +318,9 @@ def write(rows: list[tuple[Any, dict[str, Any]]], output: Path, device: str) -> 
         f"states of width {HIDDEN} and the output head).\n"
         f"torch {torch.__version__}, one thread, processor time, "
         f"{time.strftime('%Y-%m-%d')}, {device}; made by `python benchmarks/kernels.py`. "
-        "Read ratios, not times: the machine is shared. TRL takes log-probabilities of bfloat16 logits "
-        "in bfloat16, so that its loss is another one there; all others sum in float32.\n\n" + limits(rows) + "\n" + fit(rows)
-        + "\n" + table(rows)
+        "Read ratios, not times: the machine is shared. TRL takes log-probabilities of bfloat16 "
+        "logits in bfloat16, so that its loss is another one there; all others sum in float32.\n\n"
+        + limits(rows) + "\n" + fit(rows) + "\n" + table(rows)
     )
     plot(rows, output.with_suffix(".svg"))
 
