@@ -92,12 +92,6 @@ class RowsPrinter(Printer):
         self.tables: dict[tuple[str, str], str] = {}
         self.dtype = "torch.get_default_dtype()"  # replaced where a number must become a tensor
 
-    def know(self, symbol: Expr, wanted: str) -> str:
-        """A name for a token-level symbol."""
-        if symbol not in self.symbols:
-            self.symbols[symbol] = self.name(wanted)
-        return self.symbols[symbol]
-
     def atom(self, expr: Any) -> tuple[str, str] | None:
         if expr in self.symbols:
             return "token", self.symbols[expr]

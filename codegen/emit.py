@@ -217,7 +217,6 @@ class _Emitter:
             printer.given(label_statistic(policy))
         body = _body(printer, self.lowered)
         helpers = set().union(*(c.helpers for c in found)) | printer.helpers
-        helpers |= {"at_labels"} if given else set()
         return self.with_metrics(printer, body) | {
             "arguments": self.arguments,
             "frozen_arguments": list(zip(self.policies, self.arguments, strict=True))[1:],

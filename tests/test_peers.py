@@ -149,7 +149,7 @@ def test_every_loss_that_trl_names_has_a_row() -> None:
         importlib.import_module("trl.experimental.bco")
 
 
-# Their loss is one of the batch; what their rows compute is checked in test_batch.
+# Their loss is one of the batch, which no spec of one pair states.
 BATCH_LOSSES = {"aot", "aot_unpaired"}
 
 
