@@ -21,7 +21,7 @@ from midpo.proofs.solution import REPRESENTABLE, Kind, solve
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.spec import PAPER, catalogue, load, loads
 
-ROOT = Path(midpo.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 
 # What is known of each loss, from the theory of representability and not from this program. The
 # theory says otherwise of three rows:
