@@ -283,7 +283,7 @@ def test_hostile_texts_end_soon(name: str) -> None:
         parse(HOSTILE[name], PLAIN, PRIOR)
     except SpecError as error:
         assert len(str(error)) < 2000
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 8
 
 
 def test_depth_is_bounded() -> None:
@@ -321,7 +321,7 @@ def test_any_text_is_read_or_refused(source: str, place: Place) -> None:
         parse(source, NAMES, place)
     except SpecError as error:
         assert all(c.isprintable() or c == "\n" for c in str(error))
-    assert time.process_time() - start < 1
+    assert time.process_time() - start < 4
 
 
 WORDS = [

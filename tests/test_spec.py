@@ -288,7 +288,7 @@ def read(text: Any) -> Spec | None:
         assert all(c.isprintable() or c == "\n" for c in str(error))
         return None
     finally:
-        assert time.process_time() - start < 1
+        assert time.process_time() - start < 4
 
 
 @given(st.lists(st.sampled_from(TOML), max_size=30).map(" ".join))
