@@ -93,8 +93,8 @@ BACKENDS = {
 class FromStatistics(Printer):
     """Prints the algebra of a loss over statistics that one call a pass has computed."""
 
-    def __init__(self, taken: Any, passes: list[Chunk]) -> None:
-        super().__init__(taken)
+    def __init__(self, taken: Any, roles: tuple[Symbol, ...], passes: list[Chunk]) -> None:
+        super().__init__(taken, roles)
         self.passes = passes
         self.layout, self.trained, self.frozen, self.settings, self.numbers = map(
             self.name, ("layout", "trained", "frozen", "settings", "scalings")

@@ -24,13 +24,16 @@ from midpo.symbolic.language import (
     Divergence,
     Entropy,
     Feature,
+    Further,
     Index,
     Length,
     Log,
+    Sorted,
     TokenProb,
     TokenSum,
+    roles,
 )
-from midpo.symbolic.loss import is_constant, loss_of_margin, prior_margin, target_loss
+from midpo.symbolic.loss import is_constant, loss_of_margin, pair_loss, prior_margin
 from midpo.symbolic.spec import Spec, policy_argument
 from midpo.symbolic.text import text
 
@@ -54,7 +57,7 @@ from .triton import helpers, kernels
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-FEATURE_SHAPES = {"token": "(2B, T)", "response": "(2B,)", "pair": "(B,)"}
+FEATURE_SHAPES = {"token": "({}B, T)", "response": "({}B,)", "pair": "(B,)"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Kernel:
 
     `function` is its name in `source`; `arguments` are the logits it takes, in order;
     `policies` the policies these belong to; `features` and `parameters` its keyword arguments.
+    `roles` are the responses to each prompt, in the order in which a batch holds them.
     `digest` is the SHA-256 of the spec and the templates it was made from.
     """
 
@@ -75,6 +79,7 @@ class Kernel:
     parameters: dict[str, str]
     lowered: Lowered
     backend: str = "eager"
+    roles: tuple[str, ...] = ("y_w", "y_l")
 
     def compile(self) -> Any:
         """The function itself. Needs torch."""
@@ -98,14 +103,15 @@ class Kernel:
 
 
 def generate(spec: Spec, backend: str = "eager") -> Kernel:
-    """The kernel of `spec`'s loss: its target's, or its prior's where it has no target.
+    """The kernel of `spec`'s loss: its target's, its prior's where it has no target, or that of a
+    batch where no pair has a loss.
 
     Raises: NotYet for what no kernel is written for (the message names the term); MidpoError for
     a backend that is not there.
     """
     if backend not in BACKENDS:
         raise MidpoError(f'no backend "{backend}"\n  expected: {", ".join(BACKENDS)}')
-    if spec.prior is None and not spec.has_target:
+    if spec.batch is None and spec.prior is None and not spec.has_target:
         raise NotYet(f"no kernel for {spec.name}: its file states neither a prior nor a target")
     lowered = lower(spec)
     return _Emitter(spec, lowered, BACKENDS[backend]).kernel()
@@ -143,6 +149,7 @@ class _Emitter:
             self.parameters,
             self.lowered,
             self.backend.name,
+            tuple(map(str, self.spec.roles)),
         )
 
     def common(self) -> dict[str, Any]:
@@ -154,11 +161,15 @@ class _Emitter:
             "summary": [_docstring(line) for line in _summary(spec)],
             "formula": [_docstring(line) for line in _formula(spec)],
             "reference": [_docstring(line) for line in _reference(spec)],
+            "of": len(spec.roles),
+            "beside": [_docstring(line) for line in _beside(spec)],
             "logits": [
-                (a, _docstring(_logits_meaning(p, a)))
+                (a, _docstring(_logits_meaning(p, a, len(spec.roles))))
                 for a, p in zip(self.arguments, self.policies, strict=True)
             ],
-            "features": [(n, FEATURE_SHAPES[k], k) for n, k in self.features.items()],
+            "features": [
+                (n, FEATURE_SHAPES[k].format(len(spec.roles)), k) for n, k in self.features.items()
+            ],
             "parameters": [
                 (n, _default(spec, n), DOMAINS[d], _domain_test(n, d))
                 for n, d in self.parameters.items()
@@ -166,7 +177,7 @@ class _Emitter:
         }
 
     def eager(self) -> dict[str, Any]:
-        printer = Printer({*self.names(), "torch", "F", "Tensor"})
+        printer = Printer({*self.names(), "torch", "F", "Tensor"}, self.spec.roles)
         printer.near_one = any(complement(log) is not None for log in self.lowered.loss.atoms(Log)
                                | (self.lowered.margin or S.Zero).atoms(Log))
         return self.with_metrics(printer, _body(printer, self.lowered))
@@ -193,7 +204,7 @@ class _Emitter:
 
     def logps(self) -> dict[str, Any]:
         refuse_distributions(self.lowered)
-        printer = FromLogps(self.names())
+        printer = FromLogps(self.names(), self.spec.roles)
         printer.whole = whole_responses(self.lowered) and "token" not in self.features.values()
         body = _body(printer, self.lowered)
         parts = (self.lowered.margin or S.Zero, self.lowered.loss)
@@ -211,7 +222,7 @@ class _Emitter:
             shorts = [a.removesuffix("_logits") for a in self.arguments]
             taken |= {f"{s}_{part}" for s in shorts for part in ("hidden", "weight", "bias")}
         found = passes(self.lowered, taken, given)
-        printer = FromStatistics(taken, found)
+        printer = FromStatistics(taken, self.spec.roles, found)
         in_place = printer.name("in_place")
         for policy in sorted(given):  # before memory is taken for the logits that are kept
             printer.given(label_statistic(policy))
@@ -269,9 +280,9 @@ def _metrics(
     margin = lowered.margin
     if margin is not None:
         terms = Add.make_args(margin)
-        chosen = Add(*(t for t in terms if _speaks_of(t, CHOSEN) and not _speaks_of(t, REJECTED)))
-        rejected = Add(*(t for t in terms if _speaks_of(t, REJECTED) and not _speaks_of(t, CHOSEN)))
-        mixed = [t for t in terms if _speaks_of(t, CHOSEN) and _speaks_of(t, REJECTED)]
+        chosen = Add(*(t for t in terms if roles(t) == {CHOSEN}))
+        rejected = Add(*(t for t in terms if roles(t) == {REJECTED}))
+        mixed = [t for t in terms if len(roles(t)) > 1]
         if chosen != 0 and rejected != 0 and not mixed:
             for side, reward in (("chosen", chosen), ("rejected", -rejected)):
                 written = printer(reward, "pair")
@@ -292,8 +303,8 @@ def _metrics(
             continue
         short = policy_argument(policy).removesuffix("_logits")
         head = "logps" if policy == "pi" else f"{short}_logps"
-        for role in (CHOSEN, REJECTED):
-            side = {CHOSEN: "chosen", REJECTED: "rejected"}[role]
+        for role in printer.roles:
+            side = {CHOSEN: "chosen", REJECTED: "rejected"}.get(role, str(role))
             summed = printer(each.xreplace({RESPONSE: role}), "pair")
             entries.append((f"{head}/{side}", f"{summed}.mean()"))
     for key, local in list(printer.locals.items()):
@@ -301,10 +312,6 @@ def _metrics(
         if named or isinstance(key, (Divergence, Entropy)):
             entries.append((local.replace("_", "/", 1), f"{local}[{printer.mask}].mean()"))
     return entries
-
-
-def _speaks_of(term: Expr, role: Symbol) -> bool:
-    return role in term.free_symbols
 
 
 def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
@@ -355,7 +362,8 @@ def _body(printer: Printer, lowered: Lowered) -> list[str]:
     written = printer(lowered.loss, "pair")
     if printer.is_scalar(lowered.loss):  # a loss that no logits enter
         written = (
-            f"labels.new_full((labels.shape[0] // 2,), {written}, dtype={printer.dtype})"
+            f"labels.new_full((labels.shape[0] // {len(printer.roles)},), {written}, "
+            f"dtype={printer.dtype})"
         )
     loss = printer.name("loss")
     printer.assign(loss, written)
@@ -371,14 +379,16 @@ def _margin(printer: Printer, margin: Expr) -> str:
     rest = Add(*(t for t in Add.make_args(margin) if t not in chosen and t not in rejected))
     mirrored = -Add(*rejected).xreplace({REJECTED: RESPONSE})
     score = Add(*chosen).xreplace({CHOSEN: RESPONSE})
-    if not chosen or set(chosen) & set(rejected) or score != mirrored or not is_constant(rest):
+    mixed = set(chosen) & set(rejected) or margin.has(Further, Sorted)
+    if not chosen or mixed or score != mirrored or not is_constant(rest):
         return printer(margin, "pair")
     reward = printer(score, "row")
     if not reward.isidentifier():
         reward = printer.name("reward")
         printer.assign(reward, printer(score, "row"))
     names = printer.name("chosen"), printer.name("rejected")
-    printer.assign(", ".join(names), f"{reward}.chunk(2)")
+    beside = ("*_",) * (len(printer.roles) > 2)
+    printer.assign(", ".join([*names, *beside]), f"{reward}.chunk({len(printer.roles)})")
     tail = "" if rest == S.Zero else f" + {printer(rest, 'pair')}"
     if rest != S.Zero and rest.as_coeff_Mul()[0] < 0:
         tail = f" - {printer.wrapped(-rest, 'pair', 1)}"
@@ -395,8 +405,8 @@ def _summary(spec: Spec) -> list[str]:
 
 def _formula(spec: Spec) -> list[str]:
     """loss = ..., one top-level term a line; margin and prior on their own where there are any."""
-    if spec.loss is not None:
-        return _equation("loss", target_loss(spec))
+    if spec.loss is not None or spec.batch is not None:
+        return _equation("loss", pair_loss(spec))
     lines = _equation("loss", loss_of_margin(spec, MARGIN))
     if spec.margin is not None:
         return [*lines, *_equation("m", spec.margin)]
@@ -427,9 +437,21 @@ def _reference(spec: Spec) -> list[str]:
     return textwrap.wrap(f"Reference: {written}", 88)
 
 
-def _logits_meaning(policy: str, argument: str) -> str:
+def _logits_meaning(policy: str, argument: str, responses: int) -> str:
     trained = "the trained policy" if policy == "pi" else f"{policy}, frozen (no gradient)"
-    return f"{argument}: (2B, T, V), {trained}"
+    return f"{argument}: ({responses}B, T, V), {trained}"
+
+
+def _beside(spec: Spec) -> list[str]:
+    """Where the responses beside the pair are, and what they are; and what sorting means."""
+    lines = []
+    if spec.orders_batch:
+        lines += ["sorted(e) orders the e of all pairs of one call: a loss is of a place in that",
+                  "order, and those of micro-batches do not add up to their batch's."]
+    for number, (name, meaning) in enumerate(spec.responses.items(), start=2):
+        said = f"Sequences {number}B..{number + 1}B-1 are {name}: {meaning}."
+        lines += textwrap.wrap(said, 92, subsequent_indent="    ")
+    return lines
 
 
 def _default(spec: Spec, name: str) -> str | None:

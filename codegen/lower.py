@@ -31,7 +31,6 @@ from midpo.symbolic.loss import (
     logistic_form,
     loss_of_margin,
     recovered_margin,
-    target_loss,
 )
 from midpo.symbolic.normal import expand_everywhere, settle
 from midpo.symbolic.rules import RULES, phase
@@ -67,7 +66,7 @@ class Lowered:
 
 
 def lower(spec: Spec) -> Lowered:
-    """Lower the loss of `spec`: its target's, or its prior's where it has no target.
+    """Lower the loss of `spec`: its target's, its prior's where it has no target, or its batch's.
 
     Stopped gradients stay where they are: they have a value but no gradient.
     Raises: TooLarge where the stable form would exceed its bounds.
@@ -90,12 +89,13 @@ def _lower(margin: Expr | None, loss: Expr) -> Lowered:
 def _margin_and_loss(spec: Spec) -> tuple[Expr | None, Expr]:
     """The margin as the spec states it, and the loss as a function of m; no margin where the
     target's loss is not written as a function of one."""
-    if spec.loss is None:
+    stated = spec.loss if spec.batch is None else spec.batch
+    if stated is None:
         margin = spec.margin if spec.margin is not None else recovered_margin(spec)
         return margin, loss_of_margin(spec, MARGIN)
-    form = logistic_form(spec.loss)
+    form = logistic_form(stated)
     if form is None:
-        return None, target_loss(spec)
+        return None, stated
     return form.margin, -form.factor * LogSigmoid(MARGIN) + form.constant
 
 

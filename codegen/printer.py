@@ -1,8 +1,8 @@
 """Expression -> PyTorch text, at a level of indexing.
 
 Levels, from few axes to many: "scalar" (Python floats), "pair" (B,), "row" (2B,), "token" (2B, T),
-"vocab" (2B, T, V). An atom is printed at its own level into a local variable and lifted by
-indexing where a finer level uses it.
+"vocab" (2B, T, V); responses beside the pair add B rows each. An atom is printed at its own level
+into a local variable and lifted by indexing where a finer level uses it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ from midpo.symbolic.language import (
     Min,
     Node,
     Parameter,
+    Sorted,
     StopGradient,
     TokenProb,
     TokenProd,
     TokenSum,
     VocabProb,
     VocabSum,
+    roles,
 )
 from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import ordered_terms, split_fraction, text
@@ -44,12 +46,12 @@ from midpo.symbolic.text import ordered_terms, split_fraction, text
 OTHER = Symbol("other response of the pair")
 LEVELS = ("scalar", "pair", "row", "token", "vocab")
 LIFT = {
-    ("pair", "row"): "{}.repeat(2)",
-    ("pair", "token"): "{}.repeat(2)[:, None]",
-    ("pair", "vocab"): "{}.repeat(2)[:, None, None]",
-    ("row", "token"): "{}[:, None]",
-    ("row", "vocab"): "{}[:, None, None]",
-    ("token", "vocab"): "{}[..., None]",
+    ("pair", "row"): "{0}.repeat({1})",
+    ("pair", "token"): "{0}.repeat({1})[:, None]",
+    ("pair", "vocab"): "{0}.repeat({1})[:, None, None]",
+    ("row", "token"): "{0}[:, None]",
+    ("row", "vocab"): "{0}[:, None, None]",
+    ("token", "vocab"): "{0}[..., None]",
 }
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
 WIDTH = 92
@@ -71,10 +73,14 @@ class Namer:
 
 
 class Printer:
-    """Prints one kernel's body: `lines` in order, each local at most once."""
+    """Prints one kernel's body: `lines` in order, each local at most once. `roles` are the
+    responses that the rows of a batch are."""
 
-    def __init__(self, taken: Iterable[str]) -> None:
+    def __init__(
+        self, taken: Iterable[str], roles: tuple[Symbol, ...] = (CHOSEN, REJECTED)
+    ) -> None:
         self.name = Namer(taken)
+        self.roles = roles
         self.lines: list[str] = []
         self.locals: dict[Any, str] = {}
         self.helpers: set[str] = set()
@@ -192,13 +198,15 @@ class Printer:
             raise NotYet(f"no kernel for {text(expr)}")
         if isinstance(expr, StopGradient) and self.is_scalar(expr):
             return self.emit(expr.args[0], level)
+        if isinstance(expr, Sorted) and level != "pair":
+            raise NotYet(f"no kernel for {text(expr)} within a sum")
         if isinstance(expr, Exp) and (power := _parameter_power(expr)):
             base, exponent = power
             return f"{base.name} ** {self.wrapped(exponent, level, ATOM)}", POWER
         if isinstance(expr, (Max, Min)):
             return self.extremum(expr, level), ATOM
-        if (exponents := _log_of_two(expr)) is not None and not self.is_scalar(expr):
-            return f"torch.logaddexp({', '.join(self.tensor(e, level) for e in exponents)})", ATOM
+        if (exponents := _log_of_sum(expr)) is not None and not self.is_scalar(expr):
+            return self.log_of_sum(expr, exponents, level), ATOM
         if (exponent := complement(expr)) is not None and not self.is_scalar(expr):
             return self.log_of_complement(exponent, level), ATOM
         if isinstance(expr, Exp) and self.clipped and not self.is_scalar(expr):
@@ -227,6 +235,14 @@ class Printer:
             and isinstance(inner[0], other)
             and any(self.is_scalar(arg) for arg in inner[0].args)
         )
+
+    def log_of_sum(self, expr: Expr, exponents: list[Expr], level: str) -> str:
+        """log(exp(a) + exp(b) + ...), without an exponential that may overflow."""
+        if len(exponents) == 2:
+            return f"torch.logaddexp({', '.join(self.tensor(e, level) for e in exponents)})"
+        names = [self.bind(("exponent", level, e), "exponent", self(e, level)) for e in exponents]
+        written = f"torch.stack(({', '.join(names)})).logsumexp(0)"
+        return self.bind(("log of sum", level, expr), "log_sum", written)
 
     def log_of_complement(self, exponent: Expr, level: str) -> str:
         """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
@@ -277,22 +293,22 @@ class Printer:
         if native == level or native == "scalar":
             return name
         if native == "row" and level == "pair":
-            return self.half(expr, name)
+            (role,) = roles(expr)
+            return self.share(role, name)
         if (native, level) not in LIFT:
             raise NotYet(
                 f"no kernel for {text(expr)}: it mixes positions or entries of two indices"
             )
-        return LIFT[native, level].format(name)
+        return LIFT[native, level].format(name, len(self.roles))
 
-    def half(self, expr: Any, name: str) -> str:
-        """The chosen or the rejected half of a row quantity."""
-        key = ("halves", name)
-        if key not in self.locals:
-            chosen, rejected = self.name(f"{name}_w"), self.name(f"{name}_l")
-            self.locals[key] = chosen
-            self.locals["rejected", name] = rejected
-            self.assign(f"{chosen}, {rejected}", f"{name}.chunk(2)")
-        return self.locals[key if CHOSEN in expr.free_symbols else ("rejected", name)]
+    def share(self, role: Symbol, name: str) -> str:
+        """What of a row quantity belongs to the chosen, the rejected or another response."""
+        if ("share", role, name) not in self.locals:
+            shares = [self.name(f"{name}{str(each).removeprefix('y')}") for each in self.roles]
+            for each, local in zip(self.roles, shares, strict=True):
+                self.locals["share", each, name] = local
+            self.assign(", ".join(shares), f"{name}.chunk({len(shares)})")
+        return self.locals["share", role, name]
 
     # -- atoms: (native level, name)
 
@@ -309,6 +325,9 @@ class Printer:
             lengths = self.local("lengths", "lengths", lambda: value)
             if expr.args[0] == OTHER:  # the pair's other response is half the rows away
                 swapped = f"{lengths}.roll({lengths}.shape[0] // 2)"
+                if len(self.roles) > 2:
+                    order = (REJECTED, CHOSEN, *self.roles[2:])
+                    swapped = f"torch.cat(({', '.join(self.share(y, lengths) for y in order)}))"
                 return "row", self.local("other lengths", "other_lengths", lambda: swapped)
             return "row", lengths
         if isinstance(expr, Feature):
@@ -356,7 +375,7 @@ class Printer:
 
     def token_binder(self, expr: Expr) -> str:
         body, index, response = expr.args
-        if body.free_symbols & {CHOSEN, REJECTED, RESPONSE} - {response}:
+        if (roles(body) | (body.free_symbols & {RESPONSE})) - {response}:
             raise NotYet(f"no kernel for {text(expr)}: it mixes tokens of two responses")
         self.require_one_index(expr, index)
         generic = expr.xreplace({response: RESPONSE})
@@ -379,8 +398,7 @@ class Printer:
     def vocab_sum(self, expr: VocabSum) -> str:
         body, index = expr.args
         self.require_one_index(expr, index)
-        roles = expr.free_symbols & {CHOSEN, REJECTED}
-        generic = expr.xreplace(dict.fromkeys(roles, RESPONSE))
+        generic = expr.xreplace(dict.fromkeys(roles(expr), RESPONSE))
         generic = generic.xreplace(
             {i: Symbol("position") for i in generic.free_symbols if isinstance(i, Index)}
         )
@@ -408,14 +426,13 @@ def _is_probability(factor: Any) -> bool:
     return isinstance(base, VocabProb) and bool(exponent.is_Rational and exponent > 0)
 
 
-def _log_of_two(expr: Any) -> tuple[Expr, Expr] | None:
-    """The (a, b) of log(exp(a) + exp(b)), whose exponentials overflow where it does not."""
+def _log_of_sum(expr: Any) -> list[Expr] | None:
+    """The a, b, ... of log(exp(a) + exp(b) + ...), whose exponentials overflow where it does
+    not."""
     if not isinstance(expr, Log) or not isinstance(expr.args[0], Add):
         return None
     terms = expr.args[0].args
-    if len(terms) != 2 or not all(isinstance(term, Exp) for term in terms):
-        return None
-    return terms[0].args[0], terms[1].args[0]
+    return [term.args[0] for term in terms] if all(isinstance(t, Exp) for t in terms) else None
 
 
 def complement(expr: Any) -> Expr | None:

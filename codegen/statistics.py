@@ -23,9 +23,7 @@ from sympy import Add, Expr, Mul, S, Symbol, expand
 
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language import (
-    CHOSEN,
     POLICY,
-    REJECTED,
     RESPONSE,
     Binder,
     Divergence,
@@ -37,6 +35,7 @@ from midpo.symbolic.language import (
     TokenProb,
     VocabProb,
     VocabSum,
+    roles,
 )
 from midpo.symbolic.spec import policy_argument
 
@@ -99,11 +98,11 @@ def _short(policy: str) -> str:
 
 def generic(node: Expr) -> Expr:
     """`node` for the response y and the position t, whichever it speaks of."""
-    roles = dict.fromkeys((CHOSEN, REJECTED), RESPONSE)
+    spoken = dict.fromkeys(roles(node), RESPONSE)
     free = {
         i: POSITION for i in node.free_symbols if isinstance(i, Index) and i.is_positive
     }
-    return node.xreplace(roles).xreplace(free)
+    return node.xreplace(spoken).xreplace(free)
 
 
 def statistic(node: Expr) -> Statistic | None:

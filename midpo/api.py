@@ -35,7 +35,8 @@ def describe(spec: Spec) -> dict[str, Any]:
     """Everything a spec says, as plain data; expressions as text and as LaTeX."""
     from midpo.symbolic.notation import latex
 
-    shown = {n: getattr(spec, n) for n in ("prior", "margin", "loss", "constraint", "link")}
+    kinds = ("prior", "margin", "loss", "batch", "constraint", "link")
+    shown = {n: getattr(spec, n) for n in kinds}
     return {
         "name": spec.name,
         "title": spec.title,
@@ -52,6 +53,7 @@ def describe(spec: Spec) -> dict[str, Any]:
         },
         "features": dict(spec.names.features),
         "policies": sorted(spec.names.policies),
+        "responses": dict(spec.responses),
         "digest": spec.digest,
     }
 

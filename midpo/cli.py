@@ -411,7 +411,7 @@ def report(
             click.echo(f"wrote {page}")
         return
     plots = not fragment if plots is None else plots
-    if kernels is None:  # 83 of them would fill a hundred pages
+    if kernels is None:  # of the whole catalogue they would fill a hundred pages
         kernels = bool(specs) and not fragment
     wanted = Wanted(audit=audit, kernel=kernels, plots=("pdf",) if plots else ())
     with _progress(as_json, "report", len(loaded) + 1) as advance:

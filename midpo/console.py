@@ -107,10 +107,12 @@ def spec(spec_: Spec) -> None:
         _line(f"  equation [{style}]{_plain(spec_.status)}[/]")
     if spec_.reason:
         _line(f"  no loss of one pair: {_plain(spec_.reason)}")
+    batch = "loss of place i of the batch =" if spec_.orders_batch else "loss of the list ="
     parts = {
         "ζ(y) ∝": spec_.prior,
         "m =": spec_.margin,
         "loss =": spec_.loss,
+        batch: spec_.batch,
         "constraint =": spec_.constraint,
         "loss(m) =": spec_.link,
     }
@@ -124,6 +126,8 @@ def spec(spec_: Spec) -> None:
             shown = "required" if default is None else str(float(default))
             table.add_row(f"  {name}", letter(name), parameter.domain, shown)
         out.print(table)
+    for name, meaning in spec_.responses.items():
+        _line(f"  response {name}: {_plain(meaning)}")
     for name, kind in spec_.names.features.items():
         _line(f"  feature {name}: a number for each {kind}")
 

@@ -76,9 +76,7 @@ def _entry(job: Job) -> Entry:
 
 def _section(spec: Spec, check: CrossCheck | None, audit: bool) -> Section:
     """What there is to find out about one spec; `solve` is asked where there is no recovery."""
-    if spec.reason:
-        return Section(spec, None, None)
-    alone = spec.prior is None or not spec.has_target
+    alone = not spec.reason and (spec.prior is None or not spec.has_target)
     found = section_of(spec, check, Wanted(solution=alone, audit=audit, kernel=False, plots=()))
     try:
         kernel = api.generate(spec)

@@ -89,7 +89,8 @@ def section_of(spec: Spec, check: CrossCheck | None, wanted: Wanted) -> Section:
     from midpo.proofs.report import Section
 
     if spec.reason:
-        return Section(spec, None, None)
+        kernel = kernel_text(spec) if wanted.kernel and spec.batch is not None else ""
+        return Section(spec, None, check, kernel)
     recovery = api.verify(spec) if spec.prior is not None and spec.has_target else None
     section = Section(spec, recovery, check, kernel_text(spec) if wanted.kernel else "")
     if wanted.solution and spec.has_target:

@@ -74,8 +74,11 @@ def find_crossing(
     rng = random.Random(seed)
     responses = tuple(dict.fromkeys(name for pair in cycle for name in pair))
     for lengths, attempt in itertools.product(LENGTHS, range(ATTEMPTS)):
-        case = random_case(spec, dict(zip(responses, lengths, strict=False)), attempt, rng)
-        # A pair feature has a value of its own for each pair.
+        # A pair feature, and a response beside the pair, are each pair's own.
+        beside = {_beside(r, *p): 1 + (n + attempt) % 3 for n, p in enumerate(cycle)
+                  for r in map(str, spec.names.responses)}
+        named = dict(zip(responses, lengths, strict=False))
+        case = random_case(spec, named | beside, attempt, rng)
         pair_features = {
             pair: {
                 n: rng.choice((1, 2, 3, 5)) for n, k in spec.names.features.items() if k == "pair"
@@ -85,7 +88,7 @@ def find_crossing(
         try:
             values = {}
             for pair in cycle:
-                point = pair_case(case, *pair, pair_features[pair]).point(ops)
+                point = pair_case(spec, case, *pair, pair_features[pair]).point(ops)
                 value = Evaluator(ops, point, limit=MAX_VALUES)(expr)
                 values[pair] = value if through is None else through(ops, value)
         except (Undefined, TooLarge):
@@ -102,9 +105,12 @@ def find_crossing(
     return None
 
 
-def pair_case(case: Case, chosen: str, rejected: str, pair_features: Mapping[str, Any]) -> Case:
-    """One pair of a case with more responses, called y_w and y_l."""
+def pair_case(
+    spec: Spec, case: Case, chosen: str, rejected: str, pair_features: Mapping[str, Any]
+) -> Case:
+    """One pair of a case with more responses, called y_w and y_l, and what is beside it."""
     roles = {"y_w": chosen, "y_l": rejected}
+    roles |= {r: _beside(r, chosen, rejected) for r in map(str, spec.names.responses)}
     features: dict[str, Any] = {
         name: {role: value[response] for role, response in roles.items()}
         for name, value in case.features.items()
@@ -112,6 +118,10 @@ def pair_case(case: Case, chosen: str, rejected: str, pair_features: Mapping[str
     }
     tokens = {role: case.tokens[response] for role, response in roles.items()}
     return replace(case, tokens=tokens, features=features | dict(pair_features))
+
+
+def _beside(response: str, chosen: str, rejected: str) -> str:
+    return f"{response} beside {chosen}, {rejected}"
 
 
 def margin_of_loss(ops: Any, loss: Any) -> Any:

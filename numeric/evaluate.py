@@ -25,6 +25,7 @@ from midpo.symbolic.language import (
     Node,
     Parameter,
     Prob,
+    Sorted,
     StopGradient,
     TokenProb,
     TokenProd,
@@ -43,7 +44,8 @@ class Point:
 
     `tokens[response]` are the token ids; `tables[policy, response][t][v]` is the probability of
     entry v at the t-th position (0-based); `features[name]` is a number (pair), a mapping from
-    response to number (response) or to a sequence (token).
+    response to number (response) or to a sequence (token). `batch` are the points of all pairs of
+    a batch, of which this is the one at `place`.
     """
 
     tokens: Mapping[str, Sequence[int]]
@@ -51,6 +53,8 @@ class Point:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
     margin: Any = None
+    batch: Sequence[Point] = ()
+    place: int = 0
 
 
 class Evaluator:
@@ -118,6 +122,9 @@ class Evaluator:
             return -sum((p * ops.log(p) for p in row if not ops.zero(p)), ops.number(Fraction(0)))
         if isinstance(expr, StopGradient) and self.frozen is not None:
             return self.frozen.value(expr.args[0], scope)
+        if isinstance(expr, Sorted) and point.batch:
+            others = (Evaluator(ops, other, limit=self.limit) for other in point.batch)
+            return sorted(other(expr.args[0]) for other in others)[point.place]
         if isinstance(expr, Node):
             return BY_NODE[type(expr)].value(ops, *(self.value(a, scope) for a in expr.args))
         raise Undefined(f"{expr} has no value")

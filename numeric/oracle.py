@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sympy import Expr
 
-from midpo.symbolic.language import StopGradient
+from midpo.symbolic.language import Sorted, StopGradient
 
 from .arithmetic import Undefined, digits
 from .evaluate import Evaluator
@@ -58,10 +58,11 @@ class Oracle:
 
     def value(self, expr: Expr, pair: int, logits: Any = None, noise: Any = None) -> Any:
         """The loss of a pair; with `logits`, stopped gradients keep to the batch's own."""
-        point = self.batch.point(self.ops, pair, logits or self.batch.logits, noise)
+        point_of = self.batch.place if expr.has(Sorted) else self.batch.point
+        point = point_of(self.ops, pair, logits or self.batch.logits, noise)
         stopped = None
         if logits is not None and expr.has(StopGradient):
-            stopped = self.batch.point(self.ops, pair, self.batch.logits, noise)
+            stopped = point_of(self.ops, pair, self.batch.logits, noise)
         return Evaluator(self.ops, point, stopped, limit=MAX_VALUES)(expr)
 
     def truth(self) -> Truth | None:

@@ -7,7 +7,7 @@ logits' sizes put margins on both sides of every branch point of the functions i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -34,22 +34,29 @@ _PARAMETERS = {
 @dataclass(frozen=True)
 class Batch:
     """One random batch: `logits[policy]` (2B, T, V) float64, `labels` (2B, T), `features` and
-    `parameters` (exact in every dtype)."""
+    `parameters` (exact in every dtype). With responses beside the pair (`roles` names all) there
+    are as many times B rows."""
 
     logits: dict[str, Any]
     labels: Any
     features: dict[str, Any]
     parameters: dict[str, Fraction]
     scale: float
+    roles: tuple[str, ...] = ("y_w", "y_l")
 
     @property
     def pairs(self) -> int:
-        return int(self.labels.shape[0]) // 2
+        return int(self.labels.shape[0]) // len(self.roles)
+
+    def place(self, ops: Any, pair: int, logits: dict[str, Any], noise: Any = None) -> Point:
+        """As `point`, with the other pairs of the batch."""
+        points = tuple(self.point(ops, each, logits, noise) for each in range(self.pairs))
+        return replace(points[pair], batch=points, place=pair)
 
     def point(self, ops: Any, pair: int, logits: dict[str, Any], noise: Any = None) -> Point:
         """The pair as the numbers of an arithmetic. `noise(x)` is a relative change of a
         log-probability or parameter of size x; none where it is left out."""
-        rows = {"y_w": pair, "y_l": pair + self.pairs}
+        rows = {y: pair + n * self.pairs for n, y in enumerate(self.roles)}
         where = {y: np.flatnonzero(self.labels[row] != IGNORED) for y, row in rows.items()}
         tables = {
             (policy, y): [softmax(ops, values[row, t], noise) for t in where[y]]
@@ -126,7 +133,7 @@ def random_batch(
     positions: int = 6,
 ) -> Batch:
     pairs = int(rng.integers(1, 4))
-    rows = 2 * pairs
+    rows = len(spec.roles) * pairs
     shape = (rows, positions, vocabulary)
     labels = rng.integers(0, vocabulary, size=(rows, positions))
     for row in range(rows):
@@ -152,4 +159,4 @@ def random_batch(
         name: Fraction(str(rng.choice(_PARAMETERS[parameter.domain])))
         for name, parameter in spec.names.parameters.items()
     }
-    return Batch(logits, labels, features, parameters, scale)
+    return Batch(logits, labels, features, parameters, scale, tuple(map(str, spec.roles)))

@@ -61,7 +61,7 @@ class Case:
 
     @property
     def total(self) -> int:
-        """How many tokens the two responses have together."""
+        """How many tokens the responses have together."""
         return sum(map(len, self.tokens.values()))
 
     def as_json(self) -> dict[str, Any]:
@@ -253,7 +253,8 @@ def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
     for lengths in LENGTHS:
         for attempt in range(ATTEMPTS_A_LENGTH):
             named = dict(zip(("y_w", "y_l"), lengths, strict=True))
-            yield random_case(spec, named, attempt, generator)
+            beside = {str(y): 1 + (n + attempt) % 3 for n, y in enumerate(spec.names.responses)}
+            yield random_case(spec, named | beside, attempt, generator)
 
 
 def random_case(

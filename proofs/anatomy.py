@@ -21,6 +21,7 @@ from midpo.symbolic.language import (
     REJECTED,
     Exp,
     Feature,
+    Further,
     Log,
     LogSigmoid,
     Max,
@@ -30,6 +31,7 @@ from midpo.symbolic.language import (
     StopGradient,
     TokenSum,
     is_positive,
+    roles,
     substitute,
 )
 from midpo.symbolic.loss import is_constant, logistic_form, target_loss
@@ -125,7 +127,7 @@ def _as_logistic(loss: Expr) -> Parts | None:
         term = form(term / weight)
         if is_constant(term):
             return Parts(margin)
-        alone = len({CHOSEN, REJECTED} & term.free_symbols) <= 1 and not pair_data(term)
+        alone = len(roles(term)) <= 1 and not pair_data(term)
         return Parts(margin, None, term) if alone else None
     if not _detached(weight) or not is_positive(weight) or not is_constant(term):
         return None
@@ -141,8 +143,9 @@ def _detached(weight: Expr) -> bool:
 def _of_one_response(spec: Spec, loss: Expr) -> Parts | None:
     """A positive loss of one response alone: the log-sigmoid loss of -log(exp(L) - 1), which is a
     function of the chosen response, or minus one of the rejected (theorem 1)."""
-    roles = {CHOSEN, REJECTED} & loss.free_symbols
-    if len(roles) != 1 or pair_data(loss) or find_nonpositive(spec, loss) is not None:
+    if roles(loss) not in ({CHOSEN}, {REJECTED}) or pair_data(loss):
+        return None
+    if find_nonpositive(spec, loss) is not None:
         return None
     return Parts(form(-Log(Exp(loss) - 1)), derived=True)
 
@@ -155,10 +158,11 @@ def as_other_link(loss: Expr, alpha: Expr) -> Parts | None:
     def alone(role: Symbol) -> Expr:
         # Beside another link, only a log-likelihood is taken for a constraint: anything else of
         # one response is as much a part of the loss as the link is.
-        spoken = (t for t in Add.make_args(loss) if {CHOSEN, REJECTED} & t.free_symbols == {role})
+        spoken = (t for t in Add.make_args(loss) if roles(t) == {role})
         return Add(*(t for t in spoken if _log_likelihood(t)))
 
-    for term in dict.fromkeys((S.Zero, alone(CHOSEN), alone(REJECTED))):
+    beside = sorted(loss.atoms(Further), key=str)
+    for term in dict.fromkeys((S.Zero, *map(alone, (CHOSEN, REJECTED, *beside)))):
         function = form(loss - term)
         for margin in _candidates(function):
             link = _eliminate(function, margin)

@@ -103,6 +103,8 @@ class Gradients:
     def pair(self, world: World, *, target: bool = True, parts: bool = False) -> Pair:
         """Everything at one pair; with `parts`, the prior term by term. Raises: Undefined."""
         named = dict(zip(("y_w", "y_l"), world.responses, strict=True))
+        # A response beside the pair may be any, the preferred one too.
+        named |= {str(y): named["y_w"] for y in self.spec.names.responses}
         size = world.directions("logits")
         at = world.evaluator(named, "logits")
         policy = [gradient_of(at(Log(Prob(POLICY, role))), size) for role in ROLES]

@@ -156,7 +156,9 @@ def _side_by_side(first: Spec, second: Spec) -> Problem:
             raise SpecError(f"feature {name} belongs to a {features[name]} in {first.name}",
                             file=second.file, key=f"features.{name}",
                             expected=f"features of one name and one kind; here it is a {kind}")
-    names = Names(parameters, features, first.names.policies | second.names.policies)
+    responses = dict.fromkeys((*first.names.responses, *second.names.responses))
+    names = Names(parameters, features, first.names.policies | second.names.policies,
+                  tuple(responses))
 
     def common(spec: Spec, expr: Expr) -> Expr:
         held = spec.names.parameters

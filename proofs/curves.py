@@ -35,6 +35,7 @@ POINTS = 121
 STEP = Fraction(1, 10**20)
 LOGISTIC = -LogSigmoid(MARGIN)
 TOKENS = {"y_w": (1, 2, 3, 1, 0), "y_l": (2, 1, 3, 0)}  # 0 ends a response
+BESIDE = (3, 1, 0)  # each response beside the pair
 POLICIES = ("pi", "pi_ref")
 # Laws of the reference at successive places, and of the trained policy for the three tokens that
 # are not the response's own: that one has 1/4 at every place, so that DPO pushes all alike.
@@ -135,7 +136,7 @@ def token_weights(spec: Spec) -> TokenWeights | None:
         }
     except (MidpoError, RecursionError):
         return None
-    weights = {y: tuple(map(float, row)) for y, row in found.items()}
+    weights = {y: tuple(map(float, found[y])) for y in TOKENS}
     return TokenWeights(TOKENS, weights, plain, values)
 
 
@@ -166,11 +167,13 @@ def _tilted(
 
 
 def _example(spec: Spec, values: Mapping[str, Fraction]) -> Point:
-    """Two responses of five and four tokens over a vocabulary of four, under laws that differ from
-    policy to policy and place to place; token data between 1/2 and 3/2, other data 1."""
+    """Responses of five and four tokens, and of three beside the pair, over a vocabulary of four,
+    under laws that differ from policy to policy and place to place; token data between 1/2 and 3/2,
+    other data 1."""
     ops = Digits()
+    spoken = TOKENS | {str(y): BESIDE for y in spec.names.responses}
     tables = {}
-    for side, (response, tokens) in enumerate(TOKENS.items()):
+    for side, (response, tokens) in enumerate(spoken.items()):
         for which, policy in enumerate(dict.fromkeys((*POLICIES, *spec.policies))):
             rows = [
                 _own(t, token, side) if policy == "pi"
@@ -187,12 +190,12 @@ def _example(spec: Spec, values: Mapping[str, Fraction]) -> Point:
                     ops.number(_TOKEN_DATA[(t + 2 * side + place) % len(_TOKEN_DATA)])
                     for t in range(len(tokens))
                 ]
-                for side, (y, tokens) in enumerate(TOKENS.items())
+                for side, (y, tokens) in enumerate(spoken.items())
             }
         else:
             one = ops.number(Fraction(1))
-            features[name] = one if kind == "pair" else dict.fromkeys(TOKENS, one)
-    return Point(TOKENS, tables, {n: ops.number(v) for n, v in values.items()}, features)
+            features[name] = one if kind == "pair" else dict.fromkeys(spoken, one)
+    return Point(spoken, tables, {n: ops.number(v) for n, v in values.items()}, features)
 
 
 def _own(place: int, token: int, side: int) -> tuple[Fraction, ...]:

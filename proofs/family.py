@@ -289,6 +289,7 @@ def _with(general: Spec, special: Spec, settings: Sequence[Option]) -> Spec | No
         {n: k for n, k in (general.names.features | special.names.features).items()
          if n not in fixed},
         frozenset({n for n in general.names.policies if n not in fixed}),
+        general.names.responses,
     )
     told = replace(general, names=names, prior=None, constraint=None, multiplier=None)
     if margin is not None:

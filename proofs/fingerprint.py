@@ -55,9 +55,10 @@ def _points(names: Names, fixed: Mapping[str, str]) -> Iterable[Point]:
     parameters = {n: ALPHA if n == "alpha" else OTHER for n in names.parameters}
     for name in parameters.keys() & fixed:
         parameters[name] = _number(fixed[name])
-    for case, tokens in enumerate(_tokens()):
+    beside = tuple(map(str, names.responses))
+    for case, tokens in enumerate(_tokens(beside)):
         tables = {
-            (policy, y): _laws(case, y, "pi_ref" if policy in fixed else policy)
+            (policy, y): _laws(case, y, len(tokens[y]), "pi_ref" if policy in fixed else policy)
             for policy in names.policies
             for y in tokens
         }
@@ -92,22 +93,26 @@ def _feature(kind: str, case: int, tokens: Mapping[str, Any], fixed: str | None)
 
 
 @cache
-def _tokens() -> tuple[dict[str, list[int]], ...]:
+def _tokens(beside: tuple[str, ...]) -> tuple[dict[str, list[int]], ...]:
+    """The tokens of each case's pair, and of the responses beside it."""
     rng = random.Random(0)
-    return tuple(
+    pairs = [
         {
             y: [rng.randrange(VOCABULARY) for _ in range(n)]
             for y, n in zip(("y_w", "y_l"), lengths, strict=True)
         }
         for lengths in LENGTHS
-    )
+    ]
+    others = [{y: [(at + n) % VOCABULARY, at % VOCABULARY] for n, y in enumerate(beside)}
+              for at in range(len(LENGTHS))]
+    return tuple(pair | other for pair, other in zip(pairs, others, strict=True))
 
 
 @cache
-def _laws(case: int, response: str, policy: str) -> list[list[float]]:
+def _laws(case: int, response: str, length: int, policy: str) -> list[list[float]]:
     rng = random.Random(f"{case} {response} {policy}")
     laws = []
-    for _ in _tokens()[case][response]:
+    for _ in range(length):
         weights = [rng.uniform(0.2, 1) for _ in range(VOCABULARY)]
         laws.append([w / sum(weights) for w in weights])
     return laws

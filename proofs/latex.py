@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sympy import Expr
 
 from midpo.symbolic.glyphs import width as measure
-from midpo.symbolic.notation import broken, latex
+from midpo.symbolic.notation import broken, latex, responses
 from midpo.symbolic.representable import fold
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def recovery_latex(recovery: Recovery) -> str:
     prior = recovery.spec.prior
     assert prior is not None
     side, other = ("m", r"m_{\zeta}") if recovery.kind == "margin" else (r"\ell", r"\ell_{\zeta}")
-    pair = "(y_w, y_l)"
+    pair = responses(recovery.spec)
     if recovery.kind == "loss":
         other = affine(recovery, other + pair)
     else:

@@ -13,7 +13,8 @@ from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import StopGradient
 from midpo.symbolic.loss import logistic_form
 from midpo.symbolic.normal import normal_form
-from midpo.symbolic.notation import broken, name, policy
+from midpo.symbolic.notation import broken, name, policy, responses
+from midpo.symbolic.notation import response as sign
 from midpo.symbolic.representable import PriorFacts, fold, prior_of_margin
 from midpo.symbolic.rule import ARITHMETIC
 from midpo.symbolic.spec import Spec
@@ -44,6 +45,19 @@ def listed(items: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def batch_head(spec: Spec) -> str:
+    """The left side of a loss that is not one of a pair."""
+    return r"\ell_i = " if spec.orders_batch else rf"\ell{responses(spec)} = "
+
+
+def of_batch(spec: Spec) -> str:
+    """The words before such a loss."""
+    if not spec.orders_batch:
+        return "What is stated is the loss of a list of responses to one prompt:"
+    return (r"What is stated is a loss of the batch, here of its place $i$; $\mathrm{sort}[e]$ is "
+            "the $i$-th of the values of $e$ over the batch, in growing order:")
+
+
 def assumptions(spec: Spec) -> tuple[str, ...]:
     """What the statement supposes, one sentence each."""
     laws = [f"${policy(word)}$" for word in spec.policies]
@@ -53,7 +67,9 @@ def assumptions(spec: Spec) -> tuple[str, ...]:
         rf"{'The policy' if len(laws) == 1 else 'The policies'} {listed(laws)} "
         f"{'gives' if len(laws) == 1 else 'give'} every token a positive probability after every "
         rf"prefix, as a softmax does. The policy $\pi$ is trained{held}.",
-        r"The responses $y_w$ and $y_l$ answer one prompt $x$ and have at least one token each.",
+        f"The responses {listed(f'${sign(y)}$' for y in spec.roles)} answer one prompt $x$ and "
+        "have at least one token each"
+        + "".join(f"; ${sign(y)}$ is {what}" for y, what in spec.responses.items()) + ".",
     ]
     if spec.names.parameters:
         domains = [_DOMAIN[p.domain].format(name(n)) for n, p in spec.names.parameters.items()]

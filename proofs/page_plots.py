@@ -42,12 +42,11 @@ from midpo.symbolic.language import (
 from midpo.symbolic.loss import logistic_form, pair_loss
 from midpo.symbolic.notation import name as written
 from midpo.symbolic.notation import policy as law
+from midpo.symbolic.notation import response
 from midpo.symbolic.spec import Spec
 
 Tree = Any  # a float, a str, or [str, Tree, ...]
 LOGISTIC = -LogSigmoid(MARGIN)
-_SIDE = {CHOSEN: "w", REJECTED: "l", RESPONSE: "y"}
-_RESPONSE = {"w": "y_w", "l": "y_l", "y": "y"}
 START = "start"  # the policy at which the difference of log-ratios is 0, where no reference is
 
 
@@ -157,20 +156,25 @@ def tree(expr: Expr) -> Tree:
 def _atom(expr: Expr) -> Tree:
     args = expr.args
     if isinstance(expr, Length):
-        return f"n:{_SIDE[args[0]]}"
+        return f"n:{_side(args[0])}"
     if isinstance(expr, Prob):
-        side = _SIDE[args[1]]
+        side = _side(args[1])
         return ["exp", ["*", f"n:{side}", _logp(args[0], side)]]
     if isinstance(expr, TokenProb):
-        return ["exp", _logp(args[0], _SIDE[args[1]])]
+        return ["exp", _logp(args[0], _side(args[1]))]
     if isinstance(expr, Divergence):
-        return f"k:{args[0]}:{args[1]}:{_SIDE[args[2]]}"
+        return f"k:{args[0]}:{args[1]}:{_side(args[2])}"
     if isinstance(expr, Entropy):
-        return f"h:{args[0]}:{_SIDE[args[1]]}"
+        return f"h:{args[0]}:{_side(args[1])}"
     if isinstance(expr, Feature):
-        side = f":{_SIDE[args[1]]}" if len(args) > 1 else ""
+        side = f":{_side(args[1])}" if len(args) > 1 else ""
         return f"f:{args[0]}{side}"
     raise NotDrawn("It speaks of single entries of the vocabulary.")
+
+
+def _side(response: Any) -> str:
+    """w for y_w, l for y_l, y for y."""
+    return str(response).removeprefix("y_")
 
 
 def _logp(policy: Any, side: str) -> str:
@@ -179,7 +183,7 @@ def _logp(policy: Any, side: str) -> str:
 
 def _over_tokens(expr: Expr) -> Tree:
     body, index, response = expr.args
-    length, inner, name = f"n:{_SIDE[response]}", tree(body), f"i:{index.name}"
+    length, inner, name = f"n:{_side(response)}", tree(body), f"i:{index.name}"
     summed = isinstance(expr, TokenSum)
     if name not in set(variables(inner)):
         return ["*" if summed else "^", length, inner] if summed else ["^", inner, length]
@@ -318,16 +322,18 @@ def _knobs(spec: Spec, trees: list[Tree], axes: set[str]) -> tuple[Knob, ...]:
 
 
 def _order(knob: Knob) -> tuple[bool, str, str]:
-    """Parameters first, then what belongs to y_w, then y_l; lengths before the rest."""
+    """Parameters first, then what belongs to y_w, y_l and the others; lengths before the rest."""
     kind, *parts = knob.name.split(":")
-    side = {"w": "1", "l": "2"}.get(parts[-1], "0") if len(parts) > 1 or kind == "n" else "0"
+    spoken = len(parts) > 1 or kind == "n"
+    side = {"w": "1", "l": "2", "y": "0"}.get(parts[-1], "3") if spoken else "0"
     return not knob.is_parameter, side, "" if kind == "n" else knob.name
 
 
 def _knob(spec: Spec, name: str) -> Knob:
     kind, *parts = name.split(":")
-    side = _RESPONSE.get(parts[-1], "") if parts else ""
-    at = f" of {side}" if side else ""
+    spoken = {_side(y): y for y in (RESPONSE, *spec.roles)} if len(parts) > 1 or kind == "n" else {}
+    side = spoken.get(parts[-1], "")
+    at, sign = (f" of {side}", response(side)) if side else ("", "")
     if kind == "p":
         return _parameter(spec, name, parts[0])
     if kind == "x":
@@ -335,21 +341,21 @@ def _knob(spec: Spec, name: str) -> Knob:
                     "log-ratio of y, nats", -20.0, 20.0, 0.5, 2.0)
     if kind == "n":
         longer = 24.0 if parts[0] == "l" else 16.0
-        return Knob(name, f"|{side}|", f"length{at}, tokens", 1.0, 60.0, 1.0, longer)
+        return Knob(name, f"|{sign}|", f"length{at}, tokens", 1.0, 60.0, 1.0, longer)
     if kind == "l":
         words = f"log-probability per token{at}"
         label = r"\log\pi_{0}" if parts[0] == START else rf"\log {law(parts[0])}"
         words += " where the difference is 0" if parts[0] == START else f" under {parts[0]}"
-        return Knob(name, rf"{label} \text{{ per token of }} {side}", f"{words}, nats",
+        return Knob(name, rf"{label} \text{{ per token of }} {sign}", f"{words}, nats",
                     -6.0, -0.05, 0.05, -1.5 if parts[1] != "l" else -1.6)
     if kind == "k":
         words = f"divergence of {parts[1]} from {parts[0]} per token{at}, nats"
-        return Knob(name, rf"D_{{\mathrm{{KL}}}} \text{{ per token of }} {side}", words,
+        return Knob(name, rf"D_{{\mathrm{{KL}}}} \text{{ per token of }} {sign}", words,
                     0.0, 1.0, 0.01, 0.1)
     if kind == "h":
-        return Knob(name, rf"H \text{{ per token of }} {side}",
+        return Knob(name, rf"H \text{{ per token of }} {sign}",
                     f"entropy of {parts[0]} per token{at}, nats", 0.0, 6.0, 0.05, 2.0)
-    label = written(parts[0]) + (f"({side})" if side else "")
+    label = written(parts[0]) + (f"({sign})" if side else "")
     return Knob(name, label, f"data {parts[0]}{at}", -2.0, 3.0, 0.05, 1.0)
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import recovered_margin
-from midpo.symbolic.notation import latex
+from midpo.symbolic.notation import latex, responses
 from midpo.symbolic.parser import PRIOR, parse
 from midpo.symbolic.representable import PriorFacts, prior_facts
 from midpo.symbolic.spec import CONFIRMED, Spec
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from .recovery import Recovery
     from .report import Section
 
-PAIR = "(y_w, y_l)"
 LOSS, MARGIN = r"\ell_{\zeta}", r"m_{\zeta}"  # through the prior
 _ZETA = r"\zeta(y\mid x) \propto "
 
@@ -110,10 +109,13 @@ def _stated(spec: Spec) -> list[dict[str, Any]]:
                       display(_ZETA, spec.prior)))
     if spec.loss is not None:
         shown.append(("target", "The target, the loss of one pair:",
-                      display(rf"\ell{PAIR} = ", spec.loss)))
+                      display(rf"\ell{responses(spec)} = ", spec.loss)))
     if spec.margin is not None:
         shown.append(("target", words(rf"The target, the loss ${outer(spec, 'm')}$ of the margin:"),
-                      display(f"m{PAIR} = ", spec.margin)))
+                      display(f"m{responses(spec)} = ", spec.margin)))
+    if spec.batch is not None:
+        shown.append(("target", words(narrative.of_batch(spec)),
+                      display(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
         shown.append(("link", words(r"The link, which takes the place of $-\log\sigma(m)$:"),
                       display("f(m) = ", spec.link)))
@@ -121,7 +123,7 @@ def _stated(spec: Spec) -> list[dict[str, Any]]:
         multiplied = words(
             f"The constraint, added to the losses with the multiplier ${latex(spec.multiplier)}$:"
         )
-        shown.append(("constraint", multiplied, display(f"c{PAIR} = ", spec.constraint)))
+        shown.append(("constraint", multiplied, display(f"c{responses(spec)} = ", spec.constraint)))
     return [{"key": k, "words": w, "display": d} for k, w, d in shown]
 
 
@@ -151,7 +153,7 @@ def _statement(recovery: Recovery | None) -> dict[str, Any] | None:
         "text": Markup("With this prior the generalised loss {} equals the target{}, for every "
                        "prompt, pair of responses and choice of policies{}:").format(
             inline(LOSS + " = " + outer(spec, MARGIN)), _up_to(recovery), _varying(spec)),
-        "display": formula(rf"\ell{PAIR} = {affine(recovery, LOSS + PAIR)}"),
+        "display": formula(rf"\ell{responses(spec)} = {affine(recovery, LOSS + responses(spec))}"),
         "close": _gradients(spec),
     }
 
@@ -179,7 +181,8 @@ def _gradients(spec: Spec) -> Markup:
 def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
     if recovery is None or recovery.verdict != "proved":
         return None
-    left = MARGIN + PAIR if recovery.kind == "margin" else affine(recovery, LOSS + PAIR)
+    of_all = responses(recovery.spec)
+    left = MARGIN + of_all if recovery.kind == "margin" else affine(recovery, LOSS + of_all)
     side = "margin" if recovery.kind == "margin" else "loss"
     return {
         "opening": f"The {side} through the prior is taken, step by step, to the target {side}.",
@@ -210,7 +213,7 @@ def _remarks(section: Section) -> list[dict[str, Any]]:
         return [{
             "title": "The loss of this prior",
             "text": Markup("The generalised loss with this prior is {} of the margin").format(loss),
-            "display": display(f"{MARGIN}{PAIR} = ", recovered_margin(spec)),
+            "display": display(f"{MARGIN}{responses(spec)} = ", recovered_margin(spec)),
         }]
     return []
 
@@ -231,8 +234,9 @@ def _solved(section: Section) -> list[dict[str, Any]]:
               None: "Not decided."}[found.representable]
     shown = [{"title": "Which prior gives this loss", "text": f"{answer} {found.reason}",
               "display": None if found.prior is None else display(_ZETA, found.prior)}]
+    of_all = responses(section.spec)
     beside = {"link": ("With the link", "f(m) = "), "constraint": ("With the constraint",
-              f"c{PAIR} = "), "weight": ("Multiplied by the weight", f"w{PAIR} = ")}
+              f"c{of_all} = "), "weight": ("Multiplied by the weight", f"w{of_all} = ")}
     for name, (title, head) in beside.items():
         expr = getattr(found, name)
         if expr is not None:

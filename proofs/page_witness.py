@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.notation import response
 from midpo.symbolic.parser import LINK, Names, parse
 
 from . import narrative
@@ -24,7 +25,7 @@ def witness(recovery: Recovery | None) -> dict[str, Any] | None:
     found = recovery.witness
     tokens = found.case.tokens
     lengths = narrative.listed(
-        f"$y_{role} = {narrative.tokens(tokens[f'y_{role}'])[1:-1]}$" for role in "wl")
+        f"${response(y)} = {narrative.tokens(ids)[1:-1]}$" for y, ids in tokens.items())
     laws = narrative.witness_laws(found)
     sides = [("loss", f"{found.target_loss:.12g}", f"{found.recovered_loss:.12g}")]
     if found.target_margin is not None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from midpo.symbolic.errors import SpecError, nearest
 from midpo.symbolic.glyphs import width as measure
 from midpo.symbolic.notation import name as written
-from midpo.symbolic.notation import policy
+from midpo.symbolic.notation import policy, response, role
 
 FIXED = {"y": "y", "y_w": "y_w", "y_l": "y_l", "x": "x", "zeta": r"\zeta", "m": "m"}
 LONGEST = 200
@@ -81,7 +81,7 @@ def default(key: str) -> str:
     """How a symbol is written where nothing renames it."""
     if key == "pi" or key.startswith("pi_"):
         return policy(key)
-    return FIXED.get(key) or written(key)
+    return FIXED.get(key) or (response(key) if key.startswith("y_") else written(key))
 
 
 def wider(signs: Mapping[str, str]) -> float:
@@ -119,8 +119,8 @@ def _table(signs: Mapping[str, str]) -> Table:
     for key, value in signs.items():
         usual = default(key)
         found[_tokens(usual)] = value
-        if key in ("y", "y_w", "y_l"):
-            index = f"{key[2:]}," if key[2:] else ""
+        if key == "y" or key.startswith("y_"):
+            index = f"{role(key)}," if role(key) else ""
             # A sign with an index of its own takes a second one only in braces.
             stem = value if "_" not in value else f"{{{value}}}"
             found[_tokens(f"y_{{{index}")] = f"y_{{{index}" if value == usual else f"{stem}_{{"

@@ -64,6 +64,13 @@ class NotExportable(MidpoError):
     """An expression outside what a certificate states; the message says what and why."""
 
 
+def spoken(response: Expr) -> str:
+    """The variable of a response. Raises: NotExportable for one beside the pair."""
+    if response not in RESPONSES:
+        raise NotExportable(f"certificates speak of a pair, not of {response}")
+    return RESPONSES[response]
+
+
 def identifier(prefix: str, name: object) -> str:
     """`prefix` and a name of the spec as one identifier. Raises: NotExportable."""
     text = str(name)
@@ -150,23 +157,23 @@ class Printer(Writer):
             return self.feature(expr)
         if isinstance(expr, Prob):
             policy, response = expr.args
-            return self.mass(str(policy), RESPONSES[response])
+            return self.mass(str(policy), spoken(response))
         if isinstance(expr, TokenProb):
             policy, response, at = expr.args
-            y, t = RESPONSES[response], self.scope[at]
+            y, t = spoken(response), self.scope[at]
             return f"{self.law(policy, y, t)} (tok {y} {t})"
         if isinstance(expr, VocabProb):
             policy, response, at, entry = expr.args
-            return f"{self.law(policy, RESPONSES[response], self.scope[at])} {self.scope[entry]}"
+            return f"{self.law(policy, spoken(response), self.scope[at])} {self.scope[entry]}"
         if isinstance(expr, Length):
-            return f"INR (n {RESPONSES[expr.args[0]]})"
+            return f"INR (n {spoken(expr.args[0])})"
         if isinstance(expr, Divergence):
             p, q, response, at = expr.args
-            y, t = RESPONSES[response], self.scope[at]
+            y, t = spoken(response), self.scope[at]
             return f"KL vocab ({self.law(p, y, t)}) ({self.law(q, y, t)})"
         if isinstance(expr, Entropy):
             policy, response, at = expr.args
-            return f"entropy vocab ({self.law(policy, RESPONSES[response], self.scope[at])})"
+            return f"entropy vocab ({self.law(policy, spoken(response), self.scope[at])})"
         if isinstance(expr, ByLabel):
             preferred, other = (self.write(arg)[0] for arg in expr.args)
             return f"(if chosen then {preferred} else {other})"
@@ -191,7 +198,7 @@ class Printer(Writer):
         if not at:
             return f"{word} x w l"
         index = [self.scope[i] for i in at[1:]]
-        return " ".join([word, "x", RESPONSES[at[0]], *index])
+        return " ".join([word, "x", spoken(at[0]), *index])
 
     def law(self, policy: object, response: str, at: str) -> str:
         return f"{identifier('law', policy)} x {response} {at}"
@@ -212,7 +219,7 @@ class Printer(Writer):
         if isinstance(expr, VocabSum):
             return f"suml vocab (fun {name} => {written})"
         word = "prodn" if isinstance(expr, TokenProd) else "sumn"
-        return f"{word} (n {RESPONSES[response[0]]}) (fun {name} => {written})"
+        return f"{word} (n {spoken(response[0])}) (fun {name} => {written})"
 
 
 __all__ = ["ATOM", "PRODUCT", "NotExportable", "Printer", "by_token", "identifier"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import recovered_margin
-from midpo.symbolic.notation import broken, latex
+from midpo.symbolic.notation import broken, latex, responses
 from midpo.symbolic.parser import PRIOR, parse
 from midpo.symbolic.representable import prior_facts
 from midpo.symbolic.spec import Spec
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from .report import Section
 
-_PAIR = "(y_w, y_l)"
 _THROUGH = r"m_{\zeta}"  # the margin through the prior
 _MARK = {"proved": r"\proved{}", "refuted": r"\refuted{}", "undecided": r"\undecided{}"}
 
@@ -48,7 +47,7 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         "opening": _opening(section),
         "stated": " and ".join(
             word for word, part in (("prior", spec.prior), ("target", stated_target(spec))) if part
-        ).capitalize(),
+        ).capitalize() or ("The loss" if spec.batch is not None else ""),
         "prior": "" if spec.prior is None else rows(r"\zeta(y\mid x) \propto ", spec.prior),
         "target": _target(spec, key),
         "assumptions": () if spec.reason else narrative.assumptions(spec),
@@ -66,7 +65,7 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         "kernel": listing(section.kernel),
     }
     if spec.reason:
-        known.append(("That no equation can be stated", f"taken from the reference {citation}"))
+        known.append(("That no pair has a loss of its own", f"taken from the reference {citation}"))
     elif recovery is None:
         parts["remarks"] = _alone(section, known)
     elif recovery.verdict == "proved":
@@ -121,24 +120,28 @@ def _target(spec: Spec, key: str) -> list[tuple[str, str]]:
     label = rf" \label{{eq:{key}:target}}"
     if spec.loss is not None:
         shown.append(("The target, the loss of one pair:",
-                      rows(rf"\ell{_PAIR} = ", spec.loss) + label))
+                      rows(rf"\ell{responses(spec)} = ", spec.loss) + label))
     if spec.margin is not None:
         shown.append((rf"The target, the loss ${outer(spec, 'm')}$ of the margin",
-                      rows(rf"m{_PAIR} = ", spec.margin) + label))
+                      rows(rf"m{responses(spec)} = ", spec.margin) + label))
+    if spec.batch is not None:
+        shown.append((narrative.of_batch(spec), rows(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
         shown.append(("The link, which takes the place of $-\\log\\sigma(m)$ in the losses:",
                       rows("f(m) = ", spec.link)))
     if spec.constraint is not None:
         weight = f"the multiplier ${latex(spec.multiplier)}$"
         shown.append((f"The constraint, added to the losses with {weight}:",
-                      rows(f"c{_PAIR} = ", spec.constraint)))
+                      rows(f"c{responses(spec)} = ", spec.constraint)))
     return shown
 
 
 def outer(spec: Spec, margin: str) -> str:
     """The loss of a pair as a formula in its margin."""
     link = rf"-\log\sigma({margin})" if spec.link is None else f"f({margin})"
-    return link if spec.constraint is None else rf"{link} + {latex(spec.multiplier)}\,c{_PAIR}"
+    return link if spec.constraint is None else (
+        rf"{link} + {latex(spec.multiplier)}\,c{responses(spec)}"
+    )
 
 
 # --- Proved --------------------------------------------------------------------------------------
@@ -175,7 +178,7 @@ def _rules(recovery: Recovery) -> str:
 
 def _statement(recovery: Recovery, key: str) -> dict[str, str]:
     spec = recovery.spec
-    mixed = affine(recovery, r"\ell_{\zeta}" + _PAIR)
+    mixed = affine(recovery, r"\ell_{\zeta}" + responses(spec))
     conditions = " that satisfy the conditions above" if spec.conditions else " as above"
     varying = narrative.listed([
         "every prompt", "every pair of responses",
@@ -197,7 +200,7 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
         "text": rf"With the prior \eqref{{eq:{key}:prior}}, the generalised loss"
         f"{_generalised(spec)} equals the target loss{_up_to(recovery)}: "
         f"for {varying}{conditions},",
-        "display": rf"& \ell{_PAIR} = \fit{{{mixed}}}.",
+        "display": rf"& \ell{responses(spec)} = \fit{{{mixed}}}.",
         "close": gradients,
     }
 
@@ -236,9 +239,10 @@ def _scaled(recovery: Recovery) -> str:
 
 
 def _start(recovery: Recovery) -> str:
-    left = rf"m_{{\zeta}}{_PAIR}"
+    of_all = responses(recovery.spec)
+    left = rf"m_{{\zeta}}{of_all}"
     if recovery.kind == "loss":
-        left = affine(recovery, rf"\ell_{{\zeta}}{_PAIR}")
+        left = affine(recovery, rf"\ell_{{\zeta}}{of_all}")
     return rows(f"{left} = ", recovery.recovered)
 
 
@@ -298,7 +302,7 @@ def _alone(section: Section, known: list[tuple[str, str]]) -> list[dict[str, str
         return [{
             "title": "The loss of this prior",
             "text": f"The generalised loss with this prior is {loss} of the margin",
-            "display": rows(rf"m_{{\zeta}}{_PAIR} = ", recovered_margin(spec)),
+            "display": rows(rf"m_{{\zeta}}{responses(spec)} = ", recovered_margin(spec)),
         }]
     if section.solution is not None:  # its class says which prior, or why none
         return []

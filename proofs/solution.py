@@ -40,11 +40,13 @@ from midpo.symbolic.language import (
     RESPONSE,
     ByLabel,
     Exp,
+    Further,
     Log,
     LogSigmoid,
     Max,
     Step,
     is_positive,
+    roles,
     substitute,
 )
 from midpo.symbolic.loss import is_constant, target_loss
@@ -183,11 +185,11 @@ def _sides(margin: Expr) -> tuple[Expr | None, Expr | None]:
     rejected: list[Expr] = []
     constant: list[Expr] = []
     for term in Add.make_args(margin):
-        roles = {CHOSEN, REJECTED} & term.free_symbols
+        spoken = roles(term)
         if is_constant(term):
             constant.append(term)
-        elif len(roles) == 1 and not pair_data(term):
-            (chosen if CHOSEN in roles else rejected).append(term)
+        elif spoken in ({CHOSEN}, {REJECTED}) and not pair_data(term):
+            (chosen if CHOSEN in spoken else rejected).append(term)
         else:
             return None, None
     half = Add(*constant) / 2
@@ -204,7 +206,7 @@ def _temperature(parts: Parts) -> tuple[Expr, Expr]:
         return parts.weight, parts.margin
     terms = [set(Mul.make_args(t)) for t in Add.make_args(parts.margin)]
     shared = set.intersection(*terms)
-    scales = [f for f in shared if pair_data(f) and not {CHOSEN, REJECTED} & f.free_symbols]
+    scales = [f for f in shared if pair_data(f) and not roles(f)]
     scale = Mul(*scales)
     return parts.weight * scale, form(parts.margin / scale)
 
@@ -257,13 +259,15 @@ def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
         theorem = f"theorem 6: the link {text(parts.link)} is no affine log-sigmoid one; {theorem}"
     if parts.term != 0:
         kind = "constraint"
-        theorem = (
-            "theorem 7: beside the link, "
-            f"A = {_short(parts.term, spec)} speaks of one response alone"
-            if parts.link is not None
-            else "theorem 7: (1 - exp(-A))*exp(f) differs between winners, so the term "
-            f"A = {_short(parts.term, spec)} leaves the prior form"
-        )
+        term = f"A = {_short(parts.term, spec)}"
+        if parts.term.has(Further):
+            theorem = ("theorem 1: -log(exp(L) - 1) is no function of the chosen response less one "
+                       f"of the rejected, as the term {term} speaks of a third")
+        elif parts.link is not None:
+            theorem = f"theorem 7: beside the link, {term} speaks of one response alone"
+        else:
+            theorem = ("theorem 7: (1 - exp(-A))*exp(f) differs between winners, so the term "
+                       f"{term} leaves the prior form")
     if parts.derived:
         theorem = f"theorem 1 gives the margin -log(exp(L) - 1), and theorem 7 its parts; {theorem}"
     if weight != 1:
@@ -338,7 +342,7 @@ def _not_separable(spec: Spec, parts: Parts, margin: Expr) -> Solution:
         (
             t
             for t in Add.make_args(margin)
-            if not is_constant(t) and (pair_data(t) or {CHOSEN, REJECTED} <= t.free_symbols)
+            if not is_constant(t) and (pair_data(t) or roles(t) not in ({CHOSEN}, {REJECTED}))
         ),
         margin,
     )
@@ -366,7 +370,7 @@ def _no_margin(spec: Spec) -> Solution:
     """The answer where no margin was found of which the loss is a function."""
     loss = target_loss(spec)
     normal = form(loss)
-    additive = not any({CHOSEN, REJECTED} <= t.free_symbols for t in Add.make_args(normal))
+    additive = not any(len(roles(t)) > 1 for t in Add.make_args(normal))
     mixed = mixed_derivative(spec, normal)
     if additive:
         # A linear link and two priors would "represent" any such loss.

@@ -13,6 +13,7 @@ from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import Case, Witness
 from midpo.symbolic.errors import MidpoError, TooLarge
 from midpo.symbolic.notation import inline, latex, policy, signed_terms
+from midpo.symbolic.notation import response as sign
 from midpo.symbolic.parser import LINK, Names, parse
 
 from .latex import escape
@@ -32,7 +33,7 @@ def example(recovery: Recovery) -> dict[str, Any]:
     sides = [_side(witness.case, expr) for expr in (recovery.target, recovered)]
     return {
         "tokens": [
-            (f"${response}$", f"$({', '.join(map(str, ids))})$", str(len(ids)))
+            (f"${sign(response)}$", f"$({', '.join(map(str, ids))})$", str(len(ids)))
             for response, ids in witness.case.tokens.items()
         ],
         "products": _products(witness.case),
@@ -59,7 +60,7 @@ def _products(case: Case) -> list[tuple[str, str]]:
             if len(factors) > _MOST_FACTORS:
                 written += r" \cdots"
             value = "" if len(factors) == 1 else f" = {fraction(prod(factors, start=Fraction(1)))}"
-            shown.append((rf"{policy(word)}({response}\mid x)", written + value))
+            shown.append((rf"{policy(word)}({sign(response)}\mid x)", written + value))
     return shown
 
 

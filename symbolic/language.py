@@ -54,6 +54,12 @@ class Parameter(Symbol):  # type: ignore[misc]
         return (*super()._hashable_content(), self.domain)
 
 
+class Further(Symbol):  # type: ignore[misc]
+    """A response that a spec declares beside the pair, such as a gold answer y_g."""
+
+    __slots__ = ()
+
+
 class Index(Symbol):  # type: ignore[misc]
     """A bound index: a token position (1, 2, ..., len(y)) or a vocabulary entry."""
 
@@ -173,6 +179,12 @@ def rename_index(body: Expr, old: Index, new: Index) -> Expr:
     return rebuild(body, [rename_index(arg, old, new) for arg in body.args])
 
 
+def roles(expr: Expr) -> set[Symbol]:
+    """The responses of a pair, and beside it, that `expr` speaks of."""
+    found: set[Symbol] = expr.free_symbols & {CHOSEN, REJECTED} | expr.atoms(Further)
+    return found
+
+
 # --- Functions -----------------------------------------------------------------------------------
 
 
@@ -225,6 +237,11 @@ PIECEWISE = (Relu, Abs, Max, Min, Step)
 
 class StopGradient(Node):
     """sg(e): the value of e, with no gradient through it."""
+
+
+class Sorted(Node):
+    """sorted(e): the values of e over the pairs of a batch, in growing order; the pair at place i
+    of the batch has the i-th."""
 
 
 class ByLabel(Node):
@@ -334,6 +351,9 @@ FUNCTIONS: dict[str, Word] = {
              corners=(-2.0, -1e-9, 1e-9, 2.0)),
         Word("sg", StopGradient, (1, 1), lambda ops, x: x, "({0}).detach()",
              r"\mathrm{{sg}}\left[{0}\right]"),
+        # Of one pair alone; `Evaluator` takes the batch's others where there are any.
+        Word("sorted", Sorted, (1, 1), lambda ops, x: x, "torch.sort({0}).values",
+             r"\mathrm{{sort}}\left[{0}\right]"),
     )
 }
 

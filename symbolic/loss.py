@@ -70,7 +70,10 @@ def target_loss(spec: Spec) -> Expr:
 
 
 def pair_loss(spec: Spec) -> Expr:
-    """What a kernel computes: the target's loss, or the prior's where there is no target."""
+    """What a kernel computes: the target's loss, the prior's where there is no target, or what is
+    stated of a batch where no pair has a loss."""
+    if spec.batch is not None:
+        return spec.batch
     return target_loss(spec) if spec.has_target else recovered_loss(spec)
 
 

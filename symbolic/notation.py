@@ -23,6 +23,7 @@ from .language import (
     Entropy,
     Exp,
     Feature,
+    Further,
     Index,
     Length,
     Log,
@@ -49,7 +50,6 @@ _GREEK = {
     "mu", "nu", "xi", "rho", "tau", "upsilon", "phi", "chi", "psi", "omega", "Gamma", "Delta",
     "Theta", "Lambda", "Xi", "Sigma", "Upsilon", "Phi", "Psi", "Omega",
 }  # fmt: skip
-_ROLE = {"y_w": "w", "y_l": "l"}
 _NARROW = (Number, Symbol, Length, Feature, Prob, TokenProb, VocabProb, Prior)
 
 
@@ -85,24 +85,37 @@ def policy(word: str) -> str:
     return rf"\pi_{{\mathrm{{{rest}}}}}" if rest else r"\pi"
 
 
-def _response(response: Expr) -> str:
-    return str(response)  # y, y_w and y_l are TeX as they stand
+def response(symbol: Expr | str) -> str:
+    """A response: y, y_w, y_l, or y with the rest of its name as an index."""
+    index = role(symbol)
+    return f"y_{index}" if len(index) == 1 else f"y_{{{index}}}" if index else str(symbol)
 
 
-def _token(response: Expr, position: Expr) -> str:
-    role = _ROLE.get(str(response))
-    return f"y_{{{role},{_index(position)}}}" if role else f"y_{{{_index(position)}}}"
+def role(symbol: Expr | str) -> str:
+    """The index by which a response is told from y; empty for y."""
+    _, _, index = str(symbol).partition("y_")
+    return index if len(index) < 2 else rf"\mathrm{{{index}}}"
 
 
-def _prefix(response: Expr, position: Expr) -> str:
+def responses(spec: Spec) -> str:
+    """What a loss is a function of: the pair, and the responses declared beside it."""
+    return f"({', '.join(map(response, spec.roles))})"
+
+
+def _token(spoken: Expr, position: Expr) -> str:
+    index = role(spoken)
+    return f"y_{{{index},{_index(position)}}}" if index else f"y_{{{_index(position)}}}"
+
+
+def _prefix(spoken: Expr, position: Expr) -> str:
     """The tokens before a position."""
-    role = _ROLE.get(str(response))
-    return f"y_{{{role},<{_index(position)}}}" if role else f"y_{{<{_index(position)}}}"
+    index = role(spoken)
+    return f"y_{{{index},<{_index(position)}}}" if index else f"y_{{<{_index(position)}}}"
 
 
-def _state(response: Expr, position: Expr) -> str:
-    role = _ROLE.get(str(response))
-    return f"s_{{{role},{_index(position)}}}" if role else f"s_{{{_index(position)}}}"
+def _state(spoken: Expr, position: Expr) -> str:
+    index = role(spoken)
+    return f"s_{{{index},{_index(position)}}}" if index else f"s_{{{_index(position)}}}"
 
 
 def _index(index: Expr) -> str:
@@ -135,31 +148,32 @@ def _node(expr: Expr, flat: bool) -> tuple[str, int]:
     if isinstance(expr, Symbol):
         if isinstance(expr, Index):
             return _index(expr), ATOM
-        fixed = expr in (RESPONSE, CHOSEN, REJECTED, MARGIN)
-        return (str(expr) if fixed else name(str(expr))), ATOM
+        if expr in (RESPONSE, CHOSEN, REJECTED) or isinstance(expr, Further):
+            return response(expr), ATOM
+        return (str(expr) if expr == MARGIN else name(str(expr))), ATOM
     if isinstance(expr, (Prob, Prior)):
         law = r"\zeta" if isinstance(expr, Prior) else policy(str(expr.args[0]))
-        return rf"{law}({_response(expr.args[-1])}\mid x)", ATOM
+        return rf"{law}({response(expr.args[-1])}\mid x)", ATOM
     if isinstance(expr, (TokenProb, VocabProb)):
-        law, response, position = policy(str(expr.args[0])), expr.args[1], expr.args[2]
-        token = _token(response, position)
+        law, spoken, position = policy(str(expr.args[0])), expr.args[1], expr.args[2]
+        token = _token(spoken, position)
         if isinstance(expr, VocabProb):
             token = _index(expr.args[3])
-        return rf"{law}({token}\mid x, {_prefix(response, position)})", ATOM
+        return rf"{law}({token}\mid x, {_prefix(spoken, position)})", ATOM
     if isinstance(expr, Feature):
         word, *args = expr.args
         given = ", ".join(_node(arg, flat)[0] for arg in args)
         return name(str(word)) + (f"({given})" if given else ""), ATOM
     if isinstance(expr, Length):
-        return f"|{_response(expr.args[0])}|", ATOM
+        return f"|{response(expr.args[0])}|", ATOM
     if isinstance(expr, Divergence):
-        p, q, response, position = expr.args
-        given = rf"(\cdot\mid {_state(response, position)})"
+        p, q, spoken, position = expr.args
+        given = rf"(\cdot\mid {_state(spoken, position)})"
         laws = rf"{policy(str(p))}{given}\,\|\,{policy(str(q))}{given}"
         return rf"D_{{\mathrm{{KL}}}}\bigl({laws}\bigr)", ATOM
     if isinstance(expr, Entropy):
-        p, response, position = expr.args
-        return rf"H\bigl({policy(str(p))}(\cdot\mid {_state(response, position)})\bigr)", ATOM
+        p, spoken, position = expr.args
+        return rf"H\bigl({policy(str(p))}(\cdot\mid {_state(spoken, position)})\bigr)", ATOM
     if isinstance(expr, ByLabel):
         chosen, rejected = map(inline, expr.args)
         rows = rf"{chosen} & \text{{if }} y = y_w\\ {rejected} & \text{{if }} y = y_l"
@@ -178,7 +192,7 @@ def operator(expr: Expr) -> str:
     if isinstance(expr, VocabSum):
         return rf"\sum_{{{index}\in\mathcal{{V}}}}"
     sign = r"\sum" if isinstance(expr, TokenSum) else r"\prod"
-    return rf"{sign}_{{{index}=1}}^{{|{_response(expr.args[2])}|}}"
+    return rf"{sign}_{{{index}=1}}^{{|{response(expr.args[2])}|}}"
 
 
 def _function(expr: Expr, flat: bool) -> tuple[str, int]:
@@ -290,10 +304,11 @@ def statements(spec: Spec) -> list[tuple[str, Expr]]:
     """The spec's expressions, each after the left-hand side that it defines."""
     named = (
         (r"\zeta(y\mid x) &\propto", spec.prior),
-        (r"m(y_w, y_l) &=", spec.margin),
-        (r"\ell(y_w, y_l) &=", spec.loss),
+        (f"m{responses(spec)} &=", spec.margin),
+        (rf"\ell{responses(spec)} &=", spec.loss),
+        (r"\ell_i &=" if spec.orders_batch else rf"\ell{responses(spec)} &=", spec.batch),
         ("f(m) &=", spec.link),
-        ("c(y_w, y_l) &=", spec.constraint),
+        (f"c{responses(spec)} &=", spec.constraint),
     )
     return [(head, part) for head, part in named if part is not None]
 

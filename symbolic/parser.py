@@ -26,11 +26,13 @@ from .language import (
     Divergence,
     Entropy,
     Feature,
+    Further,
     Index,
     Length,
     Log,
     Parameter,
     Prob,
+    Sorted,
     Sqrt,
     TokenProb,
     TokenProd,
@@ -58,28 +60,34 @@ _EXPONENTS = f"at most {MAX_EXPONENT} in size"
 
 @dataclass(frozen=True)
 class Names:
-    """What a spec declares: `parameters`, `features` (name -> "response", "token" or "pair") and
-    `policies`."""
+    """What a spec declares: `parameters`, `features` (name -> "response", "token" or "pair"),
+    `policies`, and the `responses` beside the pair."""
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
     features: dict[str, str] = field(default_factory=dict)
     policies: frozenset[str] = frozenset({"pi", "pi_ref"})
+    responses: tuple[Further, ...] = ()
 
     def taken(self) -> set[str]:
-        return {*self.parameters, *self.features, *self.policies}
+        responses = (response.name for response in self.responses)
+        return {*self.parameters, *self.features, *self.policies, *responses}
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an expression stands: which responses it may speak of, and what else is allowed."""
+    """Where an expression stands: which responses it may speak of (those that a spec declares among
+    them where `further`), and what else is allowed."""
 
     responses: tuple[Symbol, ...]
+    further: bool = False
+    batch: bool = False
     by_label: bool = False
     margin: bool = False
 
 
 PRIOR = Place((RESPONSE,), by_label=True)
-TARGET = Place((CHOSEN, REJECTED))
+TARGET = Place((CHOSEN, REJECTED), further=True)
+BATCH = Place((CHOSEN, REJECTED), further=True, batch=True)
 LINK = Place((), margin=True)
 
 
@@ -271,7 +279,7 @@ class _Reader:
             raise self.error(node, f"`{name}` is a {kind} feature and needs its arguments", usage)
         if name in self.names.policies:
             raise self.error(node, f"`{name}` is a policy and needs a response", f"{name}(y)")
-        if name in ("y", "y_w", "y_l"):
+        if name in {"y", "y_w", "y_l", *(response.name for response in self.names.responses)}:
             raise self.error(node, f"`{name}` is a response, not a number",
                              f"pi({name}) or len({name})")
         if name in FUNCTIONS or name in SPECIAL:
@@ -354,7 +362,7 @@ class _Reader:
         return node.args
 
     def response(self, node: ast.expr, or_else: str = "") -> Symbol:
-        allowed = self.place.responses
+        allowed = self.place.responses + self.names.responses * self.place.further
         for response in allowed:
             if isinstance(node, ast.Name) and node.id == response.name:
                 return response
@@ -477,7 +485,13 @@ class _Reader:
         low, high = word.arity
         usage = f"{name}({', '.join('ab'[:low]) or 'a'}{', ...' if high > low else ''})"
         args = self.arguments(node, range(low, high + 1), usage)
+        if word.node is Sorted and not self.place.batch:
+            raise self.error(node, "`sorted` speaks of a whole batch",
+                             "use it in [target] batch, beside a reason, only")
         values = [self.read(arg, depth + 1) for arg in args]
+        if word.node is Sorted and (self.scope or values[0].has(Sorted)):
+            raise self.error(node, "`sorted` orders the pairs of a batch",
+                             "sorted(...) of one number a pair, outside sums and other sorted")
         if word.node is Log:
             if is_nonnegative(-values[0]):
                 raise self.error(node, "the logarithm of a number that is not positive",

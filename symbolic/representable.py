@@ -23,6 +23,7 @@ from .language import (
     Prob,
     TokenProb,
     TokenSum,
+    roles,
     substitute,
     with_label,
 )
@@ -91,10 +92,10 @@ def prior_of_margin(margin: Expr, alpha: Expr) -> Expr | None:
     sides: dict[Expr, list[Expr]] = {CHOSEN: [], REJECTED: []}
     constant: Expr = S.Zero
     for term in Add.make_args(margin):
-        roles = {CHOSEN, REJECTED} & term.free_symbols
-        if len(roles) == 1:
-            sides[roles.pop()].append(term)
-        elif not roles and is_constant(term):
+        spoken = roles(term)
+        if spoken in ({CHOSEN}, {REJECTED}):
+            sides[spoken.pop()].append(term)
+        elif not spoken and is_constant(term):
             constant += term
         else:
             return None

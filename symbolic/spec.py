@@ -7,7 +7,7 @@ import hashlib
 import keyword
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,19 @@ from typing import Any
 from sympy import Expr, Rational, S, Symbol
 
 from .errors import SpecError, nearest
-from .language import DOMAINS, FUNCTIONS, MULTIPLIER, SPECIAL, Parameter
+from .language import (
+    CHOSEN,
+    DOMAINS,
+    FUNCTIONS,
+    MULTIPLIER,
+    REJECTED,
+    SPECIAL,
+    Further,
+    Parameter,
+    Sorted,
+)
 from .parser import (
+    BATCH,
     LINK,
     PRIOR,
     TARGET,
@@ -31,14 +42,18 @@ CATALOGUE = Path(__file__).parent / "catalogue"
 PAPER = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")
 
 KEYS = ("name", "title", "reference", "status", "reason", "prior", "parameters", "features",
-        "policies", "target", "constraint", "multiplier", "link", "conventions", "bibtex")
+        "policies", "responses", "target", "constraint", "multiplier", "link", "conventions",
+        "bibtex")
 CONFIRMED = "confirmed"
 UNCONFIRMED = "unconfirmed: "
 FEATURES = {"response": "(y)", "token": "(y, t)", "pair": ""}
 POLICY_KINDS = ("frozen",)
+MAX_RESPONSES = 6  # beside the pair
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+RESPONSE_NAME = re.compile(r"y_[A-Za-z][A-Za-z0-9]{0,15}")
+MEANING = re.compile(r"[A-Za-z][A-Za-z0-9 ,()-]{0,119}")  # plain words: it goes into every output
 
 # Names that a spec cannot give away: they mean something in the language, or in the signature of
 # a generated function.
@@ -58,8 +73,10 @@ class Spec:
     `prior` is zeta(y) up to a factor free of y; `margin` or `loss` is the target; `constraint` is
     added to the loss with weight `multiplier`; `link` (an expression in m) replaces -log sigmoid.
     `status` is "confirmed", or "unconfirmed: " and why the equation may not be the published one.
-    `reason` says why no spec of one pair can hold the loss; then there is no prior and no target.
+    `reason` says why no spec of one pair can hold the loss; then there is no prior and no target,
+    but there may be a `batch`: the loss at one place of a batch, which speaks of the others too.
     `conventions` says what the authors chose: sums or means, scales, what is detached, smoothing.
+    `responses` says what each response beside the pair is.
     `texts` holds each expression as its file wrote it, `digest` is the SHA-256 of the file.
     """
 
@@ -82,6 +99,14 @@ class Spec:
     status: str = CONFIRMED
     reason: str = ""
     conventions: str = ""
+    responses: Mapping[str, str] = field(default_factory=dict)
+    batch: Expr | None = None
+
+    @property
+    def roles(self) -> tuple[Symbol, ...]:
+        """The responses to one prompt, in the order in which a batch holds them: the chosen and
+        the rejected one, then those declared beside them."""
+        return (CHOSEN, REJECTED, *self.names.responses)
 
     @property
     def alpha(self) -> Expr:
@@ -101,6 +126,11 @@ class Spec:
         return self.margin is not None or self.loss is not None
 
     @property
+    def orders_batch(self) -> bool:
+        """Whether the loss orders the pairs of a batch, so that none of its places stands alone."""
+        return self.batch is not None and self.batch.has(Sorted)
+
+    @property
     def year(self) -> int | None:
         """The year of the BibTeX entry; None where it has none."""
         year = self.bibtex.get("year", "")
@@ -108,7 +138,7 @@ class Spec:
 
     @cached_property
     def expressions(self) -> tuple[Expr, ...]:
-        parts = (self.prior, self.margin, self.loss, self.constraint, self.link)
+        parts = (self.prior, self.margin, self.loss, self.batch, self.constraint, self.link)
         return tuple(part for part in parts if part is not None)
 
     @property
@@ -183,17 +213,24 @@ class _Table:
         parameters, defaults = self.parameters()
         names = Names(parameters, self.features(set(parameters)), frozenset())
         names = Names(parameters, names.features, self.policies(names))
+        responses = self.responses(names)
+        names = replace(names, responses=tuple(map(Further, responses)))
         target = self.section("target")
-        self.no_others(target, ("margin", "loss"), "target")
+        self.no_others(target, ("margin", "loss", "batch"), "target")
         if "target" in self.table and len(target) != 1:
-            raise SpecError(f"{len(target)} targets", key="target", expected="one of margin, loss")
+            raise SpecError(f"{len(target)} targets", key="target",
+                            expected="one of margin, loss, batch")
         prior = self.expression(self.table, "prior", names, PRIOR)
         margin = self.expression(target, "margin", names, TARGET, "target.")
         loss = self.expression(target, "loss", names, TARGET, "target.")
+        batch = self.expression(target, "batch", names, BATCH, "target.")
         status, reason = self.status(), " ".join(self.string("reason").split())
-        if reason and (prior is not None or target):
+        if reason and (prior is not None or margin is not None or loss is not None):
             raise SpecError("a reason beside a prior or a target", key="reason",
                             expected="a reason only where no spec of one pair can hold the loss")
+        if batch is not None and not reason:
+            raise SpecError("the loss of a batch without a reason", key="target.batch",
+                            expected='reason = "...": why it is no loss of one pair')
         if prior is None and not target and not reason:
             raise SpecError("neither a prior nor a target",
                             expected='prior = "...", [target], both')
@@ -203,7 +240,7 @@ class _Table:
             name, names, title, reference, bibtex, defaults, prior, margin, loss, constraint,
             self.multiplier(parameters, constraint), link, tuple(dict.fromkeys(self.conditions)),
             self.texts, self.digest, self.file, status, reason,
-            " ".join(self.string("conventions").split()),
+            " ".join(self.string("conventions").split()), responses, batch,
         )
 
     # -- pieces
@@ -253,9 +290,9 @@ class _Table:
         return {key: str(value) for key, value in fields.items()}
 
     def identifier(self, name: str, key: str, taken: Iterable[str] = ()) -> None:
-        if not IDENTIFIER.fullmatch(name) or name.startswith(("pi_", "_")) or name == "pi":
+        if not IDENTIFIER.fullmatch(name) or name.startswith(("pi_", "y_", "_")) or name == "pi":
             raise SpecError(f'"{name[:40]}" cannot be used as a name', key=key,
-                            expected="letters, digits and _, not pi or pi_...")
+                            expected="letters, digits and _, not pi, pi_... or y_...")
         if name in RESERVED or name.endswith("_logits"):
             raise SpecError(f'"{name}" already has a meaning', key=key, expected="another name")
         if name in taken:
@@ -306,6 +343,25 @@ class _Table:
                                 expected="another name")
             policies.add(name)
         return frozenset(policies)
+
+    def responses(self, names: Names) -> dict[str, str]:
+        responses: dict[str, str] = {}
+        for name, meaning in self.section("responses").items():
+            key = f"responses.{name[:40]}"
+            if not RESPONSE_NAME.fullmatch(name):
+                raise SpecError(f'"{name[:40]}" is not a name of a response', key=key,
+                                expected="y_ and letters or digits, such as y_g")
+            if name in RESERVED or name in names.taken():
+                raise SpecError(f'"{name}" already has a meaning', key=key,
+                                expected="another name")
+            if not isinstance(meaning, str) or not MEANING.fullmatch(meaning):
+                raise SpecError(f"{_shown(meaning)} does not say what it is", key=key,
+                                expected='at most 120 letters, digits and commas: "a gold answer"')
+            responses[name] = meaning
+        if len(responses) > MAX_RESPONSES:
+            raise SpecError(f"{len(responses)} responses beside the pair", key="responses",
+                            expected=f"at most {MAX_RESPONSES}")
+        return responses
 
     def expression(
         self, table: Mapping[str, Any], key: str, names: Names, place: Place, prefix: str = ""

@@ -24,16 +24,18 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Pairs:
-    """`policy` and `reference` logits (2B, T, V) and `labels` (2B, T): T predicted tokens a row."""
+    """`policy` and `reference` logits (2B, T, V) and `labels` (2B, T): T predicted tokens a row;
+    3B where a third response stands beside each pair."""
 
     policy: Tensor
     reference: Tensor
     labels: Tensor
     prompt: int = 1  # how many tokens precede the responses
+    responses: int = 2
 
     @property
     def count(self) -> int:
-        return self.labels.shape[0] // 2
+        return self.labels.shape[0] // self.responses
 
 
 class _Accelerator:
@@ -170,6 +172,18 @@ def trl_orpo(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
     return loss
 
 
+def trl_tpo(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
+    from trl.experimental.tpo import TPOConfig, TPOTrainer
+
+    config = TPOConfig(output_dir="unused", beta=BETA, bf16=False, **options)
+    trainer = _trainer(
+        TPOTrainer, pairs, loss_type=config.loss_type, tpo_alpha=config.tpo_alpha,
+        tpo_l_gamma=config.tpo_l_gamma,
+    )
+    loss: Tensor = trainer._compute_loss(trainer.model, _inputs(pairs), return_outputs=False)
+    return loss
+
+
 def liger(name: str) -> Callable[[Pairs, Mapping[str, Any]], Tensor]:
     """A fused linear loss: the hidden states are the logits, the heads identities."""
 
@@ -216,6 +230,7 @@ RUNNERS: dict[tuple[str, str], Callable[[Pairs, Mapping[str, Any]], Tensor]] = {
     ("trl", "KTOConfig"): trl_kto,
     ("trl", "experimental.cpo.CPOConfig"): trl_cpo,
     ("trl", "experimental.orpo.ORPOConfig"): trl_orpo,
+    ("trl", "experimental.tpo.TPOConfig"): trl_tpo,
     **{("liger-kernel", f"LigerFusedLinear{n}Loss"): liger(f"LigerFusedLinear{n}Loss")
        for n in ("DPO", "CPO", "SimPO", "ORPO", "KTO")},
     **{("torchtune", name): torchtune(name) for name in ("DPOLoss", "RSOLoss")},

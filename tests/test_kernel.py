@@ -51,17 +51,18 @@ def kernel_of(text: str) -> Kernel:
 def arguments(kernel: Kernel, *, seed: int = 0, pairs: int = 3, t: int = 5, v: int = 7) -> Any:
     """Random arguments: unequal lengths, ignored positions in front, inside and behind."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (2 * pairs, t, v)
+    rows = len(kernel.roles) * pairs
+    shape = (rows, t, v)
     logits = {
         policy_argument(p): torch.randn(shape, generator=generator, dtype=torch.float64)
         for p in kernel.policies
     }
-    labels = torch.randint(0, v, (2 * pairs, t), generator=generator)
-    for row in range(2 * pairs):
+    labels = torch.randint(0, v, (rows, t), generator=generator)
+    for row in range(rows):
         labels[row, : row % 2] = -100
         labels[row, t - row % 3 :] = -100
     labels[0, 2] = -100
-    shapes = {"token": (2 * pairs, t), "response": (2 * pairs,), "pair": (pairs,)}
+    shapes = {"token": (rows, t), "response": (rows,), "pair": (pairs,)}
     features = {
         n: torch.rand(shapes[k], generator=generator, dtype=torch.float64) + 0.2
         for n, k in kernel.features.items()

@@ -46,10 +46,10 @@ def installed(package: str, version: str) -> None:
         pytest.skip(f"{package} {found} is installed; the statements are about {version}")
 
 
-def batch(count: int, prompt: int = 1, seed: int = 0) -> Any:
+def batch(count: int, prompt: int = 1, seed: int = 0, responses: int = 2) -> Any:
     """Pairs of unequal lengths; with a prompt, its tokens come first and count for no response."""
     generator = torch.Generator().manual_seed(seed)
-    rows, width, vocabulary = 2 * count, 6, 7
+    rows, width, vocabulary = responses * count, 6, 7
     policy, reference = (
         torch.randn(rows, width, vocabulary, generator=generator, dtype=torch.float64)
         for _ in range(2)
@@ -57,7 +57,7 @@ def batch(count: int, prompt: int = 1, seed: int = 0) -> Any:
     labels = torch.randint(0, vocabulary, (rows, width), generator=generator)
     for row in range(rows):
         labels[row, 2 + (3 * row + seed) % 5:] = -100
-    return Pairs(policy.requires_grad_(), reference, labels, prompt)
+    return Pairs(policy.requires_grad_(), reference, labels, prompt, responses)
 
 
 def of_responses(pairs: Any) -> Any:
@@ -70,13 +70,17 @@ def of_responses(pairs: Any) -> Any:
 def spec_of(text: str) -> Spec:
     if text in catalogue():
         return load(text)
+    beside = '[responses]\ny_g = "a gold answer"\n' if "y_g" in text else ""
     return loads('name = "inline"\n[parameters]\nalpha = "positive"\n[features]\nz0 = "pair"\n'
-                 f'[target]\nloss = """{text}"""')
+                 f'{beside}[target]\nloss = """{text}"""')
 
 
 def ours(text: str, pairs: Any, at: Mapping[str, float]) -> Any:
-    """Our kernel's loss of the batch; every frozen policy has the reference's logits."""
-    kernel = midpo.generate(spec_of(text))
+    """Our kernel's loss of the batch; every frozen policy has the reference's logits. Responses
+    that the loss does not speak of come last and are left out."""
+    spec = spec_of(text)
+    kernel = midpo.generate(spec)
+    rows = slice(len(spec.roles) * pairs.count)
     given: dict[str, Any] = {
         name: at.get(name, {"alpha": BETA}.get(name)) for name in kernel.parameters
     }
@@ -85,8 +89,9 @@ def ours(text: str, pairs: Any, at: Mapping[str, float]) -> Any:
         assert kind == "pair"
         given[name] = torch.full((pairs.count,), at.get(name, SHIFT), dtype=torch.float64)
     for policy in kernel.policies:
-        given[policy_argument(policy)] = pairs.policy if policy == "pi" else pairs.reference
-    return kernel.compile()(labels=of_responses(pairs), **given)
+        logits = pairs.policy if policy == "pi" else pairs.reference
+        given[policy_argument(policy)] = logits[rows]
+    return kernel.compile()(labels=of_responses(pairs)[rows], **given)
 
 
 def agree(statement: Statement, pairs: Any, text: str, at: Mapping[str, float]) -> bool:
@@ -112,16 +117,18 @@ def test_statement(statement: Statement) -> None:
             RUNNERS[statement.package, statement.entry](batch(2), statement.options)
         return
     computed = statement.computes or statement.row
+    of = len(spec_of(computed).roles)
     sizes = (1, 3) if statement.over == "responses" else (1,)
     for seed, count in enumerate(sizes):
-        assert agree(statement, batch(count, seed=seed), computed, statement.at)
+        assert agree(statement, batch(count, seed=seed, responses=of), computed, statement.at)
     if statement.over != "responses":  # and of several pairs of unequal lengths it is another
-        assert not agree(statement, batch(3), computed, statement.at)
+        assert not agree(statement, batch(3, responses=of), computed, statement.at)
     if statement.over == "prompt":
-        assert not agree(statement, batch(1, prompt=2, seed=1), computed, statement.at)
+        assert not agree(statement, batch(1, 2, seed=1, responses=of), computed, statement.at)
     if statement.verdict == "deviates":
         count = 3 if statement.over == "responses" else 2
-        assert not agree(statement, batch(count), statement.row, statement.published)
+        pairs = batch(count, responses=of)
+        assert not agree(statement, pairs, statement.row, statement.published)
 
 
 @pytest.mark.peers
@@ -129,28 +136,28 @@ def test_every_loss_that_trl_names_has_a_row() -> None:
     installed("trl", "1.16.0")
     from trl import DPOTrainer, KTOTrainer
     from trl.experimental.cpo import CPOConfig
+    from trl.experimental.tpo import TPOTrainer
 
     named = {(s.entry, t) for s in STATEMENTS if s.package == "trl" and "loss_type" in s.options
              for t in _listed(s.options["loss_type"])}
     source = textwrap.dedent(inspect.getsource(DPOTrainer._compute_loss))
     types = set(re.findall(r'loss_type == "(\w+)"', source))
     assert len(types) == 15
-    assert types - {t for e, t in named if e == "DPOConfig"} == BATCH_LOSSES
+    assert types == {t for e, t in named if e == "DPOConfig"}
     divergences = set(re.findall(r'f_divergence_type == "(\w+)"', source))
     asked = {s.options.get("f_divergence_type", "reverse_kl") for s in STATEMENTS
              if s.entry == "DPOConfig"}
     assert divergences == asked
     assert {t for e, t in named if e == "experimental.cpo.CPOConfig"} == set(
         CPOConfig.__dataclass_fields__["loss_type"].metadata["choices"])
+    tpo = inspect.getsource(TPOTrainer._compute_loss)
+    assert {t for e, t in named if e == "experimental.tpo.TPOConfig"} == set(
+        re.findall(r'loss_type == "([\w-]+)"', tpo))
     kto = inspect.getsource(KTOTrainer)
     assert {t for e, t in named if e == "KTOConfig"} == set(
         re.findall(r'loss_type == "(\w+)"', kto))
     with pytest.raises(ImportError):  # BCO's trainer has left this version
         importlib.import_module("trl.experimental.bco")
-
-
-# Their loss is one of the batch, which no spec of one pair states.
-BATCH_LOSSES = {"aot", "aot_unpaired"}
 
 
 @pytest.mark.peers
