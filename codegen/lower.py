@@ -6,10 +6,11 @@ replays this too: the kernel computes what the spec says because each step is an
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from sympy import Add, Expr, Mul, Pow, S
+from sympy import Add, Expr, Mul, Pow, S, expand
 
 from midpo.symbolic.derivation import Derivation, Instance
 from midpo.symbolic.language import (
@@ -25,6 +26,7 @@ from midpo.symbolic.language import (
     TokenProb,
     TokenSum,
     VocabSum,
+    structural,
 )
 from midpo.symbolic.loss import (
     is_constant,
@@ -50,6 +52,7 @@ _EXPONENTIALS = tuple(
     )
 )
 _LINEAR = (RULES["token_sum_linear"],)
+_SHARE = "logistic_share"
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,9 @@ def stable(expr: Expr) -> Derivation:
     """A derivation from `expr` to its stable form."""
     chain = Derivation(expr)
     settle(chain, (*phase("log", "token"), *_EXPONENTIALS))
+    if shares := logistic_shares(chain.end):
+        chain.replace("logistic_share", shares)
+        chain.arithmetic(expand_everywhere(chain.end))
     gathered = gather(chain.end)
     back = Derivation(gathered)
     back.arithmetic(expand_everywhere(gathered))
@@ -115,6 +121,7 @@ def stable(expr: Expr) -> Derivation:
                                         for x in sigmoids])
     back.arithmetic(whole.end)
     whole = whole.joined(back)
+    whole.arithmetic(weigh(whole.end))
     beside = _beside_exponentials(whole.end)
     if beside:
         whole.replace("sigmoid_logsigmoid", [Instance(s, Exp(LogSigmoid(*s.args)), s.args)
@@ -158,6 +165,36 @@ def reflect(expr: Expr) -> tuple[Expr, list[Expr]]:
         terms[terms.index(term)] = complement * Sigmoid(-argument)
         found.append(argument)
     return Add(*terms), found
+
+
+def logistic_shares(expr: Expr) -> list[Instance]:
+    """log(exp(a) + exp(b)) as a - logsigmoid(a - b) where the sum `expr` takes that from a: where a
+    is much the larger, the difference would have no digits left."""
+    terms = set(Add.make_args(expr))
+    found = []
+    for term in terms:
+        logs = [f for f in Mul.make_args(term) if isinstance(f, Log)]
+        parts = RULES[_SHARE].find(logs[0]) if len(logs) == 1 else None
+        if parts is None:
+            continue
+        (log,) = logs
+        for a, b in itertools.permutations(parts):
+            if set(Add.make_args(expand(-term / log * a))) <= terms:
+                found.append(Instance(log, a - LogSigmoid(a - b), (a, b)))
+                break
+    return sorted(found, key=lambda instance: structural(instance.old))
+
+
+def weigh(expr: Expr) -> Expr:
+    """The sum `expr` with log-sigmoids of one weight in one bracket, where they nearly cancel when
+    two preferences nearly agree: s*(logsigmoid(a) - logsigmoid(b))."""
+    terms = Add.make_args(expr)
+    for weight in sorted(expr.atoms(Sigmoid), key=structural):
+        inside = [t for t in terms if weight in Mul.make_args(t) and t.has(LogSigmoid)]
+        if len(inside) > 1:
+            rest = [t for t in terms if t not in inside]
+            terms = (*rest, weight * Add(*(t / weight for t in inside)))
+    return Add(*terms)
 
 
 def gather(expr: Expr) -> Expr:

@@ -27,6 +27,7 @@ from midpo.symbolic.language import (
     Index,
     Length,
     Log,
+    LogSigmoid,
     Max,
     Min,
     Node,
@@ -148,7 +149,8 @@ class Printer:
     def emit(self, expr: Any, level: str) -> tuple[str, int]:
         """The text of `expr` at `level`, and how tightly it binds."""
         if isinstance(expr, Add):
-            return self.sum(expr, level), SUM
+            written = self.sum(expr, level)
+            return written, ATOM if written.isidentifier() else SUM
         if isinstance(expr, Rational):
             return number(expr)
         if isinstance(expr, Parameter):
@@ -166,6 +168,8 @@ class Printer:
         return self.function(expr, level)
 
     def sum(self, expr: Add, level: str) -> str:
+        if (logits := _logsigmoid_difference(expr)) and not any(map(self.is_scalar, logits)):
+            return self.logsigmoid_difference(*logits, level)
         parts: list[str] = []
         for term in ordered_terms(expr):
             negative = term.as_coeff_Mul()[0] < 0
@@ -243,6 +247,17 @@ class Printer:
         names = [self.bind(("exponent", level, e), "exponent", self(e, level)) for e in exponents]
         written = f"torch.stack(({', '.join(names)})).logsumexp(0)"
         return self.bind(("log of sum", level, expr), "log_sum", written)
+
+    def logsigmoid_difference(self, a: Expr, b: Expr, level: str) -> str:
+        """logsigmoid(a) - logsigmoid(b), which has no digits left as it stands where a is near
+        b."""
+        x, y = (self.bind(("logit", level, e), "logit", self(e, level)) for e in (a, b))
+        gap = self.bind(("gap", level, a, b), "gap", f"{x} - {y}")
+        near = self.bind(
+            ("near", level, a, b), "near",
+            f"torch.log1p(torch.exp(F.logsigmoid(-{x})) * torch.expm1({gap}.clamp(-1, 1)))")
+        written = f"torch.where({gap}.abs() < 1, {near}, F.logsigmoid({x}) - F.logsigmoid({y}))"
+        return self.bind(("difference", level, a, b), "difference", written)
 
     def log_of_complement(self, exponent: Expr, level: str) -> str:
         """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
@@ -433,6 +448,14 @@ def _log_of_sum(expr: Any) -> list[Expr] | None:
         return None
     terms = expr.args[0].args
     return [term.args[0] for term in terms] if all(isinstance(t, Exp) for t in terms) else None
+
+
+def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr] | None:
+    """The (a, b) of logsigmoid(a) - logsigmoid(b), else None."""
+    plus = [t.args[0] for t in expr.args if isinstance(t, LogSigmoid)]
+    minus = [t.args[1].args[0] for t in expr.args
+             if isinstance(t, Mul) and t.args[0] == -1 and isinstance(t.args[-1], LogSigmoid)]
+    return (plus[0], minus[0]) if len(plus) == len(minus) == 1 and len(expr.args) == 2 else None
 
 
 def complement(expr: Any) -> Expr | None:

@@ -332,7 +332,7 @@ def _order(knob: Knob) -> tuple[bool, str, str]:
 def _knob(spec: Spec, name: str) -> Knob:
     kind, *parts = name.split(":")
     spoken = {_side(y): y for y in (RESPONSE, *spec.roles)} if len(parts) > 1 or kind == "n" else {}
-    side = spoken.get(parts[-1], "")
+    side = spoken.get(parts[-1], "") if spoken else ""
     at, sign = (f" of {side}", response(side)) if side else ("", "")
     if kind == "p":
         return _parameter(spec, name, parts[0])

@@ -206,6 +206,13 @@ def _find_softplus(node: Log) -> Parts | None:
     return None
 
 
+def _find_log_of_two(node: Log) -> Parts | None:
+    (arg,) = node.args
+    if isinstance(arg, Add) and len(arg.args) == 2 and all(isinstance(e, Exp) for e in arg.args):
+        return tuple(e.args[0] for e in arg.args)
+    return None
+
+
 def _in_order(*xs: Expr) -> Expr:
     """The maximum of `xs`, each named once, in the standard order."""
     first, *others = sorted(set(xs), key=structural)
@@ -355,6 +362,10 @@ ROWS: tuple[Rule, ...] = (
     Rule("sigmoid_logsigmoid", "stable", "sigmoid(x) = exp(logsigmoid(x))", "",
          "definition of the log-sigmoid",
          (Sigmoid,), _unary, lambda x: Sigmoid(x), lambda x: Exp(LogSigmoid(x))),
+    Rule("logistic_share", "stable", "log(exp(a) + exp(b)) = a - logsigmoid(a - b)", "",
+         "definition of the log-sigmoid",
+         (Log,), _find_log_of_two, lambda a, b: Log(Exp(a) + Exp(b)),
+         lambda a, b: a - LogSigmoid(a - b)),
     Rule("logsigmoid_reflection", "exponential", "logsigmoid(-x) = logsigmoid(x) - x", "",
          "reflection of the log-sigmoid",
          (LogSigmoid,), _find_reflection, lambda x: LogSigmoid(-x), lambda x: LogSigmoid(x) - x),

@@ -67,6 +67,7 @@ TEMPLATES = {
     "exp_log": ["exp(2*log({P}) + {R})", "exp(log({P})/2 - 3*log({P}))", "exp(log(a**2)/2)"],
     "sigmoid_reflection": ["sigmoid({R})", "sigmoid(-({R}))"],
     "sigmoid_logsigmoid": ["sigmoid({R})"],
+    "logistic_share": ["log(exp({R}) + exp({R}))"],
     "logsigmoid_reflection": ["logsigmoid({R})", "logsigmoid(-({R}))"],
     "sigmoid_exp": ["sigmoid({R})"],
     "logsigmoid_log": ["logsigmoid({R})"],
