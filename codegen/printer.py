@@ -198,12 +198,12 @@ class Printer:
         return f"{left} ** {right}", POWER
 
     def function(self, expr: Any, level: str) -> tuple[str, int]:
+        if isinstance(expr, Sorted) and level == "pair":
+            return f"torch.sort({self.argument(expr.args[0], level)}).values", ATOM
         if not isinstance(expr, Node) or type(expr) not in BY_NODE:
             raise NotYet(f"no kernel for {text(expr)}")
         if isinstance(expr, StopGradient) and self.is_scalar(expr):
             return self.emit(expr.args[0], level)
-        if isinstance(expr, Sorted) and level != "pair":
-            raise NotYet(f"no kernel for {text(expr)} within a sum")
         if isinstance(expr, Exp) and (power := _parameter_power(expr)):
             base, exponent = power
             return f"{base.name} ** {self.wrapped(exponent, level, ATOM)}", POWER

@@ -351,16 +351,13 @@ FUNCTIONS: dict[str, Word] = {
              corners=(-2.0, -1e-9, 1e-9, 2.0)),
         Word("sg", StopGradient, (1, 1), lambda ops, x: x, "({0}).detach()",
              r"\mathrm{{sg}}\left[{0}\right]"),
-        # Of one pair alone; `Evaluator` takes the batch's others where there are any.
-        Word("sorted", Sorted, (1, 1), lambda ops, x: x, "torch.sort({0}).values",
-             r"\mathrm{{sort}}\left[{0}\right]"),
     )
 }
 
 BY_NODE: dict[type[Node], Word] = {word.node: word for word in FUNCTIONS.values()}
 
 # Words with their own grammar; the parser holds it, and errors list them.
-SPECIAL = ("len", "sum", "prod", "kl", "entropy", "by_label")
+SPECIAL = ("len", "sum", "prod", "kl", "entropy", "by_label", "sorted")
 
 
 # --- Domains -------------------------------------------------------------------------------------

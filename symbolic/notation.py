@@ -29,6 +29,7 @@ from .language import (
     Log,
     Prior,
     Prob,
+    Sorted,
     TokenProb,
     TokenProd,
     TokenSum,
@@ -178,6 +179,8 @@ def _node(expr: Expr, flat: bool) -> tuple[str, int]:
         chosen, rejected = map(inline, expr.args)
         rows = rf"{chosen} & \text{{if }} y = y_w\\ {rejected} & \text{{if }} y = y_l"
         return rf"\begin{{cases}} {rows} \end{{cases}}", SUM
+    if isinstance(expr, Sorted):
+        return rf"\mathrm{{sort}}\left[{_latex(expr.args[0], flat)[0]}\right]", ATOM
     if isinstance(expr, (TokenSum, TokenProd, VocabSum)):
         return f"{operator(expr)} {_wrap(expr.args[0], PRODUCT, flat)}", PREFIX
     return _function(expr, flat)

@@ -344,6 +344,7 @@ class _Reader:
             "kl": self.divergence,
             "entropy": self.divergence,
             "by_label": self.by_label,
+            "sorted": self.ordered,
         }
         if name in special:
             return special[name](node, depth)
@@ -480,18 +481,23 @@ class _Reader:
         a, b = self.arguments(node, (2,), "by_label(where preferred, where dispreferred)")
         return ByLabel(self.read(a, depth + 1), self.read(b, depth + 1))
 
+    def ordered(self, node: ast.Call, depth: int) -> Expr:
+        if not self.place.batch:
+            raise self.error(node, "`sorted` speaks of a whole batch",
+                             "use it in [target] batch, beside a reason, only")
+        (arg,) = self.arguments(node, (1,), "sorted(a)")
+        value = self.read(arg, depth + 1)
+        if self.scope or value.has(Sorted):
+            raise self.error(node, "`sorted` orders the pairs of a batch",
+                             "sorted(...) of one number a pair, outside sums and other sorted")
+        return Sorted(value)
+
     def function(self, node: ast.Call, name: str, depth: int) -> Expr:
         word = FUNCTIONS[name]
         low, high = word.arity
         usage = f"{name}({', '.join('ab'[:low]) or 'a'}{', ...' if high > low else ''})"
         args = self.arguments(node, range(low, high + 1), usage)
-        if word.node is Sorted and not self.place.batch:
-            raise self.error(node, "`sorted` speaks of a whole batch",
-                             "use it in [target] batch, beside a reason, only")
         values = [self.read(arg, depth + 1) for arg in args]
-        if word.node is Sorted and (self.scope or values[0].has(Sorted)):
-            raise self.error(node, "`sorted` orders the pairs of a batch",
-                             "sorted(...) of one number a pair, outside sums and other sorted")
         if word.node is Log:
             if is_nonnegative(-values[0]):
                 raise self.error(node, "the logarithm of a number that is not positive",

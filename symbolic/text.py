@@ -24,6 +24,7 @@ from .language import (
     LogSigmoid,
     Prior,
     Prob,
+    Sorted,
     TokenProb,
     TokenProd,
     VocabProb,
@@ -31,7 +32,8 @@ from .language import (
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 _WORDS: dict[type, str] = {
-    Length: "len", Divergence: "kl", Entropy: "entropy", ByLabel: "by_label", Prior: "zeta",
+    Length: "len", Divergence: "kl", Entropy: "entropy", ByLabel: "by_label", Sorted: "sorted",
+    Prior: "zeta",
 }
 
 

@@ -20,7 +20,7 @@ from midpo.symbolic.glyphs import width
 from midpo.symbolic.language import FUNCTIONS, Index, Parameter, TokenSum
 from midpo.symbolic.layout import lines
 from midpo.symbolic.notation import broken, latex, name, policy, spec_latex
-from midpo.symbolic.parser import BATCH, LINK, PRIOR, TARGET, Place, parse
+from midpo.symbolic.parser import LINK, PRIOR, TARGET, Place, parse
 from midpo.symbolic.spec import PAPER, load, loads
 
 # The strategies' names, less the two that are called like indices.
@@ -112,7 +112,7 @@ def test_a_parameter_is_not_an_index() -> None:
 def test_every_function_has_a_template() -> None:
     for word in FUNCTIONS.values():
         count = word.arity[0]
-        written = latex(parse(f"{word.name}({', '.join('ab'[:count])})", OWN, BATCH))
+        written = latex(parse(f"{word.name}({', '.join('ab'[:count])})", OWN, PRIOR))
         assert "a" in written
         assert balanced(written)
 

@@ -369,7 +369,10 @@ def test_cited_results_are_listed_once_and_only_where_they_are_cited() -> None:
 def test_a_row_without_a_loss_says_why() -> None:
     tex = render([Section(load("aot"), None, None)])
     assert "No specification of one pair can hold this loss: the policy's" in tex
-    assert r"\begin{align}" not in tex.split(r"\section{\texorpdfstring{AOT")[1]
+    stated = tex.split(r"\section{\texorpdfstring{AOT")[1]
+    assert "a loss of the batch" in stated and r"\mathrm{sort}" in stated
+    tex = render([Section(load("ropo"), None, None)])
+    assert r"\begin{align}" not in tex.split(r"\section{\texorpdfstring{ROPO")[1]
 
 
 def test_a_perturbed_section_does_not_pass() -> None:
