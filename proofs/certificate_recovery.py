@@ -98,6 +98,8 @@ def satisfiable(statement: Statement, theorem: str) -> str:
             given.append("(fun _ _ => true)")
         elif name == "vocab":
             given.append("(cons true (cons false nil))")
+        elif kind == "X -> Y":
+            given.append("(fun _ => tt)")
         else:
             arrows = "_ " * kind.count("->")
             given.append(f"(fun {arrows}=> {'1' if name == 'Z' else '1 / 2'})")
@@ -141,7 +143,7 @@ def _holds(spec: Spec, values: dict[str, str]) -> bool:
         return ops.number(Fraction(values.get(name, "1/2")))
 
     half = ops.number(Fraction(1, 2))
-    tokens = dict.fromkeys(("y", "y_w", "y_l"), (0,))
+    tokens = dict.fromkeys(("y", *map(str, spec.roles)), (0,))
     features: dict[str, Any] = {}
     for name, kind in spec.names.features.items():
         value = number(f"f_{name}")

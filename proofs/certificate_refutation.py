@@ -18,6 +18,7 @@ from midpo.numeric.arithmetic import Dyadic, Log2, NotExact, Undefined
 from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import Case
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.language import Further
 from midpo.symbolic.loss import loss_of_margin, recovered_margin
 
 from .certificate_recovery import GOAL_SECONDS
@@ -65,6 +66,8 @@ def _claims(statement: Statement, case: Case, difference: Expr) -> Iterator[tupl
     """Each difference that the theorem states, and its value. Raises: NotExportable."""
     spec, at = statement.spec, "tt true false"
     recovered = f"recovered {at}"
+    if difference.has(Further):
+        raise NotExportable("a difference that depends on a response beside the pair")
     if spec.margin is None:
         yield f"published {at} - loss_of {at} ({recovered})", _exact(case, difference)
         return
@@ -152,6 +155,8 @@ def _value(name: str, case: Case) -> str:
         return f"fun x y => prodn (length (word y)) (fun t => {law} (nth t (word y) 0%nat))"
     if kind == "p":
         return _fraction(case.parameters[word])
+    if kind == "r":  # any response: the differences that are stated do not depend on it
+        return "fun _ => true"
     value = case.features[word]
     if not isinstance(value, Mapping):
         return f"fun x w l => {_fraction(value)}"

@@ -18,6 +18,7 @@ from midpo.symbolic.language import (
     RESPONSE,
     ByLabel,
     Feature,
+    Further,
     Index,
     Length,
     Log,
@@ -62,6 +63,8 @@ class Statement:
     def exprs(self) -> tuple[Expr, ...]:
         """Everything the certificate prints."""
         used = [*self.spec.expressions, *(c.expr for c in self.spec.conditions)]
+        if self.spec.multiplier is not None:
+            used.append(self.spec.multiplier)
         return (*used, self.spec.alpha, self.factor, self.constant, Prob(POLICY, RESPONSE))
 
     @cached_property
@@ -90,6 +93,11 @@ class Statement:
     def lengths(self) -> bool:
         return self.token_level or self.has(Length, TokenSum, TokenProd)
 
+    @property
+    def beside(self) -> list[Expr]:
+        """The responses beside the pair that the certificate speaks of."""
+        return sorted({y for e in self.exprs for y in e.atoms(Further)}, key=str)
+
     # -- data
 
     def parameters(self) -> list[Parameter]:
@@ -117,6 +125,8 @@ class Statement:
                 yield identifier("mass", policy), "X -> Y -> R"
         for name, kind in self.features().items():
             yield identifier("f", name), FEATURES[kind]
+        for response in self.beside:
+            yield identifier("r", response), "X -> Y"
         yield "Z", "X -> R"
 
     def hypotheses(self) -> Iterator[tuple[str, str]]:

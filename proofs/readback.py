@@ -26,6 +26,7 @@ from midpo.symbolic.language import (
     Entropy,
     Exp,
     Feature,
+    Further,
     Index,
     Length,
     Log,
@@ -383,6 +384,9 @@ class Reader:
             raise Mismatch("the probability of a token that is not the response's")
         if name.startswith("f_"):
             return self.feature(found)
+        beside = Further(name.removeprefix("r_"))
+        if name.startswith("r_") and args == ("x",) and beside in self.spec.names.responses:
+            return beside
         return found
 
     def feature(self, found: Applied) -> Any:
@@ -418,7 +422,9 @@ class Reader:
             return Index("t", position=True) - 1
         if kind == ("var", "bool"):
             return True
-        if name in ("n", "tok", "vocab", "Z", "E") or name.startswith(("mass_", "law_", "f_")):
+        if name in ("n", "tok", "vocab", "Z", "E") or name.startswith(
+            ("mass_", "law_", "f_", "r_")
+        ):
             return Applied(name)
         raise Mismatch(f"the theorem quantifies over {name}, which is not known here")
 

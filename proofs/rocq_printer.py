@@ -65,10 +65,8 @@ class NotExportable(MidpoError):
 
 
 def spoken(response: Expr) -> str:
-    """The variable of a response. Raises: NotExportable for one beside the pair."""
-    if response not in RESPONSES:
-        raise NotExportable(f"certificates speak of a pair, not of {response}")
-    return RESPONSES[response]
+    """A response: of the pair a variable, beside it a function of the prompt."""
+    return RESPONSES.get(response) or f"({identifier('r', response)} x)"
 
 
 def identifier(prefix: str, name: object) -> str:

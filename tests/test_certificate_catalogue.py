@@ -38,8 +38,9 @@ def test_every_recovered_row_is_exported() -> None:
 @coq
 @needs_coq
 @pytest.mark.parametrize("names", [
-    # maxima, odds, sums of powers, discounts, powers of ratios, exponentials, likelihood terms
-    pytest.param(["minor-dpo", "orpo", "infonca", "dmpo", "f-dpo-alpha", "simper", "rpo"],
+    # maxima, odds, sums of powers, discounts, powers of ratios, exponentials, likelihood terms,
+    # a third response
+    pytest.param(["minor-dpo", "orpo", "infonca", "dmpo", "f-dpo-alpha", "simper", "rpo", "tpo"],
                  id="some"),
     pytest.param(RECOVERED, id="all", marks=pytest.mark.slow),
 ])

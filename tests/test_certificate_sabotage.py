@@ -41,6 +41,7 @@ def swapped(text: str, *pairs: tuple[str, str]) -> str:
 
 
 SIMPO = export(load("simpo"))
+TPO = export(load("tpo"))
 NUMBERS = export(spec(f"pi_ref(y)*exp({BIG}*len(y))",
                       f"{DPO} - {BIG}*alpha*(len(y_w) - len(y_l))"))
 _PROOF = "Proof using All. timeout 20 midpo. Qed."
@@ -72,6 +73,8 @@ FAULTS: dict[str, tuple[Certificate, str, str]] = {
     "the published side is the recovered one": (
         SIMPO, SIMPO.text.replace(_published(SIMPO), " (x : X) (w l : Y) : R := recovered x w l"),
         "refused"),  # nothing is left to prove, which the proof does not expect
+    "a likelihood of another response": (
+        TPO, replaced(TPO.text, ("(r_y_g x)", "w")), "mismatch"),
     "no normaliser": (SIMPO, replaced(SIMPO.text, (") / Z x.", ") / 1.")), "mismatch"),
     "a word of the library redefined": (
         SIMPO, replaced(SIMPO.text, (

@@ -130,8 +130,10 @@ def test_a_margin_that_speaks_of_a_third_response_has_no_prior() -> None:
 def test_what_is_added_for_a_third_response_is_seen() -> None:
     """A constraint on the wrong response is another loss."""
     source = (Path(midpo.__file__).parent / "symbolic" / "catalogue" / "tpo.toml").read_text()
-    assert midpo.verify(loads(source)).verdict == "proved"
-    wrong = loads(source.replace("- lam*log(pi(y_g))", "- lam*log(pi(y_w))"))
+    written = source.replace('margin = "alpha*log(pi(y_w)) - alpha*log(pi(y_l))"',
+        'loss = "-logsigmoid(alpha*log(pi(y_w)) - alpha*log(pi(y_l))) - lam*log(pi(y_g))"')
+    assert written != source and midpo.verify(loads(written)).verdict == "proved"
+    wrong = loads(written.replace("- lam*log(pi(y_g))", "- lam*log(pi(y_w))"))
     assert midpo.verify(wrong).verdict == "refuted"
     found = compare(load("tpo"), load("cpo"))
     assert found.witness is not None and [str(s) for s in found.settings] == ["lam = 0"]
