@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -66,11 +67,15 @@ def at(driver: Any, page: str) -> Iterator[Any]:
 
 
 def wait(true: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """What `true` gives once it is there: elements are drawn when they come into view."""
+    from selenium.common.exceptions import NoSuchElementException
+
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        found = true()
-        if found:
-            return found
+        with suppress(NoSuchElementException):
+            found = true()
+            if found:
+                return found
         time.sleep(0.05)
     raise AssertionError("did not come to pass")
 
