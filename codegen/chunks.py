@@ -17,7 +17,7 @@ from midpo.symbolic.language import Log, VocabProb
 from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import ordered_terms
 
-from .printer import UNARY, Printer
+from .printer import ATOM, UNARY, Printer
 from .statistics import (
     ENTRY,
     EXTRA,
@@ -81,6 +81,14 @@ class Chunk:
     context_gradients: tuple[str, ...]
     in_place: bool
     helpers: frozenset[str]
+
+    @property
+    def held(self) -> int:
+        """How many tables of a chunk's size there are at once: the buffers, and what torch makes
+        for an expectation or where the gradient is not made in place."""
+        forward, backward = self.buffers
+        made = any("expectation(" in line for line in self.forward)
+        return max(1, forward + made, backward + (not self.in_place))
 
 
 class RowsPrinter(Printer):
@@ -250,7 +258,11 @@ def _summed(printer: RowsPrinter, body: Expr) -> str:
     for weight, rest in weighted(body).items():
         if weight == 1:
             parts.append(f"({printer(rest, 'vocab')}).sum(-1)")
-        elif rest.is_Rational and rest == 1:
+        elif rest == 1 and weight.is_Pow and weight.exp == 2:  # without a table of the squares
+            printer.helpers.add("expectation")
+            base = printer(weight.base, "vocab")
+            parts.append(f"expectation({base}, {base})")
+        elif rest == 1:
             parts.append(f"{printer.wrapped(weight, 'vocab', 4)}.sum(-1)")
         else:
             printer.helpers.add("expectation")
@@ -261,21 +273,8 @@ def _summed(printer: RowsPrinter, body: Expr) -> str:
 
 def grouped(printer: RowsPrinter, rest: Expr) -> str:
     """A factor at vocabulary level, with the entry's parts that share a coefficient gathered."""
-    groups: dict[Expr, Expr] = {}
-    for part, scale in by_entry(rest).items():
-        negative = scale.as_coeff_Mul()[0] < 0
-        key = -scale if negative else scale
-        if key not in groups and -scale in groups:
-            key = -scale
-        groups[key] = groups.get(key, S.Zero) + (-part if negative else part)
-    pieces = []
-    for scale, parts in groups.items():
-        if parts.is_Rational:
-            pieces.append((parts * scale, S.One))
-        else:
-            pieces.append((scale, parts))
     written = ""
-    for scale, parts in sorted(pieces, key=lambda piece: (piece[1] == 1, str(piece))):
+    for scale, parts in _pieces(rest):
         negative = parts != 1 and all(
             t.as_coeff_Mul()[0] < 0 for t in ordered_terms(Add(parts))
         )
@@ -289,6 +288,44 @@ def grouped(printer: RowsPrinter, rest: Expr) -> str:
         sign = ("-" if negative else "") if not written else (" - " if negative else " + ")
         written += sign + term
     return written
+
+
+def chained(printer: RowsPrinter, rest: Expr) -> str:
+    """As `grouped`, made in one new table: (a - b).mul_(c).add_(d)."""
+    (scale, parts), *others = _pieces(rest)
+    written, strength = printer.emit(parts, "vocab")
+    if scale != 1 and strength == ATOM:  # a table itself is not to be changed
+        written = f"({written} * {printer.coefficient(scale)})"
+    elif scale != 1:
+        written = f"({written}).mul_({printer.coefficient(scale)})"
+    else:
+        written = f"{written}.clone()" if strength == ATOM else f"({written})"
+    for scale, parts in others:
+        if parts == 1:
+            written += f".add_({printer.coefficient(scale)})"
+        elif scale == 1:
+            written += f".add_({printer(parts, 'vocab')})"
+        else:
+            written += f".addcmul_({printer(parts, 'vocab')}, {printer.coefficient(scale)})"
+    return written
+
+
+def _pieces(rest: Expr) -> list[tuple[Expr, Expr]]:
+    """(coefficient, entry's parts) of a factor at vocabulary level; what no entry enters last."""
+    groups: dict[Expr, Expr] = {}
+    for part, scale in by_entry(rest).items():
+        negative = scale.as_coeff_Mul()[0] < 0
+        key = -scale if negative else scale
+        if key not in groups and -scale in groups:
+            key = -scale
+        groups[key] = groups.get(key, S.Zero) + (-part if negative else part)
+    pieces = []
+    for scale, parts in groups.items():
+        if parts.is_Rational:
+            pieces.append((parts * scale, S.One))
+        else:
+            pieces.append((scale, parts))
+    return sorted(pieces, key=lambda piece: (piece[1] == 1, str(piece)))
 
 
 class Backward:
@@ -376,11 +413,12 @@ class Backward:
             column = printer.coefficient(rest)
             if started:
                 printer.lines.append(f"gradient.addcmul_({left}, {column})")
+            elif printer.emit(weight, "vocab")[1] == ATOM:
+                printer.assign("gradient", f"{left} * {column}")
             else:
-                printer.assign("gradient", f"{printer.wrapped(weight, 'vocab', UNARY)} * {column}"
-                               if weight != 1 else f"{left} * {column}")
+                printer.assign("gradient", f"({left}).mul_({column})")
             return
-        value = grouped(printer, rest)
+        value = chained(printer, rest)
         if weight != 1:
             value = f"weighted({printer(weight, 'vocab')}, {value})"
             printer.helpers.add("weighted")

@@ -245,7 +245,7 @@ class _Emitter:
             "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
             "label_only": given,
             "keeps": linear,
-            "buffers": max([1, *(count for c in found for count in c.buffers)]),
+            "buffers": max([1, *(c.held for c in found)]),
         }
 
     def triton(self) -> dict[str, Any]:
