@@ -35,7 +35,7 @@ from midpo.symbolic.text import text
 
 from .chunks import Chunk, chunk
 from .lower import Lowered
-from .printer import Printer
+from .printer import Printer, near_one
 from .statistics import Statistic, generic, label_statistic, stages, statistic, statistics
 
 _KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "metrics", "rows")
@@ -241,7 +241,8 @@ def label_only(lowered: Lowered) -> frozenset[str]:
 def passes(lowered: Lowered, taken: set[str], given: frozenset[str] = frozenset()) -> list[Chunk]:
     """The passes over the logits that the loss needs, less the labels of the policies `given`."""
     found = tuple(s for s in _statistics(lowered) if not given.issuperset(s.policies))
-    return [chunk(group, taken) for group in stages(found)]
+    near = near_one(lowered.margin, lowered.loss)
+    return [chunk(group, taken, near) for group in stages(found)]
 
 
 def _statistics(lowered: Lowered) -> tuple[Statistic, ...]:

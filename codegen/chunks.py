@@ -61,6 +61,8 @@ class Chunk:
     `rereads` say, each with so many `buffers`; `tables` and `retables` name what is read.
     `contexts` are token-level inputs, `numbers` parameters. Where `in_place`, every term of the
     gradient is a probability times a column: it can be made where the policy's probabilities are.
+    Where `near_one`, log-probabilities of labels keep their digits also where they are near 0: the
+    pass asks for nothing else, and sums the other entries apart.
     """
 
     statistics: tuple[Statistic, ...]
@@ -80,6 +82,7 @@ class Chunk:
     context_names: tuple[str, ...]
     context_gradients: tuple[str, ...]
     in_place: bool
+    near_one: bool
     helpers: frozenset[str]
 
     @property
@@ -137,12 +140,13 @@ class RowsPrinter(Printer):
         return f"{written}[:, None]"
 
 
-def chunk(group: tuple[Statistic, ...], taken: Iterable[str]) -> Chunk:
+def chunk(group: tuple[Statistic, ...], taken: Iterable[str], near_one: bool = False) -> Chunk:
     """The functions of one pass for these statistics."""
+    near_one = near_one and all(s.is_label for s in group)
     slopes = {s: slope(s) for s in group if s.trained and not s.is_label}
     contexts, renamed = shared_contexts(group)
     names, printer = _forward(group, slopes, renamed, taken)
-    back = Backward(group, slopes, renamed, names, taken)
+    back = Backward(group, slopes, renamed, names, taken, near_one)
     numbers = tuple(sorted(set().union(*map(scalars, group))))
     named = {p for s in group for p in s.policies} | {p for p, _ in back.printer.tables}
     policies = sorted(named | {"pi"}, key=lambda p: (p != "pi", p))
@@ -167,6 +171,7 @@ def chunk(group: tuple[Statistic, ...], taken: Iterable[str]) -> Chunk:
         tuple(f"context{n + 1}" for n in range(len(contexts))),
         tuple(back.context_gradients),
         back.in_place,
+        near_one,
         frozenset(printer.helpers | back.printer.helpers),
     )
 
@@ -340,8 +345,10 @@ class Backward:
         renamed: dict[Statistic, dict[Symbol, Symbol]],
         names: dict[tuple[Statistic, bool], str],
         taken: Iterable[str],
+        near_one: bool = False,
     ) -> None:
         self.group, self.slopes, self.renamed, self.names = group, slopes, renamed, names
+        self.near_one = near_one
         count = len({c for table in renamed.values() for c in table.values()})
         self.seeds = [f"grad_{names[s, False]}" if s.trained else "_" for s in group]
         total, contexts = self.totals(count)
@@ -399,7 +406,15 @@ class Backward:
         if not printer.lines:
             printer.assign("gradient", "torch.zeros_like(like)")
         labels = [s for s in self.group if s.is_label and s.trained]
-        if labels:
+        if self.near_one and labels:
+            (one,) = labels
+            name = self.names[one, False]  # 1 - p, from log p: of p no digits are left
+            printer.assign("at_label", f"grad_{name} * -torch.expm1({name})")
+            printer.lines += [
+                "at_label = torch.where(ours, at_label[:, None], gradient.gather(-1, index))",
+                "gradient.scatter_(-1, index, at_label)",
+            ]
+        elif labels:
             seeds = " + ".join(f"grad_{self.names[s, False]}" for s in labels)
             seeds = seeds if len(labels) == 1 else f"({seeds})"
             printer.lines.append(f"gradient.scatter_add_(-1, index, ours * {seeds}[:, None])")

@@ -51,7 +51,7 @@ from .backends import (
 )
 from .chunks import Chunk
 from .lower import Lowered, lower
-from .printer import LONG, Printer, complement, split_terms
+from .printer import LONG, Printer, near_one, split_terms
 from .statistics import label_statistic
 from .triton import helpers, kernels
 
@@ -178,8 +178,7 @@ class _Emitter:
 
     def eager(self) -> dict[str, Any]:
         printer = Printer({*self.names(), "torch", "F", "Tensor"}, self.spec.roles)
-        printer.near_one = any(complement(log) is not None for log in self.lowered.loss.atoms(Log)
-                               | (self.lowered.margin or S.Zero).atoms(Log))
+        printer.near_one = near_one(self.lowered.margin, self.lowered.loss)
         return self.with_metrics(printer, _body(printer, self.lowered))
 
     @staticmethod
@@ -244,6 +243,7 @@ class _Emitter:
             "stat_names": ", ".join(n for c in found for n in c.names) or "none",
             "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
             "label_only": given,
+            "near_one": any(c.near_one for c in found),
             "keeps": linear,
             "buffers": max([1, *(c.held for c in found)]),
         }
@@ -335,6 +335,7 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "context_names": found.context_names,
         "context_gradients": found.context_gradients,
         "in_place": found.in_place,
+        "near_one": found.near_one,
         "forward_dtype": _word("dtype", forward.replace("dtype=", "")),
         "backward_dtype": _word("dtype", backward.replace("dtype=", "")),
         "guards": _word("expectation", forward),

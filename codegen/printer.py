@@ -458,6 +458,12 @@ def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr] | None:
     return (plus[0], minus[0]) if len(plus) == len(minus) == 1 and len(expr.args) == 2 else None
 
 
+def near_one(*parts: Expr | None) -> bool:
+    """Whether a logarithm of 1 - p is taken, for which a p near one needs all its digits."""
+    logs = (log for part in parts if part is not None for log in part.atoms(Log))
+    return any(complement(log) is not None for log in logs)
+
+
 def complement(expr: Any) -> Expr | None:
     """The x of log(1 - exp(x)), else None."""
     if not isinstance(expr, Log) or not isinstance(expr.args[0], Add):

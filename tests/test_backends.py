@@ -467,6 +467,8 @@ MISTAKES = [
     ("dpo", "at in range(start, stop, rows)", "at in range(start, stop - 1, rows)"),
     ("tdpo", "- totals[n].log())", "- totals[0].log())"),
     ("dpo", "tables[0].mul_(total.reciprocal()[:, None])", "pass"),
+    ("orpo", "kept = torch.where(ours, -torch.inf, powers.gather(-1, index))",
+     "kept = powers.gather(-1, index)"),
 ]
 
 

@@ -6,6 +6,7 @@ is made for rounding on the way. `pytest tests/test_dangerous.py -s -n0` shows t
 
 from __future__ import annotations
 
+import dataclasses
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import midpo
+from midpo.numeric.crosscheck import from_logits
 from midpo.numeric.oracle import Oracle
 from midpo.numeric.policies import Batch
 from midpo.symbolic.loss import pair_loss
@@ -50,18 +52,20 @@ def batch(name: str, size: float, parameters: dict[str, str]) -> Batch:
     return Batch(given, labels, {}, {k: Fraction(v) for k, v in parameters.items()}, size)
 
 
-def errors(name: str, size: float, parameters: dict[str, str], dtype: str) -> tuple[float, float]:
+def errors(
+    name: str, size: float, parameters: dict[str, str], dtype: str, backend: str = "eager"
+) -> tuple[float, float]:
     """The errors of value and derivative, in units in the last place of the exact ones."""
     kind = getattr(torch, dtype)
     at = batch(name, size, parameters)
     oracle = Oracle(at, pair_loss(load(name)), 0)
     direction = oracle.direction()
     exact_loss, exact_slope = oracle.value(oracle.loss, 0), oracle.slope(direction)
-    kernel = midpo.generate(name)
+    function = from_logits(torch, midpo.generate(name, backend=backend))
     logits = {policy_argument(p): torch.tensor(z, dtype=kind) for p, z in at.logits.items()}
     policy = logits["policy_logits"].requires_grad_()
     numbers: dict[str, Any] = {k: float(v) for k, v in at.parameters.items()}
-    loss = kernel.compile()(**logits, labels=torch.tensor(at.labels), **numbers)
+    loss = function(torch.tensor(at.labels), **logits, **numbers)
     (gradient,) = torch.autograd.grad(loss, policy)
     products = gradient.double().numpy() * direction
     eps, tiny = torch.finfo(kind).eps, torch.finfo(kind).tiny
@@ -88,12 +92,33 @@ def test_dangerous_points(
     assert value <= limit and slope <= limit
 
 
+@pytest.mark.parametrize("backend", ["fused", "linear"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("size", [1, 10, 20, 30, 38, -300])
+def test_orpo_keeps_its_digits_in_every_backend(backend: str, dtype: str, size: float) -> None:
+    value, slope = errors("orpo", size, {"lam": "1/2"}, dtype, backend)
+    assert value <= 32 and slope <= 32
+
+
+@pytest.mark.parametrize(("old", "new"), [
+    ("-odds.reciprocal().log1p()", "-(1 + odds.reciprocal()).log()"),
+    ("grad_policy_token_logps * -torch.expm1(policy_token_logps)",
+     "grad_policy_token_logps * (1 - torch.exp(policy_token_logps))"),
+])
+def test_lost_digits_are_seen(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same formulas without what keeps their digits: these tests tell."""
+    kernel = midpo.generate("orpo", backend="fused")
+    assert old in kernel.source
+    source = kernel.source.replace(old, new).replace('"midpo::', f'"midpo::lost{abs(hash(new))}_')
+    wrong = dataclasses.replace(kernel, source=source)
+    monkeypatch.setattr(midpo, "generate", lambda name, **_: wrong)
+    assert max(errors("orpo", 30, {"lam": "1/2"}, "float32", "fused")) > 1000
+
+
 @pytest.mark.parametrize("backend", ["eager", "fused", "linear"])
 @pytest.mark.parametrize("gap", [20.0, 100.0, 1e4])
 def test_orpo_is_finite_at_probability_one(backend: str, gap: float) -> None:
     """Where the logits' dtype cannot tell the probability from 1, value and gradient are finite."""
-    from midpo.numeric.crosscheck import from_logits
-
     function = from_logits(torch, midpo.generate("orpo", backend=backend))
     logits = torch.zeros(2, 2, 3)
     logits[0, 0, 1] = logits[0, 1, 1] = gap

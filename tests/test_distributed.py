@@ -148,3 +148,34 @@ def together(program: str, size: int, tmp_path: Path) -> None:
     finally:
         for process in running:
             process.kill()
+
+
+NEAR_ONE = """
+import sys, torch
+import torch.distributed as dist
+from kernel import {function} as loss_of
+
+rank, size = int(sys.argv[1]), int(sys.argv[2])
+dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=size)
+labels = torch.tensor([[1, 7], [3, 5], [0, 2], [9, 4]])
+policy = torch.randn(4, 2, 10, generator=torch.Generator().manual_seed(0))
+policy[:2].scatter_(-1, labels[:2, :, None], 30.0)  # probabilities of 1 - 1e-12
+whole = policy.clone().requires_grad_()
+(gradient,) = torch.autograd.grad(loss_of(whole, labels, lam=0.5), whole)
+cuts = torch.arange(10).tensor_split(size)[rank]
+mine = policy[..., cuts].clone().requires_grad_()
+found = loss_of(mine, labels, lam=0.5, vocab_group=dist.group.WORLD)
+(part,) = torch.autograd.grad(found, mine)
+torch.testing.assert_close(found, loss_of(policy, labels, lam=0.5), rtol=1e-6, atol=0)
+torch.testing.assert_close(part, gradient[..., cuts], rtol=1e-5, atol=0)
+dist.barrier()
+print("agrees")
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_shards_keep_the_digits_of_probabilities_near_one(tmp_path: Path) -> None:
+    kernel = midpo.generate("orpo", backend="fused")
+    (tmp_path / "kernel.py").write_text(kernel.source)
+    together(NEAR_ONE.replace("{function}", kernel.function), 2, tmp_path)
