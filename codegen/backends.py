@@ -38,7 +38,7 @@ from .lower import Lowered
 from .printer import Printer, near_one
 from .statistics import Statistic, generic, label_statistic, stages, statistic, statistics
 
-_KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "metrics", "rows")
+_KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "rows")
 _ALWAYS = ("torch", "dist", "F", "Tensor", "Any", "labels", "reduction", "validate", "flat_labels",
            "total", "pairs")
 
@@ -59,7 +59,7 @@ BACKENDS = {
         Backend(
             "eager",
             ("eager.py.j2",),
-            ("num_pairs", "ignore_index", "cu_seqlens", "metrics"),
+            ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics"),
             "readable, by autograd",
         ),
         Backend(
@@ -83,7 +83,8 @@ BACKENDS = {
         Backend(
             "logps",
             ("logps.py.j2",),
-            ("num_pairs", "ignore_index", "cu_seqlens", "metrics", "sequence_lengths"),
+            ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics",
+             "sequence_lengths"),
             "from log-probabilities of the labels",
         ),
     )

@@ -453,8 +453,7 @@ def _log_of_sum(expr: Any) -> list[Expr] | None:
 def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr] | None:
     """The (a, b) of logsigmoid(a) - logsigmoid(b), else None."""
     plus = [t.args[0] for t in expr.args if isinstance(t, LogSigmoid)]
-    minus = [t.args[1].args[0] for t in expr.args
-             if isinstance(t, Mul) and t.args[0] == -1 and isinstance(t.args[-1], LogSigmoid)]
+    minus = [(-t).args[0] for t in expr.args if isinstance(-t, LogSigmoid)]
     return (plus[0], minus[0]) if len(plus) == len(minus) == 1 and len(expr.args) == 2 else None
 
 

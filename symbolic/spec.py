@@ -59,8 +59,8 @@ MEANING = re.compile(r"[A-Za-z][A-Za-z0-9 ,()-]{0,119}")  # plain words: it goes
 # a generated function.
 RESERVED = frozenset(
     {"y", "y_w", "y_l", "m", "vocab", "x", "torch", "F", "labels", "reduction", "validate", "zeta"}
-    | {"num_pairs", "ignore_index", "cu_seqlens", "metrics", "rows", "inplace_backward",
-       "vocab_group", "logit_softcap", "logit_temperature",
+    | {"num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "rows",
+       "inplace_backward", "vocab_group", "logit_softcap", "logit_temperature",
        "sequence_lengths"}
     | {*FUNCTIONS, *SPECIAL, *keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
 )

@@ -162,6 +162,32 @@ def test_what_is_ignored_is_not_read(backend: str, bad: float) -> None:
     assert torch.equal(gradient, clean[1])
 
 
+def packed_of(given: dict[str, Any], keep: Any) -> dict[str, Any]:
+    """The same sequences one after the other."""
+    packed = {
+        k: x[keep] if torch.is_tensor(x) and x.shape[:2] == keep.shape else x
+        for k, x in given.items()
+    }
+    packed["cu_seqlens"] = torch.nn.functional.pad(keep.sum(-1).cumsum(0), (1, 0)).int()
+    return packed
+
+
+@pytest.mark.parametrize("backend", ["eager", "logps", "fused", "linear"])
+def test_the_longest_packed_sequence_may_be_given(backend: str) -> None:
+    function = compiled("dpo", backend)[1]
+    given = base("dpo")
+    keep = torch.ones_like(given["labels"], dtype=torch.bool)
+    keep[0, 4] = keep[3, 3:] = False
+    packed = packed_of(given, keep)
+    expected = function(**packed)
+    for longest in (5, 9):
+        for validate in (True, False):
+            found = function(**packed, max_seqlen=longest, validate=validate)
+            torch.testing.assert_close(found, expected, rtol=1e-15, atol=0)
+    with pytest.raises(ValueError, match="max_seqlen: got 4, needs at least 5"):
+        function(**packed, max_seqlen=4)
+
+
 @pytest.mark.parametrize("backend", ["eager", *FROM_LOGITS])
 @pytest.mark.parametrize("name", ["dpo", "tdpo", "sparsepo", "everything"])
 def test_packed_is_padded(name: str, backend: str) -> None:
@@ -171,11 +197,7 @@ def test_packed_is_padded(name: str, backend: str) -> None:
     keep[0, 4] = keep[3, 3:] = False  # sequences of different lengths
     given["labels"][~keep] = -100
     padded = both(name, backend, given)[1]
-    packed = {
-        k: x[keep] if torch.is_tensor(x) and x.shape[:2] == keep.shape else x
-        for k, x in given.items()
-    }
-    packed["cu_seqlens"] = torch.nn.functional.pad(keep.sum(-1).cumsum(0), (1, 0)).int()
+    packed = packed_of(given, keep)
     logits = packed["policy_logits"].requires_grad_()
     loss = from_logits(torch, kernel)(**packed, reduction="none")
     weights = torch.arange(1, 4, dtype=loss.dtype)
@@ -366,15 +388,22 @@ def test_checkpointing_and_autocast() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", ["eager", "logps", "fused", "linear"])
+@pytest.mark.parametrize("layout", ["padded", "packed"])
 def test_compiles_without_a_graph_break(
-    backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backend: str, layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel = midpo.generate("dpo", backend=backend)
-    (tmp_path / f"kernel_{backend}.py").write_text(kernel.source)
+    # torch registers an operator once: each layout has a file and operators of its own.
+    source = kernel.source.replace('"midpo::', f'"midpo::{layout}_')
+    (tmp_path / f"kernel_{backend}_{layout}.py").write_text(source)
     monkeypatch.syspath_prepend(str(tmp_path))
-    plain = getattr(importlib.import_module(f"kernel_{backend}"), kernel.function)
+    plain = getattr(importlib.import_module(f"kernel_{backend}_{layout}"), kernel.function)
     function = from_logits(torch, Imported(kernel, plain))
     given = base("dpo")
+    if layout == "packed":
+        keep = torch.ones_like(given["labels"], dtype=torch.bool)
+        keep[0, 4] = keep[3, 3:] = False
+        given = packed_of(given, keep) | {"max_seqlen": 5}
     quick = torch.compile(
         lambda z: function(**{**given, "policy_logits": z}, validate=False),
         fullgraph=True,

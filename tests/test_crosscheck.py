@@ -76,6 +76,19 @@ def test_every_row_agrees(name: str) -> None:
     assert found.passed, found.failure
 
 
+@pytest.mark.parametrize("loss", [
+    "logsigmoid(alpha*log(pi(y_w))) - logsigmoid(alpha*log(pi(y_w)) + log(pi(y_l)))",
+    "logsigmoid(log(pi(y_w))) - alpha*logsigmoid(log(pi(y_l)))",
+    "alpha*logsigmoid(log(pi(y_w))) - alpha*logsigmoid(log(pi(y_l)))",
+    "log(pi(y_w)) - log(pi(y_w) + pi_ref(y_w)) + log(pi(y_l) + pi_ref(y_l))",
+    "sigmoid(alpha)*(logsigmoid(alpha) - logsigmoid(log(pi(y_w))))",
+])
+def test_differences_of_log_sigmoids(loss: str) -> None:
+    spec = midpo.loads(f'name = "a"\n[parameters]\nalpha = "positive"\n[target]\nloss = "{loss}"')
+    found = midpo.check(spec, trials=6, dtypes=["float64", "float32"])
+    assert found.passed, found.failure
+
+
 @pytest.mark.parametrize(("name", "old", "new"), MISTAKES)
 def test_mistakes_are_caught(name: str, old: str, new: str) -> None:
     kernel = tampered(midpo.generate(name), old, new)
