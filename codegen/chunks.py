@@ -35,6 +35,8 @@ HELPERS = ("torch", "F", "Tensor", "index", "ours", "gradient", "expectation", "
 
 # What the functions take of a policy's rows: its log-probabilities, its probabilities.
 LOG, PROB = "log", "prob"
+_SPENT = ", True)"  # ends an expectation that may use the memory of its second argument
+_IN_PLACE = re.compile(r"expectation\(\w+, \w+(\.sub_\(\w+\))?, True\)")
 ENDINGS = {LOG: "_logps", PROB: "_probs"}
 
 
@@ -90,7 +92,8 @@ class Chunk:
         """How many tables of a chunk's size there are at once: the buffers, and what torch makes
         for an expectation or where the gradient is not made in place."""
         forward, backward = self.buffers
-        made = any("expectation(" in line for line in self.forward)
+        written = "\n".join(self.forward)
+        made = written.count("expectation(") > len(_IN_PLACE.findall(written))
         return max(1, forward + made, backward + (not self.in_place))
 
 
@@ -204,12 +207,18 @@ def _named(
 
 
 def _spending(lines: list[str], tables: dict[tuple[str, str], str]) -> tuple[str, ...]:
-    """The lines with a difference of two tables made in the first one's memory, where that is the
-    last time that it is spoken of."""
+    """The lines with a difference of two tables, and the product that an expectation sums, made in
+    the memory of a table where that is the last time that it is spoken of."""
     written = "\n".join(lines)
     for (_, kind), name in tables.items():
-        if kind == LOG and len(re.findall(rf"\b{name}\b", written)) == 1:
-            written = re.sub(rf"\({name} - (\w+)\)", rf"{name}.sub_(\1)", written)
+        count = len(re.findall(rf"\b{name}\b", written))
+        if count == 1:
+            if kind == LOG:
+                written = re.sub(rf"\({name} - (\w+)\)", rf"{name}.sub_(\1)", written)
+            written = re.sub(rf"(expectation\(\w+, {name})\)", rf"\1{_SPENT}", written)
+        if count == 2:
+            written = written.replace(f"expectation({name}, {name})",
+                                      f"expectation({name}, {name}{_SPENT}")
     return tuple(written.splitlines())
 
 
@@ -272,7 +281,8 @@ def _summed(printer: RowsPrinter, body: Expr) -> str:
         else:
             printer.helpers.add("expectation")
             left, right = printer(weight, "vocab"), grouped(printer, rest)
-            parts.append(f"expectation({left}, {right})")
+            ending = ")" if right.isidentifier() else _SPENT  # a table, or made for this alone
+            parts.append(f"expectation({left}, {right}{ending}")
     return " + ".join(parts) or "like.new_zeros(like.shape[0])"
 
 
@@ -397,6 +407,8 @@ class Backward:
         parts = weighted(total)
         columns = all(ENTRY not in rest.free_symbols for rest in parts.values())
         self.in_place = columns and all(w == own or not w.has(own) for w in parts) and own in parts
+        if "expectation" in printer.helpers:  # where it is NaN all is computed again, guarded
+            self.in_place = False
         if self.in_place:
             first = f"{printer(own, 'vocab')}.mul_({printer.coefficient(parts.pop(own))})"
             printer.assign("gradient", first)
