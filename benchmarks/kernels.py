@@ -38,7 +38,7 @@ METHODS = {
     "tdpo, linear": ("linear",),
 }
 # One spec for each way in which kernels of the catalogue read logits, beside dpo's and tdpo's.
-GROUPS = ("dice", "simpo", "tis-dpo", "wpo")
+GROUPS = ("simpo", "orpo", "tis-dpo", "wpo", "mallowspo-entropy")
 # The most that a method may take of another's time, as the table's last lines say.
 LIMITS = {("dpo", "TRL"): 0.35, ("tdpo", "authors"): 0.25, ("sparsepo", "authors"): 0.25,
           ("dpo, linear", "Liger"): 1.0}
@@ -64,8 +64,8 @@ def setting(loss: str, tokens: int, vocabulary: int, dtype: str, device: str) ->
                 torch.randn(vocabulary, HIDDEN, device=device) / HIDDEN**0.5
             ).to(kind)
         return given, [given["policy_hidden"], given["policy_weight"]]
-    names = ("policy_logits", "old_logits" if loss == "dice" else "reference_logits")
-    for name in names[: 1 if loss == "simpo" else 2]:
+    names = ("policy_logits", "reference_logits")
+    for name in names[: 1 if loss in ("simpo", "orpo") else 2]:
         given[name] = torch.randn(*shape, vocabulary, device=device).to(kind)
     return given, [given["policy_logits"]]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +12,7 @@ import sympy
 from sympy import Expr, Symbol, exp, log, symbols
 
 import midpo
+from midpo.codegen.backends import passes
 from midpo.codegen.derivatives import PARTIALS
 from midpo.codegen.lower import lower
 from midpo.codegen.statistics import (
@@ -25,6 +29,7 @@ from midpo.codegen.statistics import (
     statistics,
 )
 from midpo.symbolic.language import BY_NODE, RESPONSE, Exp, Log, Sigmoid, Sqrt, Tanh, VocabSum
+from midpo.symbolic.spec import catalogue, load
 
 SIZE = 3
 Z = {p: symbols(f"{p}_z1:{SIZE + 1}", real=True) for p in ("pi", "pi_ref")}
@@ -141,3 +146,18 @@ def test_a_sum_that_depends_on_a_statistic_comes_after_it() -> None:
     ((_, context),) = second[0].contexts
     assert context == entropy_statistic("pi").node
     assert context.free_symbols >= {RESPONSE, POSITION, Symbol("pi")}
+
+
+def test_the_benchmark_measures_each_way_of_reading_logits() -> None:
+    """Of the kernels of the catalogue; so that what its table says holds for every row."""
+
+    def way(name: str) -> tuple[object, ...]:
+        found = passes(lower(load(name)), set())
+        return tuple((c.reads, c.rereads, c.in_place, c.near_one) for c in found)
+
+    source = (Path(__file__).parents[1] / "benchmarks" / "kernels.py").read_text()
+    groups = re.search(r"^GROUPS = (\(.*\))$", source, re.M)
+    assert groups is not None
+    measured = {way(name) for name in ("dpo", "tdpo", *ast.literal_eval(groups[1]))}
+    rows = [n for n in catalogue() if load(n).batch is not None or not load(n).reason]
+    assert {way(name) for name in rows} == measured and len(rows) > 70
