@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sympy import Add, Expr, S, Symbol
+from sympy import Add, Expr, Mul, S, Symbol
 
 from midpo.symbolic import VERSION
 from midpo.symbolic.errors import MidpoError, NotYet, printable
@@ -23,6 +23,7 @@ from midpo.symbolic.language import (
     RESPONSE,
     Divergence,
     Entropy,
+    Exp,
     Feature,
     Further,
     Index,
@@ -51,7 +52,7 @@ from .backends import (
 )
 from .chunks import Chunk
 from .lower import Lowered, lower
-from .printer import LONG, Printer, near_one, split_terms
+from .printer import LONG, PRODUCT, UNARY, Printer, near_one, split_terms
 from .statistics import label_statistic
 from .triton import helpers, kernels
 
@@ -383,17 +384,52 @@ def _margin(printer: Printer, margin: Expr) -> str:
     mixed = set(chosen) & set(rejected) or margin.has(Further, Sorted)
     if not chosen or mixed or score != mirrored or not is_constant(rest):
         return printer(margin, "pair")
+    score, growths = _exponentials(printer, score)
+    tail = "".join(growths) + (_signed(printer, rest) if rest != S.Zero else "")
+    if score == S.Zero:
+        return tail[3:] if tail.startswith(" + ") else f"-{tail[3:]}"
     reward = printer(score, "row")
     if not reward.isidentifier():
         reward = printer.name("reward")
         printer.assign(reward, printer(score, "row"))
-    names = printer.name("chosen"), printer.name("rejected")
-    beside = ("*_",) * (len(printer.roles) > 2)
-    printer.assign(", ".join([*names, *beside]), f"{reward}.chunk({len(printer.roles)})")
-    tail = "" if rest == S.Zero else f" + {printer(rest, 'pair')}"
-    if rest != S.Zero and rest.as_coeff_Mul()[0] < 0:
-        tail = f" - {printer.wrapped(-rest, 'pair', 1)}"
+    names = _shares(printer, reward, "chosen", "rejected")
     return f"{names[0]} - {names[1]}{tail}"
+
+
+def _exponentials(printer: Printer, score: Expr) -> tuple[Expr, list[str]]:
+    """The score without its terms that are a constant times an exponential, and for each of these
+    its difference between the two responses: two exponentials beyond all numbers still differ."""
+    kept, growths = [], []
+    for term in Add.make_args(score):
+        grown = [f for f in Mul.make_args(term) if isinstance(f, Exp) and not is_constant(f)]
+        if len(grown) != 1 or not is_constant(term / grown[0]):
+            kept.append(term)
+            continue
+        exponent = printer.name("exponent")
+        printer.assign(exponent, printer(grown[0].args[0], "row"))
+        first, second = _shares(printer, exponent, f"{exponent}_w", f"{exponent}_l")
+        printer.helpers.add("exp_difference")
+        growth = printer.name("growth")
+        printer.assign(growth, f"_exp_difference({first}, {second})")
+        scale = term / grown[0]
+        growths.append(f" + {growth}" if scale == 1 else
+                       f"{_signed(printer, scale, UNARY)} * {growth}")
+    return Add(*kept), growths
+
+
+def _signed(printer: Printer, term: Expr, least: int = PRODUCT) -> str:
+    """ + term, or - of what it is the negative of."""
+    negative = term.as_coeff_Mul()[0] < 0
+    written = printer.wrapped(-term if negative else term, "pair", least)
+    return f" - {written}" if negative else f" + {written}"
+
+
+def _shares(printer: Printer, rows: str, *wanted: str) -> tuple[str, ...]:
+    """The chosen and the rejected part of a row quantity, under names like these."""
+    names = tuple(map(printer.name, wanted))
+    beside = ("*_",) * (len(printer.roles) > 2)
+    printer.assign(", ".join([*names, *beside]), f"{rows}.chunk({len(printer.roles)})")
+    return names
 
 
 # -- text around the body

@@ -128,6 +128,30 @@ def test_orpo_is_finite_at_probability_one(backend: str, gap: float) -> None:
     assert torch.isfinite(loss).all() and torch.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("backend", ["eager", "fused", "linear", "logps"])
+@pytest.mark.parametrize(("name", "numbers"), [
+    ("f-dpo-forward", {"alpha": 0.125}),
+    ("f-dpo-alpha", {"alpha": 0.125, "c": 0.75}),
+    ("alphapo", {"alpha": 2.0, "c": 0.75, "gamma": 1.0}),
+])
+def test_exponentials_beyond_all_numbers(
+    name: str, numbers: dict[str, float], backend: str
+) -> None:
+    """Both responses' exponentials overflow float32; which is the larger decides the loss: it is 0,
+    or beyond all numbers."""
+    function = from_logits(torch, midpo.generate(name, backend=backend))
+    for chosen, rejected, right in ((-190.0, -200.0, True), (-200.0, -190.0, False)):
+        logits = torch.zeros(2, 1, 3)
+        logits[:, 0, 1] = torch.tensor([chosen, rejected])
+        given = {policy_argument(p): torch.zeros_like(logits)
+                 for p in midpo.generate(name).policies}
+        given["policy_logits"] = logits.requires_grad_()
+        loss = function(torch.ones(2, 1, dtype=torch.int64), **given, **numbers)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        assert (loss == 0 and (gradient == 0).all()) if right else loss > 1e30
+        assert not gradient.isnan().any()
+
+
 def test_one_token_responses_and_empty_ones() -> None:
     """A response of one token has a loss; an empty one is refused by name, in every kernel."""
     from midpo.symbolic.spec import catalogue
