@@ -57,6 +57,7 @@ from .statistics import label_statistic
 from .triton import helpers, kernels
 
 TEMPLATES = Path(__file__).parent / "templates"
+PARTS = sorted(TEMPLATES.glob("part_*.py.j2"))  # what templates include
 
 FEATURE_SHAPES = {"token": "({}B, T)", "response": "({}B,)", "pair": "(B,)"}
 
@@ -513,8 +514,8 @@ def _docstring(line: str) -> str:
 
 def _digest(spec: Spec, backend: Backend) -> str:
     hashed = hashlib.sha256(spec.digest.encode())
-    for name in backend.files:
-        hashed.update((TEMPLATES / name).read_bytes())
+    for path in (*(TEMPLATES / name for name in backend.files), *PARTS):
+        hashed.update(path.read_bytes())
     return hashed.hexdigest()
 
 
