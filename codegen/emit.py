@@ -34,7 +34,7 @@ from midpo.symbolic.language import (
     TokenSum,
     roles,
 )
-from midpo.symbolic.loss import is_constant, loss_of_margin, pair_loss, prior_margin
+from midpo.symbolic.loss import is_constant, kernel_loss, loss_of_margin, prior_margin
 from midpo.symbolic.spec import Spec, policy_argument
 from midpo.symbolic.text import text
 
@@ -444,7 +444,7 @@ def _summary(spec: Spec) -> list[str]:
 def _formula(spec: Spec) -> list[str]:
     """loss = ..., one top-level term a line; margin and prior on their own where there are any."""
     if spec.loss is not None or spec.batch is not None:
-        return _equation("loss", pair_loss(spec))
+        return _equation("loss", kernel_loss(spec))
     lines = _equation("loss", loss_of_margin(spec, MARGIN))
     if spec.margin is not None:
         return [*lines, *_equation("m", spec.margin)]

@@ -17,7 +17,7 @@ from sympy import Expr
 
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import Sorted, StopGradient
-from midpo.symbolic.loss import pair_loss
+from midpo.symbolic.loss import kernel_loss
 from midpo.symbolic.spec import Spec, policy_argument
 
 from .arithmetic import Floats, Undefined
@@ -133,7 +133,7 @@ def crosscheck(
     torch = _torch(device)
     function = from_logits(torch, kernel)
     tallies = {dtype: _Tally() for dtype in dtypes}
-    loss = pair_loss(spec)
+    loss = kernel_loss(spec)
     gap: float | None = None if prior_loss is None else 0.0
     pairs = 0
     for number, batch in enumerate(batches(spec, kernel.policies, trials, seed)):

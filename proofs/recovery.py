@@ -114,7 +114,8 @@ def verify(spec: Spec) -> Recovery:
     Objectives count as equal modulo a*L + b with a > 0. Raises: SpecError where the spec lacks a
     prior or a target.
     """
-    if spec.prior is None or not spec.has_target:
+    stated = spec.has_target
+    if spec.prior is None or not stated:
         missing = "prior" if spec.prior is None else "target"
         raise SpecError(
             f"the spec has no {missing}: there is nothing to verify", file=spec.file, key=missing,

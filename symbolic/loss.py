@@ -70,11 +70,19 @@ def target_loss(spec: Spec) -> Expr:
 
 
 def pair_loss(spec: Spec) -> Expr:
-    """What a kernel computes: the target's loss, the prior's where there is no target, or what is
-    stated of a batch where no pair has a loss."""
-    if spec.batch is not None:
-        return spec.batch
+    """The loss of one pair: the target's, or the prior's where there is no target.
+
+    Raises: SpecError where no spec of one pair can hold the loss.
+    """
     return target_loss(spec) if spec.has_target else recovered_loss(spec)
+
+
+def kernel_loss(spec: Spec) -> Expr:
+    """What a kernel computes: the loss of a pair, or what is stated of a batch where there is none.
+
+    Raises: as `pair_loss`.
+    """
+    return pair_loss(spec) if spec.batch is None else spec.batch
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,8 @@ class Spec:
         """
         if self.reason:
             raise SpecError(f"{self.name} has no loss of one pair", file=self.file, key="reason",
-                            expected=f"nothing can be computed: {self.reason}")
+                            expected="nothing can be "
+                            f"{'computed' if self.batch is None else 'proved'}: {self.reason}")
         return self.margin is not None or self.loss is not None
 
     @property

@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 import midpo
 from midpo import listing
 from midpo.cli import main
+from midpo.proofs.compare import compare
 from midpo.proofs.solution import REPRESENTABLE, Kind, solve
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.spec import PAPER, catalogue, load, loads
@@ -103,8 +104,10 @@ def test_a_reason_stands_alone() -> None:
             continue
         assert spec.prior is None and set(spec.texts) <= {"batch"}
         assert spec.expressions == ((spec.batch,) if spec.batch is not None else ())
-        with pytest.raises(SpecError, match="has no loss of one pair"):
-            solve(spec)
+        for asked in (solve, midpo.verify, lambda s: compare(s, load("dpo")),
+                      lambda s: compare(load("dpo"), s)):
+            with pytest.raises(SpecError, match="has no loss of one pair"):
+                asked(spec)
 
 
 WORDS = {"sums": "sum", "means": "mean", "weighted": "weighted"}
