@@ -82,8 +82,9 @@ def test_edges_hold_at_random_cases(number: int) -> None:
         parameters: dict[str, Fraction] = {}
         sides = []
         for lengths in ((2, 3), (3, 1), (1, 2), (4, 2)):
-            case = random_case(both(general, special), dict(zip(("y_w", "y_l"), lengths,
-                                                                strict=True)), 0, rng)
+            named = dict(zip(("y_w", "y_l"), lengths, strict=True))
+            named |= {str(y): 2 for y in general.names.responses}
+            case = random_case(both(general, special), named, 0, rng)
             parameters = parameters or dict(case.parameters)
             case = Case(case.tokens, case.laws, parameters, case.features)
             ops = Digits()
