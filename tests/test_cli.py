@@ -254,7 +254,8 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("command", ["show", "verify", "solve", "generate", "check", "report"])
+@pytest.mark.parametrize("command", [
+    "show", "verify", "solve", "generate", "check", pytest.param("report", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_hostile_specs_end_soon_in_every_command(name: str, command: str, tmp_path: Path) -> None:
     sides = (re.sub(r"\by\b", role, f"log(pi(y)/({HOSTILE[name]}))") for role in ("y_w", "y_l"))

@@ -230,6 +230,7 @@ def scores(draw: st.DrawFn) -> tuple[str, str, str]:
     return one, " + ".join(right for _, right in reversed(terms)), f"{one} + {off}"
 
 
+@pytest.mark.slow
 @given(scores())
 @settings(max_examples=20, deadline=None)
 def test_random_scores(case: tuple[str, str, str]) -> None:

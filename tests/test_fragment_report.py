@@ -286,6 +286,7 @@ def test_a_formula_breaks_in_as_few_brackets_as_can_be() -> None:
 # --- The command ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
     seen = []
     for seed in ("1", "77"):
