@@ -393,7 +393,9 @@ def _margin(printer: Printer, margin: Expr) -> str:
     if not reward.isidentifier():
         reward = printer.name("reward")
         printer.assign(reward, printer(score, "row"))
-    names = _shares(printer, reward, "chosen", "rejected")
+    names = printer.name("chosen"), printer.name("rejected")
+    beside = ("*_",) * (len(printer.roles) > 2)
+    printer.assign(", ".join([*names, *beside]), f"{reward}.chunk({len(printer.roles)})")
     return f"{names[0]} - {names[1]}{tail}"
 
 
@@ -408,7 +410,7 @@ def _exponentials(printer: Printer, score: Expr) -> tuple[Expr, list[str]]:
             continue
         exponent = printer.name("exponent")
         printer.assign(exponent, printer(grown[0].args[0], "row"))
-        first, second = _shares(printer, exponent, f"{exponent}_w", f"{exponent}_l")
+        first, second = (printer.share(role, exponent) for role in (CHOSEN, REJECTED))
         printer.helpers.add("exp_difference")
         growth = printer.name("growth")
         printer.assign(growth, f"_exp_difference({first}, {second})")
@@ -423,14 +425,6 @@ def _signed(printer: Printer, term: Expr, least: int = PRODUCT) -> str:
     negative = term.as_coeff_Mul()[0] < 0
     written = printer.wrapped(-term if negative else term, "pair", least)
     return f" - {written}" if negative else f" + {written}"
-
-
-def _shares(printer: Printer, rows: str, *wanted: str) -> tuple[str, ...]:
-    """The chosen and the rejected part of a row quantity, under names like these."""
-    names = tuple(map(printer.name, wanted))
-    beside = ("*_",) * (len(printer.roles) > 2)
-    printer.assign(", ".join([*names, *beside]), f"{rows}.chunk({len(printer.roles)})")
-    return names
 
 
 # -- text around the body

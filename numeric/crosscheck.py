@@ -16,7 +16,7 @@ import numpy as np
 from sympy import Expr
 
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.language import Sorted, StopGradient
+from midpo.symbolic.language import StopGradient
 from midpo.symbolic.loss import kernel_loss
 from midpo.symbolic.spec import Spec, policy_argument
 
@@ -360,7 +360,7 @@ def _wide(
         ops = Floats()
         for pair in range(batch.pairs):
             try:
-                point = (batch.place if loss.has(Sorted) else batch.point)(ops, pair, batch.logits)
+                point = batch.reader(loss)(ops, pair, batch.logits)
                 exact = Evaluator(ops, point, limit=MAX_VALUES)(loss)
             except Undefined:
                 continue

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from sympy import Expr
 
-from midpo.symbolic.language import Sorted, StopGradient
+from midpo.symbolic.language import StopGradient
 
 from .arithmetic import Undefined, digits
 from .evaluate import Evaluator
@@ -58,7 +58,7 @@ class Oracle:
 
     def value(self, expr: Expr, pair: int, logits: Any = None, noise: Any = None) -> Any:
         """The loss of a pair; with `logits`, stopped gradients keep to the batch's own."""
-        point_of = self.batch.place if expr.has(Sorted) else self.batch.point
+        point_of = self.batch.reader(expr)
         point = point_of(self.ops, pair, logits or self.batch.logits, noise)
         stopped = None
         if logits is not None and expr.has(StopGradient):

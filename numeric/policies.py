@@ -6,13 +6,15 @@ logits' sizes put margins on both sides of every branch point of the functions i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
+from sympy import Expr
 
+from midpo.symbolic.language import Sorted
 from midpo.symbolic.spec import Spec
 
 from .evaluate import Point
@@ -47,6 +49,10 @@ class Batch:
     @property
     def pairs(self) -> int:
         return int(self.labels.shape[0]) // len(self.roles)
+
+    def reader(self, expr: Expr) -> Callable[..., Point]:
+        """How pairs are read for `expr`: with the batch's others where it orders them."""
+        return self.place if expr.has(Sorted) else self.point
 
     def place(self, ops: Any, pair: int, logits: dict[str, Any], noise: Any = None) -> Point:
         """As `point`, with the other pairs of the batch."""
