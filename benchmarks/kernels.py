@@ -16,6 +16,7 @@ benchmarks/kernels.md and benchmarks/kernels.svg.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -31,14 +32,15 @@ SHAPES = [(512, 32_000), (1024, 32_000), (2048, 32_000), (4096, 32_000), (1024, 
 DTYPES = ("float32", "bfloat16")
 HIDDEN = 1024
 METHODS = {
-    "dpo": ("fused", "fused in place", "compile", "TRL"),
-    "tdpo": ("fused", "fused in place", "compile", "authors"),
-    "sparsepo": ("fused", "compile", "authors"),
+    "dpo": ("fused", "fused in place", "native", "compile", "TRL"),
+    "tdpo": ("fused", "fused in place", "native", "compile", "authors"),
+    "sparsepo": ("fused", "native", "compile", "authors"),
     "dpo, linear": ("linear", "Liger"),
     "tdpo, linear": ("linear",),
 }
 # One spec for each way in which kernels of the catalogue read logits, beside dpo's and tdpo's.
 GROUPS = ("simpo", "orpo", "tis-dpo", "wpo", "mallowspo-entropy")
+OWN = ("fused", "native", "linear")
 # The most that a method may take of another's time, as the table's last lines say.
 LIMITS = {("dpo", "TRL"): 0.35, ("tdpo", "authors"): 0.25, ("sparsepo", "authors"): 0.25,
           ("dpo, linear", "Liger"): 1.0}
@@ -79,8 +81,8 @@ def function(loss: str, method: str) -> Callable[..., Any]:
         kernel = midpo.generate(name, backend="fused").compile()
         options = {"inplace_backward": True} if method != "fused" else {}
         return lambda **given: kernel(**given, **options, **parameters(name))
-    if method == "linear":
-        kernel = midpo.generate(name, backend="linear").compile()
+    if method in ("linear", "native"):
+        kernel = midpo.generate(name, backend=method).compile()
         return lambda **given: kernel(**given, **parameters(name))
     if method in ("eager", "compile"):
         kernel = midpo.generate(name).compile()
@@ -211,7 +213,8 @@ def cases(quick: bool) -> list[tuple[str, str, int, int, str]]:
                 wanted += [(loss, m, tokens, vocabulary, dtype) for m in methods]
     for loss in GROUPS:
         for dtype in DTYPES:
-            wanted += [(loss, m, *SHAPES[0 if quick else 1], dtype) for m in ("fused", "compile")]
+            shape = SHAPES[0 if quick else 1]
+            wanted += [(loss, m, *shape, dtype) for m in ("fused", "native", "compile")]
     return wanted
 
 
@@ -240,35 +243,36 @@ def table(rows: list[tuple[Any, dict[str, Any]]]) -> str:
 
 def limits(rows: list[tuple[Any, dict[str, Any]]]) -> str:
     """The project's own time over each other method's, from the smallest to the largest."""
-    found: dict[tuple[str, str, str], list[float]] = {}
+    found: dict[tuple[str, str, str, str], list[float]] = {}
     times = {case: answer["ms"] for case, answer in rows if "ms" in answer}
-    for (loss, method, *shape), _ in rows:
-        own = times.get((loss, "linear" if "linear" in loss else "fused", *shape))
-        other = times.get((loss, method, *shape))
-        if own and other and method not in ("fused", "fused in place", "linear"):
-            found.setdefault((loss, method, shape[-1]), []).append(own / other)
-    lines = ["| loss | own time over that of | dtype | ratios, by shape | aim |",
-             "| --- | --- | --- | --- | --- |"]
-    for (loss, method, dtype), ratios in found.items():
+    for own in OWN:
+        for loss, method, *shape in times:
+            ours = times.get((loss, own, *shape))
+            if ours and method not in (*OWN, "fused in place"):
+                found.setdefault((loss, own, method, shape[-1]), []).append(
+                    ours / times[loss, method, *shape]
+                )
+    lines = ["| loss | backend | its time over that of | dtype | ratios, by shape | aim |",
+             "| --- | --- | --- | --- | --- | --- |"]
+    for (loss, own, method, dtype), ratios in found.items():
         aim = LIMITS.get((loss, method), 1.0)
-        lines.append(f"| {loss} | {method} | {dtype} | {', '.join(f'{r:.2f}' for r in ratios)} | "
-                     f"{aim} |")
+        lines.append(f"| {loss} | {own} | {method} | {dtype} | "
+                     f"{', '.join(f'{r:.2f}' for r in ratios)} | {aim} |")
     return "\n".join(lines) + "\n"
 
 
 def fit(rows: list[tuple[Any, dict[str, Any]]]) -> str:
-    """Time of the fused kernels against tokens*vocabulary: exponent of a power law."""
+    """Time of kernels against tokens*vocabulary: exponent of a power law."""
     import numpy as np
 
     lines = []
-    for loss in ("dpo", "tdpo"):
-        for dtype in DTYPES:
-            points = [(t * v, f["ms"]) for (name, m, t, v, d), f in rows
-                      if (name, m, d) == (loss, "fused", dtype) and "ms" in f]
-            if len(points) > 3:
-                x, y = np.log(np.array(points)).T
-                lines.append(f"- {loss}, {dtype}: time grows as (tokens*vocabulary)**"
-                             f"{np.polyfit(x, y, 1)[0]:.2f} over {len(points)} shapes")
+    for loss, own, dtype in itertools.product(("dpo", "tdpo"), OWN, DTYPES):
+        points = [(t * v, f["ms"]) for (name, m, t, v, d), f in rows
+                  if (name, m, d) == (loss, own, dtype) and "ms" in f]
+        if len(points) > 3:
+            x, y = np.log(np.array(points)).T
+            lines.append(f"- {loss}, {own}, {dtype}: time grows as (tokens*vocabulary)**"
+                         f"{np.polyfit(x, y, 1)[0]:.2f} over {len(points)} shapes")
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,7 @@
 | eager | logits | written out, differentiated by autograd |
 | fused | logits | statistics of the vocabulary in chunks; the gradient in one pass |
 | triton | logits | as fused, on a GPU: one pass over the logits, one that writes the gradient |
+| native | logits | the same passes on a CPU, in C that the first call compiles |
 | linear | hidden states and heads | as fused; logits exist only a chunk at a time |
 | logps | log-probabilities of the labels | the algebra that is left |
 
@@ -76,9 +77,15 @@ BACKENDS = {
         ),
         Backend(
             "triton",
-            ("triton.py.j2", "fused.py.j2", "statistics.py.j2"),
+            ("triton.py.j2", "rows.py.j2", "fused.py.j2", "statistics.py.j2"),
             (*_KEYWORDS, "inplace_backward", "vocab_group"),
             "from logits, in one pass on a GPU",
+        ),
+        Backend(
+            "native",
+            ("native.py.j2", "rows.py.j2", "fused.py.j2", "statistics.py.j2"),
+            (*_KEYWORDS, "inplace_backward", "vocab_group"),
+            "from logits, in one pass on a CPU, in C",
         ),
         Backend(
             "logps",

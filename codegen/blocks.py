@@ -1,12 +1,14 @@
-"""Expression -> Triton text, inside a kernel that walks a row of logits in blocks.
+"""Expression -> text inside a kernel that walks a row of logits in blocks, in Triton or in C.
 
-What does not depend on the vocabulary entry is a scalar of the row, the rest a block of entries;
-the one enters the other by broadcasting. Everything is float32.
+What does not depend on the vocabulary entry is a scalar of the row, the rest a block of entries
+(Triton, where the one enters the other by broadcasting) or one entry of it (C). Everything is
+float32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sympy import Expr, Pow, Rational, S, Symbol
@@ -39,21 +41,64 @@ from .statistics import ENTRY, probability, weighted
 
 _NAN = "propagate_nan=tl.PropagateNan.ALL"
 
-# What a function is called in a kernel; names that start with _ are the template's own.
-TRITON: dict[type[Node], str] = {
-    Log: "tl.log({0})",
-    Exp: "_exp({0})",
-    Sqrt: "tl.sqrt({0})",
-    Sigmoid: "tl.sigmoid({0})",
-    LogSigmoid: "_log_sigmoid({0})",
-    Tanh: "_tanh({0})",
-    Relu: f"tl.maximum({{0}}, 0.0, {_NAN})",
-    Abs: "tl.abs({0})",
-    Max: f"tl.maximum({{0}}, {{1}}, {_NAN})",
-    Min: f"tl.minimum({{0}}, {{1}}, {_NAN})",
-    Step: "tl.where({0} >= 0, 1.0, 0.0)",
-    StopGradient: "({0})",
-}
+
+@dataclass(frozen=True)
+class Dialect:
+    """The words of a language: its functions, the choice between two values, the part of a sum that
+    a block adds, a number where a function needs a block, and what a sum over a block starts at.
+    Names that start with _ are the template's own."""
+
+    name: str
+    functions: dict[type[Node], str]
+    where: str
+    inside: str
+    constant: str
+    zeros: str
+
+
+TRITON = Dialect(
+    "Triton",
+    {
+        Log: "tl.log({0})",
+        Exp: "_exp({0})",
+        Sqrt: "tl.sqrt({0})",
+        Sigmoid: "tl.sigmoid({0})",
+        LogSigmoid: "_log_sigmoid({0})",
+        Tanh: "_tanh({0})",
+        Relu: f"tl.maximum({{0}}, 0.0, {_NAN})",
+        Abs: "tl.abs({0})",
+        Max: f"tl.maximum({{0}}, {{1}}, {_NAN})",
+        Min: f"tl.minimum({{0}}, {{1}}, {_NAN})",
+        Step: "tl.where({0} >= 0, 1.0, 0.0)",
+        StopGradient: "({0})",
+    },
+    where="tl.where",
+    inside="tl.where(inside, {0}, 0.0)",
+    constant="tl.full((), {0}, tl.float32)",
+    zeros="tl.zeros((BLOCK,), tl.float32)",
+)
+
+C = Dialect(
+    "C",
+    {
+        Log: "_log({0})",
+        Exp: "_exp({0})",
+        Sqrt: "_sqrt({0})",
+        Sigmoid: "_sigmoid({0})",
+        LogSigmoid: "_log_sigmoid({0})",
+        Tanh: "_tanh({0})",
+        Relu: "_maximum({0}, 0.0)",
+        Abs: "_absolute({0})",
+        Max: "_maximum({0}, {1})",
+        Min: "_minimum({0}, {1})",
+        Step: "_where({0} >= 0.0, 1.0, 0.0)",
+        StopGradient: "({0})",
+    },
+    where="_where",
+    inside="{0}",
+    constant="{0}",
+    zeros="0.0",
+)
 
 
 class BlockPrinter(RowsPrinter):
@@ -68,9 +113,10 @@ class BlockPrinter(RowsPrinter):
         taken: Iterable[str],
         blocks: Mapping[tuple[str, str], str],
         numbers: Mapping[str, str],
+        dialect: Dialect = TRITON,
     ) -> None:
         super().__init__({*taken, *blocks.values(), *numbers.values()})
-        self.blocks, self.numbers = blocks, numbers
+        self.blocks, self.numbers, self.dialect = blocks, numbers, dialect
         self.read: set[tuple[str, str]] = set()
 
     def block(self, policy: Any, kind: str) -> str:
@@ -80,9 +126,9 @@ class BlockPrinter(RowsPrinter):
     # -- sums and gradients over the vocabulary
 
     def summand(self, body: Expr) -> str:
-        """The text of `body` at each entry of a block."""
+        """The text of what a block adds to the sum of `body`."""
         parts = [self.weighted(weight, rest) for weight, rest in weighted(body).items()]
-        return " + ".join(parts) or "0.0"
+        return self.dialect.inside.format(" + ".join(parts) or "0.0")
 
     def weighted(self, weight: Expr, rest: Expr) -> str:
         """weight*rest, and 0 where the weight is 0: 0 log 0 = 0."""
@@ -96,7 +142,7 @@ class BlockPrinter(RowsPrinter):
             return right
         left = self.named(weight, "weight")
         inside = right if _in_brackets(right) else f"({right})"
-        return f"tl.where({left} == 0.0, 0.0, {left} * {inside})"
+        return f"{self.dialect.where}({left} == 0.0, 0.0, {left} * {inside})"
 
     def named(self, expr: Expr, wanted: str) -> str:
         """A block's name, so that it can be used twice."""
@@ -144,13 +190,13 @@ class BlockPrinter(RowsPrinter):
             name = self.named(base, "base")
             return " * ".join([name] * int(exponent)), PRODUCT
         if exponent == Rational(1, 2) and not isinstance(base, VocabProb):
-            return f"tl.sqrt({self(base, level)})", ATOM
+            return self.dialect.functions[Sqrt].format(self(base, level)), ATOM
         return f"_exp({self(exponent * Log(base), level)})", ATOM
 
     def function(self, expr: Any, level: str) -> tuple[str, int]:
-        if type(expr) not in TRITON:
-            raise NotYet(f"no Triton text for {text(expr)}")
-        form = TRITON[type(expr)]
+        if type(expr) not in self.dialect.functions:
+            raise NotYet(f"no {self.dialect.name} text for {text(expr)}")
+        form = self.dialect.functions[type(expr)]
         written, *more = (self.tensor(arg, level) for arg in expr.args)
         if not more:
             return form.format(written), ATOM
@@ -161,7 +207,7 @@ class BlockPrinter(RowsPrinter):
     def tensor(self, expr: Any, level: str) -> str:
         """`expr` as a tensor: a plain number is none."""
         if expr.is_Rational:
-            return f"tl.full((), {self(expr, level)}, tl.float32)"
+            return self.dialect.constant.format(self(expr, level))
         return self.argument(expr, level)
 
     def sum_of(self, coefficients: Iterable[tuple[str, Expr]], names: Mapping[str, str]) -> str:

@@ -50,11 +50,13 @@ from .backends import (
     refuse_distributions,
     whole_responses,
 )
+from .blocks import TRITON, C, Dialect
 from .chunks import Chunk
 from .lower import Lowered, lower
+from .native import native
 from .printer import LONG, PRODUCT, UNARY, Printer, near_one, split_terms
+from .rows import helpers, kernels
 from .statistics import label_statistic
-from .triton import helpers, kernels
 
 TEMPLATES = Path(__file__).parent / "templates"
 PARTS = sorted(TEMPLATES.glob("part_*.py.j2"))  # what templates include
@@ -137,9 +139,9 @@ class _Emitter:
         self.digest = _digest(spec, backend)
 
     def kernel(self) -> Kernel:
-        values = {"eager": self.eager, "logps": self.logps, "triton": self.triton}.get(
-            self.backend.name, self.from_statistics
-        )()
+        values = {
+            "eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native
+        }.get(self.backend.name, self.from_statistics)()
         source = _render(self.backend.files[0], **self.common(), **values)
         return Kernel(
             self.spec.name,
@@ -251,9 +253,16 @@ class _Emitter:
         }
 
     def triton(self) -> dict[str, Any]:
-        values = self.from_statistics()
-        taken = self.names()
-        each = [kernels(c, taken) for c in passes(self.lowered, taken)]
+        return self.by_rows(TRITON) | {"engine": "Triton kernel"}
+
+    def native(self) -> dict[str, Any]:
+        values = self.by_rows(C)
+        chunks = [native(c) for c in values["chunks"]]
+        return values | {"chunks": chunks, "engine": "compiled loop"}
+
+    def by_rows(self, dialect: Dialect) -> dict[str, Any]:
+        values, taken = self.from_statistics(), self.names()
+        each = [kernels(c, taken, dialect) for c in passes(self.lowered, taken)]
         chunks = [c | more for c, more in zip(values["chunks"], each, strict=True)]
         return values | {"chunks": chunks, "kernel_helpers": helpers(each)}
 

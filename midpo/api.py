@@ -80,7 +80,7 @@ def generate(source: Source, *, backend: str = "eager") -> Kernel:
     """The PyTorch kernel of the spec's loss: its target's, or its prior's where it has no target.
 
     `backend` is one of codegen.backends.BACKENDS: eager (readable), fused, triton,
-    linear, logps.
+    native, linear, logps.
 
     The derivation that lowered the loss to a stable form is replayed by the checker first.
     Raises: SpecError for a spec that cannot be read, NotYet for what no kernel is written for.

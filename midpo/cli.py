@@ -26,7 +26,7 @@ OK, NEGATIVE, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 TRIALS = 24
 # As in codegen.backends, which imports SymPy.
-BACKENDS = ("eager", "fused", "linear", "triton", "logps")
+BACKENDS = ("eager", "fused", "linear", "triton", "native", "logps")
 
 _json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."

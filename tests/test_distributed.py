@@ -78,7 +78,7 @@ print("agrees")
 dist.destroy_process_group()
 """
 
-# The Triton kernels of each shard, by the interpreter, against the readable kernel in float64.
+# The kernels of each shard that read row by row, against the readable kernel in float64.
 SHARDS = """
 import sys, torch
 import torch.distributed as dist
@@ -120,9 +120,13 @@ def test_processes_agree_with_one(name: str, size: int, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("name", ["dpo", "tdpo"])
-def test_triton_kernels_of_shards_agree_with_one(name: str, size: int, tmp_path: Path) -> None:
-    pytest.importorskip("triton", reason="its interpreter runs the kernels")
-    kernel = midpo.generate(name, backend="triton")
+@pytest.mark.parametrize("engine", ["triton", "native"])
+def test_rows_of_shards_agree_with_whole_ones(
+    name: str, engine: str, size: int, tmp_path: Path
+) -> None:
+    if engine == "triton":
+        pytest.importorskip("triton", reason="its interpreter runs the kernels")
+    kernel = midpo.generate(name, backend=engine)
     (tmp_path / "kernel.py").write_text(kernel.source)
     (tmp_path / "eager.py").write_text(midpo.generate(name).source)
     together(SHARDS.format(function=kernel.function), size, tmp_path)

@@ -1,10 +1,12 @@
-"""The Triton kernels of one pass over the logits, as the lines that their template joins.
+"""The kernels of one pass over the logits, row by row, as the lines that their template joins.
 
-One program reads one row of every policy's logits, a block of the vocabulary at a time.
+A row of every policy's logits is read once, a block of the vocabulary at a time: by a program of
+its own in Triton, in a loop in C.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +16,7 @@ from sympy import Add, Expr, S, Symbol
 from midpo.symbolic.language import Exp
 from midpo.symbolic.spec import policy_argument
 
-from .blocks import BlockPrinter
+from .blocks import TRITON, BlockPrinter, Dialect
 from .chunks import Backward, Chunk, shared_contexts
 from .online import Coefficients, Term, moments, terms_of
 from .printer import Namer, wrap
@@ -27,9 +29,10 @@ WORDS = frozenset((
     "start", "span", "first", "last", "whole", "begin", "at", "inside", "start_at",
     "stop_at", "gradient", "out", "gradient_outer", "gradient_inner", "split", "part",
     "REST", "LOWEST", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block", "_place",
-    "_probability", "_tanh", "_log_sigmoid",
+    "_probability", "_tanh", "_log_sigmoid", "k", "n", "to", "half", "room",
 ))
 
+HELPERS = ("_tanh", "_log_sigmoid", "_log", "_sigmoid", "_maximum", "_minimum")
 LINES = ("rescale", "accumulate", "finish", "second", "slopes")
 
 
@@ -59,20 +62,20 @@ def sums_of(found: Chunk) -> Sums:
     return Sums(tuple(bodies), total, tuple(outside), seeds)
 
 
-def kernels(found: Chunk, taken: Iterable[str]) -> dict[str, Any]:
-    """What triton.py.j2 asks for of one pass."""
-    return _Kernels(found, {*taken, *WORDS}).values()
+def kernels(found: Chunk, taken: Iterable[str], dialect: Dialect = TRITON) -> dict[str, Any]:
+    """What triton.py.j2 or native.py.j2 asks for of one pass."""
+    return _Kernels(found, {*taken, *WORDS}, dialect).values()
 
 
 def helpers(passes: Iterable[Mapping[str, Any]]) -> set[str]:
     """The template's own functions that the lines of some passes call."""
     lines = "\n".join(line for one in passes for key in LINES for line in one[key])
-    return {name for name in ("_tanh", "_log_sigmoid") if f"{name}(" in lines}
+    return {name for name in HELPERS if re.search(rf"(?<!\w){name}\(", lines)}
 
 
 class _Kernels:
-    def __init__(self, found: Chunk, taken: set[str]) -> None:
-        self.found, self.sums = found, sums_of(found)
+    def __init__(self, found: Chunk, taken: set[str], dialect: Dialect) -> None:
+        self.found, self.sums, self.dialect = found, sums_of(found), dialect
         self.name = Namer({*taken, *found.names, *found.context_names, *found.seeds} - {"_"})
         self.numbers = {n: self._number(n) for n in found.numbers}
         self.tables = {p: self._names(p) for p in found.policies}
@@ -89,7 +92,8 @@ class _Kernels:
 
     def _number(self, parameter: str) -> str:
         """A parameter's name in the kernel: its own, unless that is the template's."""
-        return self.name(f"{parameter}_number") if parameter in WORDS else parameter
+        own = parameter in WORDS or self.dialect is not TRITON  # whose keywords are Python's
+        return self.name(f"{parameter}_number") if own else parameter
 
     def _names(self, policy: str) -> dict[str, str]:
         short = policy_argument(policy).removesuffix("_logits")
@@ -102,7 +106,7 @@ class _Kernels:
 
     def printer(self) -> BlockPrinter:
         blocks = {(p, k): t[k] for p, t in self.tables.items() for k in ("logps", "probs")}
-        printer = BlockPrinter(self.name.taken, blocks, self.numbers)
+        printer = BlockPrinter(self.name.taken, blocks, self.numbers, self.dialect)
         for number, name in enumerate(self.found.context_names):
             printer.symbols[Symbol(f"context_{number + 1}", real=True)] = name
         return printer
@@ -153,7 +157,7 @@ class _Kernels:
             value = printer.sum_of(linear, {p: t["u"] for p, t in self.tables.items()})
             each = exponentials[weight]
             value = value if value.isidentifier() else f"({value})"
-            add.append(f"{name} += tl.where({each} == 0.0, 0.0, {each} * {value})")
+            add.append(f"{name} += {self.dialect.where}({each} == 0.0, 0.0, {each} * {value})")
         return {
             "weights": {w: n for w, (n, _) in names.items()},
             "forms": forms,
@@ -212,8 +216,7 @@ class _Kernels:
         sums = []
         for name, body in zip(self.found.names, self.sums.bodies, strict=True):
             if not isinstance(body, str):
-                written = printer.summand(body)
-                printer.lines += wrap(f"{name} += ", f"tl.where(inside, {written}, 0.0)")
+                printer.lines += wrap(f"{name} += ", printer.summand(body))
                 sums.append(name)
         return {"second": printer.lines, "second_sums": sums, "second_reads": self.reads(printer)}
 
@@ -237,20 +240,18 @@ class _Kernels:
         outside = []
         for number, expr in enumerate(self.sums.outside):
             name = self.name(f"context_gradient{number + 1}")
-            written = printer.summand(expr)
-            printer.lines += wrap(f"{name} += ", f"tl.where(inside, {written}, 0.0)")
+            printer.lines += wrap(f"{name} += ", printer.summand(expr))
             outside.append((number, name))
         block = self.name("slope")
         printer.gradient(self.sums.total, block)
         if not any(line.startswith(f"{block} ") for line in printer.lines):
-            printer.lines.append(f"{block} = tl.zeros((BLOCK,), tl.float32)")
+            printer.lines.append(f"{block} = {self.dialect.zeros}")
         seeds = self.sums.label_seeds
-        if seeds:
-            printer.lines.append(f"{block} += tl.where(at == here, {' + '.join(seeds)}, 0.0)")
         wanted = symbols | set(seeds)
         return {
             "slopes": printer.lines,
             "slope": block,
+            "label_slope": " + ".join(seeds),
             "slope_reads": self.reads(printer),
             "context_slopes": outside,
             "loaded_values": [(k, n) for k, n in enumerate(self.found.names) if n in symbols],
