@@ -99,11 +99,15 @@ BACKENDS = {
 
 
 class FromStatistics(Printer):
-    """Prints the algebra of a loss over statistics that one call a pass has computed."""
+    """Prints the algebra of a loss over statistics that one call a pass has computed: of the
+    operator itself or, where passes are `handed`, of a function that is told their number."""
 
-    def __init__(self, taken: Any, roles: tuple[Symbol, ...], passes: list[Chunk]) -> None:
+    def __init__(
+        self, taken: Any, roles: tuple[Symbol, ...], passes: list[Chunk], handed: bool = False
+    ) -> None:
         super().__init__(taken, roles)
         self.passes = passes
+        self.walk = self.name("walk") if handed else None
         self.layout, self.trained, self.frozen, self.settings, self.numbers = map(
             self.name, ("layout", "trained", "frozen", "settings", "scalings")
         )
@@ -131,7 +135,11 @@ class FromStatistics(Printer):
             f"[{', '.join([*found.numbers, f'*{self.numbers}'])}]",
             f"*{self.settings}",
         ]
-        self.lines += [f"{values}, *_ = _forward{self.suffix(number)}("]
+        if self.walk:
+            self.lines.append(f"{values} = {self.walk}(")
+            arguments.insert(0, str(number))
+        else:
+            self.lines.append(f"{values}, *_ = _forward{self.suffix(number)}(")
         self.lines += [f"    {argument}," for argument in arguments]
         self.lines += [")"]
         for place, one in enumerate(found.statistics):

@@ -225,13 +225,16 @@ class _Emitter:
             shorts = [a.removesuffix("_logits") for a in self.arguments]
             taken |= {f"{s}_{part}" for s in shorts for part in ("hidden", "weight", "bias")}
         found = passes(self.lowered, taken, given)
-        printer = FromStatistics(taken, self.spec.roles, found)
+        printer = FromStatistics(taken, self.spec.roles, found, handed=linear)
         in_place = printer.name("in_place")
         for policy in sorted(given):  # before memory is taken for the logits that are kept
             printer.given(label_statistic(policy))
         body = _body(printer, self.lowered)
         helpers = set().union(*(c.helpers for c in found)) | printer.helpers
-        return self.with_metrics(printer, body) | {
+        return self.with_metrics(printer, body, means=not linear) | {
+            "walk": printer.walk,
+            "given_names": [label_statistic(p).name for p in self.policies if p in given],
+            "orders_batch": self.spec.orders_batch,
             "arguments": self.arguments,
             "frozen_arguments": list(zip(self.policies, self.arguments, strict=True))[1:],
             "backend": self.backend.name,
@@ -266,13 +269,17 @@ class _Emitter:
         chunks = [c | more for c, more in zip(values["chunks"], each, strict=True)]
         return values | {"chunks": chunks, "kernel_helpers": helpers(each)}
 
-    def with_metrics(self, printer: Printer, body: list[str]) -> dict[str, Any]:
-        """The lines of the body, and those that compute what trainers log."""
+    def with_metrics(
+        self, printer: Printer, body: list[str], means: bool = True
+    ) -> dict[str, Any]:
+        """The lines of the body, and those that compute what trainers log, or what it is the mean
+        of."""
         lines, printer.lines = list(body), []
         name = printer.name("logged")
         entries = _metrics(printer, self.lowered, self.policies)
         printer.lines.append(f"{name} = {{")
-        printer.lines += [f'    "{key}": {value},' for key, value in entries]
+        mean = ".mean()" if means else ""
+        printer.lines += [f'    "{key}": {value}{mean},' for key, value in entries]
         printer.lines.append("}")
         return self.scalar(printer) | {
             "body": lines,
@@ -286,7 +293,8 @@ def _metrics(
     printer: Printer, lowered: Lowered, policies: tuple[str, ...]
 ) -> list[tuple[str, str]]:
     """What trainers log, under the names they log it: rewards where the margin is a difference of
-    them, the mean log-probability of responses, and the divergences that the loss has computed."""
+    them, the log-probability of responses, and the divergences that the loss has computed. Each is
+    the mean of what the text says."""
     entries = []
     margin = lowered.margin
     if margin is not None:
@@ -297,13 +305,13 @@ def _metrics(
         if chosen != 0 and rejected != 0 and not mixed:
             for side, reward in (("chosen", chosen), ("rejected", -rejected)):
                 written = printer(reward, "pair")
-                if len(written) > LONG - 18:  # with the key and .mean() around it
+                if len(written) > LONG - 18:  # with the key and .mean() beside it
                     written = printer.bind(("reward", side), f"{side}_reward", written)
-                entries.append((f"rewards/{side}", f"({written}).mean()"))
+                entries.append((f"rewards/{side}", f"({written})"))
         name = printer.locals[MARGIN]
         entries += [
-            ("rewards/margins", f"{name}.mean()"),
-            ("rewards/accuracies", f"({name} > 0).to({name}.dtype).mean()"),
+            ("rewards/margins", name),
+            ("rewards/accuracies", f"({name} > 0).to({name}.dtype)"),
         ]
     t = Index("t", position=True)
     for policy in policies:
@@ -317,11 +325,11 @@ def _metrics(
         for role in printer.roles:
             side = {CHOSEN: "chosen", REJECTED: "rejected"}.get(role, str(role))
             summed = printer(each.xreplace({RESPONSE: role}), "pair")
-            entries.append((f"{head}/{side}", f"{summed}.mean()"))
+            entries.append((f"{head}/{side}", summed))
     for key, local in list(printer.locals.items()):
         named = isinstance(key, tuple) and key[0] in ("kl", "entropy")
         if named or isinstance(key, (Divergence, Entropy)):
-            entries.append((local.replace("_", "/", 1), f"{local}[{printer.mask}].mean()"))
+            entries.append((local.replace("_", "/", 1), f"{local}[{printer.mask}]"))
     return entries
 
 

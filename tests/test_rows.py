@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*no compiled loop runs"),
 ]
 
-NAMES = ("dpo", "simpo", "tdpo", "tis-dpo", "sparsepo", "wpo", *OWN, "combination", "tanh")
+NAMES = ("dpo", "simpo", "tdpo", "tis-dpo", "sparsepo", "wpo", "tpo", *OWN, "combination", "tanh")
 ENGINES = ("triton", "native")
 # Entries a block, programs: several blocks and a rest; one block that is not full; rows in parts.
 BLOCKS = {"blocks": (4, 1), "one block": (8, 1), "parts": (2, 1000)}
