@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from test_backends import spec_of
 from test_kernel import EIGHT
-from test_rows import answer, by_rows, changed, given_for
+from test_rows import COMPILERS, answer, by_rows, changed, given_for, some_slow
 
 import midpo
 from midpo.codegen.blocks import C
@@ -24,7 +24,10 @@ from midpo.symbolic.language import BY_NODE, Exp, Log, LogSigmoid, Max, Sigmoid,
 
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*no compiled loop runs")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*no compiled loop runs"),
+    pytest.mark.skipif(not any(map(shutil.which, COMPILERS)), reason="there is no C compiler"),
+]
 
 FUNCTIONS = midpo.loads('''name = "x"
 [target]
@@ -37,7 +40,8 @@ def built(source: str, folder: Path) -> Any:
     """A library of some C, with the compiler and the flags that kernels use."""
     space = midpo.generate("dpo", backend="native").compile().__globals__
     (folder / "file.c").write_text(source)
-    compiler = next(filter(None, map(shutil.which, space["COMPILERS"])))
+    assert space["COMPILERS"] == COMPILERS
+    compiler = next(filter(None, map(shutil.which, COMPILERS)))
     subprocess.run([compiler, *space["FLAGS"], "-Wall", "-Werror", "-Wno-unused",
                     "file.c", "-o", "file.so", "-lm"], cwd=folder, check=True)
     return ctypes.CDLL(str(folder / "file.so"))
@@ -190,18 +194,24 @@ print(*(w.message for w in said), sep="\\n")
 """
 
 
+SAYS = "the loops take float32 and bfloat16, the logits are torch."
+CASES = [
+    ("float32", "sh -c 'case $* in *march*) exit 1; esac; exec cc $*' x", ""),
+    ("float64", "", f"{SAYS}float64"),
+    ("float32", "no-such-compiler", "there is no C compiler (no-such-compiler)"),
+    ("float32", "sh -c 'echo one >&2; echo two >&2; exit 1' x", "{sh} says one"),
+]
+MORE = [
+    ("float32", "", ""),
+    ("bfloat16", "cc -fno-builtin", ""),
+    ("float16", "", f"{SAYS}float16"),
+    ("float32", "false", "{false} says nothing"),
+    ("float32", "true", "{true}: "),
+]
+
+
 @pytest.mark.parametrize(
-    ("dtype", "compiler", "said"),
-    [
-        ("float32", "", ""),
-        ("bfloat16", "cc -fno-builtin", ""),
-        ("float64", "", "the loops take float32 and bfloat16, the logits are torch.float64"),
-        ("float16", "", "the loops take float32 and bfloat16, the logits are torch.float16"),
-        ("float32", "no-such-compiler", "there is no C compiler (no-such-compiler)"),
-        ("float32", "false", "{false} says nothing"),
-        ("float32", "sh -c 'echo one >&2; echo two >&2; exit 1' x", "{sh} says one"),
-        ("float32", "true", "{true}: "),
-    ],
+    ("dtype", "compiler", "said"), some_slow([*CASES, *MORE], CASES)
 )
 def test_elsewhere_the_loop_over_chunks_computes_the_loss(
     dtype: str, compiler: str, said: str, tmp_path: Path

@@ -30,6 +30,7 @@ pytestmark = [
 
 NAMES = ("dpo", "simpo", "tdpo", "tis-dpo", "sparsepo", "wpo", "tpo", *OWN, "combination", "tanh")
 ENGINES = ("triton", "native")
+COMPILERS = ("cc", "gcc", "clang")
 # Entries a block, programs: several blocks and a rest; one block that is not full; rows in parts.
 BLOCKS = {"blocks": (4, 1), "one block": (8, 1), "parts": (2, 1000)}
 
@@ -54,7 +55,8 @@ def small(kernel: Any, block: int = 4, programs: int = 1) -> Any:
         return changed(kernel, f"{constants}8192, 1", f"{constants}{block}, {programs}")
     if programs > 1:
         pytest.skip("no loop divides a row")
-    assert any(map(shutil.which, kernel.compile().__globals__["COMPILERS"])), "no C compiler"
+    if not any(map(shutil.which, COMPILERS)):
+        pytest.skip("there is no C compiler")
     return changed(kernel, "#define BLOCK 1024", f"#define BLOCK {block}")
 
 
