@@ -29,7 +29,7 @@ WORDS = frozenset((
     "start", "span", "first", "last", "whole", "begin", "at", "inside", "start_at",
     "stop_at", "gradient", "out", "gradient_outer", "gradient_inner", "split", "part",
     "REST", "LOWEST", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block", "_place",
-    "_probability", "_tanh", "_log_sigmoid", "k", "n", "to", "half", "room",
+    "_probability", "_tanh", "_log_sigmoid", "k", "n", "at_label", "logit",
 ))
 
 HELPERS = ("_tanh", "_log_sigmoid", "_log", "_sigmoid", "_maximum", "_minimum")

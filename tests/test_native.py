@@ -36,13 +36,13 @@ margin = """sum(sum(tanh(log(pi(y_w, t, v))) + logsigmoid(log(pi(y_w, t, v)) + 1
     + min(pi(y_w, t, v), pi_ref(y_w, t, v)) for v in vocab) for t in y_w) - log(pi(y_l))"""''')
 
 
-def built(source: str, folder: Path) -> Any:
+def built(source: str, folder: Path, half: int = 0) -> Any:
     """A library of some C, with the compiler and the flags that kernels use."""
     space = midpo.generate("dpo", backend="native").compile().__globals__
     (folder / "file.c").write_text(source)
     assert space["COMPILERS"] == COMPILERS
     compiler = next(filter(None, map(shutil.which, COMPILERS)))
-    subprocess.run([compiler, *space["FLAGS"], "-Wall", "-Werror", "-Wno-unused",
+    subprocess.run([compiler, *space["FLAGS"], f"-DHALF={half}", "-Wall", "-Werror", "-Wno-unused",
                     "file.c", "-o", "file.so", "-lm"], cwd=folder, check=True)
     return ctypes.CDLL(str(folder / "file.so"))
 
@@ -50,7 +50,7 @@ def built(source: str, folder: Path) -> Any:
 def helpers() -> str:
     """The functions of a kernel that calls all of them."""
     source = str(midpo.generate(FUNCTIONS, backend="native").compile().__globals__["SOURCE"])
-    return source[: source.index("static inline const void *_row")]
+    return source[: source.index("static inline int64_t _place")]
 
 
 def evaluate(node: Any, functions: str, folder: Path) -> tuple[Any, Any]:
@@ -119,7 +119,9 @@ def test_table_has_every_function() -> None:
 @pytest.mark.parametrize("name", ["tdpo", "everything", "functions"])
 def test_compiles_without_a_warning(name: str, tmp_path: Path) -> None:
     spec = FUNCTIONS if name == "functions" else spec_of(name)
-    built(midpo.generate(spec, backend="native").compile().__globals__["SOURCE"], tmp_path)
+    source = midpo.generate(spec, backend="native").compile().__globals__["SOURCE"]
+    for half in (0, 1):
+        built(source, tmp_path, half)
 
 
 def test_statements() -> None:
@@ -189,7 +191,7 @@ with warnings.catch_warnings(record=True) as said:
 torch.testing.assert_close(losses[0], losses[2])
 torch.testing.assert_close(gradients[0], gradients[2])
 left = [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("tmp")]
-print(ours.__globals__["_library"]()[0] is not None, left)
+print(ours.__globals__["_library"](dtype == torch.bfloat16)[0] is not None, left)
 print(*(w.message for w in said), sep="\\n")
 """
 

@@ -278,9 +278,9 @@ MISTAKES = [
 OF_ENGINE = [
     ("triton", "dpo", "slope += tl.where(at == here", "slope += tl.where(at == here + 1"),
     ("triton", "dpo", "whole = first + (last - first) // BLOCK * BLOCK", "whole = last"),
-    ("native", "dpo", "to[here - begin] +=", "to[here - begin] -="),
+    ("native", "dpo", "slope += k == at_label ?", "slope -= k == at_label ?"),
     ("native", "dpo", "size - begin < BLOCK ? size - begin : BLOCK", "BLOCK - 1"),
-    ("native", "dpo", "k < n; k++)\n        most = z", "k < 0; k++)\n        most = z"),
+    ("native", "dpo", "for (; k < n; k++) {", "for (; k < 0; k++) {"),
     ("native", "dpo", "127u - less) << 23", "126u - less) << 23"),
 ]
 
