@@ -146,7 +146,9 @@ def test_names_of_a_spec_that_are_words_of_c() -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", EIGHT)
+@pytest.mark.parametrize("name", [
+    n if n in ("dpo", "tdpo") else pytest.param(n, marks=pytest.mark.slow) for n in EIGHT
+])
 def test_cross_check_agrees(name: str) -> None:
     found = midpo.check(name, backend="native", trials=4, dtypes=["float32", "bfloat16"])
     assert found.passed, found.failure
