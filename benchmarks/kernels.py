@@ -1,6 +1,6 @@
 """Generated kernels beside other implementations: time and memory of one loss and its gradient.
 
-    python benchmarks/kernels.py               # everything: about half an hour
+    python benchmarks/kernels.py               # everything: under an hour
     python benchmarks/kernels.py --quick       # the smallest shape of each
     python benchmarks/kernels.py --device cuda # the same on a GPU
 
