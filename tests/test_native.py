@@ -112,6 +112,41 @@ def test_mistakes_in_functions_are_seen(node: Any, old: str, new: str, tmp_path:
         )
 
 
+ROUNDED = "(bits + 0x7fffu + (bits >> 16 & 1u)) >> 16"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "right"),
+    [("", "", True), (ROUNDED, "(bits + 0x8000u) >> 16", False), (ROUNDED, "bits >> 16", False),
+     ("x == x ? rounded : 0x7fc0u", "rounded", False)],
+)
+def test_bfloat16_is_rounded_as_torch_rounds(
+    old: str, new: str, right: bool, tmp_path: Path
+) -> None:
+    """Ties, the largest numbers, infinities, and a NaN whose bits would overflow."""
+    source = midpo.generate("dpo", backend="native").compile().__globals__["SOURCE"]
+    functions = source[: source.index("static inline float _highest")]
+    assert old in functions
+    library = built(f"""{functions.replace(old, new) if old else functions}
+void evaluate(const float *x, logit *out, int n)
+{{
+    for (int k = 0; k < n; k++)
+        _store(out, k, x[k]);
+}}
+""", tmp_path, half=1)
+    bits = [0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x7F7FFFFF, 0x7F800000, 0xFF800000,
+            0x7FFFFFFF, 0xFFFFFFFF, 0x00000001, 0x80000000]
+    x = torch.tensor([b - (b >> 31 << 32) for b in bits], dtype=torch.int32).view(torch.float32)
+    x = torch.cat([x, torch.randn(999)])
+    out = torch.empty_like(x, dtype=torch.bfloat16)
+    library.evaluate(*(ctypes.c_void_p(z.data_ptr()) for z in (x, out)), ctypes.c_int(len(x)))
+    expected = x.bfloat16()
+    same = torch.equal(out.isnan(), x.isnan()) and torch.equal(
+        out[~x.isnan()].view(torch.int16), expected[~x.isnan()].view(torch.int16)
+    )
+    assert same is right
+
+
 def test_table_has_every_function() -> None:
     assert set(C.functions) == set(BY_NODE)
 
