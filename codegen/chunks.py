@@ -88,6 +88,12 @@ class Chunk:
     helpers: frozenset[str]
 
     @property
+    def scaled(self) -> bool:
+        """Whether the trained policy matters only by its label's log-probability, and no sum is
+        asked for: its gradient is a column times its probabilities, but for the label's entry."""
+        return 0 in self.labels and len(self.labels) == len(self.names)
+
+    @property
     def held(self) -> int:
         """How many tables of a chunk's size there are at once: the buffers, and what torch makes
         for an expectation or where the gradient is not made in place."""

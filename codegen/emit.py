@@ -226,7 +226,6 @@ class _Emitter:
             taken |= {f"{s}_{part}" for s in shorts for part in ("hidden", "weight", "bias")}
         found = passes(self.lowered, taken, given)
         printer = FromStatistics(taken, self.spec.roles, found, handed=linear)
-        in_place = printer.name("in_place")
         for policy in sorted(given):  # before memory is taken for the logits that are kept
             printer.given(label_statistic(policy))
         body = _body(printer, self.lowered)
@@ -244,7 +243,6 @@ class _Emitter:
             "frozen": printer.frozen,
             "settings": printer.settings,
             "numbers": printer.numbers,
-            "in_place": in_place,
             "helpers": helpers,
             "last": "D" if linear else "V",
             "stat_names": ", ".join(n for c in found for n in c.names) or "none",
@@ -354,6 +352,7 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "context_names": found.context_names,
         "context_gradients": found.context_gradients,
         "in_place": found.in_place,
+        "scaled": found.scaled,
         "near_one": found.near_one,
         "forward_dtype": _word("dtype", forward.replace("dtype=", "")),
         "backward_dtype": _word("dtype", backward.replace("dtype=", "")),

@@ -290,6 +290,6 @@ def test_operators_pass_torchs_own_checks() -> None:
     logits, labels = given["policy_logits"].requires_grad_(), given["labels"].clamp(min=-1)
     torch.library.opcheck(
         space["_forward"],
-        ([logits], [given["reference_logits"]], labels, [], [], 2, "", False),
+        ([logits], [given["reference_logits"]], labels, [], [], 2, "", "new"),
         test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
     )
