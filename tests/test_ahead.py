@@ -84,6 +84,16 @@ def test_a_second_time_to_the_bit_and_scaled(name: str, dtype: Any) -> None:
     assert torch.equal(quarter * 4, copy)
 
 
+@pytest.mark.parametrize("name", ["dpo", "orpo"])
+def test_powers_rounded_to_bfloat16_cost_two_units_at_most(name: str) -> None:
+    given = base(name, pairs=2, t=9, v=3000)
+    function = kernel_of(name).compile()
+    _, found = answer(function, given, torch.bfloat16)
+    _, once = answer(function, given, torch.bfloat16, rows=2)
+    apart = (found.view(torch.int16).int() - once.view(torch.int16).int()).abs()
+    assert int(apart.max()) == 2 and float(apart.double().mean()) < 0.6
+
+
 def test_two_losses_of_the_same_logits() -> None:
     given, function = base("dpo"), kernel_of("dpo").compile()
     leaf = given["policy_logits"].requires_grad_()
