@@ -236,6 +236,8 @@ def crosscheck(found: CrossCheck) -> None:
         )
     gradcheck = {True: "passes", False: "fails", None: "not applicable (stopped gradient)"}
     _line(f"  torch.autograd.gradcheck: {gradcheck[found.gradcheck]}")
+    for note in found.notes:
+        _line(f"  {escape(note)}")
     if found.failure:
         _line(f"  [red]{escape(found.failure)}[/]")
 

@@ -8,8 +8,10 @@ rounded once (a relative change of eps). So a few units mean: as exact as the in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -74,7 +76,7 @@ class CrossCheck:
     `cases` counts pairs; `prior_gap` is the largest difference between the loss through the prior
     and through the target in 50 digits, relative to the loss (None where a side is missing);
     `gradcheck` is torch's own check in float64 (None where a stopped gradient makes it
-    inapplicable).
+    inapplicable). `notes` are the kernel's own warnings: where it took another road.
     """
 
     name: str
@@ -87,6 +89,7 @@ class CrossCheck:
     gradcheck: bool | None
     failure: str = ""
     backend: str = "eager"
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -101,6 +104,7 @@ class CrossCheck:
             "prior_gap": self.prior_gap,
             "gradcheck": self.gradcheck,
             "failure": self.failure,
+            "notes": list(self.notes),
             "standing": f"numerical evidence: {self.cases} cases, 50 digits and float64",
         }
 
@@ -131,6 +135,36 @@ def crosscheck(
     `prior_loss` is the loss through the prior, where the spec has a prior and a target.
     Raises: MidpoError where torch or the device is missing, or no batch gives the loss a value.
     """
+    with _noting() as notes:
+        found = _crosscheck(spec, kernel, prior_loss, seed, trials, dtypes, device, progress)
+    return replace(found, notes=tuple(dict.fromkeys(notes)))
+
+
+@contextmanager
+def _noting() -> Iterator[list[str]]:
+    """What generated files warn of, as text; other warnings are passed on."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.filterwarnings("always", message=r".*: no .* runs: ")
+        try:
+            yield notes
+        finally:
+            notes += [str(w.message) for w in said if w.filename.startswith("<kernel ")]
+    for w in said:
+        if not w.filename.startswith("<kernel "):
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+
+
+def _crosscheck(
+    spec: Spec,
+    kernel: KernelLike,
+    prior_loss: Expr | None,
+    seed: int,
+    trials: int,
+    dtypes: Sequence[str],
+    device: str,
+    progress: Callable[[], None],
+) -> CrossCheck:
     torch = _torch(device)
     function = from_logits(torch, kernel)
     # With `rows` given, fused makes the gradient in new memory, else from what forward left there.

@@ -17,6 +17,7 @@ from test_kernel import EIGHT
 from test_rows import COMPILERS, answer, by_rows, changed, given_for, some_slow
 
 import midpo
+from midpo import console
 from midpo.codegen.blocks import C
 from midpo.codegen.native import statements
 from midpo.numeric.crosscheck import crosscheck
@@ -282,6 +283,19 @@ def test_log_of_a_complement_keeps_the_digits_that_the_chunks_keep() -> None:
     assert ["needs digits" in str(w.message) for w in said] == [True]
     expected = answer(midpo.generate("orpo", backend="fused").compile(), given)
     assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+def test_a_check_says_which_road_was_taken(capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = midpo.check("orpo", backend="native", trials=2, dtypes=["float32"])
+    (note,) = found.notes
+    assert note.startswith("orpo_loss: no compiled loop runs: log(1 - p) needs digits")
+    assert found.as_json()["notes"] == [note]
+    console.crosscheck(found)
+    assert "no compiled loop runs" in capsys.readouterr().out
+    plain = midpo.check("dpo", backend="native", trials=2, dtypes=["float32"])
+    assert all("torch.float64" in note for note in plain.notes)  # gradcheck's
 
 
 def test_operators_pass_torchs_own_checks() -> None:
