@@ -4,9 +4,10 @@
     python benchmarks/kernels.py --quick       # the smallest shape of each
     python benchmarks/kernels.py --device cuda # the same on a GPU
 
-Each measurement has a process of its own, so that no allocator is warm from another, and one
-thread. Time is the median of three runs after one that is not counted, on a CPU the processor time
-(user and system: on a shared machine the clock on the wall measures the neighbours). Memory is the
+Each method has a process of its own, so that no allocator is warm from another, and one thread; the
+methods of a loss and shape run in turn. Time is the median of five runs after one that is not
+counted, on a CPU the processor time (user and system: on a shared machine the clock on the wall
+measures the neighbours); a ratio is the median over the five turns. Memory is the
 most that torch's allocator holds during a run, less what it held before and less the returned
 gradients. Peers are optional (`pip install '.[peers]'`); what is missing is said. The catalogue's
 kernels read the logits in few ways (GROUPS); each way is measured on one of its specs. Writes
@@ -22,6 +23,8 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +34,7 @@ HERE = Path(__file__).parent
 SHAPES = [(512, 32_000), (1024, 32_000), (2048, 32_000), (4096, 32_000), (1024, 128_256)]
 DTYPES = ("float32", "bfloat16")
 HIDDEN = 1024
+ROUNDS = 5
 METHODS = {
     "dpo": ("fused", "fused in place", "native", "compile", "TRL"),
     "tdpo": ("fused", "fused in place", "native", "compile", "authors"),
@@ -154,10 +158,13 @@ def held(run: Callable[[], Any]) -> float:
     return most / 2**20
 
 
-def measure(loss: str, method: str, tokens: int, vocabulary: int, dtype: str, device: str) -> Any:
-    """Milliseconds, MiB beyond inputs and gradients, and the loss: in this process."""
+def answer(loss: str, method: str, tokens: int, vocabulary: int, dtype: str, device: str) -> None:
+    """Run when a line on standard input asks for it: "time" is answered by milliseconds and the
+    loss, "memory" by MiB beyond inputs and gradients."""
     import torch
 
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what others print is no answer
     compute = function(loss, method)
     given, leaves = setting(loss, tokens, vocabulary, dtype, device)
     for leaf in leaves:
@@ -173,33 +180,72 @@ def measure(loss: str, method: str, tokens: int, vocabulary: int, dtype: str, de
             torch.cuda.synchronize()
         start = clock()
         value = compute(**given)
+        # In place, each run starts from the gradient of the last one: time does not mind.
         found = torch.autograd.grad(value, leaves)
         if cuda:
             torch.cuda.synchronize()
         del found
         return (clock() - start) * 1e3, float(value.detach())
 
-    _, value = once()
-    # In place, each run starts from the gradient of the last one: time does not mind.
-    times = [once()[0] for _ in range(3)]
-    if cuda:
+    def extra() -> float:
+        if not cuda:
+            return max(held(once) - gradients, 0.0)
         torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated() / 2**20
+        before = torch.cuda.memory_allocated()
         once()
-        most = torch.cuda.max_memory_allocated() / 2**20 - before
-    else:
-        most = held(once)
-    return {"ms": statistics.median(times), "extra": max(most - gradients, 0.0), "loss": value}
+        return max((torch.cuda.max_memory_allocated() - before) / 2**20 - gradients, 0.0)
+
+    for line in sys.stdin:
+        print(json.dumps(once() if line.strip() == "time" else extra()), file=answers, flush=True)
 
 
-def ask(*case: Any) -> dict[str, Any]:
-    """`measure` in a process of its own."""
-    done = subprocess.run([sys.executable, __file__, "--one", json.dumps(case)],
-                          capture_output=True, text=True, timeout=900,
-                          env={**os.environ, "OMP_NUM_THREADS": "1"})
-    if done.returncode:
-        return {"missing": (done.stderr.strip().splitlines() or ["no answer"])[-1][:80]}
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+class Method:
+    """One case in a process of its own."""
+
+    def __init__(self, *case: Any) -> None:
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, "--one", json.dumps(case)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+
+    def ask(self, what: str) -> Any:
+        """Its answer, or None if it has ended."""
+        assert self.process.stdin and self.process.stdout
+        limit = threading.Timer(900, self.process.kill)
+        limit.start()
+        try:
+            print(what, file=self.process.stdin, flush=True)
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        limit.cancel()
+        return json.loads(line) if line else None
+
+    def end(self) -> str:
+        """End it; what it complained of last."""
+        self.process.kill()
+        self.process.wait()
+        self.errors.seek(0)
+        return (self.errors.read().strip().splitlines() or ["no answer"])[-1][:80]
+
+
+def together(group: list[Any], device: str) -> list[dict[str, Any]]:
+    """The methods of one loss and shape, in turn: a neighbour on the machine slows all of them."""
+    methods = [Method(*case, device) for case in group]
+    first = [method.ask("time") for method in methods]  # not counted
+    rounds = [[method.ask("time") for method in methods] for _ in range(ROUNDS)]
+    extra = [method.ask("memory") for method in methods]
+    found: list[dict[str, Any]] = []
+    for n, method in enumerate(methods):
+        complaint = method.end()
+        if extra[n] is None:
+            found.append({"missing": complaint})
+            continue
+        runs = [each[n][0] for each in rounds]
+        found.append({"ms": statistics.median(runs), "runs": runs, "extra": extra[n],
+                      "loss": first[n][1]})
     return found
 
 
@@ -244,14 +290,14 @@ def table(rows: list[tuple[Any, dict[str, Any]]]) -> str:
 def limits(rows: list[tuple[Any, dict[str, Any]]]) -> str:
     """The project's own time over each other method's, from the smallest to the largest."""
     found: dict[tuple[str, str, str, str], list[float]] = {}
-    times = {case: answer["ms"] for case, answer in rows if "ms" in answer}
+    times = {case: found["runs"] for case, found in rows if "runs" in found}
     for own in OWN:
         for loss, method, *shape in times:
             ours = times.get((loss, own, *shape))
             if ours and method not in (*OWN, "fused in place"):
-                found.setdefault((loss, own, method, shape[-1]), []).append(
-                    ours / times[loss, method, *shape]
-                )
+                turns = zip(ours, times[loss, method, *shape], strict=True)
+                ratio = statistics.median(mine / theirs for mine, theirs in turns)
+                found.setdefault((loss, own, method, shape[-1]), []).append(ratio)
     lines = ["| loss | backend | its time over that of | dtype | ratios, by shape | aim |",
              "| --- | --- | --- | --- | --- | --- |"]
     for (loss, own, method, dtype), ratios in found.items():
@@ -304,12 +350,14 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=HERE / "kernels.md")
     options = parser.parse_args()
     if options.one:
-        print(json.dumps(measure(*json.loads(options.one))))
+        answer(*json.loads(options.one))
         return
-    rows = []
-    for case in cases(options.quick):
-        rows.append((case, ask(*case, options.device)))
-        print(json.dumps([case, rows[-1][1]]), file=sys.stderr, flush=True)
+    rows: list[tuple[Any, dict[str, Any]]] = []
+    for _, some in itertools.groupby(cases(options.quick), lambda case: (case[0], *case[2:])):
+        group = list(some)
+        rows += zip(group, together(group, options.device), strict=True)
+        for row in rows[-len(group) :]:
+            print(json.dumps(row), file=sys.stderr, flush=True)
         write(rows, options.output, options.device)  # after each: a run may be stopped
 
 
