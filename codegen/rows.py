@@ -28,7 +28,7 @@ WORDS = frozenset((
     "values", "normalisers", "states", "seeds", "outside", "z", "tokens", "columns", "size",
     "start", "span", "first", "last", "whole", "begin", "at", "inside", "start_at",
     "stop_at", "gradient", "out", "gradient_outer", "gradient_inner", "split", "part",
-    "REST", "LOWEST", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block", "_place",
+    "REST", "LOWEST", "NEAR", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block", "_place",
     "_probability", "_tanh", "_log_sigmoid", "k", "n", "at_label", "logit",
 ))
 
@@ -97,7 +97,7 @@ class _Kernels:
 
     def _names(self, policy: str) -> dict[str, str]:
         short = policy_argument(policy).removesuffix("_logits")
-        plain = ("outer", "inner", "base", "top", "new", "shift", "scale", "log", "sum")
+        plain = ("outer", "inner", "base", "top", "new", "most", "shift", "scale", "log", "sum")
         names = {kind: self.name(f"{kind}_{short}") for kind in plain}
         names |= {kind: self.name(f"{short}_{kind}") for kind in ("logps", "probs")}
         return names | {"u": self.name(f"u_{short}"), "z": self.name(f"z_{short}")} | {
