@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from test_backends import spec_of
 from test_kernel import EIGHT
-from test_rows import COMPILERS, answer, by_rows, changed, given_for, some_slow
+from test_rows import COMPILERS, agree, answer, by_rows, changed, given_for, some_slow
 
 import midpo
 from midpo import console
@@ -283,6 +283,24 @@ def test_log_of_a_complement_keeps_the_digits_that_the_chunks_keep() -> None:
     assert ["needs digits" in str(w.message) for w in said] == [True]
     expected = answer(midpo.generate("orpo", backend="fused").compile(), given)
     assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("name", ["dpo", "tdpo"])
+def test_a_maximum_far_above_those_before(name: str) -> None:
+    """Sums are counted anew from it; an infinity, and a block without a logit, as elsewhere."""
+    given = given_for(name, v=5000)
+    given["policy_logits"][0, 1, 3000] += 200
+    given["reference_logits"][1, :, 2000:] += torch.linspace(0, 90, 3000)
+    given["policy_logits"][2, :, :2000] = -torch.inf
+    given["reference_logits"][2, :, :2000] = -torch.inf
+    kernel = midpo.generate(name, backend="native")
+    agree(name, given, kernel.compile())
+    once = changed(kernel, "if (again || !(", "if (1 || !(").compile()
+    with pytest.raises(AssertionError, match="not close"):
+        agree(name, given, once)
+    given["policy_logits"][3, 1, 4000] = torch.inf
+    found = answer(kernel.compile(), given)[0]
+    assert found.isnan().tolist() == [False, True]
 
 
 def test_a_check_says_which_road_was_taken(capsys: pytest.CaptureFixture[str]) -> None:
