@@ -100,19 +100,30 @@ def test_orpo_keeps_its_digits_in_every_backend(backend: str, dtype: str, size: 
     assert value <= 32 and slope <= 32
 
 
+PLAIN = "rows: int | None = None"
+
+
 @pytest.mark.parametrize(("old", "new"), [
     ("-odds.reciprocal().log1p()", "-(1 + odds.reciprocal()).log()"),
-    ("grad_policy_token_logps * -torch.expm1(policy_token_logps)",
+    ("seeds * -torch.expm1(logps)", "seeds * (1 - torch.exp(logps))"),
+    (f"{PLAIN}grad_policy_token_logps * -torch.expm1(policy_token_logps)",
      "grad_policy_token_logps * (1 - torch.exp(policy_token_logps))"),
 ])
 def test_lost_digits_are_seen(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same formulas without what keeps their digits: these tests tell."""
     kernel = midpo.generate("orpo", backend="fused")
+    if old.startswith(PLAIN):  # by the road that is taken where the size of pieces is given
+        kernel = replaced(kernel, PLAIN, "rows: int | None = 2")
+        old = old.removeprefix(PLAIN)
+    for each, lost in ((kernel, False), (replaced(kernel, old, new), True)):
+        monkeypatch.setattr(midpo, "generate", lambda name, each=each, **_: each)
+        assert (max(errors("orpo", 30, {"lam": "1/2"}, "float32", "fused")) > 1000) is lost
+
+
+def replaced(kernel: Any, old: str, new: str) -> Any:
     assert old in kernel.source
     source = kernel.source.replace(old, new).replace('"midpo::', f'"midpo::lost{abs(hash(new))}_')
-    wrong = dataclasses.replace(kernel, source=source)
-    monkeypatch.setattr(midpo, "generate", lambda name, **_: wrong)
-    assert max(errors("orpo", 30, {"lam": "1/2"}, "float32", "fused")) > 1000
+    return dataclasses.replace(kernel, source=source)
 
 
 @pytest.mark.parametrize("backend", ["eager", "fused", "linear"])

@@ -222,7 +222,7 @@ def test_operators_pass_torchs_own_checks() -> None:
     labels = given["labels"].clamp(min=-1)
     torch.library.opcheck(
         space["_forward"],
-        ([logits], [given["reference_logits"]], labels, [], [], 2, "", False),
+        ([logits], [given["reference_logits"]], labels, [], [], 2, "", "new"),
         test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
     )
 
