@@ -531,3 +531,28 @@ def test_the_documented_training_step_runs(
     monkeypatch.syspath_prepend(str(tmp_path))
     torch.manual_seed(0)
     exec(compile(program, "docs/kernels.md", "exec"), {})
+
+
+@pytest.mark.parametrize("backend", ["eager", *FROM_LOGITS])
+def test_a_parameter_may_have_the_name_of_a_local_variable(backend: str) -> None:
+    text = '''name = "renamed"
+[parameters]
+NAME = { domain = "positive", default = 2.0 }
+[target]
+margin = "NAME*log(pi(y_w)/pi_ref(y_w)) - NAME*log(pi(y_l)/pi_ref(y_l))"
+'''
+    given = {k: x for k, x in base("dpo").items() if k != "alpha"}
+    plain = midpo.generate(midpo.loads(text.replace("NAME", "beta")), backend=backend)
+    code = plain.compile().__code__
+    expected = from_logits(torch, plain)(**given, beta=0.7)
+    arguments_ = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    taken = 0
+    for name in sorted({*code.co_varnames} - {*arguments_, "_"}):
+        try:
+            kernel = midpo.generate(midpo.loads(text.replace("NAME", name)), backend=backend)
+        except NotYet as error:
+            assert f"has an argument {name} of its own: rename the spec's" in str(error)
+            continue
+        taken += 1
+        assert torch.equal(from_logits(torch, kernel)(**given, **{name: 0.7}), expected), name
+    assert taken

@@ -6,12 +6,12 @@ is made for rounding on the way. `pytest tests/test_dangerous.py -s -n0` shows t
 
 from __future__ import annotations
 
-import dataclasses
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
+from test_rows import changed
 
 import midpo
 from midpo.numeric.crosscheck import from_logits
@@ -113,17 +113,11 @@ def test_lost_digits_are_seen(old: str, new: str, monkeypatch: pytest.MonkeyPatc
     """The same formulas without what keeps their digits: these tests tell."""
     kernel = midpo.generate("orpo", backend="fused")
     if old.startswith(PLAIN):  # by the road that is taken where the size of pieces is given
-        kernel = replaced(kernel, PLAIN, "rows: int | None = 2")
+        kernel = changed(kernel, PLAIN, "rows: int | None = 2")
         old = old.removeprefix(PLAIN)
-    for each, lost in ((kernel, False), (replaced(kernel, old, new), True)):
+    for each, lost in ((kernel, False), (changed(kernel, old, new), True)):
         monkeypatch.setattr(midpo, "generate", lambda name, each=each, **_: each)
         assert (max(errors("orpo", 30, {"lam": "1/2"}, "float32", "fused")) > 1000) is lost
-
-
-def replaced(kernel: Any, old: str, new: str) -> Any:
-    assert old in kernel.source
-    source = kernel.source.replace(old, new).replace('"midpo::', f'"midpo::lost{abs(hash(new))}_')
-    return dataclasses.replace(kernel, source=source)
 
 
 @pytest.mark.parametrize("backend", ["eager", "fused", "linear"])
