@@ -20,6 +20,7 @@ torch = pytest.importorskip("torch", reason="kernels run on torch")
 # The policy matters by its label alone; so that digits are kept near 1; with a divergence whose
 # gradient is made in place; with one that is not; in two passes.
 NAMES = ["dpo", "orpo", "tdpo", "tis-dpo", "everything"]
+ROUNDED = ["dpo", "orpo"]  # whose powers forward leaves in the gradient's memory
 DTYPES = [torch.float64, torch.float32, torch.bfloat16]
 CHUNK = 4 * 7 * 6  # bytes: a few rows of the tests' vocabulary in the gradient's last part
 
@@ -84,14 +85,14 @@ def test_a_second_time_to_the_bit_and_scaled(name: str, dtype: Any) -> None:
     assert torch.equal(quarter * 4, copy)
 
 
-@pytest.mark.parametrize("name", ["dpo", "orpo"])
-def test_powers_rounded_to_bfloat16_cost_two_units_at_most(name: str) -> None:
+@pytest.mark.parametrize("name", ROUNDED)
+def test_powers_rounded_to_bfloat16_cost_one_unit_at_most(name: str) -> None:
     given = base(name, pairs=2, t=9, v=3000)
     function = kernel_of(name).compile()
     _, found = answer(function, given, torch.bfloat16)
     _, once = answer(function, given, torch.bfloat16, rows=2)
     apart = (found.view(torch.int16).int() - once.view(torch.int16).int()).abs()
-    assert int(apart.max()) == 2 and float(apart.double().mean()) < 0.6
+    assert int(apart.max()) == 1 and float(apart.double().mean()) < 0.25
 
 
 def test_two_losses_of_the_same_logits() -> None:
@@ -147,11 +148,15 @@ def test_what_is_held(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 MISTAKES = [
-    ("dpo", "factors = -seeds / totals.flatten()", "factors = -seeds"),
+    ("dpo", "-seeds / totals.flatten() if", "-seeds if"),
+    ("dpo", "numbers, times = factors", "numbers, times = factors.bfloat16()"),
+    ("dpo", "rows.split(times.tolist())", "rows.split(times.flip(0).tolist())"),
+    ("dpo", ".mul_(normal[2 * n + 1].reciprocal()[:, None])", ""),
+    ("orpo", "numbers, times = factors", "numbers, times = factors.bfloat16()"),
     ("dpo", "seeds * -torch.expm1(logps)", "seeds"),
     ("dpo", "labels.clamp(min=0)] = at_label", "labels.clamp(min=1)] = at_label"),
     ("dpo", "rows[(labels < 0).nonzero(as_tuple=True)] = 0.0", "pass"),
-    ("dpo", "copy.copy_(place)", "pass"),
+    ("dpo", "copy.copy_(place", "(place"),
     ("dpo", "if ctx.spent:", "if False:"),
     ("tdpo", "gradients[0][(flat < 0).nonzero(as_tuple=True)] = 0.0", "pass"),
     ("tdpo", "at.start + edge, at.stop + edge", "at.start, at.stop"),
@@ -167,3 +172,5 @@ def test_mistakes_are_seen(name: str, old: str, new: str, monkeypatch: pytest.Mo
         for dtype in DTYPES:
             test_tables_in_the_gradient(name, dtype)
             test_a_second_time_to_the_bit_and_scaled(name, dtype)
+        if name in ROUNDED:
+            test_powers_rounded_to_bfloat16_cost_one_unit_at_most(name)
