@@ -130,9 +130,11 @@ def test_only_the_gradients_that_are_asked_for(
     assert [g.numel() > 0 for g in made] == [part[0] in wanted for part in PARTS]
 
 
-def call(function: Callable[..., Any], **options: Any) -> tuple[Any, Any]:
+def call(
+    function: Callable[..., Any], dtype: Any = torch.float64, **options: Any
+) -> tuple[Any, Any]:
     given = arguments(midpo.generate("dpo"), pairs=3)
-    found = heads("dpo", given)
+    found = {name: [x.to(dtype) for x in parts] for name, parts in heads("dpo", given).items()}
     hidden, weight, _ = (x.requires_grad_() for x in found["policy_logits"])
     other, head, _ = found["reference_logits"]
     loss = function(hidden, weight, given["labels"], reference_hidden=other,
@@ -149,6 +151,14 @@ def test_a_second_time_and_scaled() -> None:
     for one, copy, quarter, other in zip(plain, copies, scaled, again, strict=True):
         assert torch.equal(one, copy) and torch.equal(other, copy)
         torch.testing.assert_close(quarter * 4, copy, rtol=1e-14, atol=0)
+
+
+def test_a_scale_keeps_its_digits() -> None:
+    loss, leaves = call(kernel_of("dpo", KEEPS["pair"]).compile(), torch.bfloat16)
+    plain = torch.autograd.grad(loss, leaves, retain_graph=True)
+    third = torch.autograd.grad(loss / 3, leaves)
+    for one, other in zip(plain, third, strict=True):
+        assert torch.equal(other, (one.float() / 3).bfloat16())
 
 
 def test_each_loss_by_itself_and_without_a_gradient() -> None:
