@@ -9,7 +9,8 @@ methods of a loss and shape run in turn. Time is the median of five runs after o
 counted, on a CPU the processor time (user and system: on a shared machine the clock on the wall
 measures the neighbours); a ratio is the median over the five turns. Memory is the
 most that torch's allocator holds during a run, less what it held before and less the returned
-gradients. Peers are optional (`pip install '.[peers]'`); what is missing is said. The catalogue's
+gradients. "steps" is a limit: what a DPO made of torch's operations cannot do without. Peers are
+optional (`pip install '.[peers]'`); what is missing is said. The catalogue's
 kernels read the logits in few ways (GROUPS); each way is measured on one of its specs. Writes
 benchmarks/kernels.md and benchmarks/kernels.svg.
 """
@@ -36,7 +37,7 @@ DTYPES = ("float32", "bfloat16")
 HIDDEN = 1024
 ROUNDS = 5
 METHODS = {
-    "dpo": ("fused", "fused in place", "native", "compile", "TRL"),
+    "dpo": ("fused", "fused in place", "native", "steps", "compile", "TRL"),
     "tdpo": ("fused", "fused in place", "native", "compile", "authors"),
     "sparsepo": ("fused", "native", "compile", "authors"),
     "dpo, linear": ("linear", "Liger"),
@@ -45,6 +46,7 @@ METHODS = {
 # One spec for each way in which kernels of the catalogue read logits, beside dpo's and tdpo's.
 GROUPS = ("simpo", "orpo", "tis-dpo", "wpo", "mallowspo-entropy")
 OWN = ("fused", "native", "linear")
+NO_AIM = ("steps",)  # a limit that is measured
 # The most that a method may take of another's time, as the table's last lines say.
 LIMITS = {("dpo", "TRL"): 0.35, ("tdpo", "authors"): 0.25, ("sparsepo", "authors"): 0.25,
           ("dpo, linear", "Liger"): 1.0}
@@ -95,11 +97,55 @@ def function(loss: str, method: str) -> Callable[..., Any]:
 
             kernel = torch.compile(kernel)
         return lambda **given: kernel(**given, validate=False, **parameters(name))
-    return liger() if method == "Liger" else {"TRL": trl_dpo, "authors": authors}[method]
+    if method in ("Liger", "steps"):
+        return {"Liger": liger, "steps": steps}[method]()
+    return {"TRL": trl_dpo, "authors": authors}[method]
 
 
 def parameters(name: str) -> dict[str, float]:
     return {"simpo": {"gamma": 0.5}}.get(name, {})
+
+
+def steps() -> Callable[..., Any]:
+    """What DPO costs in torch's operations at least: each row's numbers in float32, their maximum,
+    shift, powers and sum, on chunks that stay in the caches; the policy's powers left where the
+    gradient is to be, and scaled there. No labels, no wrapper: the loss is another one."""
+    import torch
+
+    class Steps(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, policy: Any, reference: Any) -> Any:
+            rows = max(1, (1 << 22) // (4 * policy.shape[-1]))
+            ctx.gradient = torch.empty_like(policy)
+            table = torch.empty(rows, policy.shape[-1])
+            ctx.totals = torch.empty(2, policy.shape[0], 1)
+            for at in range(0, policy.shape[0], rows):
+                for n, logits in enumerate((policy, reference)):
+                    scores, place = logits[at : at + rows], table[: policy.shape[0] - at]
+                    left = ctx.gradient[at : at + rows]
+                    total = ctx.totals[n, at : at + rows]
+                    if logits.dtype != table.dtype:
+                        scores = place.copy_(scores)
+                    elif n == 0:
+                        place = left
+                    torch.add(scores.amax(-1, True).neg_(), scores, alpha=1.4427, out=place)
+                    torch.sum(place.exp2_(), -1, True, out=total)
+                    if n == 0 and place is not left:
+                        left.copy_(place.div_(total))
+            return ctx.totals.log().sum()
+
+        @staticmethod
+        def backward(ctx: Any, seed: Any) -> Any:
+            if ctx.gradient.dtype == ctx.totals.dtype:
+                ctx.gradient.mul_(seed / ctx.totals[0])
+            else:
+                ctx.gradient.mul_(seed.item())
+            return ctx.gradient, None
+
+    def loss(policy_logits: Any, reference_logits: Any, labels: Any) -> Any:
+        return Steps.apply(policy_logits.flatten(0, 1), reference_logits.flatten(0, 1))
+
+    return loss
 
 
 def trl_dpo(policy_logits: Any, reference_logits: Any, labels: Any) -> Any:
@@ -291,17 +337,17 @@ def limits(rows: list[tuple[Any, dict[str, Any]]]) -> str:
     """The project's own time over each other method's, from the smallest to the largest."""
     found: dict[tuple[str, str, str, str], list[float]] = {}
     times = {case: found["runs"] for case, found in rows if "runs" in found}
-    for own in OWN:
+    for own in (*OWN, *NO_AIM):
         for loss, method, *shape in times:
             ours = times.get((loss, own, *shape))
-            if ours and method not in (*OWN, "fused in place"):
+            if ours and method not in (*OWN, own, "fused in place"):
                 turns = zip(ours, times[loss, method, *shape], strict=True)
                 ratio = statistics.median(mine / theirs for mine, theirs in turns)
                 found.setdefault((loss, own, method, shape[-1]), []).append(ratio)
     lines = ["| loss | backend | its time over that of | dtype | ratios, by shape | aim |",
              "| --- | --- | --- | --- | --- | --- |"]
     for (loss, own, method, dtype), ratios in found.items():
-        aim = LIMITS.get((loss, method), 1.0)
+        aim = "" if {own, method} & set(NO_AIM) else LIMITS.get((loss, method), 1.0)
         lines.append(f"| {loss} | {own} | {method} | {dtype} | "
                      f"{', '.join(f'{r:.2f}' for r in ratios)} | {aim} |")
     return "\n".join(lines) + "\n"
@@ -371,7 +417,8 @@ def write(rows: list[tuple[Any, dict[str, Any]]], output: Path, device: str) -> 
         f"torch {torch.__version__}, one thread, processor time, "
         f"{time.strftime('%Y-%m-%d')}, {device}; made by `python benchmarks/kernels.py`. "
         "Read ratios, not times: the machine is shared. TRL takes log-probabilities of bfloat16 "
-        "logits in bfloat16, so that its loss is another one there; all others sum in float32.\n\n"
+        "logits in bfloat16, so that its loss is another one there; all others sum in float32. "
+        "steps is a limit and no loss: the operations of torch that DPO cannot do without.\n\n"
         + limits(rows) + "\n" + fit(rows) + "\n" + table(rows)
     )
     plot(rows, output.with_suffix(".svg"))
