@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from test_backends import ALL, base, both, close, spec_of
-from test_rows import changed
+from test_rows import answer, changed
 
 import midpo
 
@@ -40,15 +40,6 @@ def cast(given: dict[str, Any], dtype: Any) -> dict[str, Any]:
     }
 
 
-def answer(function: Any, given: dict[str, Any], dtype: Any = torch.float64, **more: Any) -> Any:
-    """(losses, gradient) for logits of a dtype."""
-    given = cast(given, dtype)
-    leaf = given["policy_logits"].requires_grad_()
-    loss = function(**given, reduction="none", **more)
-    weights = torch.arange(1, loss.shape[0] + 1, dtype=loss.dtype)
-    return loss.detach(), *torch.autograd.grad((loss * weights).sum(), leaf)
-
-
 @pytest.fixture(autouse=True)
 def _new_memory_is_nan() -> Iterator[None]:
     torch.use_deterministic_algorithms(True)
@@ -64,9 +55,9 @@ def test_chosen_pieces_make_no_difference(name: str) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", NAMES)
 def test_tables_in_the_gradient(name: str, dtype: Any) -> None:
-    given = base(name, pairs=6)
-    found = answer(kernel_of(name).compile(), given, dtype)
-    expected = answer(midpo.generate(spec_of(name)).compile(), given, dtype)
+    given = cast(base(name, pairs=6), dtype)
+    found = answer(kernel_of(name).compile(), given)
+    expected = answer(midpo.generate(spec_of(name)).compile(), given)
     tight = {torch.float64: 1e-12, torch.float32: 3e-5, torch.bfloat16: 1.6e-2}[dtype]
     close([expected, found], rtol=tight, atol=1e-14 if dtype == torch.float64 else 3e-6)
 
@@ -87,11 +78,13 @@ def test_a_second_time_to_the_bit_and_scaled(name: str, dtype: Any) -> None:
 
 @pytest.mark.parametrize("name", ROUNDED)
 def test_powers_rounded_to_bfloat16_cost_one_unit_at_most(name: str) -> None:
-    given = base(name, pairs=2, t=9, v=3000)
+    given = cast(base(name, pairs=2, t=9, v=3000), torch.bfloat16)
     function = kernel_of(name).compile()
-    _, found = answer(function, given, torch.bfloat16)
-    _, once = answer(function, given, torch.bfloat16, rows=2)
-    apart = (found.view(torch.int16).int() - once.view(torch.int16).int()).abs()
+    found, once = (
+        answer(function, given, **more)[1].bfloat16().view(torch.int16).int()
+        for more in ({}, {"rows": 2})
+    )
+    apart = (found - once).abs()
     assert int(apart.max()) == 1 and float(apart.double().mean()) < 0.25
 
 
