@@ -109,21 +109,25 @@ def parameters(name: str) -> dict[str, float]:
 def steps() -> Callable[..., Any]:
     """What DPO costs in torch's operations at least: each row's numbers in float32, their maximum,
     shift, powers and sum, on chunks that stay in the caches; the policy's powers left where the
-    gradient is to be, and scaled there. No labels, no wrapper: the loss is another one."""
+    gradient is to be, and scaled there. No labels, no wrapper and, after the first time, no new
+    memory: the loss is another one."""
     import torch
+
+    memory: list[Any] = []
 
     class Steps(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, policy: Any, reference: Any) -> Any:
-            rows = max(1, (1 << 22) // (4 * policy.shape[-1]))
-            ctx.gradient = torch.empty_like(policy)
-            table = torch.empty(rows, policy.shape[-1])
-            ctx.totals = torch.empty(2, policy.shape[0], 1)
-            for at in range(0, policy.shape[0], rows):
+            count, size = policy.shape
+            rows = max(1, (1 << 22) // (4 * size))
+            if not memory:
+                memory.extend((torch.empty_like(policy), torch.empty(rows, size)))
+            gradient, table = memory
+            ctx.totals = torch.empty(2, count, 1)
+            for at in range(0, count, rows):
                 for n, logits in enumerate((policy, reference)):
-                    scores, place = logits[at : at + rows], table[: policy.shape[0] - at]
-                    left = ctx.gradient[at : at + rows]
-                    total = ctx.totals[n, at : at + rows]
+                    scores, place = logits[at : at + rows], table[: count - at]
+                    left, total = gradient[at : at + rows], ctx.totals[n, at : at + rows]
                     if logits.dtype != table.dtype:
                         scores = place.copy_(scores)
                     elif n == 0:
@@ -131,16 +135,14 @@ def steps() -> Callable[..., Any]:
                     torch.add(scores.amax(-1, True).neg_(), scores, alpha=1.4427, out=place)
                     torch.sum(place.exp2_(), -1, True, out=total)
                     if n == 0 and place is not left:
-                        left.copy_(place.div_(total))
+                        left.copy_(place.mul_(total.reciprocal()))
             return ctx.totals.log().sum()
 
         @staticmethod
         def backward(ctx: Any, seed: Any) -> Any:
-            if ctx.gradient.dtype == ctx.totals.dtype:
-                ctx.gradient.mul_(seed / ctx.totals[0])
-            else:
-                ctx.gradient.mul_(seed.item())
-            return ctx.gradient, None
+            gradient, table = memory
+            short = gradient.dtype != table.dtype
+            return gradient.mul_(seed.item() if short else seed / ctx.totals[0]), None
 
     def loss(policy_logits: Any, reference_logits: Any, labels: Any) -> Any:
         return Steps.apply(policy_logits.flatten(0, 1), reference_logits.flatten(0, 1))
