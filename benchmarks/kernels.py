@@ -7,12 +7,12 @@
 Each method has a process of its own, so that no allocator is warm from another, and one thread; the
 methods of a loss and shape run in turn. Time is the median of five runs after one that is not
 counted, on a CPU the processor time (user and system: on a shared machine the clock on the wall
-measures the neighbours); a ratio is the median over the five turns. Memory is the
-most that torch's allocator holds during a run, less what it held before and less the returned
-gradients. "steps" is a limit: what a DPO made of torch's operations cannot do without. Peers are
-optional (`pip install '.[peers]'`); what is missing is said. The catalogue's
-kernels read the logits in few ways (GROUPS); each way is measured on one of its specs. Writes
-benchmarks/kernels.md and benchmarks/kernels.svg.
+measures the neighbours); a ratio is the median over the five turns. Memory is the most that torch's
+allocator holds during a run, less what it held before and less the returned gradients. "steps" is a
+limit: what a DPO made of torch's operations cannot do without. Peers are optional
+(`pip install '.[peers]'`); what is missing is said. The catalogue's kernels read the logits in few
+ways (GROUPS); each way is measured on one of its specs. Writes benchmarks/kernels.md and
+benchmarks/kernels.svg.
 """
 
 from __future__ import annotations
@@ -121,9 +121,10 @@ def steps() -> Callable[..., Any]:
             count, size = policy.shape
             rows = max(1, (1 << 22) // (4 * size))
             if not memory:
-                memory.extend((torch.empty_like(policy), torch.empty(rows, size)))
+                table = policy.new_empty(rows, size, dtype=torch.float32)
+                memory.extend((torch.empty_like(policy), table))
             gradient, table = memory
-            ctx.totals = torch.empty(2, count, 1)
+            ctx.totals = table.new_empty(2, count, 1)
             for at in range(0, count, rows):
                 for n, logits in enumerate((policy, reference)):
                     scores, place = logits[at : at + rows], table[: count - at]
