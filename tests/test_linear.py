@@ -213,7 +213,7 @@ MISTAKES = [
     ("for n in range(2)])", "for n in (0, 0)])"),
     ("buffers = buffers if into is None else [into]", "buffers = buffers"),
     ("at.start + edge, at.stop + edge", "at.start, at.stop"),
-    ("seed.to(g.dtype) * g", "g"),
+    ("g * seed.item()", "g"),
     ("(1 - (raw * (temperature / softcap)) ** 2)", "(1 - raw)"),
     ("gradients[0][at] += gradient @ weight", "gradients[0][at] += gradient.flip(0) @ weight"),
 ]
