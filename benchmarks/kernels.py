@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -114,6 +115,7 @@ def steps() -> Callable[..., Any]:
     import torch
 
     memory: list[Any] = []
+    rate = math.log2(math.e)
 
     class Steps(torch.autograd.Function):
         @staticmethod
@@ -133,7 +135,8 @@ def steps() -> Callable[..., Any]:
                         scores = place.copy_(scores)
                     elif n == 0:
                         place = left
-                    torch.add(scores.amax(-1, True).neg_(), scores, alpha=1.4427, out=place)
+                    low = scores.amax(-1, True).mul_(-rate)
+                    torch.add(low, scores, alpha=rate, out=place)
                     torch.sum(place.exp2_(), -1, True, out=total)
                     if n == 0 and place is not left:
                         left.copy_(place.mul_(total.reciprocal()))

@@ -40,6 +40,11 @@ def cast(given: dict[str, Any], dtype: Any) -> dict[str, Any]:
     }
 
 
+def benchmark(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    return importlib.import_module("kernels")
+
+
 @pytest.fixture(autouse=True)
 def _new_memory_is_nan() -> Iterator[None]:
     torch.use_deterministic_algorithms(True)
@@ -126,8 +131,7 @@ def test_spoiled_logits_spoil_their_pair_alone() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_held(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a gradient to come, little more than it; without, no more than a few rows."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
-    held = importlib.import_module("kernels").held
+    held = benchmark(monkeypatch).held
     given = cast(base(name, pairs=2, t=64, v=3000), dtype)
     function = midpo.generate(spec_of(name), backend="fused").compile()
     run = functools.partial(function, **given)
@@ -138,6 +142,24 @@ def test_what_is_held(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) ->
     passes = 2 if name == "everything" else 1
     most = held(lambda: torch.autograd.grad(run(), leaf)) / size
     assert passes <= most < passes + 0.08
+
+
+@pytest.mark.parametrize("dtype", DTYPES[1:])
+def test_the_measured_limit_is_no_less_than_the_work(
+    dtype: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It finds both normalisers and the probabilities, twice in the same memory."""
+    logits = torch.randn(2, 3, 5, 700_000 // 5).to(dtype)  # chunks of fewer rows than there are
+    policy, reference = (x.requires_grad_() for x in logits.unbind())
+    loss = benchmark(monkeypatch).steps()
+    for _ in range(2):
+        (found,) = torch.autograd.grad(loss(policy, reference, None), policy)
+        expected = policy.detach().double().softmax(-1)
+        eps = torch.finfo(dtype).eps
+        torch.testing.assert_close(found.double(), expected, rtol=max(eps, 1e-5), atol=0)
+    both = (x.detach().double() for x in (policy, reference))
+    total = sum((x - x.amax(-1, True)).logsumexp(-1).sum() for x in both)
+    assert loss(policy, reference, None).item() == pytest.approx(float(total), rel=1e-5)
 
 
 MISTAKES = [
