@@ -447,8 +447,8 @@ def _signed(printer: Printer, term: Expr, least: int = PRODUCT) -> str:
 
 
 def _summary(spec: Spec) -> list[str]:
-    title = " ".join((spec.title or spec.name).split())
-    return textwrap.wrap(f"{title}: the loss of each preference pair, in nats.", 92)
+    said = f"{spec.title or spec.name}: the loss of each preference pair, in nats."
+    return textwrap.wrap(said, 92, break_on_hyphens=False)
 
 
 def _formula(spec: Spec) -> list[str]:
@@ -482,7 +482,7 @@ def _equation(name: str, expr: Expr) -> list[str]:
 def _reference(spec: Spec) -> list[str]:
     parts = [spec.bibtex.get(key, "") for key in ("author", "title", "journal", "year")]
     written = ". ".join(part for part in parts if part) or spec.reference or "none given"
-    return textwrap.wrap(f"Reference: {written}", 88)
+    return textwrap.wrap(f"Reference: {written}", 88, break_on_hyphens=False)
 
 
 def _logits_meaning(policy: str, argument: str, responses: int) -> str:

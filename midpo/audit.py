@@ -95,7 +95,7 @@ def written(found: Audit) -> str:
 
     spec = found.spec
     title = " ".join(printable(spec.title).split())
-    lines = textwrap.wrap(f"{spec.name}  {title}".rstrip(), WIDTH)
+    lines = textwrap.wrap(f"{spec.name}  {title}".rstrip(), WIDTH, break_on_hyphens=False)
     if found.solved:
         lines += _wrapped(f"the prior that solve finds: {found.solved}", "  ")
     for section in found.sections:

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from .toml import read_text, read_toml
+from .toml import one_line, read_text, read_toml
 
 FILE = Path(__file__).parent / "peers.toml"
 CHECKED_BY = "tests/test_peers.py"
@@ -73,7 +73,9 @@ def statements() -> tuple[Statement, ...]:
     table = read_toml(read_text(FILE), FILE.name)
     versions = table["packages"]
     return tuple(
-        Statement(version=versions[entry["package"]], **entry) for entry in table["statement"]
+        Statement(version=versions[entry["package"]],
+                  **entry | {"how": one_line(entry.get("how", ""))})
+        for entry in table["statement"]
     )
 
 

@@ -36,7 +36,7 @@ from .parser import (
     Place,
     parse_with_conditions,
 )
-from .toml import read_text, read_toml
+from .toml import one_line, read_text, read_toml
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 PAPER = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")
@@ -208,8 +208,8 @@ class _Table:
     def spec(self) -> Spec:
         self.no_others(self.table, KEYS, "")
         name = self.name()
-        title = self.string("title")
-        reference = self.string("reference")
+        title = self.prose("title")
+        reference = self.prose("reference")
         bibtex = self.bibtex()
         parameters, defaults = self.parameters()
         names = Names(parameters, self.features(set(parameters)), frozenset())
@@ -225,7 +225,7 @@ class _Table:
         margin = self.expression(target, "margin", names, TARGET, "target.")
         loss = self.expression(target, "loss", names, TARGET, "target.")
         batch = self.expression(target, "batch", names, BATCH, "target.")
-        status, reason = self.status(), " ".join(self.string("reason").split())
+        status, reason = self.status(), self.prose("reason")
         if reason and (prior is not None or margin is not None or loss is not None):
             raise SpecError("a reason beside a prior or a target", key="reason",
                             expected="a reason only where no spec of one pair can hold the loss")
@@ -241,7 +241,7 @@ class _Table:
             name, names, title, reference, bibtex, defaults, prior, margin, loss, constraint,
             self.multiplier(parameters, constraint), link, tuple(dict.fromkeys(self.conditions)),
             self.texts, self.digest, self.file, status, reason,
-            " ".join(self.string("conventions").split()), responses, batch,
+            self.prose("conventions"), responses, batch,
         )
 
     # -- pieces
@@ -264,6 +264,10 @@ class _Table:
             raise SpecError(f"a {_kind(value)}", key=key, expected="a string")
         return value
 
+    def prose(self, key: str) -> str:
+        """Words for a reader, on one line."""
+        return one_line(self.string(key))
+
     def name(self) -> str:
         if "name" not in self.table:
             raise SpecError("the key is missing", key="name", expected='name = "my-algorithm"')
@@ -276,7 +280,7 @@ class _Table:
         return name
 
     def status(self) -> str:
-        status = " ".join(self.string("status").split()) or CONFIRMED
+        status = self.prose("status") or CONFIRMED
         if status != CONFIRMED and not status.startswith(UNCONFIRMED):
             raise SpecError(f"{_shown(status)} is not a status", key="status",
                             expected=f'"{CONFIRMED}", or "{UNCONFIRMED}" and why')

@@ -51,6 +51,13 @@ def read_toml(text: str, file: str) -> dict[str, Any]:
                         expected="flat tables") from None
 
 
+def one_line(prose: str) -> str:
+    """Prose that its author broke into lines, as one line. A hyphen that ends a line stays within
+    its word, unless what follows shows that a part is left out there (pre- and post-trained)."""
+    joined = re.sub(r"(?<=\w)-\s*\n\s*(?=\w)(?!(?:and|or|to)\b)", "-", prose)
+    return " ".join(joined.split())
+
+
 def _toml_error(text: str, message: str, file: str) -> SpecError:
     found = re.search(r"\(at line (\d+), column (\d+)\)", message)
     lines = text.split("\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import time
 from collections.abc import Callable
 from functools import cache
@@ -20,6 +21,7 @@ from midpo.cli import main
 from midpo.proofs.compare import compare
 from midpo.proofs.solution import REPRESENTABLE, Kind, solve
 from midpo.symbolic.errors import SpecError
+from midpo.symbolic.peers import statements
 from midpo.symbolic.spec import PAPER, catalogue, load, loads
 
 ROOT = Path(__file__).parents[1]
@@ -127,6 +129,26 @@ def test_conventions_are_told_and_true() -> None:
     facts = {n: listing.row(load(n)).averages for n in ("dpo", "simpo", "irpo", "sparsepo")}
     assert facts == {"dpo": ("sums",), "simpo": ("means",), "irpo": ("means", "sums"),
                      "sparsepo": ("weighted",)}
+
+
+def test_prose_has_no_holes() -> None:
+    """What a file breaks into lines is printed as one line, also where a line ends in a hyphen."""
+    hole = re.compile(r"\w- (?!and |or |to )|\s\s|\n")
+    for name in catalogue():
+        spec = load(name)
+        for words in (spec.title, spec.reference, spec.reason, spec.conventions, spec.status):
+            assert not hole.search(words), (name, words)
+    assert not any(hole.search(s.how) for s in statements())
+    keys = {"title": "{}", "reference": "{}", "reason": "{}", "conventions": "{}",
+            "status": "unconfirmed: {}"}
+    for ends in ("\n", " \n", "\r\n    ", "\n\n"):
+        broken = f"log-{ends}probabilities, 1 -{ends}c, pre-{ends}and post-trained{ends}."
+        told = "".join(f"{key} = {json.dumps(words.format(broken))}\n"
+                       for key, words in keys.items())
+        read = loads(f'name = "x"\n{told}')
+        for key, words in keys.items():
+            expected = words.format("log-probabilities, 1 - c, pre- and post-trained .")
+            assert getattr(read, key) == expected, key
 
 
 def test_show_gives_the_whole_row() -> None:
