@@ -8,12 +8,11 @@ speaks of nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sympy import Add, Expr, Mul, Poly, Pow, S, Symbol, factor_list, fraction, together
 
 from midpo.numeric.crossing import find_nonpositive
-from midpo.symbolic.derivation import Derivation
 from midpo.symbolic.language import (
     CHOSEN,
     MARGIN,
@@ -34,12 +33,16 @@ from midpo.symbolic.language import (
     roles,
     substitute,
 )
+from midpo.symbolic.logistic import disguised
 from midpo.symbolic.loss import is_constant, logistic_form, target_loss
-from midpo.symbolic.normal import settle
+from midpo.symbolic.normal import form
 from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import fold
-from midpo.symbolic.rules import phase
+from midpo.symbolic.separable import is_separated, pair_data
+from midpo.symbolic.shapes import shapes
 from midpo.symbolic.spec import Spec
+
+from .links import affine_logistic, linear
 
 
 @dataclass(frozen=True)
@@ -55,47 +58,46 @@ class Parts:
     derived: bool = False
 
 
-def take_apart(spec: Spec) -> Parts | None:
-    """The parts of the target, or None where it is no function of one margin plus such a term."""
+def readings(spec: Spec) -> Iterator[Parts]:
+    """The ways to take the target apart into one margin and such parts, the plainest first."""
     term = S.Zero if spec.constraint is None else form(spec.multiplier * spec.constraint)
     if spec.margin is not None:
-        return Parts(form(spec.margin), _other_link(spec.link), term)
-    logistic = logistic_form(target_loss(spec)) if spec.constraint is None else None
+        yield Parts(form(spec.margin), _other_link(spec.link), term)
+        return
+    stated = target_loss(spec)
+    logistic = logistic_form(stated) if spec.constraint is None else None
     if logistic is not None:
-        return Parts(form(logistic.margin))
-    loss = form(target_loss(spec))
-    return _as_logistic(loss) or _of_one_response(spec, loss) or as_other_link(loss, spec.alpha)
-
-
-def form(expr: Expr) -> Expr:
-    """The normal form that keeps stopped gradients: what `solve` reads structure off."""
-    chain = Derivation(expr)
-    rules = tuple(
-        r
-        for r in phase("value", "log", "token", "exponential")
-        if r.name not in ("stop_gradient", "logsigmoid_reflection", "sigmoid_reflection")
-    )
-    settle(chain, rules)
-    return chain.end
+        yield Parts(form(logistic.margin))
+        return
+    loss = form(stated)
+    found = _as_logistic(loss)
+    if found is not None:
+        yield found
+        return
+    hidden = [Parts(form(found.margin)) for found in disguised(loss)]
+    yield from (parts for parts in hidden if is_separated(parts.margin))
+    shaped = [_as_logistic(shape) for shape in shapes(loss)]
+    yield from (parts for parts in shaped if parts is not None)
+    for shape in (loss, *shapes(loss)):
+        other = _of_one_response(spec, shape) or as_other_link(shape, spec.alpha)
+        if other is not None:
+            yield _linked(other)
+    yield from (parts for parts in hidden if not is_separated(parts.margin))
 
 
 def _other_link(link: Expr | None) -> Expr | None:
     """The stated link, or None where it is an affine log-sigmoid one (theorem 6)."""
-    if link is None:
-        return None
-    found = _as_logistic(form(link))
-    if found is None or found.term != 0 or found.weight != 1:
-        return link
-    slope = _coefficient(found.margin, MARGIN)
-    return None if slope is not None and is_positive(slope) else link
+    affine = None if link is None else affine_logistic(link)
+    return None if affine is not None and is_positive(affine.slope) else link
 
 
-def _coefficient(expr: Expr, atom: Expr) -> Expr | None:
-    """The c of expr = c*atom + d, with c and d constants; None where it is not so."""
-    first, second = (form(expr.xreplace({atom: value})) for value in (S.One, S.Zero))
-    slope = first - second
-    linear = is_zero(expr - (slope * atom + second)) and is_constant(slope) and is_constant(second)
-    return form(slope) if linear else None
+def _linked(found: Parts) -> Parts:
+    """The parts with an affine log-sigmoid link moved into the margin."""
+    affine = None if found.link is None else affine_logistic(found.link)
+    if affine is None:
+        return found
+    margin = form(affine.slope * found.margin + affine.offset)
+    return replace(found, margin=margin, link=None, term=form(found.term / affine.factor))
 
 
 def _as_logistic(loss: Expr) -> Parts | None:
@@ -189,7 +191,7 @@ def _log_likelihood(term: Expr) -> bool:
 
 
 def _linear(link: Expr) -> bool:
-    return _coefficient(link, MARGIN) is not None
+    return linear(link, MARGIN) is not None
 
 
 def _candidates(loss: Expr) -> Iterator[Expr]:
@@ -253,8 +255,3 @@ def _eliminate(loss: Expr, margin: Expr) -> Expr | None:
         if is_constant(kept):
             return link
     return None
-
-
-def pair_data(expr: Expr) -> bool:
-    """Whether `expr` speaks of a pair feature, which is no function of one response."""
-    return any(len(feature.args) == 1 for feature in expr.atoms(Feature))

@@ -28,14 +28,13 @@ from midpo.symbolic.derivation import Derivation
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language import MARGIN, Parameter, StopGradient, substitute
 from midpo.symbolic.loss import logistic_form, loss_of_margin, pair_loss
-from midpo.symbolic.normal import normal_form, normalise
+from midpo.symbolic.normal import form, normal_form, normalise
 from midpo.symbolic.parser import Names
 from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance
 
-from .anatomy import form
 from .check import CheckFailed, check
 from .problem import FORMS, Problem
 from .recovery import side_conditions

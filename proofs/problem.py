@@ -10,6 +10,7 @@ from sympy import Expr, Mul, S
 
 from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language import Exp, Log, LogSigmoid, is_positive, structural, substitute
+from midpo.symbolic.logistic import disguised
 from midpo.symbolic.loss import (
     is_constant,
     logistic_form,
@@ -79,6 +80,11 @@ class Problem:
             unseen = None if is_positive(loss) else loss
             yield Problem(self.spec, "margin", -Log(Exp(loss) - 1), prior_margin(self.spec.alpha),
                            self.definitions, positive=unseen)
+            plain = -LogSigmoid(prior_margin(self.spec.alpha))
+            for found in disguised(loss):
+                if (found.factor, found.constant) != (self.factor, self.constant):
+                    yield replace(self, recovered=found.factor * plain + found.constant,
+                                  factor=found.factor, constant=found.constant)
 
     @property
     def only_losses_count(self) -> bool:

@@ -50,15 +50,16 @@ from midpo.symbolic.language import (
     substitute,
 )
 from midpo.symbolic.loss import is_constant, target_loss
-from midpo.symbolic.normal import normal_form
+from midpo.symbolic.normal import form, normal_form
 from midpo.symbolic.parser import PRIOR, parse
 from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
+from midpo.symbolic.separable import pair_data, separations
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance
 
-from .anatomy import Parts, as_other_link, form, pair_data, take_apart
+from .anatomy import Parts, as_other_link, readings
 from .recovery import Recovery, verify
 
 Kind = Literal[
@@ -161,13 +162,21 @@ def solve(spec: Spec) -> Solution:
 
 
 def _solve(spec: Spec) -> Solution:
-    parts = take_apart(spec)
-    if parts is None:
-        return _no_margin(spec)
+    undecided = None
+    for parts in readings(spec):
+        found = _answer(spec, parts)
+        if found.kind != "undecided":
+            return found
+        undecided = undecided or found
+    return undecided or _no_margin(spec)
+
+
+def _answer(spec: Spec, parts: Parts) -> Solution:
+    """The answer for one way to take the target apart."""
     weight, margin = _temperature(parts)
     f, g = _sides(margin)
     if f is None or g is None:
-        return _not_separable(spec, parts, margin)
+        return _not_separable(spec, replace(parts, margin=margin), weight)
     if parts.term != 0 and parts.link is None and parts.weight == 1:
         exception = _exception(f, g, parts.term)
         if exception is not None:
@@ -330,10 +339,17 @@ def _alternatives(spec: Spec, margin: Expr) -> tuple[Alternative, ...]:
     return () if prior is None or POLICY in prior.free_symbols else (Alternative(scale, prior),)
 
 
-def _not_separable(spec: Spec, parts: Parts, margin: Expr) -> Solution:
-    """The answer where some term mixes the two responses: another link, a witness, or neither."""
-    if parts.link is None and parts.term == 0 and parts.weight == 1:
-        other = as_other_link(form(-LogSigmoid(parts.margin)), spec.alpha)
+def _not_separable(spec: Spec, parts: Parts, weight: Expr) -> Solution:
+    """The answer where some term mixes the two responses: a separated form of the margin, another
+    link, a witness, or none of these."""
+    margin = parts.margin
+    witness = find_crossing(spec, margin)
+    for separated in separations(margin) if witness is None else ():
+        found = _with_prior(spec, replace(parts, margin=separated), weight)
+        if found.kind != "undecided":
+            return found
+    if parts.link is None and parts.term == 0 and weight == 1:
+        other = as_other_link(form(-LogSigmoid(margin)), spec.alpha)
         # A clipped margin is flat beyond its bounds: no link of it is one of a margin.
         smooth = other is not None and other.link is not None and not other.link.has(Max, Step)
         if other is not None and smooth and None not in _sides(other.margin):
@@ -346,7 +362,6 @@ def _not_separable(spec: Spec, parts: Parts, margin: Expr) -> Solution:
         ),
         margin,
     )
-    witness = find_crossing(spec, parts.margin)
     if witness is None:
         return Solution(
             spec,
@@ -361,7 +376,7 @@ def _not_separable(spec: Spec, parts: Parts, margin: Expr) -> Solution:
         f"Theorem 2: the margin is not separable; the term {_short(mixed, spec)} mixes the two "
         "responses, and a cross difference does not vanish.",
         witness=witness,
-        hexagon=find_crossing(spec, parts.margin, cycle=HEXAGON),
+        hexagon=find_crossing(spec, margin, cycle=HEXAGON),
         standing=f"refuted at a 4-cycle ({witness.standing})",
     )
 

@@ -374,7 +374,7 @@ def is_positive(expr: Expr) -> bool:
         return bool(expr.is_positive)
     if isinstance(expr, (TokenProd, TokenSum, VocabSum)):
         return is_positive(expr.args[0])
-    if isinstance(expr, StopGradient):
+    if isinstance(expr, (StopGradient, Sqrt)):
         return is_positive(expr.args[0])
     if isinstance(expr, ByLabel):
         return all(map(is_positive, expr.args))
@@ -383,6 +383,8 @@ def is_positive(expr: Expr) -> bool:
         return len(negative) % 2 == 0 and all(map(is_negative, negative))
     if isinstance(expr, Pow):
         return is_positive(expr.base)
+    if isinstance(expr, Log):
+        return is_positive(expr.args[0] - 1)
     if isinstance(expr, Add):
         # 1 - p > 0 for a p below 1, and 1 - p/2 too; sums of positive terms.
         rest = [term for term in expr.args if not _below(term)]
@@ -396,10 +398,12 @@ def is_positive(expr: Expr) -> bool:
 
 
 def _below(term: Expr) -> Number:
-    """c > 0 where `term` is seen to lie strictly between -c and 0; else 0."""
+    """c > 0 where `term` is seen to lie strictly above -c and can be negative; else 0."""
     if isinstance(term, Number):
         return Number(0)
     coefficient, rest = term.as_coeff_Mul()
+    if isinstance(rest, Tanh):
+        return abs(coefficient)
     return -coefficient if coefficient < 0 and is_below_one(rest) else Number(0)
 
 

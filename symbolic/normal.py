@@ -34,6 +34,10 @@ _FIELD = tuple(
 _OF_MAXIMA = {"max_flat", "max_distribute", "max_between", "max_shift", "max_step"}
 _CELLS = tuple(rule for rule in _FIELD if rule.name not in _OF_MAXIMA)
 
+# What hides structure: reflections write one function of a margin as another.
+_REFLECTIONS = {"logsigmoid_reflection", "sigmoid_reflection"}
+_STRUCTURE = tuple(r for r in (*_WHOLE, *_EXPONENTIAL) if r.name not in _REFLECTIONS)
+
 MAX_ROUNDS = 60
 
 
@@ -78,6 +82,18 @@ def normal_form(
     """The normal form of `expr`, without its derivation."""
     derivation = Derivation(expr)
     normalise(derivation, written_out=written_out, field=field, whole_maxima=whole_maxima)
+    return derivation.end
+
+
+def form(expr: Expr, *, keep_stopped: bool = True, field: bool = False) -> Expr:
+    """The normal form that keeps stopped gradients (or drops them) and does not reflect sigmoids:
+    what `solve` reads structure off. With `field`, the form in which cells decide.
+
+    Raises: as `normalise`.
+    """
+    derivation = Derivation(expr)
+    rules = _CELLS if field else _STRUCTURE
+    settle(derivation, [r for r in rules if not keep_stopped or r.name != "stop_gradient"])
     return derivation.end
 
 

@@ -125,6 +125,12 @@ def _value(part: Expr) -> Expr | None:
     return None
 
 
+def first_cell(exprs: Iterable[Expr]) -> Signs:
+    """The signs of a cell with interior on which all steps and maxima of `exprs` are known; none
+    where there is no such cell. Raises: TooLarge."""
+    return next(_cells(sorted(exprs, key=structural), (), _Walk()), ())
+
+
 # --- Trees ----------------------------------------------------------------------------------------
 
 

@@ -171,8 +171,8 @@ def test_priors_of_published_losses_round_trip(name: str) -> None:
 def test_a_loss_is_not_called_none_for_want_of_a_link() -> None:
     """The numerical side of "none": zero where a smooth link exists, not where none does."""
     from midpo.numeric.linkage import mixed_derivative
-    from midpo.proofs.anatomy import form
     from midpo.symbolic.loss import target_loss
+    from midpo.symbolic.normal import form
 
     def mixed(name: str) -> float | None:
         kind, expression, _ = TARGETS[name]
@@ -369,3 +369,50 @@ def test_random_margins(case: tuple[str, str]) -> None:
         assert midpo.verify(replace(spec, prior=back)).verdict == "proved"
     else:
         assert found.witness is not None and found.witness.difference != 0
+
+
+# --- Disguises -----------------------------------------------------------------------------------
+
+D = f"({UW} - {UL})"
+# Margins and losses of one pair of responses that are equal to the plain ones, written otherwise.
+DISGUISED_MARGINS = {
+    "relu": f"relu({D}) - relu(-{D})",
+    "maximum and minimum": f"max({UW}, {UL}) + min({UW}, {UL}) - 2*{UL}",
+    "a clip without effect": f"max({D} - abs({UW}), {D})",
+    "log-sum-exp": f"log(exp({UW}) + exp({UL}) + exp({UW} + {UL}))"
+                   f" - log(1 + exp({UL} - {UW}) + exp({UL}))",
+    "logit": f"logsigmoid({D}) - logsigmoid(-{D})",
+    "atanh": f"log((1 + tanh({D}/2))/(1 - tanh({D}/2)))",
+    "shares": "log((pi(y_w)/pi_ref(y_w))/(pi(y_w)/pi_ref(y_w) + pi(y_l)/pi_ref(y_l)))"
+              " - log((pi(y_l)/pi_ref(y_l))/(pi(y_w)/pi_ref(y_w) + pi(y_l)/pi_ref(y_l)))",
+    "root of a square": f"sqrt({D}**2)*(2*step({D}) - 1)",
+    "cubes": f"({UW}**3 - {UL}**3)/({UW}**2 + {UW}*{UL} + {UL}**2)",
+    "quotient of lengths": f"{UW}*(len(y_w)**2 - len(y_l)**2)/((len(y_w) - len(y_l))"
+                           f"*(len(y_w) + len(y_l))) - {UL}",
+    "stopped gradient": f"sg({D})",
+}
+DISGUISED_LOSSES = {
+    "base two": f"-logsigmoid({D})/log(2)",
+    "hyperbolic cosine": f"lam*(log(exp({D}/2) + exp(-{D}/2)) - {D}/2) + eps",
+    "one less sigmoid": f"-log(1 - sigmoid(-{D}))",
+    "reflected": f"-{D} - logsigmoid(-{D})",
+    "softplus": f"max(0, -{D}) + log(1 + exp(-abs({D})))",
+    "maximum and log-sum-exp": f"max({UW}, {UL}) + log(1 + exp(-abs({D}))) - {UW}",
+    "tanh": f"-log(1/2 + tanh({D}/2)/2)",
+    "square": f"-log(sigmoid({D})**2) + gamma",
+    "softmax": f"2*log(exp({UW}) + exp({UL})) - 2*{UW}",
+}
+
+
+@pytest.mark.parametrize("name", [*DISGUISED_MARGINS, *DISGUISED_LOSSES])
+def test_a_disguise_is_seen_through(name: str) -> None:
+    kind = "margin" if name in DISGUISED_MARGINS else "loss"
+    expression = (DISGUISED_MARGINS | DISGUISED_LOSSES)[name]
+    spec = midpo.loads(f"{HEAD.replace('alpha = ', 'kappa = ')}{kind} = '''{expression}'''")
+    found = solve(spec)
+    assert found.prior is not None and found.proof is not None, found.reason
+    assert found.proof.verdict == "proved" and found.link is None
+    wanted = "by_label(pi_ref(y), pi(y))" if name == "log-sum-exp" else "pi_ref(y)"
+    assert text(found.prior) == wanted
+    # verify gives the same answer to the same question.
+    assert midpo.verify(replace(spec, prior=found.prior)).verdict == "proved"

@@ -1,0 +1,141 @@
+"""Other ways to write an expression, in which its structure may be seen.
+
+Each shape is equal to the expression wherever both have a value, but for the last: that is what the
+expression is where the signs of its mixed cuts are those of one cell, and so equals it only if one
+formula holds on all cells. Shapes are candidates: what is read off them is proved by other means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import lcm
+from typing import Any
+
+from sympy import QQ, Add, Dummy, Expr, Mul, Pow, Rational
+
+from .cells import on_cell
+from .errors import NoValue, TooLarge
+from .language import (
+    Exp,
+    Log,
+    LogSigmoid,
+    Max,
+    Sigmoid,
+    Step,
+    StopGradient,
+    power,
+    rebuild,
+    roles,
+)
+from .normal import form
+from .polynomial import expand
+from .splitting import first_cell
+from .work import spend
+
+MAX_ATOMS, MAX_TERMS, MAX_DEGREE = 14, 60, 24  # of a quotient that is cancelled
+_FUNCTIONS = (Exp, Log, LogSigmoid, Max, Sigmoid, Step, StopGradient)
+
+
+def shapes(expr: Expr) -> Iterator[Expr]:
+    """The shapes of `expr` that differ from it, with stopped gradients kept first."""
+    seen = {expr}
+    for keep in (True, False) if expr.has(StopGradient) else (True,):
+        for found in _field_shapes(expr, keep=keep):
+            shape = form(found, keep_stopped=keep)
+            if shape not in seen:
+                seen.add(shape)
+                yield shape
+
+
+def _field_shapes(expr: Expr, *, keep: bool) -> Iterator[Expr]:
+    try:
+        found = cancelled(form(expr, keep_stopped=keep, field=True))
+        yield found
+        mixed = [node for node in found.atoms(Max, Step) if len(roles(node)) > 1]
+        if mixed:
+            there, _ = on_cell(found, first_cell(mixed))
+            yield cancelled(form(there, keep_stopped=keep, field=True))
+    except (TooLarge, NoValue, RecursionError):
+        return
+
+
+def one_formula(expr: Expr) -> Expr:
+    """`expr` on one of its cells, in field form, with stopped gradients dropped and quotients
+    cancelled. Raises: TooLarge, NoValue."""
+    found = cancelled(form(expr, keep_stopped=False, field=True))
+    pieces = list(found.atoms(Max, Step))
+    if not pieces:
+        return found
+    there, _ = on_cell(found, first_cell(pieces))
+    return cancelled(form(there, keep_stopped=False, field=True))
+
+
+def cancelled(expr: Expr) -> Expr:
+    """`expr`, and the arguments of its functions, with what divides cancelled. Beyond the bounds a
+    quotient stays as it is."""
+
+    def visit(node: Any) -> Any:
+        if not node.args:
+            return node
+        if isinstance(node, (Add, Mul, Pow, *_FUNCTIONS)):
+            args = [visit(arg) for arg in node.args]
+            if any(new is not old for new, old in zip(args, node.args, strict=True)):
+                node = rebuild(node, args)
+        if isinstance(node, _FUNCTIONS):
+            args = [_quotient(arg) for arg in node.args]
+            if any(new is not old for new, old in zip(args, node.args, strict=True)):
+                node = rebuild(node, args)
+        return node
+
+    return _quotient(visit(expr))
+
+
+def divides_by_a_sum(expr: Expr) -> bool:
+    powers = (f for term in Add.make_args(expr) for f in Mul.make_args(term) if isinstance(f, Pow))
+    return any(isinstance(p.base, Add) and p.exp.is_Rational and p.exp < 0 for p in powers)
+
+
+def _quotient(expr: Expr) -> Expr:
+    below = [term for term in Add.make_args(expr) if divides_by_a_sum(term)]
+    if not below or len(below) > MAX_TERMS:
+        return expr
+    rest = Add(*(term for term in Add.make_args(expr) if not divides_by_a_sum(term)))
+    found = _in_lowest_terms(Add(*below))
+    return expr if found is None else expand(found) + rest
+
+
+def _in_lowest_terms(expr: Expr) -> Expr | None:
+    roots: dict[Expr, int] = {}
+
+    def visit(node: Expr) -> None:
+        base, exponent = _power(node)
+        if isinstance(base, (Add, Mul)) and exponent.is_Integer:
+            for arg in base.args:
+                visit(arg)
+        elif not isinstance(node, Rational):
+            roots[base] = lcm(roots.get(base, 1), int(exponent.q))
+
+    def written(node: Expr) -> Expr:
+        base, exponent = _power(node)
+        if isinstance(base, (Add, Mul)) and exponent.is_Integer:
+            return Pow(base.func(*map(written, base.args)), exponent)
+        return node if isinstance(node, Rational) else Pow(dummies[base], exponent * roots[base])
+
+    visit(expr)
+    if len(roots) > MAX_ATOMS:
+        return None
+    dummies = {atom: Dummy() for atom in sorted(roots, key=str)}
+    plain = written(expr)
+    if max((abs(p.exp) for p in plain.atoms(Pow)), default=0) > MAX_DEGREE:
+        return None
+    spend(200 * len(Add.make_args(expr)))
+    quotient = QQ.frac_field(*dummies.values()).from_sympy(plain)
+    back = {d: power(atom, Rational(1, roots[atom])) for atom, d in dummies.items()}
+    above, under = (p.as_expr().xreplace(back) for p in (quotient.numer, quotient.denom))
+    return above / under
+
+
+def _power(node: Expr) -> tuple[Expr, Rational]:
+    if isinstance(node, Pow) and isinstance(node.exp, Rational):
+        return node.base, node.exp
+    return node, Rational(1)
