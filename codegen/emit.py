@@ -56,6 +56,7 @@ from .lower import Lowered, lower
 from .native import native
 from .printer import LONG, PRODUCT, UNARY, Printer, near_one, split_terms
 from .rows import helpers, kernels
+from .seal import sealed
 from .statistics import label_statistic
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -71,7 +72,8 @@ class Kernel:
     `function` is its name in `source`; `arguments` are the logits it takes, in order;
     `policies` the policies these belong to; `features` and `parameters` its keyword arguments.
     `roles` are the responses to each prompt, in the order in which a batch holds them.
-    `digest` is the SHA-256 of the spec and the templates it was made from.
+    `digest` is the SHA-256 of the spec and the templates it was made from; `source` also holds one
+    of its own lines (`seal`), so that an edit is seen before it is overwritten.
     """
 
     name: str
@@ -143,6 +145,7 @@ class _Emitter:
             "eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native
         }.get(self.backend.name, self.from_statistics)()
         source = _render(self.backend.files[0], **self.common(), **values)
+        source = sealed(source, after=f"{self.digest}.")
         return Kernel(
             self.spec.name,
             self.function,

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from midpo.codegen import emit
 from midpo.codegen.emit import Kernel
+from midpo.extras import needed
 from midpo.proofs import recovery
 from midpo.proofs.check import check as replay
 from midpo.proofs.recovery import Recovery
-from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import loss_of_margin
 from midpo.symbolic.spec import Spec, load
 from midpo.symbolic.text import text
@@ -103,16 +103,12 @@ def check(
 ) -> CrossCheck:
     """Generate the kernel in memory and hold it against the spec on random logits. Needs torch.
 
-    Raises: SpecError for a spec that cannot be read, MidpoError where torch is missing.
+    Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing.
     """
     spec = spec_of(source)
-    try:
-        from midpo.numeric import crosscheck
-    except ImportError as error:
-        raise MidpoError(
-            f"cross-checks need {error.name}, which is not installed\n"
-            "  expected: pip install 'midpo[torch]'"
-        ) from None
+    needed("check", "torch", "numpy")
+    from midpo.numeric import crosscheck
+
     return crosscheck.crosscheck(
         spec,
         generate(spec, backend=backend),
@@ -160,10 +156,9 @@ def report(
     `benchmark` is a table of benchmarks/kernels.py to draw. `jobs` processes share the work, and
     `progress(name)` is called as each section is done. Raises: SpecError, MidpoError.
     """
-    from midpo.proofs.fragment import write_fragment
     from midpo.proofs.renaming import checked
-    from midpo.proofs.report import write_report
     from midpo.reporting import Wanted, certified, gather, opening
+    from midpo.writing import write_fragment, write_report
 
     listed = [sources] if isinstance(sources, (Spec, str, Path)) else list(sources)
     specs = [spec_of(source) for source in listed]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
@@ -12,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from midpo import options
+from midpo.extras import needed
+from midpo.streams import echo, print_json
 from midpo.symbolic.errors import MidpoError
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ TRIALS = 80  # as in proofs.audit, which imports numpy; a test compares
 
 @click.command("audit")
 @click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@options.as_json
 @click.option(
     "--seed", default=0, show_default=True, type=click.IntRange(0), help="Of random policies."
 )
@@ -54,12 +56,8 @@ def audit(
     Example:
       midpo audit simpo tdpo
     """
-    try:
-        from midpo.proofs.audit import audit as audited
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "numpy":
-            raise
-        raise MidpoError("audit needs numpy: pip install numpy") from None
+    needed("audit", "numpy")
+    from midpo.proofs.audit import audit as audited
     from midpo.proofs.levels import read_pairs
     from midpo.symbolic.spec import load
 
@@ -75,14 +73,14 @@ def audit(
         except MidpoError as error:
             answers.append({"name": name, "error": str(error)})
             statuses.add(BAD_INPUT)
-            click.echo(f"midpo: {error}", err=True)
+            echo(f"midpo: {error}", err=True)
             continue
         answers.append(found.as_json())
         statuses.add(UNDECIDED if found.undecided else OK)
         if not as_json:
-            click.echo(("\n" if number else "") + written(found), nl=False)
+            echo(("\n" if number else "") + written(found), nl=False)
     if as_json:
-        click.echo(json.dumps(answers, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(answers)
     sys.exit(next(s for s in (BAD_INPUT, UNDECIDED, OK) if s in statuses))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from midpo import options
+from midpo.streams import echo, print_json
 from midpo.symbolic.errors import MidpoError
 
 if TYPE_CHECKING:
@@ -21,18 +22,14 @@ OK, NEGATIVE, UNDECIDED = 0, 1, 3
 @click.command("certify")
 @click.argument("specs", nargs=-1, metavar="[SPEC...]")
 @click.option("--all", "whole", is_flag=True, help="Every row of the catalogue.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(file_okay=False),
-    help="The folder to write the .v files into.",
-)
+@options.as_json
+@options.output_folder("the .v files", required=True)
+@options.parents
 @click.option("--check", "with_check", is_flag=True, help="Have Coq check them (needs coqc).")
 @click.option("--coqchk", is_flag=True, help="Check again with coqchk (slow); implies --check.")
 def certify(
-    specs: tuple[str, ...], whole: bool, as_json: bool, output: str, with_check: bool, coqchk: bool
+    specs: tuple[str, ...], whole: bool, as_json: bool, output: str, parents: bool,
+    with_check: bool, coqchk: bool,
 ) -> None:
     """Write each recovery as a theorem for Coq, beside the library it rests on.
 
@@ -49,32 +46,31 @@ def certify(
     """
     if whole == bool(specs):
         raise click.UsageError("Name specs, or say --all for every row of the catalogue.")
-    from midpo.files import write_text
     from midpo.proofs import certificate
     from midpo.proofs.rocq_library import library_texts
+    from midpo.symbolic.files import folder, write
     from midpo.symbolic.spec import load
 
     with_check = with_check or coqchk
-    folder = Path(output)
     found = (certificate.export_catalogue() if whole
              else certificate.export_all([load(name) for name in specs]))
+    into = folder(Path(output), parents=parents)
     release = "Coq"
     if with_check:
         release, found = _checked(found, as_json, coqchk)
     for name, text in library_texts(release).items():
-        write_text(folder / name, text)
+        write(into / name, text)
     for one in found:
         if one.text:
-            write_text(folder / one.file, certificate.for_release(one.text, release))
+            write(into / one.file, certificate.for_release(one.text, release))
     if as_json:
-        document = [one.as_json() | {"folder": str(folder)} for one in found]
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json([one.as_json() | {"folder": str(into)} for one in found])
     else:
         for one in found:
-            _print(one, folder)
+            _print(one, into)
         if len(found) > 1:
             counts = Counter(one.state for one in found)
-            click.echo(", ".join(f"{n} {state}" for state, n in counts.most_common()))
+            echo(", ".join(f"{n} {state}" for state, n in counts.most_common()))
     sys.exit(_status(found, with_check))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,14 +10,16 @@ from typing import Any, NoReturn
 
 import click
 
-from midpo import __version__
+from midpo import __version__, options, streams
 from midpo.audit import audit
 from midpo.certify import certify
 from midpo.compare import compare
 from midpo.derive import derive
+from midpo.extras import missing, needed
 from midpo.listing import list_command
 from midpo.map import map_command
 from midpo.optimise import optimise
+from midpo.streams import echo, print_file, print_json
 from midpo.symbolic.errors import MidpoError
 
 OK, NEGATIVE, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
@@ -28,9 +29,6 @@ TRIALS = 24
 # As in codegen.backends, which imports SymPy.
 BACKENDS = ("eager", "fused", "linear", "triton", "native", "logps")
 
-_json = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
-)
 _specs = click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 _seed = click.option("--seed", default=0, show_default=True, help="Of the random logits.")
 _trials = click.option(
@@ -55,23 +53,80 @@ class _Commands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def make_context(self, *args: Any, **more: Any) -> click.Context:
+        with _unswallowed():
+            return super().make_context(*args, **more)
+
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with _unswallowed():
             return super().invoke(ctx)
-        except MidpoError as error:
-            _stop(error)
-        except BrokenPipeError:
-            sys.exit(OK)
-        except KeyboardInterrupt:
-            click.echo("interrupted", err=True)
-            sys.exit(130)
-        except OSError as error:
-            _stop(MidpoError(f"{error.filename or 'file'}: {error.strerror or error}"))
+
+    def main(self, *args: Any, standalone_mode: bool = True, **more: Any) -> Any:
+        """Run a command line and leave with its status; see streams for what can go wrong."""
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **more)
+        streams.prepare()
+        sys.exit(_finished(lambda: super(_Commands, self).main(
+            *args, standalone_mode=False, **more)))
 
 
-def _stop(error: Exception) -> NoReturn:
-    click.echo(f"midpo: {error}", err=True)
-    sys.exit(BAD_INPUT)
+class _Broken(Exception):
+    """A broken pipe on its way through click, which would end the process with status 1."""
+
+    def __init__(self, error: BrokenPipeError) -> None:
+        self.error = error
+
+
+@contextmanager
+def _unswallowed() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise _Broken(error) from None
+
+
+def _finished(answer: Callable[[], Any]) -> int:
+    """The exit status of what `answer` does, once all of it is written."""
+    try:
+        status = _status(answer)
+        streams.finish()
+    except BrokenPipeError as error:
+        if error.filename is None:  # whoever read our output has seen enough
+            streams.abandon(sys.stdout)
+            return streams.SIGPIPE
+        return _told(f"{error.filename}: {error.strerror}")
+    except OSError as error:
+        if error.filename is None:
+            streams.abandon(sys.stdout)
+        return _told(f"{error.filename or 'standard output'}: {error.strerror or error}")
+    return status
+
+
+def _status(answer: Callable[[], Any]) -> int:
+    try:
+        answer()
+    except _Broken as wrapped:
+        raise wrapped.error from None
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else OK
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        echo("interrupted", err=True)
+        return 130
+    except MidpoError as error:
+        return _told(str(error))
+    except ImportError as error:
+        return _told(str(missing(error, "this")))
+    except (RecursionError, MemoryError):
+        return _told("the input takes more memory than there is, or is nested too deeply")
+    return OK
+
+
+def _told(problem: str) -> int:
+    echo(f"midpo: {problem}", err=True)
+    return BAD_INPUT
 
 
 @click.group(
@@ -94,7 +149,7 @@ main.add_command(list_command)
 
 @main.command()
 @_specs
-@_json
+@options.as_json
 def show(specs: tuple[str, ...], as_json: bool) -> None:
     """The whole row: equations, class, facts, conventions, and what libraries compute.
 
@@ -124,7 +179,7 @@ def show(specs: tuple[str, ...], as_json: bool) -> None:
 
 @main.command()
 @_specs
-@_json
+@options.as_json
 @click.option("--steps", is_flag=True, help="Print the derivation step by step.")
 @click.option("--certify", "certified", is_flag=True, help="Have Coq's kernel check it too (coqc).")
 def verify(specs: tuple[str, ...], as_json: bool, steps: bool, certified: bool) -> None:
@@ -163,7 +218,7 @@ def verify(specs: tuple[str, ...], as_json: bool, steps: bool, certified: bool) 
 
 @main.command()
 @_specs
-@_json
+@options.as_json
 @click.option(
     "--pairs",
     type=click.Path(dir_okay=False),
@@ -199,32 +254,36 @@ def solve(specs: tuple[str, ...], as_json: bool, pairs: str | None) -> None:
 
 @main.command()
 @click.argument("spec", metavar="SPEC")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False),
-    help="The file to write; - is standard output.",
-    required=True,
-)
+@options.output_file("The file to write", required=True)
+@options.force
+@options.parents
 @_backend
-@_json
-def generate(spec: str, output: str, backend: str, as_json: bool) -> None:
+@options.as_json
+def generate(
+    spec: str, output: str, force: bool, parents: bool, backend: str, as_json: bool
+) -> None:
     """Write the kernel of the spec's loss: one Python file that imports only torch.
+
+    A kernel that is there already is replaced, unless somebody edited it: its header holds a digest
+    of its text. That, and any other file, is replaced with --force only.
 
     \b
     Example:
       midpo generate tdpo --backend fused -o tdpo_loss.py
     """
     from midpo import api
-    from midpo.files import write_text
+    from midpo.files import may_replace
+    from midpo.symbolic.files import write
 
     def answer(name: str) -> tuple[dict[str, Any], int]:
+        if output != "-":
+            may_replace(Path(output), force=force, parents=parents)
         kernel = api.generate(name, backend=backend)
         if output == "-" and not as_json:
-            click.echo(kernel.source, nl=False)
+            print_file(kernel.source)
         elif output != "-":
-            write_text(Path(output), kernel.source)
-            click.echo(f"wrote {output}: {kernel.function}", err=True)
+            write(Path(output), kernel.source)
+            echo(f"wrote {output}: {kernel.function}", err=True)
         described = {
             "name": kernel.name,
             "function": kernel.function,
@@ -242,7 +301,7 @@ def generate(spec: str, output: str, backend: str, as_json: bool) -> None:
 
 @main.command()
 @_specs
-@_json
+@options.as_json
 @_seed
 @_trials
 @click.option(
@@ -295,15 +354,9 @@ def check(
 
 @main.command()
 @click.argument("specs", nargs=-1, metavar="[SPEC]...")
-@_json
-@click.option(
-    "-o",
-    "--output",
-    default="midpo-report",
-    show_default=True,
-    type=click.Path(file_okay=False),
-    help="The folder to write into.",
-)
+@options.as_json
+@options.output_folder("the report", default="midpo-report", show_default=True)
+@options.parents
 @click.option("--all", "every", is_flag=True, help="The whole catalogue, as with no SPEC.")
 @click.option("--html", is_flag=True, help="One HTML page instead of LaTeX.")
 @click.option(
@@ -361,6 +414,7 @@ def report(
     specs: tuple[str, ...],
     as_json: bool,
     output: str,
+    parents: bool,
     every: bool,
     html: bool,
     with_check: bool,
@@ -385,7 +439,8 @@ def report(
       midpo report tdpo --fragment --macros 'pi=\\pi_\\theta' --macros 'y_w=y^+'
     """
     from midpo import api
-    from midpo.reporting import Fragment, Wanted, cores, macros_of
+    from midpo.reporting import Fragment, Wanted, cores, left_out, macros_of
+    from midpo.symbolic.files import folder
     from midpo.symbolic.spec import catalogue, load
 
     if every and specs:
@@ -393,7 +448,12 @@ def report(
     if html and fragment:
         raise MidpoError("--html and --fragment\n  expected: one of them")
     loaded = [load(name) for name in specs or catalogue()]
+    if with_check:
+        needed("--check", "torch", "numpy")
     renamed = macros_of(macros)
+    plots = not fragment if plots is None else plots
+    lacking = left_out(audit=audit, plots=plots and not html)
+    folder(Path(output), parents=parents)
     checks = []
     if with_check:
         for spec in loaded:
@@ -406,11 +466,10 @@ def report(
             page = write(loaded, output, checks=checks, certify=certified, audit=audit,
                          jobs=cores(), progress=advance)
         if as_json:
-            _print_json({"specs": [s.name for s in loaded], "html": str(page)})
+            print_json({"specs": [s.name for s in loaded], "html": str(page), "left_out": lacking})
         else:
-            click.echo(f"wrote {page}")
+            echo("\n".join([f"wrote {page}", *lacking]))
         return
-    plots = not fragment if plots is None else plots
     if kernels is None:  # of the whole catalogue they would fill a hundred pages
         kernels = bool(specs) and not fragment
     wanted = Wanted(audit=audit, kernel=kernels, plots=("pdf",) if plots else ())
@@ -429,22 +488,19 @@ def report(
             jobs=cores(),
             progress=advance,
         )
-    _wrote(written, as_json, [s.name for s in loaded])
+    _wrote(written, as_json, [s.name for s in loaded], lacking)
 
 
 @main.command()
-@_json
-@click.option(
-    "-o",
-    "--output",
-    default="midpo-paper",
-    show_default=True,
-    type=click.Path(file_okay=False),
-    help="The folder to write into.",
-)
+@options.as_json
+@options.output_folder("the report and the kernels", default="midpo-paper", show_default=True)
+@options.parents
+@options.force
 @_seed
 @_trials
-def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
+def paper(
+    as_json: bool, output: str, parents: bool, force: bool, seed: int, trials: int
+) -> None:
     """Reproduce the paper: prove its eight recoveries, generate and cross-check the eight kernels,
     and write the report.
 
@@ -454,12 +510,15 @@ def paper(as_json: bool, output: str, seed: int, trials: int) -> None:
     Example:
       midpo paper -o midpo-paper
     """
+    needed("paper", "torch", "numpy")
     from midpo.paper import reproduce
+    from midpo.symbolic.files import folder
 
+    into = folder(Path(output), parents=parents)
     with _progress(as_json, "paper", None) as advance:
-        result = reproduce(Path(output), seed=seed, trials=trials, progress=advance)
+        result = reproduce(into, seed=seed, trials=trials, force=force, progress=advance)
     if as_json:
-        _print_json(result.as_json())
+        print_json(result.as_json())
     else:
         from midpo import console
 
@@ -489,34 +548,35 @@ def _each(
             found, status = answer(name)
         except MidpoError as error:
             found, status = {"name": name, "error": str(error)}, BAD_INPUT
-            click.echo(f"midpo: {error}", err=True)
+            echo(f"midpo: {error}", err=True)
         answers.append(found)
         statuses.add(status)
     if as_json:
-        _print_json(answers)
+        print_json(answers)
     # Bad input outranks a refutation, which outranks "undecided".
     sys.exit(next(s for s in (BAD_INPUT, NEGATIVE, UNDECIDED, OK) if s in statuses))
 
 
-def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
-
-
-def _wrote(written: Any, as_json: bool, names: Sequence[str]) -> None:
+def _wrote(
+    written: Any, as_json: bool, names: Sequence[str], lacking: Sequence[str]
+) -> None:
     files = {"tex": str(written.tex), "pdf": str(written.pdf) if written.pdf else None}
     if as_json:
         others = list(map(str, written.others))
-        _print_json(
-            {"specs": list(names), **files, "others": others, "message": written.message}
+        print_json(
+            {"specs": list(names), **files, "others": others, "message": written.message,
+             "left_out": list(lacking)}
         )
         return
     for path in filter(None, files.values()):
-        click.echo(f"wrote {path}")
+        echo(f"wrote {path}")
     for kind in sorted({path.suffix for path in written.others}):
         some = [path for path in written.others if path.suffix == kind]
-        click.echo(f"wrote {some[0] if len(some) == 1 else some[0].parent}")
+        echo(f"wrote {some[0] if len(some) == 1 else some[0].parent}")
+    for line in lacking:
+        echo(line)
     if written.pdf is None:
-        click.echo(written.message, err=True)
+        echo(written.message, err=True)
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING
 
 import click
+
+from midpo import options
+from midpo.streams import echo, print_json
 
 if TYPE_CHECKING:
     from midpo.proofs.compare import Comparison
@@ -17,7 +19,7 @@ OK, NEGATIVE, UNDECIDED = 0, 1, 3
 @click.command("compare")
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@options.as_json
 def compare(first: str, second: str, as_json: bool) -> None:
     """Whether two losses are equal, equal at special values, or different.
 
@@ -36,8 +38,7 @@ def compare(first: str, second: str, as_json: bool) -> None:
 
     found = comparing.compare(load(first), load(second))
     if as_json:
-        document = found.as_json()
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(found.as_json())
     else:
         _print(found)
     sys.exit({"different": NEGATIVE, "undecided": UNDECIDED}.get(found.verdict, OK))
@@ -48,7 +49,7 @@ def _print(found: Comparison) -> None:
     from midpo.symbolic.text import text
 
     def line(words: str) -> None:
-        click.echo(printable(words))
+        echo(printable(words))
 
     line(found.sentence)
     line(f"  {found.standing}")

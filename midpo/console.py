@@ -26,7 +26,16 @@ if TYPE_CHECKING:
     from midpo.proofs.recovery import Recovery
     from midpo.proofs.solution import Solution
 
-out = Console(highlight=False, soft_wrap=False)
+
+
+class _Output(Console):
+    """Standard output. rich would end the process with status 1 where a reader goes away."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+out = _Output(highlight=False, soft_wrap=False)
 _STYLE = {"proved": "bold green", "refuted": "bold red", "undecided": "bold yellow"}
 
 

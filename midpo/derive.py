@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
+
+from midpo import options
+from midpo.streams import print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,7 +25,7 @@ _SEVERITY = {"E": "error", "G": "gap", "N": "notation", "none": "no slip"}
 
 @click.command("derive")
 @click.argument("names", nargs=-1, metavar="[THEOREM]...")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+@options.as_json
 @click.option("--slips", is_flag=True, help="The paper's slips, each with its own check.")
 def derive(names: tuple[str, ...], as_json: bool, slips: bool) -> None:
     """Derive the framework itself: the optimal policy, the loss, mutual information, constraints,
@@ -58,7 +60,7 @@ def derive(names: tuple[str, ...], as_json: bool, slips: bool) -> None:
             "theorems": [theorem.as_json() for theorem in whole],
             "slips": [slip.as_json(found) for slip, found in checked],
         }
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(document)
     else:
         if names:
             for theorem in whole:

@@ -1,27 +1,34 @@
-"""Writing files so that nobody ever sees half of one."""
+"""What `-o` writes: beside symbolic.files, the care that is due to a kernel edited by hand."""
 
 from __future__ import annotations
 
-import os
-import tempfile
+import stat
 from pathlib import Path
 
+from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.files import target
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` to `path`, whole or not at all: into a neighbour first, then renamed over it.
+MOST = 1 << 24  # bytes; no kernel is near that
 
-    Raises: OSError; the old file is then still there.
+
+def may_replace(path: Path, *, force: bool = False, parents: bool = False) -> None:
+    """Refuse to lose what somebody wrote: a kernel may be written to `path` where there is no file,
+    an empty one, or a kernel as this program wrote it; with `force` over any file.
+
+    Raises: MidpoError; see also symbolic.files.target.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        # mkstemp makes the file private; give it what an ordinary new file would have.
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    there = target(path, parents=parents)
+    if force or there is None or not stat.S_ISREG(there.st_mode) or there.st_size == 0:
+        return
+    from midpo.codegen.seal import is_unedited
+
+    unedited = is_unedited(_text(path)) if there.st_size <= MOST else None
+    if not unedited:
+        what = ("was edited after midpo generate wrote it" if unedited is False
+                else "is not a file that midpo generate wrote")
+        raise MidpoError(f"{path} {what}\n  expected: another name, or --force to replace it")
+
+
+def _text(path: Path) -> str:
+    with path.open(encoding="utf-8", errors="replace", newline="") as stream:
+        return stream.read()

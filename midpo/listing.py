@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from midpo.streams import echo, print_json
 
 if TYPE_CHECKING:
     from midpo.symbolic.representable import PriorFacts
@@ -218,12 +219,11 @@ def list_command(
     if order:
         found.sort(key=_SORT[order])
     if as_json:
-        answers = [one.as_json() for one in found]
-        click.echo(json.dumps(answers, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json([one.as_json() for one in found])
     elif as_csv:
-        click.echo(csv_table(found), nl=False)
+        echo(csv_table(found), nl=False)
     elif as_markdown:
-        click.echo(markdown_table(found), nl=False)
+        echo(markdown_table(found), nl=False)
     else:
         from midpo import console
 

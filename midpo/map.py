@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
+from midpo import options
+from midpo.streams import echo, print_file, print_json
+
 
 @click.command("map")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False),
-    help="The SVG file to write; - is standard output.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-def map_command(output: str | None, as_json: bool) -> None:
+@options.output_file("The SVG file to write")
+@options.parents
+@options.as_json
+def map_command(output: str | None, parents: bool, as_json: bool) -> None:
     """Which loss is which other's special or limiting case: proved cases only, as SVG.
 
     Each arrow rests on a derivation that the checker replayed; it is computed anew each time, in
@@ -28,20 +26,22 @@ def map_command(output: str | None, as_json: bool) -> None:
     """
     if as_json and output == "-":
         raise click.UsageError("--json and -o -: expected one thing on standard output")
-    from midpo.files import write_text
     from midpo.proofs.family import family
+    from midpo.symbolic.files import target, write
 
+    if output not in (None, "-"):
+        target(Path(output), parents=parents)
     found = family()
     if output == "-":
-        click.echo(found.svg(), nl=False)
+        print_file(found.svg())
     elif output is not None:
-        write_text(Path(output), found.svg())
-        click.echo(f"wrote {output}: {len(found.edges)} cases", err=True)
+        write(Path(output), found.svg())
+        echo(f"wrote {output}: {len(found.edges)} cases", err=True)
     if as_json:
-        click.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(found.as_json())
     elif output is None:
         for edge in found.edges:
             value = "" if edge.gradient else "  (in value, not seen to be in gradient)"
-            click.echo(f"{edge.general} at {edge.condition} is {edge.special}{value}")
+            echo(f"{edge.general} at {edge.condition} is {edge.special}{value}")
         count = len(found.edges)
-        click.echo(f"{count} cases; each proved by a derivation, replayed by the checker")
+        echo(f"{count} cases; each proved by a derivation, replayed by the checker")

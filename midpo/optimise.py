@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from midpo import options
+from midpo.extras import missing, needed
+from midpo.streams import echo, print_json
 from midpo.symbolic.errors import MidpoError, SpecError
 
 if TYPE_CHECKING:
@@ -25,13 +27,9 @@ Axes = Any  # matplotlib's, which carries no types that would check
 
 @click.command("optimise")
 @click.argument("problem", metavar="PROBLEM")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False),
-    help="The folder to write plots (SVG) into. Needs matplotlib.",
-)
+@options.as_json
+@options.output_folder("plots (SVG; needs matplotlib)")
+@options.parents
 @click.option(
     "--what",
     multiple=True,
@@ -40,7 +38,7 @@ Axes = Any  # matplotlib's, which carries no types that would check
 )
 @click.option("--seed", default=0, show_default=True, help="Of the random policies and priors.")
 def optimise(
-    problem: str, as_json: bool, output: str | None, what: tuple[str, ...], seed: int
+    problem: str, as_json: bool, output: str | None, parents: bool, what: tuple[str, ...], seed: int
 ) -> None:
     """Solve a small problem exactly: the optimum for a prior, the rate-distortion curve
     (Blahut-Arimoto), frozen-prior fixed points, and the loss over policy and prior.
@@ -57,12 +55,9 @@ def optimise(
       midpo optimise three-prompts -o plots
       midpo optimise my-problem.toml --what rate-distortion
     """
-    try:
-        from midpo.numeric import exact, problems
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "numpy":
-            raise
-        raise MidpoError("optimise needs numpy: pip install numpy") from None
+    needed("optimise", "numpy")
+    from midpo.numeric import exact, problems
+    from midpo.symbolic.files import folder
 
     if seed < 0:
         raise MidpoError(f"--seed {seed}: expected 0 or more")
@@ -74,11 +69,12 @@ def optimise(
                 file=problem,
                 expected="comparisons = [...]" if asked == "joint" else "rewards = [...]",
             )
+    into = None if output is None else folder(Path(output), parents=parents)
     parts = []
     with _progress(as_json, case.name) as advance:
         for name in dict.fromkeys(what or exact.applicable(case)):
             parts.append(exact.PARTS[name](case, seed, advance))
-    written, message = ([], "") if output is None else draw(parts, Path(output), case.responses)
+    written, message = ([], "") if into is None else draw(parts, into, case.responses)
     if as_json:
         document = {
             "name": case.name,
@@ -87,13 +83,13 @@ def optimise(
             "files": [str(path) for path in written],
             "message": message,
         }
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(document)
     else:
         _print(case.name, parts)
         for path in written:
-            click.echo(f"wrote {path}")
+            echo(f"wrote {path}")
         if message:
-            click.echo(message, err=True)
+            echo(message, err=True)
     sys.exit(0 if all(part.passed for part in parts) else 1)
 
 
@@ -176,15 +172,15 @@ def _print(name: str, parts: list[Part]) -> None:
 
 
 def draw(parts: list[Part], folder: Path, responses: tuple[str, ...]) -> tuple[list[Path], str]:
-    """Write the parts' plots; the files, and a message where matplotlib is missing."""
+    """Write the parts' plots into `folder`; the files, and a message where there can be none."""
     try:
         import matplotlib
-    except ImportError:
-        return [], "no plots: matplotlib is not installed (pip install matplotlib)"
+    except ImportError as error:
+        return [], str(missing(error, "plotting"))
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    from midpo.files import write_text
+    from midpo.symbolic.files import write
 
     written = []
     # Without a salt and a date the same input gives the same bytes.
@@ -199,7 +195,7 @@ def draw(parts: list[Part], folder: Path, responses: tuple[str, ...]) -> tuple[l
                 figure.savefig(stream, format="svg", metadata={"Date": None})
                 pyplot.close(figure)
                 path = folder / f"{name}.svg"
-                write_text(path, stream.getvalue())
+                write(path, stream.getvalue())
                 written.append(path)
     return written, ""
 

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from midpo import api
-from midpo.proofs.page import Entry, entry, write_page
+from midpo.proofs.page import Entry, entry, render
 from midpo.proofs.report import Section
 from midpo.reporting import Wanted, certified, section_of
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.files import folder
+from midpo.symbolic.files import write as write_file
 from midpo.symbolic.spec import Spec, catalogue
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ def write(
         sections = certified(list(sections)) if certify else sections
         entries = [_told(entry(section), progress) for section in sections]
         family = family_map() if whole else ""
-    return write_page(entries, Path(directory), family=family)
+    target = folder(Path(directory)) / "report.html"
+    write_file(target, render(entries, family=family))
+    return target
 
 
 def _by_processes(

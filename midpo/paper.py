@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from midpo import api
 from midpo.codegen.emit import Kernel
-from midpo.files import write_text
+from midpo.files import may_replace
 from midpo.proofs.recovery import Recovery
+from midpo.symbolic.files import folder, write
 from midpo.symbolic.spec import PAPER, load
 
 if TYPE_CHECKING:
@@ -49,15 +50,19 @@ def reproduce(
     *,
     seed: int = 0,
     trials: int = 24,
+    force: bool = False,
     progress: Callable[..., None] = lambda *args, **kwargs: None,
 ) -> Reproduction:
     """Prove, generate, cross-check and report the paper's eight into `directory`.
 
     `progress(label, total=..)` is called before each piece of work. Raises: MidpoError where torch
-    is missing.
+    is missing, or where a kernel is there that was edited by hand and `force` is not given.
     """
+    kernels_in = folder(folder(directory) / "kernels")
     total = len(PAPER) * (trials + 2) + 1
     specs = [load(name) for name in PAPER]
+    for spec in specs:  # before minutes of work
+        may_replace(kernels_in / f"{spec.name.replace('-', '_')}_loss.py", force=force)
     recoveries, kernels, checks, files = [], [], [], []
     for spec in specs:
         progress(f"proving {spec.name}", total=total)
@@ -70,8 +75,8 @@ def reproduce(
             progress(label, total=total)
 
         checks.append(api.check(spec, seed=seed, trials=trials, progress=step))
-        path = directory / "kernels" / f"{kernel.function}.py"
-        write_text(path, kernel.source)
+        path = kernels_in / f"{kernel.function}.py"
+        write(path, kernel.source)
         files.append(path)
     progress("writing the report", total=total)
     report = api.report(specs, directory, checks=checks, framework=True)

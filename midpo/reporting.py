@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from midpo.extras import advice, have
 from midpo.symbolic.errors import MidpoError, SpecError
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.toml import read_text, read_toml
@@ -42,6 +43,13 @@ class Fragment:
 
     level: str = "section"
     text_width: float = 345.0
+
+
+def left_out(*, audit: bool, plots: bool) -> list[str]:
+    """What a report lacks for want of a package, a line each."""
+    asked = (("audit", "numpy", audit), ("plots", "matplotlib", plots))
+    return [f"no {what} in the report: {package} is not installed ({advice(package)})"
+            for what, package, wanted in asked if wanted and not have(package)]
 
 
 def gather(
@@ -103,12 +111,10 @@ def section_of(spec: Spec, check: CrossCheck | None, wanted: Wanted) -> Section:
 
 def _audited(spec: Spec) -> Audit | None:
     """The audit; None where there is no prior to audit, or no numpy to audit it with."""
-    try:
-        from midpo.proofs.audit import audit
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "numpy":
-            raise
+    if not have("numpy"):
         return None
+    from midpo.proofs.audit import audit
+
     try:
         return audit(spec, trials=AUDIT_TRIALS, units=AUDIT_UNITS)
     except SpecError:

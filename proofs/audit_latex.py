@@ -6,12 +6,16 @@ graphicx.
 
 from __future__ import annotations
 
-from .audit import Audit
+from typing import TYPE_CHECKING
+
 from .audit_answer import Answer, Section
 from .breaking import lines as broken
 from .cited import worded
 from .latex import width
 from .prose import unicode
+
+if TYPE_CHECKING:  # the audit itself needs numpy, its words do not
+    from .audit import Audit
 
 # A formula as wide as it is, or as the line less its indent.
 _ROOM = r"\dimexpr\linewidth-2em\relax"

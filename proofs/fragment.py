@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from midpo.symbolic import VERSION
 
 from . import bibliography, cited, findings
 from .latex import set_in
 from .renaming import commands, renamed, wider
-from .report import Report, Section, environment, notation, references, replace_file, section_text
+from .report import Section, environment, notation, references, section_text
 
 TEXT_WIDTH = 345.0  # of a line of the article class at ten points, in points
 LEVELS = {
@@ -22,26 +21,18 @@ LEVELS = {
 _OWN = ("fit", "need", "reason", "fact", "proved", "refuted", "undecided", "unstated")
 
 
-def write_fragment(
+def documents(
     parts: Sequence[Section],
-    directory: Path,
     *,
     macros: Mapping[str, str] | None = None,
     level: str = "section",
     text_width: float = TEXT_WIDTH,
-) -> Report:
-    """Write fragment.tex and fragment.bib, and the figures, into `directory`."""
+) -> dict[str, bytes]:
+    """The files of a fragment by their names in its folder: fragment.tex, fragment.bib, figures."""
     text = render_fragment(parts, macros=macros, level=level, text_width=text_width)
     drawn = findings.drawn([plot for part in parts for plot in part.plots])
-    tex, bib = directory / "fragment.tex", directory / "fragment.bib"
-    files = {tex: text.encode("ascii"), bib: references(parts).encode("ascii")}
-    files |= {directory / name: data for name, data in drawn.items()}
-    for path, data in files.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, data)
-    others = tuple(path for path in files if path != tex)
-    message = rf"wrote {tex}; its first lines name the packages that \input{{{tex}}} needs"
-    return Report(tex, None, message, others)
+    found = {"fragment.tex": text.encode("ascii")}
+    return found | {"fragment.bib": references(parts).encode("ascii"), **drawn}
 
 
 def render_fragment(

@@ -10,7 +10,6 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -23,7 +22,7 @@ from . import page_section
 from .page_family import embedded
 from .page_references import references
 from .page_text import formula, inline, words
-from .report import TEMPLATES, Section, notation, replace_file
+from .report import TEMPLATES, Section, notation
 
 STYLES = ("page.css",)
 SCRIPTS = ("page_controls.js", "page_table.js", "page_plots.js")
@@ -141,12 +140,3 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-
-
-def write_page(entries: Sequence[Entry], directory: Path, *, family: str = "") -> Path:
-    """Write report.html into `directory`, whole or not at all."""
-    text = render(entries, family=family)
-    directory.mkdir(parents=True, exist_ok=True)
-    target = directory / "report.html"
-    replace_file(target, text.encode())
-    return target

@@ -340,7 +340,7 @@ def _benchmark(table: Path) -> list[tuple[str, str, float]]:
     if not table.is_file():
         return []
     found: list[tuple[str, str, float]] = []
-    for line in table.read_text(encoding="utf-8").splitlines():
+    for line in table.read_text(encoding="utf-8", errors="replace").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         shape = ["512", "32000", "float32"]
         if len(cells) == 9 and cells[1:4] == shape and re.fullmatch(r"[\d.]+", cells[5]):

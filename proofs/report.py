@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -20,7 +18,6 @@ from . import bibliography, cited, findings, framework_report, sections
 from .latex import escape
 from .recovery import Recovery
 from .renaming import renamed
-from .typeset import TypesetFailed, typeset
 
 if TYPE_CHECKING:
     from midpo.numeric.crosscheck import CrossCheck
@@ -61,62 +58,28 @@ class Report:
     others: tuple[Path, ...] = ()
 
 
-def write_report(
+def documents(
     parts: Sequence[Section],
-    directory: Path,
     *,
     framework: bool = False,
-    pdf: bool = True,
     macros: Mapping[str, str] | None = None,
     date: str = "",
     opening: Sequence[Plot] = (),
-) -> Report:
-    """Write report.tex, report.bib and figures, and report.pdf where pdflatex is at hand.
+) -> dict[str, bytes]:
+    """The files of a report by their names in its folder: report.tex, figures, report.bib.
 
     `framework` puts the generalised problem and its solution first; `macros` renames symbols;
-    `opening` are pictures for the first section. Files are replaced whole or not at all; the same
-    input gives the same bytes.
+    `opening` are pictures for the first section. The same input gives the same bytes.
     """
     text = render(parts, framework=framework, macros=macros, date=date, opening=opening)
-    plots = [*opening, *(plot for part in parts for plot in part.plots)]
-    drawn = findings.drawn(plots)
-    tex = directory / "report.tex"
-    others = [directory / name for name in drawn] + [directory / "report.bib"]
-    contents = [*drawn.values(), references(parts).encode("ascii")]
-    for path, data in ((tex, text.encode("ascii")), *zip(others, contents, strict=True)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, data)
-    by_hand = f"cd {directory} && pdflatex report.tex && pdflatex report.tex"
-    if not pdf:
-        return Report(tex, None, f"wrote {tex}; to compile it: {by_hand}", tuple(others))
-    try:
-        data = typeset(text, files=drawn)
-    except TypesetFailed as error:
-        message = f"wrote {tex}, no PDF: {error}\nto compile it: {by_hand}"
-        return Report(tex, None, message, tuple(others))
-    target = directory / "report.pdf"
-    replace_file(target, data)
-    return Report(tex, target, f"wrote {tex} and {target}", tuple(others))
+    drawn = findings.drawn([*opening, *(plot for part in parts for plot in part.plots)])
+    found = {"report.tex": text.encode("ascii"), **drawn}
+    return found | {"report.bib": references(parts).encode("ascii")}
 
 
 def references(parts: Sequence[Section]) -> str:
     """The references as a BibTeX file."""
     return bibliography.bibtex(bibliography.entries([part.spec for part in parts]))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write `data` to `path` in one stroke."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
 
 
 HEADS = {"head": r"\section", "part": r"\subsection*", "tables": True, "plot": "plot"}

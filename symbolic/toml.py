@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 import stat
 import tomllib
@@ -30,8 +31,11 @@ def read_text(path: Path) -> str:
         raise SpecError("this is not a file name", expected="a path") from None
     if len(data) > MAX_TEXT:
         raise SpecError("the file is too large", file=str(path), expected="at most 64 KiB")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data:
+        raise SpecError("the file is no text in UTF-8; it looks like UTF-16 or binary data",
+                        file=str(path), expected="a UTF-8 text file")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # some editors mark UTF-8
     except UnicodeDecodeError as error:
         raise SpecError(
             f"byte {error.start + 1} is not UTF-8", file=str(path), expected="a UTF-8 text file"

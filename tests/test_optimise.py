@@ -95,7 +95,7 @@ def test_no_plots_without_matplotlib(
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     result = run(small, "-o", tmp_path / "plots")
     assert result.exit_code == 0
-    assert "matplotlib is not installed" in result.stderr
+    assert "matplotlib, which is not installed: pip install" in result.stderr
 
 
 def test_long_tables_are_cut_in_words_and_whole_in_json(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midpo import api
+from midpo import api, writing
 from midpo.numeric.crosscheck import CrossCheck, DtypeErrors
 from midpo.proofs import report as report_module
 from midpo.proofs import worked
@@ -24,13 +24,14 @@ from midpo.proofs.bibliography import authors, formatted
 from midpo.proofs.framework import theorems
 from midpo.proofs.latex import escape, plain, scientific
 from midpo.proofs.recovery import verify
-from midpo.proofs.report import Section, render, write_report
+from midpo.proofs.report import Section, render
 from midpo.proofs.sections import listing
 from midpo.proofs.slips import SLIPS
 from midpo.proofs.solution import solve
 from midpo.proofs.typeset import TypesetFailed, typeset
 from midpo.reporting import Wanted, gather
 from midpo.symbolic.spec import PAPER, Spec, catalogue, load, loads
+from midpo.writing import write_report
 
 needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 
@@ -448,7 +449,7 @@ def test_without_pdflatex_the_source_is_written(
 
 
 def test_without_pdf_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_module, "typeset", lambda *given, **more: pytest.fail("was run"))
+    monkeypatch.setattr(writing, "typeset", lambda *given, **more: pytest.fail("was run"))
     found = write_report([section(load("dpo"))], tmp_path, pdf=False)
     assert found.pdf is None and found.tex.is_file()
 

@@ -1,0 +1,47 @@
+"""Options that several commands have, each said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
+)
+force = click.option(
+    "--force", is_flag=True, help="Replace a file that midpo did not write, or that was edited."
+)
+parents = click.option(
+    "--parents", is_flag=True, help="Make the folders that are missing on the way, too."
+)
+
+
+def output_file(what: str, **more: Any) -> Decorator:
+    """-o FILE, where - is standard output."""
+    return click.option("-o", "--output", metavar="FILE", callback=_file,
+                        help=f"{what}; - is standard output.", **more)
+
+
+def output_folder(what: str, **more: Any) -> Decorator:
+    """-o FOLDER, made where it is not there yet."""
+    return click.option("-o", "--output", metavar="FOLDER", callback=_folder,
+                        help=f"The folder to write {what} into, made if it is not there.", **more)
+
+
+def _file(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value is not None and Path(value).is_dir():
+        raise click.BadParameter(f"{value or 'an empty name'} is a folder; expected: a file")
+    return value
+
+
+def _folder(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    if value == "-":
+        raise click.BadParameter("several files are written; expected: a folder, not -")
+    if value is not None and Path(value).exists() and not Path(value).is_dir():
+        raise click.BadParameter(f"{value} is a file; expected: a folder")
+    return value
