@@ -148,6 +148,9 @@ class Intervals:
             return False
         raise Undefined("the sign is not decided at this precision")
 
+    def leans(self, x: Any) -> bool:
+        return bool(self.context.convert(x).mid < 0)
+
     def maximum(self, x: Any, y: Any) -> Any:
         x, y = self.context.convert(x), self.context.convert(y)
         return self.context.mpf([max(x.a, y.a), max(x.b, y.b)])

@@ -19,7 +19,8 @@ from midpo.symbolic.spec import Spec
 
 from .arithmetic import Intervals, Undefined
 from .evaluate import Evaluator
-from .witness import MAX_VALUES, Case, cases, map_numbers, random_case
+from .lengths import telling_lengths
+from .witness import MAX_VALUES, Case, cases, certain, map_numbers, random_case
 
 # Cycles of pairs (chosen, rejected), with the sign of each: f(w) - g(l) sums to 0 around them.
 Cycle = Mapping[tuple[str, str], int]
@@ -29,6 +30,7 @@ HEXAGON: Cycle = {
     ("a", "b"): 1, ("c", "b"): -1, ("c", "a"): 1, ("b", "a"): -1, ("b", "c"): 1, ("a", "c"): -1,
 }  # fmt: skip
 LENGTHS = ((2, 3, 1, 4), (1, 2, 3, 2), (3, 1, 2, 4), (2, 5, 4, 3))
+LAST_LENGTHS = ((2, 2, 1, 3), (1, 2, 2, 1), (3, 3, 3, 3))  # where the spec's cuts compare lengths
 ATTEMPTS = 6
 
 
@@ -73,7 +75,9 @@ def find_crossing(
     ops = Intervals()
     rng = random.Random(seed)
     responses = tuple(dict.fromkeys(name for pair in cycle for name in pair))
-    for lengths, attempt in itertools.product(LENGTHS, range(ATTEMPTS)):
+    telling = telling_lengths(spec.expressions)
+    last = (*LAST_LENGTHS, *((n, m, m, n) for n, m in telling)) if telling else ()
+    for lengths, attempt in itertools.product((*LENGTHS, *last), range(ATTEMPTS)):
         # A pair feature, and a response beside the pair, are each pair's own.
         beside = {_beside(r, *p): 1 + (n + attempt) % 3 for n, p in enumerate(cycle)
                   for r in map(str, spec.names.responses)}
@@ -88,8 +92,7 @@ def find_crossing(
         try:
             values = {}
             for pair in cycle:
-                point = pair_case(spec, case, *pair, pair_features[pair]).point(ops)
-                value = Evaluator(ops, point, limit=MAX_VALUES)(expr)
+                value = certain(pair_case(spec, case, *pair, pair_features[pair]))(expr)
                 values[pair] = value if through is None else through(ops, value)
         except (Undefined, TooLarge):
             continue

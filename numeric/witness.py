@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -20,13 +20,16 @@ from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.loss import is_constant, loss_of_margin
 from midpo.symbolic.spec import Spec
 
-from .arithmetic import Dyadic, Floats, Intervals, NotExact, Undefined
+from .arithmetic import Dyadic, Intervals, NotExact, Undefined
 from .evaluate import Evaluator, Point
+from .lengths import telling_lengths
+from .ties import Certain
 
 EOS = 0
 VOCABULARY = 4
 # By total length; equal lengths hide what depends on them, so they come late.
 LENGTHS = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2), (4, 2), (3, 4), (2, 2), (5, 8), (12, 7))
+LAST_LENGTHS = ((1, 1), (3, 3), (4, 4))
 ATTEMPTS_A_LENGTH = 6
 MAX_VALUES = 20_000  # that one evaluation may compute
 
@@ -148,8 +151,8 @@ def find_witness(
                 continue
             if spec.link is not None and not _excludes_zero(_enclose(case, *pairs[-1])):
                 continue
-            values = _evaluator(Floats(), case)
-            sides, losses = ([float(values(side)) for side in pairs[i]] for i in (0, -1))
+            values = certain(case)
+            sides, losses = ([_middle(values(side)) for side in pairs[i]] for i in (0, -1))
         except Undefined:
             continue
         shown = sides if margins else [None, None]
@@ -187,7 +190,7 @@ def is_affine(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> bool:
     found: list[tuple[Any, Any]] = []
     for case in itertools.islice(cases(spec, seed), 0, None, ATTEMPTS_A_LENGTH):
         try:
-            values = _evaluator(_INTERVALS, case)
+            values = certain(case)
             found.append((values(target), values(recovered)))
         except Undefined:
             continue
@@ -202,26 +205,33 @@ def is_affine(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> bool:
     )
 
 
-class _OffCuts(Intervals):
-    """A witness is no point where a step is at 0: what it is there is a convention."""
-
-    def step(self, x: Any) -> Any:
-        if self.zero(x):
-            raise Undefined("a step at 0")
-        return x * 0 if self.negative(x) else x * 0 + 1
+_INTERVALS = Intervals()
 
 
-_INTERVALS = _OffCuts()
+def certain(case: Case) -> Certain:
+    """Evaluates at `case` in intervals, and certainly: see `ties`."""
+    return Certain(_INTERVALS, case.point(_INTERVALS), lambda: _exact_points(case), MAX_VALUES)
 
 
-def _evaluator(ops: Any, case: Case) -> Evaluator:
-    return Evaluator(ops, case.point(ops), limit=MAX_VALUES)
+def _exact_points(case: Case) -> Iterator[Point]:
+    """The case exactly, then others of its lengths and parameters."""
+    rng = random.Random(0)
+    yield case.point(Dyadic())
+    while True:
+        laws = {policy: {prefix: rng.choice(_LAWS) for prefix in law}
+                for policy, law in case.laws.items()}
+        features = map_numbers(lambda value: rng.choice(_FEATURES))(case.features)
+        yield replace(case, laws=laws, features=features).point(Dyadic())
 
 
 def _enclose(case: Case, target: Expr, recovered: Expr) -> Any:
     """An interval that holds target - recovered at `case`."""
-    values = _evaluator(_INTERVALS, case)
+    values = certain(case)
     return values(target) - values(recovered)
+
+
+def _middle(interval: Any) -> float:
+    return float(_INTERVALS.context.convert(interval).mid)
 
 
 def _positive(interval: Any) -> bool:
@@ -239,7 +249,7 @@ def _difference(case: Case, enclosed: Any, difference: Expr) -> tuple[str, str]:
     low, high = float(enclosed.a), float(enclosed.b)
     exact = Dyadic()
     try:
-        shown = _evaluator(exact, case)(difference)
+        shown = Evaluator(exact, case.point(exact), limit=MAX_VALUES)(difference)
         if abs(exact.float(shown) - low) <= 1e-9 * (abs(low) + abs(high)):
             return str(shown), f"{exact.name}; {known}"
     except (NotExact, Undefined, TooLarge):
@@ -248,9 +258,12 @@ def _difference(case: Case, enclosed: Any, difference: Expr) -> tuple[str, str]:
 
 
 def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
-    """Random cases, shortest responses first, the same for the same seed."""
+    """Random cases, shortest responses first, the same for the same seed; then those of lengths
+    and positions at which the spec's own cuts and maxima turn."""
     generator = random.Random(seed)
-    for lengths in LENGTHS:
+    telling = telling_lengths(spec.expressions)
+    last = sorted({*LAST_LENGTHS, *telling} - {*LENGTHS}, key=lambda pair: (sum(pair), pair))
+    for lengths in (*LENGTHS, *(last if telling else ())):
         for attempt in range(ATTEMPTS_A_LENGTH):
             named = dict(zip(("y_w", "y_l"), lengths, strict=True))
             beside = {str(y): 1 + (n + attempt) % 3 for n, y in enumerate(spec.names.responses)}

@@ -6,19 +6,29 @@ from collections.abc import Callable
 
 from sympy import Expr
 
-from midpo.symbolic.cells import Empty, Fork, Leaf, Signs, Tree, contradicts, inside, on_cell
+from midpo.symbolic.cells import (
+    Empty,
+    Fork,
+    Leaf,
+    Signs,
+    Tree,
+    assumed,
+    contradicts,
+    inside,
+    on_cell,
+)
 from midpo.symbolic.derivation import Derivation
 
 Check = Callable[[Derivation, Expr, Expr], object]
 
 
 def holds_by_cells(old: Expr, new: Expr, tree: Tree, check: Check) -> bool:
-    """Whether the tree shows old = new, apart from points where a cut of a step is 0.
+    """Whether the tree shows old = new, apart from the zeros of its `ties`.
 
     `check` replays the chain of a leaf, and raises where it does not lead from one side to the
     other.
     """
-    return _holds(*inside(old, new), tree, (), check)
+    return _holds(*inside(old, new), tree, assumed(old, new), check)
 
 
 def _holds(old: Expr, new: Expr, tree: Tree, signs: Signs, check: Check) -> bool:

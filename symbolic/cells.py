@@ -2,7 +2,9 @@
 
 A proof by cells is a tree. At each fork a cut is at least 0 or below 0; at each leaf either the
 signs assumed on the way contradict each other, or a chain of steps shows the two sides equal where
-every step and maximum is what those signs make it.
+every step and maximum is what those signs make it. A cut of whole numbers (see `whole`) that is
+below 0 is at most -1, so that nothing is left out at its zeros; and where the signs leave it one
+value only, the sides are compared at that value. Of other cuts the zeros may be left out: `ties`.
 
 Everything here is trusted by the checker; what finds such trees is `splitting`.
 """
@@ -11,15 +13,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import lcm
 from typing import TYPE_CHECKING, Any
 
 from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from .equality import equal_in_field
+from .errors import NoValue
 from .factor import content, factors, orient
-from .language import BINDERS, Exp, Log, Max, Step, is_nonnegative, is_positive, rebuild
+from .language import (
+    BINDERS,
+    Exp,
+    Index,
+    Length,
+    Log,
+    Max,
+    Step,
+    TokenSum,
+    is_nonnegative,
+    is_positive,
+    lower_bound,
+    rebuild,
+    structural,
+    substitute,
+)
 from .polynomial import expand
 from .rule import CELLS
+from .whole import lattice
 
 if TYPE_CHECKING:
     from .derivation import Derivation
@@ -30,8 +50,9 @@ Signs = tuple[tuple[Expr, bool], ...]
 
 @dataclass(frozen=True)
 class Empty:
-    """No open set has the signs assumed: numbers whose signs are known on the cell, each so many
-    times, add up to what is never above 0. Pairs of a multiplier and an expression."""
+    """Nothing has the signs assumed, or nothing but zeros of cuts: numbers whose signs are known on
+    the cell, each so many times, add up to what is never above 0. Pairs of a multiplier and an
+    expression."""
 
     terms: tuple[tuple[Rational, Expr], ...]
 
@@ -65,13 +86,40 @@ def leaves(tree: Tree, signs: Signs = ()) -> Iterator[tuple[Signs, Empty | Leaf]
 
 
 def contradicts(signs: Signs, terms: tuple[tuple[Rational, Expr], ...]) -> bool:
-    """Whether the expressions, with their signs and taken so many times, add up to what cannot
-    be; or can only where all of them are 0, so that the cell has no interior."""
-    known = [(k, x, sign_of(x, signs)) for k, x in terms]
-    if not terms or any(sign is None or k <= 0 for k, _, sign in known):
-        return False
-    total = expand(Add(*(k * x if sign and sign.positive else -k * x for k, x, sign in known)))
-    return total == 0 or is_nonnegative(-total)
+    """Whether the expressions, with their signs and taken so many times, add up to what cannot be;
+    or can only at zeros of cuts that are no whole numbers."""
+    return left_out(signs, terms) is not None
+
+
+def left_out(
+    signs: Signs, terms: tuple[tuple[Rational, Expr], ...]
+) -> frozenset[Expr] | None:
+    """The cuts at whose zeros alone the signs hold, none where they never do; None where the terms
+    show neither."""
+    known = [(k, *bound) for k, x in terms if (bound := at_least_zero(x, signs)) is not None]
+    if not terms or len(known) < len(terms) or any(k <= 0 for k, *_ in known):
+        return None
+    rest = expand(-Add(*(k * x for k, x, _ in known)))
+    if is_positive(rest) or (is_nonnegative(rest) and any(sign.strict for *_, sign in known)):
+        return frozenset()
+    zeros = frozenset().union(*(sign.ties for *_, sign in known))
+    return zeros if zeros and is_nonnegative(rest) else None
+
+
+def at_least_zero(x: Expr, signs: Signs) -> tuple[Expr, Sign] | None:
+    """What is at least 0 on the cell because of the sign of `x` there, as far as is known: x or -x;
+    for a whole number, how far it is above or below what the cell allows."""
+    sign = sign_of(x, signs)
+    if sign is None:
+        return None
+    whole = lattice(x)
+    if whole is not None:
+        low, high = bounds_of(whole.u, signs)
+        if sign.positive == (whole.scale > 0) and low is not None:
+            return whole.u - low, Sign(True, False)
+        if sign.positive != (whole.scale > 0) and high is not None:
+            return high - whole.u, Sign(True, False)
+    return (x if sign.positive else -x), sign
 
 
 # --- What steps and maxima are on a cell ----------------------------------------------------------
@@ -80,7 +128,7 @@ def contradicts(signs: Signs, terms: tuple[tuple[Rational, Expr], ...]) -> bool:
 @dataclass(frozen=True)
 class Sign:
     """What is known of a number: at least 0 or at most 0; `strict` where it is not 0; `ties` are
-    the cuts whose zeros are its zeros, as far as the cell allows such."""
+    the cuts, no whole numbers, whose zeros are its zeros, as far as the cell allows such."""
 
     positive: bool
     strict: bool
@@ -103,45 +151,93 @@ def sign_of(x: Expr, signs: Signs) -> Sign | None:
     x = expand(x)
     if x == 0 or is_nonnegative(x):
         return Sign(True, is_positive(x))
+    whole = _whole_sign(x, signs)
+    if whole is not None:
+        return whole
     known = dict(signs)
     number, parts = parts_of(x)
     if not number.is_Rational or not equal_in_field(x, Mul(number, *(Pow(b, e) for b, e in parts))):
         return None
-    positive, strict = bool(number > 0), True
+    positive, strict, whole_zeros = bool(number > 0), True, False
     ties: set[Expr] = set()
     for base, exponent in parts:
         if is_positive(base):
             continue
         if not exponent.is_Integer:
             return None
-        if base in known:
+        whole = _whole_sign(base, signs)
+        if whole is not None or lattice(base) is not None:
+            found: Sign | None = whole
+        elif base in known:
             above = known[base]
-            found: Sign | None = Sign(above, not above, frozenset({base} if above else ()))
+            found = Sign(above, not above, frozenset({base} if above else ()))
         else:
             same = same_sign(base)
             found = None if same is None else sign_of(same, signs)
         if found is None:
             return None
+        whole_zeros = whole_zeros or not (found.strict or found.ties)
         strict = strict and found.strict
         ties |= found.ties
         if not found.positive and exponent % 2:
             positive = not positive
-    return Sign(positive, strict, frozenset(ties))
+    return Sign(positive, strict, frozenset() if whole_zeros else frozenset(ties))
+
+
+def bounds_of(u: Expr, signs: Signs) -> tuple[int | None, int | None]:
+    """The least and the largest value of a whole number on the cell, where there are such."""
+    seen = lower_bound(u)
+    low, high = None if seen is None else int(seen[0].ceiling()), None
+    for cut, above in signs:
+        known = lattice(cut)
+        if known is None or known.u != u or known.scale != 1:
+            continue
+        edge = -int(known.shift)
+        if above:
+            low = edge if low is None else max(low, edge)
+        else:
+            high = edge - 1 if high is None else min(high, edge - 1)
+    return low, high
+
+
+def _whole_sign(x: Expr, signs: Signs) -> Sign | None:
+    """The sign of what takes whole values, up to a scale and a shift, from those of its cuts."""
+    found = lattice(x)
+    if found is None:
+        return None
+    low, high = bounds_of(found.u, signs)
+    up = found.scale > 0
+    if low is not None and low + found.shift >= 0:
+        return Sign(up, low + found.shift > 0)
+    if high is not None and high + found.shift <= 0:
+        return Sign(not up, high + found.shift < 0)
+    return None
+
+
+def within(index: Index, response: Expr) -> tuple[Expr, bool]:
+    """That a position of a response is at most its length, as the sign of a cut."""
+    found = lattice(Length(response) - index)
+    assert found is not None
+    return found.cut
 
 
 def same_sign(x: Expr) -> Expr | None:
-    """A simpler expression with the sign of `x`, or None: log(a) - log(b) for x = a - b with
-    positive products a and b, one of them of exponentials; and a - b for the logarithm x of a/b
-    where that has more terms."""
+    """A simpler expression with the sign of `x`, or None. For x = a - b with positive products a
+    and b: log(a) - log(b) where one is of exponentials, and the difference of powers where one is
+    of roots. For the logarithm x of a/b: a - b where that has more terms."""
     if any(isinstance(term.as_coeff_Mul()[1], Log) for term in Add.make_args(x)):
         return _without_logs(x)
-    if not isinstance(x, Add) or len(x.args) != 2 or not x.has(Exp):
+    if not isinstance(x, Add) or len(x.args) != 2:
         return None
     above, below = sorted(x.args, key=is_positive, reverse=True)
     if not (is_positive(above) and is_positive(-below)):
         return None
-    return expand(Add(*(_log_of(f, 1) for f in Mul.make_args(above)),
-                      *(_log_of(f, -1) for f in Mul.make_args(-below))))
+    if x.has(Exp):
+        return expand(Add(*(_log_of(f, 1) for f in Mul.make_args(above)),
+                          *(_log_of(f, -1) for f in Mul.make_args(-below))))
+    root = lcm(*(int(e.q) for term in x.args for f in Mul.make_args(term)
+                 if isinstance(e := f.as_base_exp()[1], Rational)))
+    return expand(above**root - (-below) ** root) if root > 1 else None
 
 
 def _without_logs(x: Expr) -> Expr | None:
@@ -189,7 +285,42 @@ def on_cell(expr: Expr, signs: Signs) -> tuple[Expr, frozenset[Expr]]:
             done[node] = result, ties
         return done[node]
 
-    return visit(expr)
+    found, ties = visit(expr)
+    return at_values(found, signs), ties
+
+
+def at_values(expr: Expr, signs: Signs) -> Expr:
+    """`expr` with a length or a position replaced wherever the cell leaves a whole number that it
+    is part of one value: at len(y) < 2, len(y) is 1."""
+    for cut in sorted({cut for cut, _ in signs}, key=structural):
+        whole = lattice(cut)
+        if whole is None:
+            continue
+        low, high = bounds_of(whole.u, signs)
+        if low is None or low != high:
+            continue
+        found = _solved(whole.u, low)
+        if found is None:
+            continue
+        atom, value = found
+        if any(binder.args[1] in (atom, *value.free_symbols) for binder in expr.atoms(*BINDERS)):
+            continue  # another index of the same name
+        try:
+            expr = substitute(expr, {atom: value})
+        except NoValue:
+            continue
+    return expr
+
+
+def _solved(u: Expr, value: int) -> tuple[Expr, Expr] | None:
+    """(a, b) with a = b where u has this value, for an index or else a length a."""
+    for kind in (Index, Length):
+        for atom in sorted(u.atoms(kind), key=structural):
+            slope = u.coeff(atom)
+            rest = expand(u - slope * atom)
+            if slope.is_Rational and slope != 0 and atom not in rest.atoms(kind):
+                return atom, expand((value - rest) / slope)
+    return None
 
 
 def _step_on(node: Step, signs: Signs) -> tuple[Expr, frozenset[Expr]]:
@@ -217,13 +348,11 @@ def ties(old: Expr, new: Expr, tree: Tree) -> set[Expr]:
     maxima, both sides are continuous, and equal at the zeros too."""
     sides = inside(old, new)
     found: set[Expr] = set()
-    for signs, end in leaves(tree):
+    for signs, end in leaves(tree, assumed(old, new)):
         if isinstance(end, Leaf):
             found.update(*(on_cell(side, signs)[1] for side in sides), ties_of(end.chain))
         elif isinstance(end, Empty) and any(side.has(Step) for side in sides):
-            known = [sign_of(x, signs) for _, x in end.terms]
-            if not any(sign is None or sign.strict for sign in known):
-                found.update(*(sign.ties for sign in known if sign is not None))
+            found |= left_out(signs, end.terms) or frozenset()
     return found
 
 
@@ -239,3 +368,13 @@ def inside(old: Expr, new: Expr) -> tuple[Expr, Expr]:
     while isinstance(old, BINDERS) and type(old) is type(new) and old.args[1:] == new.args[1:]:
         old, new = old.args[0], new.args[0]
     return old, new
+
+
+def assumed(old: Expr, new: Expr) -> Signs:
+    """What holds of the indices of the sums of which `inside` takes the bodies."""
+    found: list[tuple[Expr, bool]] = []
+    while isinstance(old, BINDERS) and type(old) is type(new) and old.args[1:] == new.args[1:]:
+        if isinstance(old, TokenSum):
+            found.append(within(*old.args[1:]))
+        old, new = old.args[0], new.args[0]
+    return tuple(found)

@@ -288,8 +288,14 @@ class Word:
     corners: tuple[float, ...] = (-2.0, -0.5, 0.5, 2.0)
 
 
+def _leans(ops: Arithmetic, x: Any) -> bool:
+    """Which of two forms to take, where both are right: that for negative numbers?"""
+    known = getattr(ops, "leans", None)  # of intervals around 0
+    return bool(known(x) if known else ops.negative(x))
+
+
 def _logsigmoid(ops: Arithmetic, x: Any) -> Any:
-    return x - ops.log(1 + ops.exp(x)) if ops.negative(x) else -ops.log(1 + ops.exp(-x))
+    return x - ops.log(1 + ops.exp(x)) if _leans(ops, x) else -ops.log(1 + ops.exp(-x))
 
 
 def _sigmoid(ops: Arithmetic, x: Any) -> Any:
@@ -297,7 +303,7 @@ def _sigmoid(ops: Arithmetic, x: Any) -> Any:
 
 
 def _tanh(ops: Arithmetic, x: Any) -> Any:
-    if ops.negative(x):
+    if _leans(ops, x):
         return -_tanh(ops, -x)
     small = ops.exp(-2 * x)
     return (1 - small) / (1 + small)
@@ -313,9 +319,7 @@ def _largest(ops: Arithmetic, *xs: Any) -> Any:
 
 
 def _step(ops: Arithmetic, x: Any) -> Any:
-    # Where a witness is looked for, a step at 0 has no value.
-    known = getattr(ops, "step", None)
-    return known(x) if known else x * 0 if ops.negative(x) else x * 0 + 1
+    return x * 0 if ops.negative(x) else x * 0 + 1
 
 
 _BOTH_SIDES = (-30.0, -2.0, -0.5, 0.0, 0.5, 2.0, 30.0)
@@ -386,25 +390,39 @@ def is_positive(expr: Expr) -> bool:
     if isinstance(expr, Log):
         return is_positive(expr.args[0] - 1)
     if isinstance(expr, Add):
-        # 1 - p > 0 for a p below 1, and 1 - p/2 too; sums of positive terms.
-        rest = [term for term in expr.args if not _below(term)]
-        units = sum(_below(term) for term in expr.args)
-        constant = sum((term for term in rest if isinstance(term, Number)), start=Number(0))
-        others = [term for term in rest if not isinstance(term, Number)]
-        if units:
-            return bool(constant >= units) and all(map(is_nonnegative, others))
-        return all(map(is_nonnegative, rest)) and any(map(is_positive, rest))
+        low = lower_bound(expr)
+        return low is not None and bool(low[0] > 0 or (low[0] == 0 and not low[1]))
     return False
 
 
-def _below(term: Expr) -> Number:
-    """c > 0 where `term` is seen to lie strictly above -c and can be negative; else 0."""
-    if isinstance(term, Number):
-        return Number(0)
-    coefficient, rest = term.as_coeff_Mul()
-    if isinstance(rest, Tanh):
-        return abs(coefficient)
-    return -coefficient if coefficient < 0 and is_below_one(rest) else Number(0)
+def lower_bound(expr: Expr) -> tuple[Number, bool] | None:
+    """(c, reached): `expr` is at least c, and above it unless `reached`; None where no bound of
+    some term is seen. 1 - p is above 0 for a p below 1, and len(y) - 1 at least 0."""
+    bound, reached = Number(0), True
+    for term in Add.make_args(expr):
+        coefficient, rest = term.as_coeff_Mul()
+        if rest == 1 or (coefficient > 0 and counts_from_one(rest)):
+            bound += coefficient
+        elif coefficient > 0 and is_nonnegative(rest):
+            reached = reached and not is_positive(rest)
+        elif (coefficient < 0 and is_below_one(rest)) or isinstance(rest, Tanh):
+            bound, reached = bound - abs(coefficient), False
+        elif coefficient < 0 and is_negative(rest):
+            reached = False
+        else:
+            return None
+    return bound, reached
+
+
+def counts_from_one(expr: Expr) -> bool:
+    """Whether `expr` is a length, a position or a product of such: 1, 2, 3, ..."""
+    if isinstance(expr, Length):
+        return True
+    if isinstance(expr, Index):
+        return bool(expr.is_positive)
+    if isinstance(expr, Pow):
+        return bool(expr.exp.is_Integer and expr.exp > 0) and counts_from_one(expr.base)
+    return isinstance(expr, Mul) and all(map(counts_from_one, expr.args))
 
 
 def is_below_one(expr: Expr) -> bool:
@@ -453,6 +471,9 @@ def is_nonnegative(expr: Expr) -> bool:
         return all(map(is_nonnegative, expr.args))
     if isinstance(expr, Pow) and expr.exp.is_integer and expr.exp.is_even:
         return True
+    if isinstance(expr, Add):
+        low = lower_bound(expr)
+        return low is not None and bool(low[0] >= 0)
     return is_positive(expr)
 
 

@@ -12,10 +12,11 @@ from itertools import combinations, product
 from sympy import Add, Expr, Integer, Mul, Pow, S
 
 from .equality import equal_in_field
-from .factor import content, orient
+from .factor import content, factors, orient
 from .language import Max, Step, is_nonnegative, is_positive, structural
 from .polynomial import expand, polynomial, rational
 from .rule import Parts, Rule
+from .whole import lattice, step_of, takes_whole_values, thresholds
 from .work import spend
 
 MAX_ARGUMENTS = 20  # of a maximum that others are multiplied into
@@ -148,7 +149,45 @@ def _find_relu(node: Max) -> Parts | None:
 def _find_step_scale(node: Step) -> Parts | None:
     x = expand(node.args[0])
     scale = content([x])
+    if scale == 1 and isinstance(x, Add):
+        found = factors(x, plain=True)
+        scale = Mul(*(b**e for b, e in found if is_positive(b)))
+        rest = Mul(*(b**e for b, e in found if not is_positive(b)))
+        return (scale, expand(rest), node.args[0]) if scale != 1 else None
     return (scale, expand(x / scale), node.args[0]) if scale != 1 else None
+
+
+def _find_step_whole(node: Step) -> Parts | None:
+    found = lattice(node.args[0])
+    if found is None or _many_signs(node.args[0]):
+        return None
+    cut, above = found.cut
+    if above and cut == node.args[0]:
+        return None
+    return node.args[0], found.u, rational(found.scale), rational(found.shift), cut, above
+
+
+def _many_signs(x: Expr) -> bool:
+    """Whether more than one factor of `x` has a sign that is not known: cells take each alone."""
+    return len([b for b, _ in factors(x, plain=True)[1:] if not is_positive(b)]) > 1
+
+
+def _find_step_thresholds(node: Step) -> Parts | None:
+    found = thresholds(node.args[0])
+    return None if found is None else (node.args[0], *found)
+
+
+def _step_whole_right(x: Expr, u: Expr, k: Expr, c: Expr, cut: Expr, above: bool) -> Expr:
+    return Step(cut) if above else 1 - Step(cut)
+
+
+def _step_whole_holds(x: Expr, u: Expr, k: Expr, c: Expr, cut: Expr, above: bool) -> bool:
+    """x = k*(u + c) and u is whole: x >= 0 where u >= -c, or where u <= -c for a k below 0."""
+    number = cut - u
+    if not (k.is_Rational and c.is_Rational and number.is_Integer and takes_whole_values(u)):
+        return False
+    whole = number <= c < number + 1 if above else number < c <= number + 1
+    return bool(whole) and above == bool(k > 0) and equal_in_field(x, k * (u + c))
 
 
 def _find_step_known(node: Step) -> Parts | None:
@@ -204,6 +243,18 @@ PIECEWISE: tuple[Rule, ...] = (
          "a positive factor does not change the sign",
          (Step,), _find_step_scale, lambda k, x, arg: Step(arg), lambda k, x, arg: Step(x),
          lambda k, x, arg: is_positive(k) and equal_in_field(k * x, arg)),
+    Rule("step_whole", "piecewise",
+         "step(k*(u + c)) = step(u + floor(c)), step(-k*(u + c)) = 1 - step(u + ceil(c) - 1)",
+         "u whole, k > 0 and k, c rational",
+         "whole numbers pass 0 by jumps: below 0 they are at most -1",
+         (Step,), _find_step_whole, lambda x, *rest: Step(x), _step_whole_right,
+         _step_whole_holds),
+    Rule("step_thresholds", "piecewise", "step(x) = a + b*step(u - m) + c*step(u - n)",
+         "x a polynomial of u = 1, 2, ...",
+         "the sign of a polynomial at whole numbers, between its roots",
+         (Step,), _find_step_thresholds, lambda x, *rest: Step(x),
+         lambda x, u, first, jumps: step_of(u, first, jumps),
+         lambda x, *rest: thresholds(x) == rest),
     Rule("step_known", "piecewise", "step(x) = 1 or 0", "x >= 0 or x < 0",
          "the sign is known",
          (Step,), _find_step_known, lambda x, value: Step(x), lambda x, value: value,

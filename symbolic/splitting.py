@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import ceil, floor
 from typing import Any
 
 from sympy import Add, Expr, Mul, S, Symbol
@@ -21,6 +22,9 @@ from .cells import (
     Leaf,
     Signs,
     Tree,
+    assumed,
+    at_least_zero,
+    at_values,
     contradicts,
     on_cell,
     parts_of,
@@ -37,8 +41,10 @@ from .language import (
     Node,
     Parameter,
     Step,
+    counts_from_one,
     is_below_one,
     is_negative,
+    is_nonnegative,
     is_positive,
     structural,
 )
@@ -47,6 +53,7 @@ from .normal import normalise
 from .polynomial import expand, is_zero, monomial_expression, polynomial, rational
 from .quotients import quotient_form
 from .rule import CELLS
+from .whole import Lattice, lattice
 from .work import spend
 
 MAX_CUTS = 16  # on one way through a tree
@@ -117,12 +124,17 @@ def _data(expr: Expr) -> set[Expr]:
 
 
 def _value(part: Expr) -> Expr | None:
-    """What `part` is on the first of its cells, if that holds no step or maximum."""
+    """What `part` is on the first of its cells that has room, if that holds no step or maximum."""
+    first = None
     for signs in _cells((part,), (), _Walk()):
-        chain = Derivation(on_cell(part, signs)[0])
-        normalise(chain, **CELL_FORM)
-        return None if chain.end.has(Step, Max) else chain.end
-    return None
+        whole = at_values(part, signs) == part  # no number has but one value there
+        if whole or first is None:
+            chain = Derivation(on_cell(part, signs)[0])
+            normalise(chain, **CELL_FORM)
+            first = chain.end
+        if whole:
+            break
+    return None if first is None or first.has(Step, Max) else first
 
 
 def first_cell(exprs: Iterable[Expr]) -> Signs:
@@ -145,7 +157,7 @@ class _Walk:
         """A cut of `exprs`, as they are on the cell, whose sign is not known there."""
         numbers = _compared(exprs)
         self.asked.update(numbers, *(dict(parts_of(x)[1]) for x in numbers))
-        cuts = set().union(*map(_factors, numbers)) - {*dict(signs)}
+        cuts = set().union(*(_factors(x, signs) for x in numbers)) - {*dict(signs)}
         if cuts and len(signs) == MAX_CUTS:
             raise TooLarge(f"more than {MAX_CUTS} cuts at once")
         return min(cuts, key=lambda cut: (len(Add.make_args(cut)), structural(cut)), default=None)
@@ -202,16 +214,41 @@ def _compared(exprs: Iterable[Expr]) -> list[Expr]:
     return sorted(map(expand, found), key=structural)
 
 
-def _factors(x: Expr) -> set[Expr]:
-    """The expressions whose signs decide that of `x`."""
-    if sign_of(x, ()) is not None:
+def _factors(x: Expr, signs: Signs) -> set[Expr]:
+    """The expressions whose signs decide that of `x` on the cell."""
+    sign = sign_of(x, signs)
+    if sign is not None and (sign.positive or sign.strict or sign.ties):
         return set()
     found: set[Expr] = set()
-    for base, _ in parts_of(x)[1]:
-        if not is_positive(base):
-            same = same_sign(base)
-            found |= {base} if same is None else _factors(same)
+    bases = [base for base, _ in parts_of(x)[1] if not is_positive(base)]
+    for base in bases:
+        whole = lattice(base)
+        if whole is not None:
+            edges = _edges(whole) if len(bases) > 1 else {_cut(x, base)}
+            found |= {cut for cut in edges if not _told(cut, signs)}
+            continue
+        same = same_sign(base)
+        found |= {base} if same is None else _factors(same, signs)
     return found
+
+
+def _cut(x: Expr, base: Expr) -> Expr:
+    """The cut that tells where x is at least 0, which has no other factor without a sign."""
+    sign = parts_of(x)[0] * Mul(*(b**e for b, e in parts_of(x)[1] if b == base)) / base
+    found = lattice(base if is_positive(sign) else -base)
+    assert found is not None
+    return found.cut[0]
+
+
+def _edges(whole: Lattice) -> set[Expr]:
+    """The cuts that tell where a whole number is at least 0 and where it is above: one, where it is
+    never 0."""
+    return {whole.u + floor(whole.shift), whole.u + ceil(whole.shift) - 1}
+
+
+def _told(cut: Expr, signs: Signs) -> bool:
+    sign = sign_of(cut, signs)
+    return sign is not None and (sign.positive or sign.strict)
 
 
 def _ready(exprs: Iterable[Expr]) -> set[Expr]:
@@ -249,32 +286,44 @@ def _no_interior(signs: Signs, asked: Iterable[Expr]) -> Empty | None:
         return None
     rows = [cut for cut, _ in signs]
     rows += sorted({x for x in asked if sign_of(x, signs) is not None} - {*rows}, key=structural)
-    signed = [(x, sign_of(x, signs)) for x in rows]
-    polys = [polynomial(x if sign and sign.positive else -x) for x, sign in signed]
-    count = len(polys)
-    polys += [polynomial(fact) for fact in _facts(rows)]
+    known = [(x, *bound) for x in rows if (bound := at_least_zero(x, signs)) is not None]
+    facts = _facts([least for _, least, _ in known])
+    polys = [polynomial(least) for _, least, _ in known] + [polynomial(fact) for fact, _ in facts]
     monomials = {m for row in polys for m in row}
     vanishing = [[row.get(m, Fraction(0)) for row in polys] for m in monomials]
-    used = [Fraction(int(i < count)) for i in range(len(polys))]
-    found = nonnegative_solution([*vanishing, used], [Fraction(0)] * len(monomials) + [Fraction(1)])
-    if found is None:
-        return None
-    terms = tuple((rational(k), x) for k, x in zip(found[:count], rows, strict=True) if k)
-    return Empty(terms) if contradicts(signs, terms) else None
+    goal = [Fraction(0)] * len(monomials) + [Fraction(1)]
+    # First what never is, then what is at zeros of cuts alone.
+    strict = [sign.strict for *_, sign in known] + [above for _, above in facts]
+    zeros = [bool(sign.ties) for *_, sign in known] + [False] * len(facts)
+    for used in (strict, zeros):
+        found = None
+        if any(used):
+            found = nonnegative_solution([*vanishing, [Fraction(int(u)) for u in used]], goal)
+        if found is not None:
+            used_rows = zip(found[:len(known)], known, strict=True)
+            terms = tuple((rational(k), x) for k, (x, *_) in used_rows if k)
+            if contradicts(signs, terms):
+                return Empty(terms)
+    return None
 
 
-def _facts(exprs: Iterable[Expr]) -> list[Expr]:
-    """What is positive for every value of the atoms, among the monomials of `exprs`."""
-    facts: set[Expr] = {S.One}
+def _facts(exprs: Iterable[Expr]) -> list[tuple[Expr, bool]]:
+    """What is at least 0 for every value of the atoms, among the monomials of `exprs`, and whether
+    it is never 0."""
+    facts: dict[Expr, bool] = {S.One: True}
     for expr in exprs:
         for monomial in map(monomial_expression, polynomial(expr)):
-            if is_positive(monomial):
-                facts.add(monomial)
+            if counts_from_one(monomial):
+                facts[monomial - 1] = False
+            elif is_positive(monomial):
+                facts[monomial] = True
+            elif is_nonnegative(monomial):
+                facts[monomial] = False
             if is_negative(monomial):
-                facts.add(-monomial)
+                facts[-monomial] = True
             if is_below_one(monomial):
-                facts.add(1 - monomial)
-    return sorted(facts, key=structural)
+                facts[1 - monomial] = True
+    return sorted(facts.items(), key=lambda fact: structural(fact[0]))
 
 
 # --- Sums whose bodies have cells -----------------------------------------------------------------
@@ -292,9 +341,10 @@ def _split_bodies(left: Derivation, right: Derivation) -> bool:
     found: list[Instance] = []
     for (kind, rest), nodes in sorted(groups.items(), key=lambda item: str(item[0])):
         bodies = sorted((node.args[0] for node in nodes), key=structural)
-        for body, new in zip(bodies, _cell_forms(bodies), strict=True):
+        context = assumed(kind(S.One, *rest), kind(S.One, *rest))
+        for body, new in zip(bodies, _cell_forms(bodies, context), strict=True):
             if new != body:
-                tree = _tree(body, new, body + new, (), 1, _Walk())
+                tree = _tree(body, new, body + new, context, 1, _Walk())
                 if tree is None:
                     return False
                 found.append(Instance(kind(body, *rest), kind(new, *rest), (tree,)))
@@ -302,12 +352,13 @@ def _split_bodies(left: Derivation, right: Derivation) -> bool:
     return any(changed)
 
 
-def _cell_forms(bodies: Sequence[Expr]) -> list[Expr]:
+def _cell_forms(bodies: Sequence[Expr], context: Signs) -> list[Expr]:
     """Each of `bodies` as the sum over their common cells of the cell's indicator times what the
-    body is there."""
+    body is there; `context` is what holds of the index."""
     totals = [S.Zero] * len(bodies)
-    for signs in _cells(bodies, (), _Walk()):
-        indicator = Mul(*(Step(cut) if above else 1 - Step(cut) for cut, above in signs))
+    for signs in _cells(bodies, context, _Walk()):
+        assumed_later = signs[len(context):]
+        indicator = Mul(*(Step(cut) if above else 1 - Step(cut) for cut, above in assumed_later))
         for i, body in enumerate(bodies):
             chain = Derivation(on_cell(body, signs)[0])
             normalise(chain, **CELL_FORM)

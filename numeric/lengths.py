@@ -1,0 +1,87 @@
+"""Lengths that a spec's own cuts and maxima ask for: on both sides of each threshold.
+
+A window of the first 50 tokens shows only at responses of some 50 tokens, a bonus for equal lengths
+only at equal ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from functools import lru_cache
+from math import floor
+from typing import Any
+
+from sympy import Expr, Rational
+
+from midpo.symbolic.errors import NoValue, TooLarge
+from midpo.symbolic.language import PIECEWISE, Index, Length, Node, Parameter, rebuild
+from midpo.symbolic.polynomial import ONE, polynomial
+from midpo.symbolic.whole import thresholds
+
+Lengths = tuple[int, int]
+
+LONGEST = 600  # tokens that a witness may have
+MOST = 20  # pairs of lengths
+_TRIED = (1, 2, Fraction(1, 2), 3)  # for whatever else a cut speaks of
+
+
+@lru_cache(maxsize=64)
+def telling_lengths(exprs: tuple[Expr, ...]) -> tuple[Lengths, ...]:
+    """Pairs of lengths at which some step or maximum of `exprs` that speaks of lengths or positions
+    turns, and next to it, the shortest first; none where nothing speaks of them."""
+    edges = sorted({n for x in _compared(exprs) for n in _turns(x)})
+    around = dict.fromkeys(at for n in edges for at in (n, n - 1, n + 1) if 1 <= at <= LONGEST)
+    pairs = [pair for at in around for other in (1, 2) for pair in ((at, other), (other, at))]
+    return tuple(sorted(dict.fromkeys(pairs[:MOST]), key=lambda pair: (sum(pair), pair)))
+
+
+def _compared(exprs: Iterable[Expr]) -> set[Expr]:
+    """What is held against 0 in `exprs`, where it speaks of lengths or positions."""
+    found: set[Expr] = set()
+    for node in {node for expr in exprs for node in expr.atoms(*PIECEWISE)}:
+        args = node.args
+        pairs = (x - y for i, x in enumerate(args) for y in args[:i])
+        found.update(x for x in (args if len(args) == 1 else pairs) if _numbers(x))
+    return found
+
+
+def _numbers(x: Expr) -> set[Expr]:
+    return {a for a in x.atoms(Length, Index) if a.is_positive}
+
+
+def _turns(x: Expr) -> set[int]:
+    """Whole numbers at which `x`, as a polynomial of one length or position, comes to be 0 or
+    changes its sign, whatever else it speaks of being a small number."""
+    found: set[int] = set()
+    for atom in _numbers(x):
+        for value in _TRIED:
+            try:
+                plain = _with_values(x, atom, Rational(value))
+                found |= _edges(plain, atom)
+            except (NoValue, TooLarge):
+                continue
+    return found
+
+
+def _with_values(expr: Any, kept: Expr, value: Rational) -> Any:
+    """`expr` with `value` for each parameter, function and number but `kept`."""
+    if expr == kept:
+        return expr
+    if isinstance(expr, (Parameter, Index, Node)):
+        return expr if expr.has(kept) else value
+    if not expr.args:
+        return expr
+    return rebuild(expr, [_with_values(arg, kept, value) for arg in expr.args])
+
+
+def _edges(x: Expr, atom: Expr) -> set[int]:
+    poly = polynomial(x)
+    if any(factor != atom for monomial in poly for factor, _ in monomial):
+        return set()
+    turning = thresholds(x)
+    if turning is not None:
+        return {at for at, _ in turning[2]}
+    slope = poly.get(frozenset({(atom, Fraction(1))}), Fraction(0))
+    linear = slope and set(poly) <= {ONE, frozenset({(atom, Fraction(1))})}
+    return {floor(-poly.get(ONE, Fraction(0)) / slope)} if linear else set()
