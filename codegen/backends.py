@@ -31,11 +31,11 @@ from midpo.symbolic.language import (
     TokenSum,
     VocabSum,
 )
-from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import text
 
 from .chunks import Chunk, chunk
 from .lower import Lowered
+from .names import policy_argument
 from .printer import Printer, near_one
 from .statistics import Statistic, generic, label_statistic, stages, statistic, statistics
 
@@ -265,6 +265,7 @@ def _statistics(lowered: Lowered) -> tuple[Statistic, ...]:
     return statistics(e for e in (lowered.margin, lowered.loss) if e is not None)
 
 
-def parameter_names(backend: Backend) -> set[str]:
+def template_names(backend: Backend) -> set[str]:
+    """What the kernel's own function calls something else than its locals."""
     return {*_ALWAYS, *backend.keywords}
 

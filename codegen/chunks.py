@@ -14,9 +14,9 @@ from typing import Any
 from sympy import Add, Expr, S, Symbol
 
 from midpo.symbolic.language import Log, VocabProb
-from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import ordered_terms
 
+from .names import marked, policy_argument
 from .printer import ATOM, UNARY, Printer
 from .statistics import (
     ENTRY,
@@ -156,7 +156,7 @@ def chunk(group: tuple[Statistic, ...], taken: Iterable[str], near_one: bool = F
     contexts, renamed = shared_contexts(group)
     names, printer = _forward(group, slopes, renamed, taken)
     back = Backward(group, slopes, renamed, names, taken, near_one)
-    numbers = tuple(sorted(set().union(*map(scalars, group))))
+    numbers = tuple(map(marked, sorted(set().union(*map(scalars, group)))))
     named = {p for s in group for p in s.policies} | {p for p, _ in back.printer.tables}
     policies = sorted(named | {"pi"}, key=lambda p: (p != "pi", p))
     reads, count = _reads(policies, printer.tables, list(range(len(policies))), spare=True)

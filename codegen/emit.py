@@ -35,7 +35,7 @@ from midpo.symbolic.language import (
     roles,
 )
 from midpo.symbolic.loss import is_constant, kernel_loss, loss_of_margin, prior_margin
-from midpo.symbolic.spec import Spec, policy_argument
+from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 
 from .backends import (
@@ -45,14 +45,15 @@ from .backends import (
     FromStatistics,
     label_only,
     logps_argument,
-    parameter_names,
     passes,
     refuse_distributions,
+    template_names,
     whole_responses,
 )
 from .blocks import TRITON, C, Dialect
 from .chunks import Chunk
 from .lower import Lowered, lower
+from .names import marked, plain, policy_argument, settled, unmarked
 from .native import native
 from .printer import LONG, PRODUCT, UNARY, Printer, near_one, split_terms
 from .rows import helpers, kernels
@@ -135,8 +136,10 @@ class _Emitter:
         self.function = spec.name.replace("-", "_") + "_loss"
         named = logps_argument if backend.name == "logps" else policy_argument
         self.arguments = [named(p) for p in self.policies]
+        # What ours yield to, for the reader's sake; that the user's are apart is `names`' work.
         self.taken = {
-            *spec.names.taken(), *self.arguments, self.function, "labels", "reduction", "validate"
+            *spec.names.taken(), *map(plain, self.arguments), self.function,
+            "labels", "reduction", "validate",
         }
         self.digest = _digest(spec, backend)
 
@@ -145,6 +148,10 @@ class _Emitter:
             "eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native
         }.get(self.backend.name, self.from_statistics)()
         source = _render(self.backend.files[0], **self.common(), **values)
+        said = {marked(n): f'the parameter "{n}"' for n in self.parameters}
+        said |= {marked(n): f'the feature "{n}"' for n in self.features}
+        said |= {f'{marked(p.removeprefix("pi_"))}_': f'the policy "{p}"' for p in self.policies}
+        source = settled(source, self.function, said, self.backend.name)
         source = sealed(source, after=f"{self.digest}.")
         return Kernel(
             self.spec.name,
@@ -171,14 +178,15 @@ class _Emitter:
             "of": len(spec.roles),
             "beside": [_docstring(line) for line in _beside(spec)],
             "logits": [
-                (a, _docstring(_logits_meaning(p, a, len(spec.roles))))
+                (a, _logits_meaning(p, a, len(spec.roles)))
                 for a, p in zip(self.arguments, self.policies, strict=True)
             ],
             "features": [
-                (n, FEATURE_SHAPES[k].format(len(spec.roles)), k) for n, k in self.features.items()
+                (marked(n), FEATURE_SHAPES[k].format(len(spec.roles)), k)
+                for n, k in self.features.items()
             ],
             "parameters": [
-                (n, _default(spec, n), DOMAINS[d], _domain_test(n, d))
+                (marked(n), _default(spec, n), DOMAINS[d], _domain_test(marked(n), d))
                 for n, d in self.parameters.items()
             ],
         }
@@ -197,16 +205,8 @@ class _Emitter:
         }
 
     def names(self) -> set[str]:
-        """What the function's locals may not be called.
-        Raises: NotYet where the user's names are the backend's own."""
-        ours = parameter_names(self.backend)
-        clash = sorted(ours & {*self.parameters, *self.features})
-        if clash:
-            raise NotYet(
-                f"the backend {self.backend.name} has an argument {clash[0]} of its own: "
-                "rename the spec's"
-            )
-        return self.taken | ours
+        """What the function's locals are not called."""
+        return self.taken | template_names(self.backend)
 
     def logps(self) -> dict[str, Any]:
         refuse_distributions(self.lowered)
@@ -522,7 +522,7 @@ def _domain_test(name: str, domain: str) -> str:
 
 def _docstring(line: str) -> str:
     """Free text made inert inside a docstring."""
-    return printable(line).replace("\\", "\\\\").replace('"', '\\"')
+    return unmarked(printable(line).replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def _digest(spec: Spec, backend: Backend) -> str:

@@ -41,8 +41,9 @@ from midpo.symbolic.language import (
     VocabSum,
     roles,
 )
-from midpo.symbolic.spec import policy_argument
 from midpo.symbolic.text import ordered_terms, split_fraction, text
+
+from .names import marked, policy_argument
 
 OTHER = Symbol("other response of the pair")
 LEVELS = ("scalar", "pair", "row", "token", "vocab")
@@ -154,7 +155,7 @@ class Printer:
         if isinstance(expr, Rational):
             return number(expr)
         if isinstance(expr, Parameter):
-            return expr.name, ATOM
+            return marked(expr.name), ATOM
         if isinstance(expr, Mul) or (isinstance(expr, Pow) and _negative(expr.exp)):
             return self.product(expr, level)
         if isinstance(expr, Pow):
@@ -206,7 +207,7 @@ class Printer:
             return self.emit(expr.args[0], level)
         if isinstance(expr, Exp) and (power := _parameter_power(expr)):
             base, exponent = power
-            return f"{base.name} ** {self.wrapped(exponent, level, ATOM)}", POWER
+            return f"{marked(base.name)} ** {self.wrapped(exponent, level, ATOM)}", POWER
         if isinstance(expr, (Max, Min)):
             return self.extremum(expr, level), ATOM
         if (exponents := _log_of_sum(expr)) is not None and not self.is_scalar(expr):
@@ -319,7 +320,8 @@ class Printer:
     def share(self, role: Symbol, name: str) -> str:
         """What of a row quantity belongs to the chosen, the rejected or another response."""
         if ("share", role, name) not in self.locals:
-            shares = [self.name(f"{name}{str(each).removeprefix('y')}") for each in self.roles]
+            ends = ["_w", "_l", *(f"_{marked(str(y)[2:])}" for y in self.roles[2:])]
+            shares = [self.name(f"{name}{end}") for end in ends]
             for each, local in zip(self.roles, shares, strict=True):
                 self.locals["share", each, name] = local
             self.assign(", ".join(shares), f"{name}.chunk({len(shares)})")
@@ -368,7 +370,7 @@ class Printer:
         return None
 
     def feature(self, expr: Feature) -> tuple[str, str]:
-        name, *at = (str(arg) for arg in expr.args)
+        name, *at = (marked(str(arg)) for arg in expr.args)
         native, value = {
             0: ("pair", f"{name}.to({self.dtype})"),
             1: ("row", f"{name}.to({self.dtype})"),

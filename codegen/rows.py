@@ -14,10 +14,10 @@ from typing import Any
 from sympy import Add, Expr, S, Symbol
 
 from midpo.symbolic.language import Exp
-from midpo.symbolic.spec import policy_argument
 
 from .blocks import TRITON, BlockPrinter, Dialect
 from .chunks import Backward, Chunk, shared_contexts
+from .names import plain, policy_argument
 from .online import Coefficients, Term, moments, terms_of
 from .printer import Namer, wrap
 from .statistics import slope
@@ -77,7 +77,7 @@ class _Kernels:
     def __init__(self, found: Chunk, taken: set[str], dialect: Dialect) -> None:
         self.found, self.sums, self.dialect = found, sums_of(found), dialect
         self.name = Namer({*taken, *found.names, *found.context_names, *found.seeds} - {"_"})
-        self.numbers = {n: self._number(n) for n in found.numbers}
+        self.numbers = {plain(n): self._number(n) for n in found.numbers}
         self.tables = {p: self._names(p) for p in found.policies}
         terms = {
             name: terms_of(body)
@@ -91,9 +91,8 @@ class _Kernels:
         self.moments = moments(term for several in self.terms.values() for term in several)
 
     def _number(self, parameter: str) -> str:
-        """A parameter's name in the kernel: its own, unless that is the template's."""
-        own = parameter in WORDS or self.dialect is not TRITON  # whose keywords are Python's
-        return self.name(f"{parameter}_number") if own else parameter
+        """A parameter's name in the kernel: its own in Python, and none of C's keywords in C."""
+        return parameter if self.dialect is TRITON else self.name(f"{parameter}_number")
 
     def _names(self, policy: str) -> dict[str, str]:
         short = policy_argument(policy).removesuffix("_logits")

@@ -37,9 +37,9 @@ from midpo.symbolic.language import (
     VocabSum,
     roles,
 )
-from midpo.symbolic.spec import policy_argument
 
 from .derivatives import by_log_probability, by_symbol, derivative
+from .names import policy_argument
 
 POSITION = Index("t", position=True)
 ENTRY = Index("v", position=False)
