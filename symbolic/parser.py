@@ -8,6 +8,7 @@ hang or exhaust the machine.
 from __future__ import annotations
 
 import ast
+import math
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -153,6 +154,7 @@ class _Reader:
         self.bytes = flat.encode()
         self.conditions: list[Condition] = []
         self.scope: dict[str, tuple[Index, Symbol | None]] = {}
+        self.common = 1  # a multiple of all denominators
 
     # -- errors
 
@@ -229,8 +231,18 @@ class _Reader:
             if value == 0:
                 raise self.error(node, "division by zero", "a divisor that is not 0")
             self.require(value, "nonzero")
+            self.divides(node, value)
             return Pow(value, S.NegativeOne)
         return value
+
+    def divides(self, node: ast.expr, value: Expr) -> None:
+        """Refuse denominators without a common multiple of bearable size: a sum of such fractions
+        takes time in the square of its digits for each term."""
+        number = value.as_coeff_Mul()[0]
+        self.common = math.lcm(self.common, int(number.p) if isinstance(number, Rational) else 1)
+        if self.common.bit_length() > 2 * MAX_NUMBER_BITS:
+            raise self.error(node, "the denominators have no common multiple of bearable size",
+                             "one of at most about 2400 digits")
 
     def bounded(self, node: ast.expr, value: Expr) -> Expr:
         """`value`, unless a number or an exponent in it is beyond the bounds."""
@@ -257,7 +269,9 @@ class _Reader:
             raise self.error(node, "a number is too large or too small",
                              "an exponent of at most 400")
         # Decimals are exact: 0.1 is one tenth.
-        return Rational(mantissa) * Integer(10) ** int(exponent or 0)
+        value = Rational(mantissa) * Integer(10) ** int(exponent or 0)
+        self.divides(node, Integer(value.q))
+        return value
 
     def name(self, node: ast.Name) -> Expr:
         name = node.id
@@ -300,6 +314,7 @@ class _Reader:
                 if base == 0:
                     raise self.error(node, "division by zero", "a base that is not 0")
                 self.require(base, "nonzero")
+                self.divides(node.left, base)
         elif is_nonnegative(-base):
             raise self.error(node.left, "a root or power of a number that is not positive",
                              "a positive base, or an integer exponent")

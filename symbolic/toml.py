@@ -12,6 +12,16 @@ from typing import Any
 from .errors import SpecError
 
 MAX_TEXT = 64 * 1024
+MAX_PARTS = 16  # of a dotted key; reading one takes time in the square of its parts
+MAX_DEPTH = 16  # of arrays and inline tables in each other
+
+# Up to the first error a text falls into these; at an unclosed quote the reader stops by itself.
+_TOKEN = re.compile(
+    r'''(?P<string>"""(?:[^"\\]|\\[\s\S]|"{1,2}(?!"))*+"{3,5}|"(?:[^"\\\n]|\\[^\n])*+"'''
+    r"""|'''(?:[^']|'{1,2}(?!'))*+'{3,5}|'[^'\n]*+')"""
+    r"""|(?P<unclosed>["'])|(?P<skip>[ \t]++|#[^\n]*+)|(?P<word>[^\s"'#.,=\[\]{}]++)"""
+    r"""|(?P<dot>\.)|(?P<open>[\[{])|(?P<close>[\]}])|(?P<other>[\s,=])"""
+)
 
 
 def read_text(path: Path) -> str:
@@ -32,7 +42,7 @@ def read_text(path: Path) -> str:
     if len(data) > MAX_TEXT:
         raise SpecError("the file is too large", file=str(path), expected="at most 64 KiB")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data:
-        raise SpecError("the file is no text in UTF-8; it looks like UTF-16 or binary data",
+        raise SpecError("the file is not UTF-8; it looks like UTF-16 or binary data",
                         file=str(path), expected="a UTF-8 text file")
     try:
         return data.decode("utf-8-sig")  # some editors mark UTF-8
@@ -46,6 +56,7 @@ def read_toml(text: str, file: str) -> dict[str, Any]:
     """The table that `text` writes; `file` is what messages call it. Raises: SpecError."""
     if len(text.encode("utf-8", "replace")) > MAX_TEXT:
         raise SpecError("the text is too large", file=file, expected="at most 64 KiB")
+    _bounded(text, file)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -60,6 +71,33 @@ def one_line(prose: str) -> str:
     its word, unless what follows shows that a part is left out there (pre- and post-trained)."""
     joined = re.sub(r"(?<=\w)-\s*\n\s*(?=\w)(?!(?:and|or|to)\b)", "-", prose)
     return " ".join(joined.split())
+
+
+def _bounded(text: str, file: str) -> None:
+    """Refuse what takes long to read: one pass over the text, whatever it holds.
+
+    Raises: SpecError.
+    """
+    dots = depth = 0
+    for found in _TOKEN.finditer(text):
+        kind = found.lastgroup
+        if kind == "unclosed":
+            return
+        if kind == "dot":
+            dots += 1
+        elif kind not in ("string", "word", "skip"):
+            dots = 0
+        depth += (kind == "open") - (kind == "close")
+        if dots >= MAX_PARTS or depth > MAX_DEPTH:
+            problem, most = (
+                ("a key of too many parts", f"at most {MAX_PARTS} parts, as in target.margin")
+                if dots >= MAX_PARTS else
+                ("brackets nested too deeply", f"at most {MAX_DEPTH} levels"))
+            line = text.count("\n", 0, found.start()) + 1
+            start = text.rfind("\n", 0, found.start()) + 1
+            raise SpecError(problem, file=file, key=f"line {line}",
+                            text=text[start:].partition("\n")[0],
+                            column=found.start() - start, expected=most)
 
 
 def _toml_error(text: str, message: str, file: str) -> SpecError:

@@ -130,8 +130,8 @@ BAD = [
     ("\x00", "line 1", "this is not TOML"),
     ("name = '\x1b[31m'", "line 1", "this is not TOML"),
     ("a" * 70_000, "", "too large"),
-    ("x = " + "[" * 20_000, "", "nested too deeply"),
-    ("x = " + "{a=" * 20_000, "", "nested too deeply"),
+    ("x = " + "[" * 20_000, "line 1", "nested too deeply"),
+    ("x = " + "{a=" * 20_000, "line 1", "nested too deeply"),
     ("x = " + "9" * 20_000, "", "out of range"),
 ]
 
