@@ -106,6 +106,8 @@ class Chunk:
 class RowsPrinter(Printer):
     """Prints at two levels: "token" is (n,), "vocab" is (n, V)."""
 
+    guards = False
+
     def __init__(self, taken: Iterable[str]) -> None:
         super().__init__(taken)
         self.symbols: dict[Expr, str] = {}

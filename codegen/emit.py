@@ -51,6 +51,7 @@ from .backends import (
     whole_responses,
 )
 from .blocks import TRITON, C, Dialect
+from .cancellation import completed
 from .chunks import Chunk
 from .lower import Lowered, lower
 from .names import marked, plain, policy_argument, settled, unmarked
@@ -88,6 +89,11 @@ class Kernel:
     backend: str = "eager"
     roles: tuple[str, ...] = ("y_w", "y_l")
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was not done, as the file's header says it."""
+        return self.lowered.notes
+
     def compile(self) -> Any:
         """The function itself. Needs torch."""
         import types
@@ -109,9 +115,9 @@ class Kernel:
         return self.source
 
 
-def generate(spec: Spec, backend: str = "eager") -> Kernel:
+def generate(spec: Spec, backend: str = "eager", *, as_written: bool = False) -> Kernel:
     """The kernel of `spec`'s loss: its target's, its prior's where it has no target, or that of a
-    batch where no pair has a loss.
+    batch where no pair has a loss; computed `as_written`, or in a form that keeps its digits.
 
     Raises: NotYet for what no kernel is written for (the message names the term); MidpoError for
     a backend that is not there.
@@ -120,7 +126,7 @@ def generate(spec: Spec, backend: str = "eager") -> Kernel:
         raise MidpoError(f'no backend "{backend}"\n  expected: {", ".join(BACKENDS)}')
     if spec.batch is None and spec.prior is None and not spec.has_target:
         raise NotYet(f"no kernel for {spec.name}: its file states neither a prior nor a target")
-    lowered = lower(spec)
+    lowered = lower(spec, as_written=as_written)
     return _Emitter(spec, lowered, BACKENDS[backend]).kernel()
 
 
@@ -175,6 +181,10 @@ class _Emitter:
             "summary": [_docstring(line) for line in _summary(spec)],
             "formula": [_docstring(line) for line in _formula(spec)],
             "reference": [_docstring(line) for line in _reference(spec)],
+            "notes": [
+                line for note in self.lowered.notes
+                for line in textwrap.wrap(f"Note: {note}.", 92)
+            ],
             "of": len(spec.roles),
             "beside": [_docstring(line) for line in _beside(spec)],
             "logits": [
@@ -421,6 +431,9 @@ def _margin(printer: Printer, margin: Expr) -> str:
 def _exponentials(printer: Printer, score: Expr) -> tuple[Expr, list[str]]:
     """The score without its terms that are a constant times an exponential, and for each of these
     its difference between the two responses: two exponentials beyond all numbers still differ."""
+    whole = completed(score)
+    if whole is not None:
+        return whole, []
     kept, growths = [], []
     for term in Add.make_args(score):
         grown = [f for f in Mul.make_args(term) if isinstance(f, Exp) and not is_constant(f)]

@@ -1,58 +1,68 @@
 """Canonical form -> a form that keeps its digits: everything in log-probabilities, sums gathered.
 
 The lowered loss is reached by a derivation of its own, so the checker that replays recoveries
-replays this too: the kernel computes what the spec says because each step is an identity.
+replays this too: the kernel computes what the spec says because each step is an identity. Where no
+derivation reaches such a form, the loss is computed as it is written, and that is said.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections import Counter, defaultdict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
-from sympy import Add, Expr, Mul, Pow, S, expand
+from sympy import Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.derivation import Derivation, Instance
+from midpo.symbolic.errors import NotYet, NoValue, TooLarge
 from midpo.symbolic.language import (
     MARGIN,
-    POLICY,
-    RESPONSE,
-    Divergence,
-    Entropy,
     Exp,
     Log,
     LogSigmoid,
+    Max,
+    Min,
     Sigmoid,
+    Sqrt,
     TokenProb,
-    TokenSum,
     VocabSum,
     structural,
 )
-from midpo.symbolic.loss import (
-    is_constant,
-    logistic_form,
-    loss_of_margin,
-    recovered_margin,
-)
-from midpo.symbolic.normal import expand_everywhere, settle
+from midpo.symbolic.loss import logistic_form, loss_of_margin, recovered_margin
 from midpo.symbolic.rules import RULES, phase
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.work import allowance
 
+from .exponentials import is_exponential, logarithm
+from .stable import collected, distributed, gather, logistic_shares, reflect, shares, weigh
+
+AS_WRITTEN = ("the loss is computed as it is written: no form that keeps its digits was found, so "
+              "large logits or long responses may cost digits")
+
+MAX_ROUNDS = 60
+
+
+def _plain_logs(node: Exp) -> Any:
+    """As the rule finds them, but for logarithms of exponentials, which are exponents already."""
+    parts = _EXP_LOG.find(node)
+    if parts is None:
+        return None
+    powers, _ = parts
+    return None if any(is_exponential(x) or x.has(Exp) for x, _ in powers) else parts
+
+
+_EXP_LOG = RULES["exp_log"]
 # What stands outside a logarithm becomes an exponential; reflections would cost digits.
-_EXPONENTIALS = tuple(
-    RULES[name]
-    for name in (
-        "probability_exp",
-        "token_product_exp",
-        "power_exp",
-        "exp_product",
-        "exp_zero",
-        "exp_log",
-    )
+_EXPONENTIALS = (
+    *(RULES[name] for name in (
+        "probability_exp", "token_product_exp", "power_exp", "exp_product", "exp_zero",
+    )),
+    replace(_EXP_LOG, find=_plain_logs),
 )
+_SETTLED = (*phase("log", "token"), RULES["log_extremum"], RULES["step_log"], *_EXPONENTIALS)
 _LINEAR = (RULES["token_sum_linear"],)
-_SHARE = "logistic_share"
+# The way a loss is computed as written: the probability of a response is no atom of a kernel.
+_WRITTEN = tuple(RULES[name] for name in ("chain_rule", "probability_exp"))
 
 
 @dataclass(frozen=True)
@@ -60,31 +70,46 @@ class Lowered:
     """The loss of one pair, ready to print.
 
     `margin` is the lowered margin (None where the loss has none) and `loss` the lowered loss, in m
-    where there is a margin. `derivations` lead from what the spec says to these, one each.
+    where there is a margin. `derivations` lead from what the spec says to these, one each; `notes`
+    say what was not done.
     """
 
     margin: Expr | None
     loss: Expr
     derivations: tuple[Derivation, ...]
+    notes: tuple[str, ...] = ()
 
 
-def lower(spec: Spec) -> Lowered:
+def lower(spec: Spec, *, as_written: bool = False) -> Lowered:
     """Lower the loss of `spec`: its target's, its prior's where it has no target, or its batch's.
 
-    Stopped gradients stay where they are: they have a value but no gradient.
-    Raises: TooLarge where the stable form would exceed its bounds.
+    Stopped gradients stay where they are: they have a value but no gradient. With `as_written`, or
+    where the stable form would exceed its bounds, nothing is rewritten but the probabilities of
+    responses, and a note says so.
+    Raises: NotYet where a part of the loss has no value anywhere.
     """
-    with allowance(*spec.expressions):
-        return _lower(*_margin_and_loss(spec))
+    margin, loss = _margin_and_loss(spec)
+    if not as_written:
+        try:
+            with allowance(*spec.expressions):
+                return _lowered(margin, loss, stable)
+        except (TooLarge, NoValue, RecursionError):
+            pass
+    try:
+        return replace(_lowered(margin, loss, written), notes=(AS_WRITTEN,))
+    except NoValue as error:
+        raise NotYet(f"no kernel for {spec.name}: {error}") from None
 
 
-def _lower(margin: Expr | None, loss: Expr) -> Lowered:
+def _lowered(
+    margin: Expr | None, loss: Expr, form: Callable[[Expr], Derivation]
+) -> Lowered:
     chains = []
     if margin is not None:
-        chain = stable(margin)
+        chain = form(margin)
         margin = chain.end
         chains.append(chain)
-    chain = stable(loss)
+    chain = form(loss)
     chains.append(chain)
     return Lowered(margin, chain.end, tuple(chains))
 
@@ -102,158 +127,145 @@ def _margin_and_loss(spec: Spec) -> tuple[Expr | None, Expr]:
     return form.margin, -form.factor * LogSigmoid(MARGIN) + form.constant
 
 
-def stable(expr: Expr) -> Derivation:
-    """A derivation from `expr` to its stable form."""
+def written(expr: Expr) -> Derivation:
+    """A derivation from `expr` to what a kernel can print, and no further."""
     chain = Derivation(expr)
-    settle(chain, (*phase("log", "token"), *_EXPONENTIALS))
-    if shares := logistic_shares(chain.end):
-        chain.replace("logistic_share", shares)
-        chain.arithmetic(expand_everywhere(chain.end))
-    gathered = gather(chain.end)
+    chain.apply(_WRITTEN)
+    return chain
+
+
+def stable(expr: Expr) -> Derivation:
+    """A derivation from `expr` to its stable form.
+
+    Raises: TooLarge where it would exceed its bounds.
+    """
+    chain = Derivation(expr)
+    chain.apply((_EXP_LOG,))
+    chain = _tokens_as_exponentials(chain)
+    _settle(chain)
+    chain = _powers_as_exponentials(chain)
+    if found := logistic_shares(chain.end):
+        chain.replace("logistic_share", found)
+        chain.arithmetic(distributed(chain.end))
+    if wanted := shares(chain.end):
+        chain.replace("log_sum_share", wanted)
+        _settle(chain)
+    chain = _by_linearity(chain, gather(chain.end))
+    chain = _by_reflection(chain, *reflect(chain.end))
+    chain.arithmetic(weigh(chain.end))
+    chain.arithmetic(collected(chain.end))
+    beside = _beside_exponentials(chain.end)
+    if beside:
+        chain = _as_exponentials(chain, {x: Exp(Log(x)) for x in beside})
+        chain.apply((RULES["log_sigmoid"], RULES["log_extremum"], RULES["log_exp"],
+                     RULES["exp_product"]))
+    return chain
+
+
+def _by_linearity(chain: Derivation, gathered: Expr) -> Derivation:
+    """The chain to `gathered`, which has the same token sums, taken together."""
     back = Derivation(gathered)
-    back.arithmetic(expand_everywhere(gathered))
+    back.arithmetic(distributed(gathered))
     back.apply(_LINEAR)
     back.arithmetic(chain.end)
-    whole = chain.joined(back)
-    reflected, sigmoids = reflect(whole.end)
+    return chain.joined(back)
+
+
+def _by_reflection(chain: Derivation, reflected: Expr, found: list[Expr]) -> Derivation:
+    """The chain to `reflected`, where some sigmoid(x) stand as 1 - sigmoid(-x): on both sides all
+    of these are brought to one of the two."""
+    if not found:
+        return chain
+    instances = [Instance(Sigmoid(-x), 1 - Sigmoid(x), (x,)) for x in found]
     back = Derivation(reflected)
-    back.replace("sigmoid_reflection", [Instance(Sigmoid(-x), 1 - Sigmoid(x), (x,))
-                                        for x in sigmoids])
-    back.arithmetic(whole.end)
-    whole = whole.joined(back)
-    whole.arithmetic(weigh(whole.end))
-    beside = _beside_exponentials(whole.end)
-    if beside:
-        whole.replace("sigmoid_logsigmoid", [Instance(s, Exp(LogSigmoid(*s.args)), s.args)
-                                             for s in beside])
-        whole.apply((RULES["exp_product"],))
-    return whole
+    back.replace("sigmoid_reflection", instances)
+    chain.replace("sigmoid_reflection", instances)
+    back.arithmetic(chain.end)
+    return chain.joined(back)
+
+
+def _settle(chain: Derivation) -> None:
+    """Use the rules and arithmetic in turn until neither changes the derivation's end.
+
+    Raises: TooLarge where that takes too many rounds.
+    """
+    for _ in range(MAX_ROUNDS):
+        changed = chain.apply(_SETTLED)
+        before = chain.end
+        chain.arithmetic(distributed(before))
+        if not changed and chain.end == before:
+            return
+    raise TooLarge(f"nothing settled after {MAX_ROUNDS} rounds")
+
+
+def _tokens_as_exponentials(chain: Derivation) -> Derivation:
+    """pi(y, t) as exp(log(pi(y, t))), so that ratios and powers are exponentials of differences."""
+    return _as_exponentials(chain, {p: Exp(Log(p)) for p in chain.end.atoms(TokenProb)})
+
+
+def _as_exponentials(chain: Derivation, table: dict[Expr, Expr]) -> Derivation:
+    """The chain with each x**k of the table, x > 0, as exp(k*log(x)), whatever it stands in."""
+    back = Derivation(_replaced(chain.end, table))
+    back.replace("exp_log", [
+        Instance(new, old, (((base, exponent),), S.Zero))
+        for old, new in sorted(table.items(), key=lambda row: structural(row[0]))
+        for base, exponent in [_base_and_exponent(old)]
+    ])
+    return chain.joined(back) if back.end == chain.end else chain
+
+
+def _base_and_exponent(expr: Expr) -> tuple[Expr, Expr]:
+    return expr.args if isinstance(expr, Pow) else (expr, S.One)
+
+
+def _replaced(expr: Expr, table: dict[Expr, Expr]) -> Expr:
+    """`expr` with each of `table` replaced once, the arguments of a replaced one left alone."""
+    if expr in table:
+        return table[expr]
+    if not expr.args or isinstance(expr, VocabSum):
+        return expr
+    return expr.func(*(_replaced(arg, table) for arg in expr.args))
+
+
+def _powers_as_exponentials(chain: Derivation) -> Derivation:
+    """S**k as exp(k*log(S)) where S is a sum of exponentials and k no 1: quotients of such sums are
+    exponentials of differences."""
+    for _ in range(MAX_ROUNDS):
+        roots = [n for n in chain.end.atoms(Sqrt) if _outside_vocabulary(chain.end, n)
+                 and (isinstance(n.args[0], Exp) or _has_logarithm(n.args[0]))]
+        if roots:
+            chain.replace("sqrt_power", [Instance(n, Pow(n.args[0], Rational(1, 2)), n.args)
+                                         for n in sorted(roots, key=structural)])
+        powers = [n for n in chain.end.atoms(Pow) if isinstance(n.exp, Rational)
+                  and _outside_vocabulary(chain.end, n) and _has_logarithm(n.base)]
+        if not powers and not roots:
+            return chain
+        before = chain.end
+        chain = _as_exponentials(chain, {n: Exp(n.exp * Log(n.base)) for n in powers})
+        if powers and chain.end == before:
+            return chain
+        _settle(chain)
+    raise TooLarge(f"nothing settled after {MAX_ROUNDS} rounds")
+
+
+def _has_logarithm(expr: Expr) -> bool:
+    """Whether `expr` is a positive sum, maximum or total of exponentials."""
+    return not isinstance(expr, Exp) and is_exponential(expr) and logarithm(expr) is not None
+
+
+def _outside_vocabulary(expr: Expr, node: Expr) -> bool:
+    """Whether `node` stands outside all sums over the vocabulary, which are statistics."""
+    return not any(total.has(node) for total in expr.atoms(VocabSum))
 
 
 def _beside_exponentials(expr: Expr) -> list[Expr]:
-    """The sigmoids that multiply an exponential: where it overflows they are 0, and only the
-    product has a value."""
-    return [
+    """The sigmoids, maxima and minima that multiply an exponential: where it overflows they are 0,
+    and only the product has a value."""
+    found = {
         factor
-        for term in Add.make_args(expr)
-        if any(isinstance(f, Exp) for f in Mul.make_args(term))
-        for factor in Mul.make_args(term)
-        if isinstance(factor, Sigmoid)
-    ]
-
-
-def reflect(expr: Expr) -> tuple[Expr, list[Expr]]:
-    """The sum `expr` with c - c*sigmoid(x) as c*sigmoid(-x), and the x of which: where sigmoid is
-    near 1 the difference would have no digits left."""
-    terms = list(Add.make_args(expr))
-    found: list[Expr] = []
-    for term in list(terms):
-        sigmoids = [f for f in Mul.make_args(term) if isinstance(f, Sigmoid)]
-        if len(sigmoids) != 1:
-            continue
-        (sigmoid,) = sigmoids
-        complement = -term / sigmoid
-        number = next((t for t in terms if t.is_Number), S.Zero)
-        if complement.is_Number and 0 < complement <= number:
-            terms.remove(number)
-            terms.append(number - complement)
-        elif complement in terms:
-            terms.remove(complement)
-        else:
-            continue
-        (argument,) = sigmoid.args
-        terms[terms.index(term)] = complement * Sigmoid(-argument)
-        found.append(argument)
-    return Add(*terms), found
-
-
-def logistic_shares(expr: Expr) -> list[Instance]:
-    """log(exp(a) + exp(b)) as a - logsigmoid(a - b) where the sum `expr` takes that from a: where a
-    is much the larger, the difference would have no digits left."""
-    terms = set(Add.make_args(expr))
-    found = []
-    for term in terms:
-        logs = [f for f in Mul.make_args(term) if isinstance(f, Log)]
-        parts = RULES[_SHARE].find(logs[0]) if len(logs) == 1 else None
-        if parts is None:
-            continue
-        (log,) = logs
-        for a, b in itertools.permutations(parts):
-            if set(Add.make_args(expand(-term / log * a))) <= terms:
-                found.append(Instance(log, a - LogSigmoid(a - b), (a, b)))
-                break
-    return sorted(found, key=lambda instance: structural(instance.old))
-
-
-def weigh(expr: Expr) -> Expr:
-    """The sum `expr` with log-sigmoids of one weight in one bracket, where they nearly cancel when
-    two preferences nearly agree: s*(logsigmoid(a) - logsigmoid(b))."""
-    terms = Add.make_args(expr)
-    for weight in sorted(expr.atoms(Sigmoid), key=structural):
-        inside = [t for t in terms if weight in Mul.make_args(t) and t.has(LogSigmoid)]
-        if len(inside) > 1:
-            rest = [t for t in terms if t not in inside]
-            terms = (*rest, weight * Add(*(t / weight for t in inside)))
-    return Add(*terms)
-
-
-def gather(expr: Expr) -> Expr:
-    """The linear combination of token sums `expr` as few sums of combined terms: one pass over the
-    tokens, and differences taken token by token, where they are small."""
-    groups: dict[tuple[Expr, ...], list[tuple[Expr, Expr]]] = defaultdict(list)
-    rest = []
-    for term in Add.make_args(expr):
-        factors = Mul.make_args(term)
-        sums = [f for f in factors if isinstance(f, TokenSum)]
-        if len(sums) != 1:
-            rest.append(term)
-            continue
-        (total,) = sums
-        others = [f for f in factors if f is not total]
-        weight = Mul(*(f for f in others if not is_constant(f)))
-        scale = Mul(*(f for f in others if is_constant(f)))
-        groups[(weight, *total.args[1:])].append((scale, total.args[0]))
-    for (weight, index, response), terms in groups.items():
-        common = _common_factor(terms, response)
-        body = _by_coefficient([(scale / common, summand) for scale, summand in terms])
-        rest.append(common * weight * TokenSum(body, index, response))
-    return Add(*rest)
-
-
-def _common_factor(terms: list[tuple[Expr, Expr]], response: Expr) -> Expr:
-    """The product of the factors that all scales share, with the sign of the policy's term, so that
-    both roles get the same body."""
-    shared = _powers(terms[0][0])
-    for scale, _ in terms[1:]:
-        shared &= _powers(scale)
-
-    def key(term: tuple[Expr, Expr]) -> tuple[bool, bool, str]:
-        summand = term[1].xreplace({response: RESPONSE})
-        return POLICY not in summand.free_symbols, not summand.has(Log), str(summand)
-
-    leading = min(terms, key=key)[0]
-    sign = S.NegativeOne if leading.as_coeff_Mul()[0] < 0 else S.One
-    return sign * Mul(*(Pow(base, count) for base, count in shared.items()))
-
-
-def _powers(scale: Expr) -> Counter[Expr]:
-    counted: Counter[Expr] = Counter()
-    for factor in Mul.make_args(scale):
-        base, exponent = factor.as_base_exp()
-        if not factor.is_Number and exponent.is_Integer and exponent > 0:
-            counted[base] += int(exponent)
-        elif not factor.is_Number:
-            counted[factor] += 1
-    return counted
-
-
-def _by_coefficient(terms: list[tuple[Expr, Expr]]) -> Expr:
-    """The sum of scale*summand with statistics of equal weight in one bracket: w*(a - b) + u*c."""
-    groups: dict[Expr, list[Expr]] = defaultdict(list)
-    for scale, summand in terms:
-        factors = Mul.make_args(scale * summand)
-        statistics = [f for f in factors if f.has(TokenProb, VocabSum, Divergence, Entropy)]
-        weight = Mul(*(f for f in factors if f not in statistics and f != -1))
-        sign = S.NegativeOne if S.NegativeOne in factors else S.One
-        groups[weight].append(sign * Mul(*statistics))
-    return Add(*(weight * Add(*inside) for weight, inside in groups.items()))
+        for product in expr.atoms(Mul)
+        if any(isinstance(f, Exp) for f in product.args)
+        for factor in product.args
+        if isinstance(factor, (Sigmoid, Max, Min)) and logarithm(factor) is not None
+    }
+    return sorted(found, key=structural)

@@ -8,10 +8,11 @@ into a local variable and lifted by indexing where a finer level uses it.
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from sympy import Add, Expr, Mul, Pow, Rational, Symbol
+from sympy import Add, Expr, Mul, Pow, Rational, S, Symbol
 
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language import (
@@ -32,6 +33,7 @@ from midpo.symbolic.language import (
     Min,
     Node,
     Parameter,
+    Prob,
     Sorted,
     StopGradient,
     TokenProb,
@@ -43,9 +45,12 @@ from midpo.symbolic.language import (
 )
 from midpo.symbolic.text import ordered_terms, split_fraction, text
 
+from .cancellation import Piece, cancelling
+from .exponentials import is_positive_total, signed
 from .names import marked, policy_argument
 
 OTHER = Symbol("other response of the pair")
+POSITION = Index("t", position=True)
 LEVELS = ("scalar", "pair", "row", "token", "vocab")
 LIFT = {
     ("pair", "row"): "{0}.repeat({1})",
@@ -78,6 +83,8 @@ class Printer:
     """Prints one kernel's body: `lines` in order, each local at most once. `roles` are the
     responses that the rows of a batch are."""
 
+    guards = True  # whether exponentials inside functions keep infinities out of the gradient
+
     def __init__(
         self, taken: Iterable[str], roles: tuple[Symbol, ...] = (CHOSEN, REJECTED)
     ) -> None:
@@ -88,6 +95,7 @@ class Printer:
         self.helpers: set[str] = set()
         self.near_one = False  # probabilities near one need all their digits
         self.clipped = False  # what is printed stands between two bounds
+        self.guarded = False  # what is printed stands in a function, finite where it is not
         self.policies: dict[Symbol, str] = {}
         self.mask = self.name("mask")
         self.dtype = self.name("dtype")
@@ -171,25 +179,67 @@ class Printer:
     def sum(self, expr: Add, level: str) -> str:
         if (logits := _logsigmoid_difference(expr)) and not any(map(self.is_scalar, logits)):
             return self.logsigmoid_difference(*logits, level)
-        parts: list[str] = []
-        for term in ordered_terms(expr):
-            negative = term.as_coeff_Mul()[0] < 0
-            written = self.wrapped(-term if negative else term, level, PRODUCT)
-            if len(written) > LONG:
-                written = self.bind(("term", level, term), "term", written)
-            sign = ("-" if negative else "") if not parts else (" - " if negative else " + ")
-            parts.append(sign + written)
+        pieces, rest = ([], expr) if self.is_scalar(expr) else cancelling(expr)
+        parts = [self.signed(piece.scale, lambda scale, piece=piece: self.piece(
+            piece, scale, level), bool(n)) for n, piece in enumerate(pieces)]
+        for term in ordered_terms(rest) if rest != 0 else ():
+            parts.append(self.signed(term, lambda term: self.term(term, level), bool(parts)))
         return "".join(parts)
+
+    @staticmethod
+    def signed(term: Expr, written: Callable[[Expr], str], more: bool) -> str:
+        """A term after its sign."""
+        negative = term.as_coeff_Mul()[0] < 0
+        sign = (" - " if negative else " + ") if more else ("-" if negative else "")
+        return sign + written(-term if negative else term)
+
+    def term(self, term: Expr, level: str) -> str:
+        written = self.wrapped(term, level, PRODUCT)
+        if len(written) <= LONG:
+            return written
+        return self.bind(("term", level, term), "term", written)
+
+    def piece(self, piece: Piece, scale: Expr, level: str) -> str:
+        """scale*(exp(x) - 1), or scale*(exp(x) - 1 - x)."""
+        kind = "exp_remainder" if piece.whole else "expm1"
+        argument = self.tensor(piece.exponent, level)
+        if piece.whole or self.guarded:
+            self.helpers.add(kind)
+            written = f"_{kind}({argument})"
+        else:
+            written = f"torch.expm1({argument})"
+        if scale == 1:
+            return written
+        return self.term_of(scale, written, level)
+
+    def term_of(self, scale: Expr, written: str, level: str) -> str:
+        above, below = split_fraction(scale)
+        top = " * ".join([*(self.wrapped(f, level, UNARY) for f in above), written])
+        bottom = " * ".join(self.wrapped(f, level, UNARY) for f in below)
+        return f"{top} / {bottom if len(below) == 1 else f'({bottom})'}" if below else top
 
     def product(self, expr: Expr, level: str) -> tuple[str, int]:
         if expr.as_coeff_Mul()[0] < 0:
             return f"-{self.wrapped(-expr, level, PRODUCT)}", SUM
         above, below = split_fraction(expr)
+        if self.guarded and (scaled := self.scaled(above, below, level)):
+            return scaled, PRODUCT
         top = " * ".join(self.wrapped(f, level, UNARY) for f in above) or "1"
         if not below:
             return top, PRODUCT if len(above) > 1 else self.emit(above[0], level)[1]
         bottom = " * ".join(self.wrapped(f, level, UNARY) for f in below)
         return f"{top} / {bottom if len(below) == 1 else f'({bottom})'}", PRODUCT
+
+    def scaled(self, above: list[Expr], below: list[Expr], level: str) -> str | None:
+        """A factor times an exponential, 0 where the factor is 0 and the exponential infinite;
+        None where there are not both."""
+        grown = [f for f in above if isinstance(f, Exp) and not self.is_scalar(f)]
+        others = [f for f in above if f not in grown and not self.is_scalar(f)]
+        if len(grown) != 1 or not others or self.clipped:
+            return None
+        self.helpers.add("scaled")
+        rest = Mul(*(f for f in above if f not in grown), *(1 / f for f in below))
+        return f"_scaled({self(rest, level)}, {self(grown[0], level)})"
 
     def power(self, expr: Pow, level: str) -> tuple[str, int]:
         base, exponent = expr.args
@@ -210,13 +260,15 @@ class Printer:
             return f"{marked(base.name)} ** {self.wrapped(exponent, level, ATOM)}", POWER
         if isinstance(expr, (Max, Min)):
             return self.extremum(expr, level), ATOM
-        if (exponents := _log_of_sum(expr)) is not None and not self.is_scalar(expr):
-            return self.log_of_sum(expr, exponents, level), ATOM
-        if (exponent := complement(expr)) is not None and not self.is_scalar(expr):
-            return self.log_of_complement(exponent, level), ATOM
+        if isinstance(expr, Log) and not self.is_scalar(expr):
+            return self.logarithm(expr.args[0], level)
         if isinstance(expr, Exp) and self.clipped and not self.is_scalar(expr):
             return self.bounded_exponential(expr.args[0], level), PRODUCT
-        written = self.tensor(expr.args[0], level)
+        if isinstance(expr, Exp) and self.guarded and not self.is_scalar(expr):
+            self.helpers.add("exp")
+            return f"_exp({self.tensor(expr.args[0], level)})", ATOM
+        with self.guarding(expr):
+            written = self.tensor(expr.args[0], level)
         if isinstance(expr, StopGradient) and written.isidentifier():
             return f"{written}.detach()", ATOM
         return BY_NODE[type(expr)].torch.format(written), ATOM
@@ -241,13 +293,67 @@ class Printer:
             and any(self.is_scalar(arg) for arg in inner[0].args)
         )
 
-    def log_of_sum(self, expr: Expr, exponents: list[Expr], level: str) -> str:
-        """log(exp(a) + exp(b) + ...), without an exponential that may overflow."""
-        if len(exponents) == 2:
-            return f"torch.logaddexp({', '.join(self.tensor(e, level) for e in exponents)})"
-        names = [self.bind(("exponent", level, e), "exponent", self(e, level)) for e in exponents]
-        written = f"torch.stack(({', '.join(names)})).logsumexp(0)"
-        return self.bind(("log of sum", level, expr), "log_sum", written)
+    @contextmanager
+    def guarding(self, expr: Any) -> Iterator[None]:
+        """What is printed inside is an argument of `expr`, whose value may be finite, and its
+        gradient 0, where an exponential in it is infinite."""
+        before = self.guarded
+        self.guarded = self.guards and (before or not isinstance(expr, (Exp, StopGradient)))
+        try:
+            yield
+        finally:
+            self.guarded = before
+
+    def logarithm(self, inside: Expr, level: str) -> tuple[str, int]:
+        """log(inside), of sums of exponentials without the exponentials, which may overflow."""
+        if isinstance(inside, TokenSum) and is_positive_total(inside) and level in ("pair", "row"):
+            return self.log_of_total(inside, level), ATOM
+        parts = signed(inside)
+        if parts is not None and parts.plus:
+            above, strength = self.log_of_sum(parts.plus, level)
+            if not parts.minus:
+                return above, strength
+            below, _ = self.log_of_sum(parts.minus, level)
+            if parts.plus == (S.Zero,):
+                return self.log_of_complement(below), ATOM
+            top = self.bind(("log", level, parts.plus), "log_sum", above)
+            gap = f"-{top}" if below == "0" else f"{below} - {top}"
+            rest = self.log_of_complement(gap)
+            return f"{top} + {self.bind(('complement', rest), 'complement', rest)}", SUM
+        with self.guarding(Log(inside)):
+            if isinstance(inside, Add) and S.One in inside.args:
+                return f"torch.log1p({self.tensor(inside - 1, level)})", ATOM
+            return BY_NODE[Log].torch.format(self.tensor(inside, level)), ATOM
+
+    def log_of_total(self, total: TokenSum, level: str) -> str:
+        """The logarithm of a sum of positive terms over the tokens."""
+        body, _, response = total.args
+        self.helpers.add("token_log_sum")
+        name = self.local(
+            ("log of", total.xreplace({response: RESPONSE})), "token_log_sum",
+            lambda: f"_token_log_sum({self.mask}, {self(Log(body), 'token')})")
+        return self.lift(total, name, "row", level)
+
+    def log_of_sum(self, exponents: Sequence[Expr], level: str) -> tuple[str, int]:
+        """log(exp(a) + exp(b) + ...), by the largest of them; a 1 among them leaves the others
+        their digits where these are small."""
+        numbers = [e for e in exponents if self.is_scalar(e)]
+        tensors = [e for e in exponents if e not in numbers]
+        constant = Add(*map(_exponential, numbers))
+        if not tensors:
+            return ("0", ATOM) if constant == 1 else (self(Log(constant), level), ATOM)
+        written, strength = self.emit(tensors[0], level)
+        for n, more in enumerate(tensors[1:], 2):
+            written, strength = f"torch.logaddexp({written}, {self.tensor(more, level)})", ATOM
+            if len(tensors) > 2:
+                written = self.bind(("log of sum", level, tuple(tensors[:n])), "log_sum", written)
+        if not numbers:
+            return written, strength
+        if constant == 1:
+            inner = -tensors[0] if len(tensors) == 1 else None
+            negative = f"-{written}" if inner is None else self(inner, level)
+            return f"-F.logsigmoid({negative})", SUM
+        return f"torch.logaddexp({written}, {self(Log(constant), level)})", ATOM
 
     def logsigmoid_difference(self, a: Expr, b: Expr, level: str) -> str:
         """logsigmoid(a) - logsigmoid(b), which has no digits left as it stands where a is near
@@ -260,9 +366,9 @@ class Printer:
         written = f"torch.where({gap}.abs() < 1, {near}, F.logsigmoid({x}) - F.logsigmoid({y}))"
         return self.bind(("difference", level, a, b), "difference", written)
 
-    def log_of_complement(self, exponent: Expr, level: str) -> str:
+    def log_of_complement(self, exponent: str) -> str:
         """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
-        x = self.bind(("exponent", level, exponent), "exponent", self(exponent, level))
+        x = self.bind(("exponent", exponent), "exponent", exponent)
         near = f"{x}.clamp(-0.5, -torch.finfo({x}.dtype).tiny)"
         return (f"torch.where({x} > -0.5, torch.log(-torch.expm1({near})), "
                 f"torch.log1p(-torch.exp({x}.clamp(max=-0.5))))")
@@ -276,7 +382,8 @@ class Printer:
 
     def extremum_of(self, expr: Node, level: str, word: str, bound: str) -> str:
         numbers = [self(arg, level) for arg in expr.args if self.is_scalar(arg)]
-        tensors = [self.argument(arg, level) for arg in expr.args if not self.is_scalar(arg)]
+        with self.guarding(expr):
+            tensors = [self.argument(arg, level) for arg in expr.args if not self.is_scalar(arg)]
         number = f"{word}({', '.join(numbers)})" if len(numbers) > 1 else "".join(numbers)
         if not tensors:
             return number
@@ -296,6 +403,8 @@ class Printer:
         """`expr` as a tensor, also where it is a Python number: torch's functions need one."""
         if not self.is_scalar(expr):
             return self.argument(expr, level)
+        if _is_torch_number(expr):
+            return self(expr, level)
         # Of float64 whatever the logits are: a number may be too small for them, its logarithm not.
         return f"torch.tensor({self(expr, level)}, dtype=torch.float64, device=labels.device)"
 
@@ -353,6 +462,13 @@ class Printer:
             return "token", self.at_labels(expr.args[0].args[0])
         if isinstance(expr, Log) and isinstance(expr.args[0], VocabProb):
             return "vocab", self.policy(expr.args[0].args[0])
+        if isinstance(expr, Prob):
+            whole = TokenSum(Log(TokenProb(*expr.args, POSITION)), POSITION, expr.args[1])
+            summed = self(whole, "row")
+            return "row", self.local(("prob", expr.xreplace({expr.args[1]: RESPONSE})), "prob",
+                                     lambda: f"{summed}.exp()")
+        if isinstance(expr, Exp) and _is_token_logp(expr.args[0]):
+            return self.atom(expr.args[0].args[0])
         if isinstance(expr, TokenProb):
             logps = self.at_labels(expr.args[0])
             wanted = policy_argument(expr.args[0]).replace("_logits", "_token_probs")
@@ -438,18 +554,28 @@ class Printer:
         return self.local(("vocab", generic), "vocab_sum", value)
 
 
+def _is_torch_number(expr: Expr) -> bool:
+    """Whether a scalar is printed as a tensor already: a function of torch is in it."""
+    if isinstance(expr, Exp) and _parameter_power(expr):
+        return False
+    plain = not isinstance(expr, Node) or isinstance(expr, (Max, Min, StopGradient))
+    return not plain or any(map(_is_torch_number, expr.args))
+
+
+def _is_token_logp(expr: Expr) -> bool:
+    return isinstance(expr, Log) and isinstance(expr.args[0], TokenProb)
+
+
 def _is_probability(factor: Any) -> bool:
     base, exponent = factor.as_base_exp()
     return isinstance(base, VocabProb) and bool(exponent.is_Rational and exponent > 0)
 
 
-def _log_of_sum(expr: Any) -> list[Expr] | None:
-    """The a, b, ... of log(exp(a) + exp(b) + ...), whose exponentials overflow where it does
-    not."""
-    if not isinstance(expr, Log) or not isinstance(expr.args[0], Add):
-        return None
-    terms = expr.args[0].args
-    return [term.args[0] for term in terms] if all(isinstance(t, Exp) for t in terms) else None
+def _exponential(exponent: Expr) -> Expr:
+    """exp(a), and c of exp(log(c))."""
+    if isinstance(exponent, Log):
+        return exponent.args[0]
+    return S.One if exponent == 0 else Exp(exponent)
 
 
 def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr] | None:
@@ -462,19 +588,8 @@ def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr] | None:
 def near_one(*parts: Expr | None) -> bool:
     """Whether a logarithm of 1 - p is taken, for which a p near one needs all its digits."""
     logs = (log for part in parts if part is not None for log in part.atoms(Log))
-    return any(complement(log) is not None for log in logs)
-
-
-def complement(expr: Any) -> Expr | None:
-    """The x of log(1 - exp(x)), else None."""
-    if not isinstance(expr, Log) or not isinstance(expr.args[0], Add):
-        return None
-    terms = expr.args[0].args
-    exponentials = [-term for term in terms if isinstance(-term, Exp)]
-    if len(terms) != 2 or 1 not in terms or not exponentials:
-        return None
-    argument: Expr = exponentials[0].args[0]
-    return argument
+    found = (signed(log.args[0]) for log in logs if not isinstance(log.args[0], TokenProb))
+    return any(one is not None and any(e.has(TokenProb) for e in one.minus) for one in found)
 
 
 def _of_one_response(expr: Expr) -> Expr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from midpo.codegen import emit
 from midpo.codegen.emit import Kernel
 from midpo.extras import needed
 from midpo.proofs import recovery
+from midpo.proofs.check import CheckFailed
 from midpo.proofs.check import check as replay
 from midpo.proofs.recovery import Recovery
 from midpo.symbolic.loss import loss_of_margin
@@ -82,12 +84,17 @@ def generate(source: Source, *, backend: str = "eager") -> Kernel:
     `backend` is one of codegen.backends.BACKENDS: eager (readable), fused, triton,
     native, linear, logps.
 
-    The derivation that lowered the loss to a stable form is replayed by the checker first.
+    The derivation that lowered the loss to a stable form is replayed by the checker first; where a
+    step does not follow, the loss is computed as it is written, and the kernel says so.
     Raises: SpecError for a spec that cannot be read, NotYet for what no kernel is written for.
     """
-    kernel = emit.generate(spec_of(source), backend)
-    for derivation in kernel.lowered.derivations:
-        replay(derivation, derivation.start, derivation.end)
+    spec = spec_of(source)
+    kernel = emit.generate(spec, backend)
+    try:
+        for derivation in kernel.lowered.derivations:
+            replay(derivation, derivation.start, derivation.end)
+    except (CheckFailed, RecursionError):
+        return emit.generate(spec, backend, as_written=True)
     return kernel
 
 
@@ -109,9 +116,10 @@ def check(
     needed("check", "torch", "numpy")
     from midpo.numeric import crosscheck
 
-    return crosscheck.crosscheck(
+    kernel = generate(spec, backend=backend)
+    found = crosscheck.crosscheck(
         spec,
-        generate(spec, backend=backend),
+        kernel,
         prior_loss=_loss_through_prior(spec),
         seed=seed,
         trials=crosscheck.TRIALS if trials is None else trials,
@@ -119,6 +127,7 @@ def check(
         device=device,
         progress=progress,
     )
+    return dataclasses.replace(found, notes=(*kernel.notes, *found.notes))
 
 
 def _loss_through_prior(spec: Spec) -> Expr | None:

@@ -36,6 +36,7 @@ from .language import (
     Relu,
     Sigmoid,
     Sqrt,
+    Step,
     StopGradient,
     Tanh,
     TokenProb,
@@ -213,6 +214,45 @@ def _find_log_of_two(node: Log) -> Parts | None:
     return None
 
 
+def _find_share(node: Log) -> Parts | None:
+    (total,) = node.args
+    if not isinstance(total, Add):
+        return None
+    exponents = [[f.args[0] for f in Mul.make_args(t) if isinstance(f, Exp)] for t in total.args]
+    if not all(exponents):
+        return None
+    return total, min((a for found in exponents for a in found), key=structural)
+
+
+def _share_right(total: Expr, a: Expr) -> Expr:
+    """Of a term's exponentials one takes the factor exp(-a); a term that has none gets it."""
+    return a + Log(Add(*(_divided(term, a) for term in Add.make_args(total))))
+
+
+def _divided(term: Expr, a: Expr) -> Expr:
+    for factor in Mul.make_args(term):
+        if isinstance(factor, Exp):
+            exponent = factor.args[0] - a
+            return term / factor * (S.One if exponent == 0 else Exp(exponent))
+    return term * Exp(-a)
+
+
+def _find_log_extremum(node: Log) -> Parts | None:
+    (arg,) = node.args
+    return (type(arg), *arg.args) if isinstance(arg, (Max, Min)) else None
+
+
+def _find_step_log(node: Step) -> Parts | None:
+    """A difference of positive terms, exponentials among them."""
+    terms = Add.make_args(node.args[0])
+    above = [t for t in terms if is_positive(t)]
+    below = [-t for t in terms if is_positive(-t)]
+    if not above or not below or len(above) + len(below) < len(terms):
+        return None
+    known = any(isinstance(f, Exp) for t in (*above, *below) for f in Mul.make_args(t))
+    return (Add(*above), Add(*below)) if known else None
+
+
 def _in_order(*xs: Expr) -> Expr:
     """The maximum of `xs`, each named once, in the standard order."""
     first, *others = sorted(set(xs), key=structural)
@@ -366,6 +406,18 @@ ROWS: tuple[Rule, ...] = (
          "definition of the log-sigmoid",
          (Log,), _find_log_of_two, lambda a, b: Log(Exp(a) + Exp(b)),
          lambda a, b: a - LogSigmoid(a - b)),
+    Rule("log_sum_share", "stable", "log(c*exp(a) + d*exp(b)) = a + log(c + d*exp(b - a))", "",
+         "the exponential of a taken out of the sum",
+         (Log,), _find_share, lambda total, a: Log(total), _share_right),
+    Rule("log_extremum", "stable", "log(max(a, b)) = max(log(a), log(b)), and min alike",
+         "a, b > 0", "the logarithm grows with its argument",
+         (Log,), _find_log_extremum, lambda kind, *xs: Log(kind(*xs)),
+         lambda kind, *xs: kind(*map(Log, xs)),
+         lambda kind, *xs: kind in (Max, Min) and all(map(is_positive, xs))),
+    Rule("step_log", "stable", "step(a - b) = step(log(a) - log(b))", "a, b > 0",
+         "the logarithm grows with its argument",
+         (Step,), _find_step_log, lambda a, b: Step(a - b), lambda a, b: Step(Log(a) - Log(b)),
+         lambda a, b: is_positive(a) and is_positive(b)),
     Rule("logsigmoid_reflection", "exponential", "logsigmoid(-x) = logsigmoid(x) - x", "",
          "reflection of the log-sigmoid",
          (LogSigmoid,), _find_reflection, lambda x: LogSigmoid(-x), lambda x: LogSigmoid(x) - x),
