@@ -176,7 +176,11 @@ def _by_reflection(chain: Derivation, reflected: Expr, found: list[Expr]) -> Der
     of these are brought to one of the two."""
     if not found:
         return chain
-    instances = [Instance(Sigmoid(-x), 1 - Sigmoid(x), (x,)) for x in found]
+    instances: list[Instance] = []
+    for x in found:  # innermost first, as they are replaced
+        inner = Derivation(x)
+        inner.replace("sigmoid_reflection", instances)
+        instances.append(Instance(Sigmoid(-inner.end), 1 - Sigmoid(inner.end), (inner.end,)))
     back = Derivation(reflected)
     back.replace("sigmoid_reflection", instances)
     chain.replace("sigmoid_reflection", instances)

@@ -24,6 +24,7 @@ from midpo.symbolic.language import (
     Length,
     Log,
     LogSigmoid,
+    Node,
     Sigmoid,
     TokenProb,
     TokenSum,
@@ -64,35 +65,38 @@ def everywhere(expr: Expr, form: Callable[[Expr], Expr]) -> Expr:
 
 def distributed(expr: Any) -> Any:
     """`expr` expanded, and the arguments of every function in it, but for powers of sums that
-    depend on data: (a - b)**2 has digits that a**2 - 2*a*b + b**2 has lost."""
+    depend on data: (a - b)**2 has digits that a**2 - 2*a*b + b**2 has lost. Inside functions no
+    sum in a denominator is turned round, so that the step can be followed."""
     done: dict[Any, Any] = {}
 
-    def arithmetic(node: Any) -> bool:
+    def held(node: Any, deep: bool) -> bool:
+        if not (isinstance(node, Pow) and isinstance(node.base, Add) and node.exp.is_Integer):
+            return False
+        return (node.exp < 0 and deep) or (node.exp != 1 and not is_constant(node.base))
+
+    def arithmetic(node: Any, deep: bool) -> bool:
         return isinstance(node, (Add, Mul)) or (
-            isinstance(node, Pow) and isinstance(node.exp, Rational) and not held(node)
+            isinstance(node, Pow) and isinstance(node.exp, Rational) and not held(node, deep)
         )
 
-    def held(node: Any) -> bool:
-        return (isinstance(node, Pow) and isinstance(node.base, Add) and node.exp.is_Integer
-                and node.exp > 1 and not is_constant(node.base))
-
-    def visit(node: Any, inside: bool) -> Any:
-        key = (node, inside)
+    def visit(node: Any, inside: bool, deep: bool) -> Any:
+        key = (node, inside, deep)
         if key not in done:
             result = node
             if node.args:
-                inner = arithmetic(node)
-                args = [visit(arg, inner) for arg in node.args]
+                inner = arithmetic(node, deep)
+                below = deep or isinstance(node, Node)
+                args = [visit(arg, inner, below) for arg in node.args]
                 if any(new is not old for new, old in zip(args, node.args, strict=True)):
                     result = rebuild(node, args)
-            if not inside and arithmetic(result):
-                powers = {p: Dummy(real=True) for p in result.atoms(Pow) if held(p)}
+            if not inside and arithmetic(result, deep):
+                powers = {p: Dummy(real=True) for p in result.atoms(Pow) if held(p, deep)}
                 result = expand(result.xreplace(powers))
                 result = result.xreplace({d: p for p, d in powers.items()})
             done[key] = result
         return done[key]
 
-    return visit(expr, False)
+    return visit(expr, False, False)
 
 
 def collected(expr: Expr) -> Expr:
@@ -117,8 +121,8 @@ def _collected(expr: Expr) -> Expr:
 def _added(scales: list[Expr]) -> Expr:
     """The sum of coefficients; where they divide by a sum, what divides both is cancelled."""
     total = Add(*scales)
-    divides = any(isinstance(f.base, Add) and f.exp.is_negative for f in total.atoms(Pow))
-    return sympy.factor(total) if divides and len(scales) > 1 else total
+    below = {sympy.denom(scale) for scale in scales}
+    return sympy.factor(total) if len(below) > 1 and any(d.has(Add) for d in below) else total
 
 
 def reflect(expr: Expr) -> tuple[Expr, list[Expr]]:
