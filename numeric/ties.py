@@ -29,6 +29,8 @@ from midpo.symbolic.language import (
     VocabProb,
     VocabSum,
 )
+from midpo.symbolic.polynomial import expand
+from midpo.symbolic.signs import plainer
 
 from .arithmetic import Dyadic, NotExact, Undefined
 from .evaluate import Evaluator, Point
@@ -77,7 +79,13 @@ class _Exact(Evaluator):
 
     def step(self, argument: Expr, scope: dict[Index, int]) -> int:
         try:
-            x = self.value(argument, scope)
+            try:
+                x = self.value(argument, scope)
+            except NotExact:
+                simpler = plainer(expand(argument))
+                if simpler is None:
+                    raise
+                return self.step(simpler, scope)
             if not self.ops.zero(x):
                 return int(not self.ops.negative(x))
             if varies(argument) or (argument.atoms(Parameter) and not counts(argument)):

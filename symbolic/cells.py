@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import lcm
 from typing import TYPE_CHECKING, Any
 
 from sympy import Add, Expr, Mul, Pow, Rational, S
@@ -23,10 +22,8 @@ from .errors import NoValue
 from .factor import content, factors, orient
 from .language import (
     BINDERS,
-    Exp,
     Index,
     Length,
-    Log,
     Max,
     Step,
     TokenSum,
@@ -39,6 +36,7 @@ from .language import (
 )
 from .polynomial import expand
 from .rule import CELLS
+from .signs import same_sign
 from .whole import lattice
 
 if TYPE_CHECKING:
@@ -219,46 +217,6 @@ def within(index: Index, response: Expr) -> tuple[Expr, bool]:
     found = lattice(Length(response) - index)
     assert found is not None
     return found.cut
-
-
-def same_sign(x: Expr) -> Expr | None:
-    """A simpler expression with the sign of `x`, or None. For x = a - b with positive products a
-    and b: log(a) - log(b) where one is of exponentials, and the difference of powers where one is
-    of roots. For the logarithm x of a/b: a - b where that has more terms."""
-    if any(isinstance(term.as_coeff_Mul()[1], Log) for term in Add.make_args(x)):
-        return _without_logs(x)
-    if not isinstance(x, Add) or len(x.args) != 2:
-        return None
-    above, below = sorted(x.args, key=is_positive, reverse=True)
-    if not (is_positive(above) and is_positive(-below)):
-        return None
-    if x.has(Exp):
-        return expand(Add(*(_log_of(f, 1) for f in Mul.make_args(above)),
-                          *(_log_of(f, -1) for f in Mul.make_args(-below))))
-    root = lcm(*(int(e.q) for term in x.args for f in Mul.make_args(term)
-                 if isinstance(e := f.as_base_exp()[1], Rational)))
-    return expand(above**root - (-below) ** root) if root > 1 else None
-
-
-def _without_logs(x: Expr) -> Expr | None:
-    above: list[Expr] = []
-    below: list[Expr] = []
-    for term in Add.make_args(x):
-        coefficient, factor = term.as_coeff_Mul()
-        side = above if coefficient > 0 else below
-        if isinstance(factor, Log):
-            side.append(Pow(factor.args[0], abs(coefficient)))
-        else:
-            side.append(Exp(factor if abs(coefficient) == 1 else abs(coefficient) * factor))
-    difference = expand(Mul(*above) - Mul(*below))
-    return difference if len(Add.make_args(difference)) > 2 else None
-
-
-def _log_of(factor: Expr, sign: int) -> Expr:
-    base, exponent = factor.as_base_exp()
-    if factor == 1:
-        return S.Zero
-    return sign * exponent * (base.args[0] if isinstance(base, Exp) else Log(base))
 
 
 def on_cell(expr: Expr, signs: Signs) -> tuple[Expr, frozenset[Expr]]:

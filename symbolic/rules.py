@@ -19,6 +19,7 @@ from collections.abc import Callable
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S
 from sympy.ntheory import primerange
 
+from .counting import COUNTING
 from .field import FIELD
 from .language import (
     BINDERS,
@@ -53,6 +54,7 @@ from .language import (
 )
 from .piecewise import PIECEWISE
 from .rule import ARITHMETIC, CELLS, PRIOR_RULE, Parts, Rule
+from .signs import SIGNS
 
 _NOT_ROWS = {
     ARITHMETIC: "arithmetic: expand, cancel and collect terms",
@@ -299,6 +301,7 @@ def _find_total(node: VocabSum) -> Parts | None:
 
 ROWS: tuple[Rule, ...] = (
     # -- meaning of words
+    *SIGNS,
     Rule("stop_gradient", "value", "sg(e) = e", "", "a stopped gradient does not change the value",
          (StopGradient,), _unary, lambda e: StopGradient(e), lambda e: e),
     Rule("sqrt_power", "value", "sqrt(x) = x**(1/2)", "x >= 0", "a root is a power",
@@ -423,6 +426,7 @@ ROWS: tuple[Rule, ...] = (
          (LogSigmoid,), _find_reflection, lambda x: LogSigmoid(-x), lambda x: LogSigmoid(x) - x),
     *FIELD,
     *PIECEWISE,
+    *COUNTING,
 )
 
 RULES: dict[str, Rule] = {rule.name: rule for rule in ROWS}

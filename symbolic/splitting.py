@@ -28,7 +28,6 @@ from .cells import (
     contradicts,
     on_cell,
     parts_of,
-    same_sign,
     sign_of,
 )
 from .derivation import Derivation, Instance
@@ -37,10 +36,12 @@ from .errors import TooLarge
 from .factor import finer_factors, roots_in
 from .language import (
     BINDERS,
+    Length,
     Max,
     Node,
     Parameter,
     Step,
+    TokenSum,
     counts_from_one,
     is_below_one,
     is_negative,
@@ -53,6 +54,8 @@ from .normal import normalise
 from .polynomial import expand, is_zero, monomial_expression, polynomial, rational
 from .quotients import quotient_form
 from .rule import CELLS
+from .rules import RULES
+from .signs import same_sign
 from .whole import Lattice, lattice
 from .work import spend
 
@@ -68,7 +71,7 @@ def meet(left: Derivation, right: Derivation, depth: int = 3) -> bool:
     Both are in the form CELL_FORM. Raises: TooLarge where there are too many cells.
     """
     with finer_factors(roots_in(left.end, right.end)):
-        return (_without_cells(left, right)
+        return (_without_cells(left, right) or _body_by_body(left, right)
                 or (depth > 0 and _cell_by_cell(left, right, depth - 1)))
 
 
@@ -350,6 +353,57 @@ def _split_bodies(left: Derivation, right: Derivation) -> bool:
                 found.append(Instance(kind(body, *rest), kind(new, *rest), (tree,)))
     changed = [chain.replace(CELLS, found) for chain in (left, right)]
     return any(changed)
+
+
+def _body_by_body(left: Derivation, right: Derivation) -> bool:
+    """Whether the difference of the two ends is sums whose bodies together are 0 on every cell;
+    then the left chain is led to the right one's end. Sums over one response are one sum here,
+    with its length as the sum of 1, so that what a cell says of a position is used in all."""
+    difference = expand(left.end - right.end)
+    if not any(node.args[0].has(Step, Max) for node in difference.atoms(TokenSum)):
+        return False
+    groups: dict[Any, list[tuple[Expr, Expr]]] = defaultdict(list)
+    lengths: list[Expr] = []
+    for term in Add.make_args(difference):
+        sums = [f for f in Mul.make_args(term) if isinstance(f, TokenSum)]
+        if sums:
+            body, *rest = sums[0].args
+            groups[tuple(rest)].append((term / sums[0], body))
+        else:
+            lengths.append(term)
+    for (index, response), terms in groups.items():
+        shares = [term for term in lengths if Length(response) in Mul.make_args(term)]
+        lengths = [term for term in lengths if term not in shares]
+        if shares:
+            terms.append((Add(*(term / Length(response) for term in shares)), S.One))
+        if any(index in outside.free_symbols for outside, _ in terms):
+            return False
+    if lengths:
+        return False
+    linear = RULES["token_sum_linear"]
+    gathered: list[Instance] = []
+    zero: list[Instance] = []
+    nothing: list[Instance] = []
+    for (index, response), terms in groups.items():
+        parts = (tuple(terms), index, response)
+        whole, empty = linear.left(*parts), TokenSum(S.Zero, index, response)
+        if not isinstance(whole, TokenSum):
+            return False
+        tree = _tree(whole.args[0], S.Zero, whole.args[0], assumed(whole, empty), 1, _Walk())
+        if tree is None:
+            return False
+        gathered.append(Instance(whole, linear.right(*parts), parts))
+        zero.append(Instance(whole, empty, (tree,)))
+        parts = (((S.Zero, S.One),), index, response)
+        nothing.append(Instance(empty, S.Zero, parts))
+    end = right.end
+    before = end + Add(*(i.new for i in gathered))
+    left.arithmetic(before)
+    left.append(Link(linear.name, end + Add(*(i.old for i in gathered)), before,
+                     tuple(gathered)).reversed())
+    left.replace(CELLS, zero)
+    left.replace(linear.name, nothing)
+    return bool(left.end == end)
 
 
 def _cell_forms(bodies: Sequence[Expr], context: Signs) -> list[Expr]:

@@ -36,6 +36,8 @@ INSTANCES, POINTS, NEEDED = 24, 3, 25
 # What the left sides look like: {P} positive, {R} real, {E} a positive term of a sum over s,
 # {S} a real one, {V} one of a sum over the vocabulary e.
 TEMPLATES = {
+    "step_sign": ["step(tanh({R}))", "step(exp({R}) - exp({R}))", "step(2*exp(a) - ({P}))",
+                  "step(sqrt({P}) - {P})", "step(-tanh({R}))", "step(log(len(y)) - log(3))"],
     "stop_gradient": ["sg({R})"],
     "sqrt_power": ["sqrt({P})", "sqrt(({R})**2)"],
     "relu_max": ["relu({R})"],
@@ -106,6 +108,17 @@ TEMPLATES = {
     "step_known": ["step({P})", "step(-({P}))", "step(len(y) - 1)", "step(1/2 - len(y))"],
     "step_power": ["step({R})**2", "step({R})**5"],
     "step_product": ["step({R})*step({R} - 1)*a", "step(a)*step(a + {P})"],
+    "power_sum": ["sum(s for s in y)", "sum(s**2 for s in y)", "sum(s**3 for s in y)"],
+    "step_count": ["sum(step(s - {C}) for s in y)", "sum(step({C} - s) for s in y)",
+                   "sum(s*step({C} - s) for s in y)", "sum(s**2*step(s - {C}) for s in y)",
+                   "sum(s**3*step(s - {C}) for s in y)"],
+    "sum_swap": ["sum(sum(step(i - s)*w(y, s) for s in y) for i in y)",
+                 "sum(w(y, i)*sum(step(s - i + 1)*w(y, s)*i for s in y) for i in y)",
+                 "sum(sum(w(y, s)**2*v(y, i) for s in y) for i in y)",
+                 "sum(sum(step(i - s - {Q})*w(y, s) for s in y) for i in y)",
+                 "sum(sum(step(s - i + {Q})*v(y, i)*b for s in y) for i in y)",
+                 "sum(sum(step(i - 2*s + {Q})*w(y, s)*v(y, i)**2 for s in y) for i in y)",
+                 "sum(sum(w(y, s)*v(y, i)**2*step(i - s) for s in y) for i in y)"],
 }
 POOLS = {
     "P": ["pi(y)", "pi_ref(y)**2", "b", "exp(a)", "len(y)", "1 - g", "sigmoid(a)", "2/3", "1 + n",
@@ -115,6 +128,7 @@ POOLS = {
           "max(a, b)", "sum(w(y, i)*i for i in y) - a**2"],
     "W": ["len(y)", "2*len(y)", "sum(i for i in y)", "len(y)**2", "sum(step(w(y, i)) for i in y)",
           "len(y)*step(a)", "max(len(y), 3)", "sum(sum(step(i - j) for i in y) for j in y)"],
+    "C": ["2", "0", "3", "len(y) - 1", "7", "2 - len(y)", "len(y)*2", "sum(i for i in y) - 5"],
     "Q": ["1", "2", "1/2", "3/4", "5/3", "4", "0"],
     "E": ["pi(y, s)", "pi(y, s)/pi_ref(y, s)", "b**s", "2", "exp(w(y, s))", "pi(y, s)**w(y, s)"],
     "S": ["log(pi(y, s))", "w(y, s)*a", "s", "a", "kl(pi, pi_ref, y, s)*b", "w(y, s)**2 - b",
