@@ -35,7 +35,7 @@ from .audit_calculus import T
 from .audit_formulas import readable
 from .audit_mass import linear
 from .audit_pair import side_rows
-from .recovery import side_conditions
+from .conditions import side_conditions
 
 WORLDS = 3
 

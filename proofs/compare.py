@@ -36,8 +36,8 @@ from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance
 
 from .check import CheckFailed, check
+from .conditions import side_conditions
 from .problem import FORMS, Problem
-from .recovery import side_conditions
 from .settings import Setting, frozen, insert, inside, limits, masks
 
 Verdict = Literal["equal", "equal at a setting", "different", "undecided"]

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from sympy import Expr, S
 
 from midpo.numeric.witness import Witness, agreements, find_witness, is_affine
-from midpo.symbolic.cells import ties_of
 from midpo.symbolic.derivation import Derivation, Instance, Step
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language import (
@@ -17,10 +16,8 @@ from midpo.symbolic.language import (
     PIECEWISE,
     REJECTED,
     ByLabel,
-    Index,
     is_nonnegative,
     is_positive,
-    structural,
     with_label,
 )
 from midpo.symbolic.normal import normal_form, normalise, outside
@@ -33,6 +30,7 @@ from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance, bounds
 
 from .check import CheckFailed, check
+from .conditions import SIGNS, LeavesOutTooMuch, judge, side_conditions, tie_conditions
 from .diagnosis import diagnose
 from .problem import FORMS, Form, Problem
 
@@ -153,6 +151,8 @@ def _nothing_to_decide(problem: Problem, facts: PriorFacts | None, error: NoValu
 
 
 def _obstacle(error: Exception) -> str:
+    if isinstance(error, LeavesOutTooMuch):
+        return f"{error}."
     too_deep = "the expressions are nested too deeply"
     return f"No proof within bounds: {too_deep if isinstance(error, RecursionError) else error}."
 
@@ -170,7 +170,7 @@ def _has_a_value(spec: Spec) -> None:
             }
             if never[condition.kind]:
                 raise NoValue("the spec has no value anywhere, because "
-                              f"{text(condition.expr)} {_SIGNS[condition.kind]} never holds")
+                              f"{text(condition.expr)} {SIGNS[condition.kind]} never holds")
 
 
 def _first_proof(
@@ -183,7 +183,7 @@ def _first_proof(
             try:
                 with allowance(*problem.spec.expressions, units=_units(problem, form)):
                     recovery = _prove(candidate, facts, form)
-            except (RecursionError, TooLarge) as error:
+            except (RecursionError, TooLarge, LeavesOutTooMuch) as error:
                 obstacles.append(_obstacle(error))
                 break
             if recovery is not None:
@@ -220,6 +220,7 @@ def _prove(problem: Problem, facts: PriorFacts, form: Form) -> Recovery | None:
             standing="numerical evidence only",
             explanation=f"The checker refused the derivation: {error}.",
         )
+    judge(problem.spec, whole)
     steps = f"{count} step{'s' * (count != 1)}"
     return _answer(
         problem, facts, verdict="proved", derivation=whole,
@@ -330,8 +331,7 @@ def _answer(problem: Problem, facts: PriorFacts | None, **found: Any) -> Recover
     if derivation is not None:
         if problem.positive is not None:
             conditions += (f"{text(problem.positive)} > 0",)
-        conditions += tuple(_everywhere(cut, "!= 0")
-                            for cut in sorted(ties_of(derivation), key=structural))
+        conditions += tie_conditions(derivation)
     return Recovery(
         spec=problem.spec,
         kind=problem.kind,
@@ -345,17 +345,3 @@ def _answer(problem: Problem, facts: PriorFacts | None, **found: Any) -> Recover
         steps=tuple(derivation.steps) if derivation else (),
         **found,
     )
-
-
-_SIGNS = {"nonzero": "!= 0", "nonnegative": ">= 0", "positive": "> 0"}
-
-
-def side_conditions(spec: Spec) -> tuple[str, ...]:
-    """What must hold beyond the declared domains for both sides to have a value."""
-    return tuple(_everywhere(c.expr, _SIGNS[c.kind]) for c in spec.conditions)
-
-
-def _everywhere(expr: Expr, relation: str) -> str:
-    """`expr` and its relation to 0, for every value of the indices in it that nothing binds."""
-    free = sorted(str(i) for i in expr.free_symbols if isinstance(i, Index))
-    return f"{text(expr)} {relation}" + (f" for every {', '.join(free)}" if free else "")

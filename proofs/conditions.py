@@ -1,0 +1,68 @@
+"""What a statement leaves out: where a side has no value, and the ties of which a proof is silent.
+
+Every command judges them here. A condition of the formula's own, that it has a value, is told as it
+is, unless whole numbers always meet it. A tie, a step whose argument is 0, is left out only where
+that is a null set for nearly every pair: a score of 0 may be, a length that meets a threshold not.
+"""
+
+from __future__ import annotations
+
+from sympy import Expr
+
+from midpo.numeric.null_sets import is_null_set
+from midpo.symbolic.cells import ties_of
+from midpo.symbolic.derivation import Derivation
+from midpo.symbolic.errors import MidpoError, TooLarge
+from midpo.symbolic.language import Index, is_nonnegative, is_positive, structural
+from midpo.symbolic.parser import Condition
+from midpo.symbolic.polynomial import expand
+from midpo.symbolic.spec import Spec
+from midpo.symbolic.text import text
+from midpo.symbolic.whole import lattice
+
+
+class LeavesOutTooMuch(MidpoError):
+    """A proof that leaves out more than a null set of pairs; the message says where it holds."""
+
+
+SIGNS = {"nonzero": "!= 0", "nonnegative": ">= 0", "positive": "> 0"}
+
+
+def side_conditions(spec: Spec) -> tuple[str, ...]:
+    """What must hold beyond the declared domains for both sides to have a value."""
+    return tuple(everywhere(c.expr, SIGNS[c.kind]) for c in spec.conditions if not _always(c))
+
+
+def tie_conditions(derivation: Derivation) -> tuple[str, ...]:
+    """The cuts whose zeros the derivation leaves out, as conditions."""
+    return tuple(everywhere(cut, "!= 0") for cut in sorted(ties_of(derivation), key=structural))
+
+
+def judge(spec: Spec, derivation: Derivation) -> None:
+    """Raises: LeavesOutTooMuch where the zeros of a cut that the derivation leaves out are no null
+    set of the data of nearly every pair."""
+    for cut in sorted(ties_of(derivation), key=structural):
+        if not is_null_set(spec, cut):
+            raise LeavesOutTooMuch(f"A proof was found only where {everywhere(cut, '!= 0')}, which "
+                                   "leaves out more than a null set of pairs")
+
+
+def everywhere(expr: Expr, relation: str) -> str:
+    """`expr` and its relation to 0, for every value of the indices in it that nothing binds."""
+    free = sorted(str(i) for i in expr.free_symbols if isinstance(i, Index))
+    return f"{text(expr)} {relation}" + (f" for every {', '.join(free)}" if free else "")
+
+
+def _always(condition: Condition) -> bool:
+    """Whether the condition is met by every whole number and every value of a domain."""
+    try:
+        x = expand(condition.expr)
+        whole = lattice(x)
+    except TooLarge:
+        return False
+    return {
+        "nonzero": is_positive(x) or is_positive(-x)
+        or (whole is not None and whole.shift.denominator > 1),
+        "nonnegative": is_nonnegative(x),
+        "positive": is_positive(x),
+    }[condition.kind]
