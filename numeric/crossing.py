@@ -30,7 +30,7 @@ HEXAGON: Cycle = {
     ("a", "b"): 1, ("c", "b"): -1, ("c", "a"): 1, ("b", "a"): -1, ("b", "c"): 1, ("a", "c"): -1,
 }  # fmt: skip
 LENGTHS = ((2, 3, 1, 4), (1, 2, 3, 2), (3, 1, 2, 4), (2, 5, 4, 3))
-LAST_LENGTHS = ((2, 2, 1, 3), (1, 2, 2, 1), (3, 3, 3, 3))  # where the spec's cuts compare lengths
+LAST_LENGTHS = ((2, 2, 1, 3), (3, 3, 2, 4))  # where the spec's cuts compare lengths
 ATTEMPTS = 6
 
 
@@ -76,7 +76,7 @@ def find_crossing(
     rng = random.Random(seed)
     responses = tuple(dict.fromkeys(name for pair in cycle for name in pair))
     telling = telling_lengths(spec.expressions)
-    last = (*LAST_LENGTHS, *((n, m, m, n) for n, m in telling)) if telling else ()
+    last = (*LAST_LENGTHS, *((n, m, n + 1, m + 2) for n, m in telling)) if telling else ()
     for lengths, attempt in itertools.product((*LENGTHS, *last), range(ATTEMPTS)):
         # A pair feature, and a response beside the pair, are each pair's own.
         beside = {_beside(r, *p): 1 + (n + attempt) % 3 for n, p in enumerate(cycle)

@@ -15,8 +15,10 @@ from typing import Any
 from sympy import Expr, Rational
 
 from midpo.symbolic.errors import NoValue, TooLarge
+from midpo.symbolic.factor import content
 from midpo.symbolic.language import PIECEWISE, Index, Length, Node, Parameter, rebuild
-from midpo.symbolic.polynomial import ONE, polynomial
+from midpo.symbolic.polynomial import ONE, expand, polynomial
+from midpo.symbolic.signs import plainer
 from midpo.symbolic.whole import thresholds
 
 Lengths = tuple[int, int]
@@ -32,7 +34,8 @@ def telling_lengths(exprs: tuple[Expr, ...]) -> tuple[Lengths, ...]:
     turns, and next to it, the shortest first; none where nothing speaks of them."""
     edges = sorted({n for x in _compared(exprs) for n in _turns(x)})
     around = dict.fromkeys(at for n in edges for at in (n, n - 1, n + 1) if 1 <= at <= LONGEST)
-    pairs = [pair for at in around for other in (1, 2) for pair in ((at, other), (other, at))]
+    pairs = [pair for at in around for other in (1, 2) for pair in ((at, other), (other, at))
+             if pair != (1, 1)]  # that would be one response
     return tuple(sorted(dict.fromkeys(pairs[:MOST]), key=lambda pair: (sum(pair), pair)))
 
 
@@ -57,8 +60,8 @@ def _turns(x: Expr) -> set[int]:
     for atom in _numbers(x):
         for value in _TRIED:
             try:
-                plain = _with_values(x, atom, Rational(value))
-                found |= _edges(plain, atom)
+                plain = expand(_with_values(x, atom, Rational(value)))
+                found |= _edges(_simpler(plain), atom)
             except (NoValue, TooLarge):
                 continue
     return found
@@ -73,6 +76,13 @@ def _with_values(expr: Any, kept: Expr, value: Rational) -> Any:
     if not expr.args:
         return expr
     return rebuild(expr, [_with_values(arg, kept, value) for arg in expr.args])
+
+
+def _simpler(x: Expr) -> Expr:
+    """What has the sign of `x`, less growing functions and positive factors."""
+    same = plainer(x)
+    x = expand(x if same is None else same)
+    return expand(x / content([x])) if x != 0 else x
 
 
 def _edges(x: Expr, atom: Expr) -> set[int]:

@@ -14,7 +14,7 @@ from sympy import Add, Expr, Integer, Mul, Pow, S
 from .equality import equal_in_field
 from .factor import content, factors, orient
 from .language import Max, Step, is_nonnegative, is_positive, structural
-from .polynomial import expand, polynomial, rational
+from .polynomial import denominators, expand, polynomial, rational
 from .rule import Parts, Rule
 from .whole import lattice, step_of, takes_whole_values, thresholds
 from .work import spend
@@ -149,7 +149,7 @@ def _find_relu(node: Max) -> Parts | None:
 def _find_step_scale(node: Step) -> Parts | None:
     x = expand(node.args[0])
     scale = content([x])
-    if scale == 1 and isinstance(x, Add):
+    if isinstance(x, Add) and (scale == 1 or denominators(polynomial(x))):
         found = factors(x, plain=True)
         scale = Mul(*(b**e for b, e in found if is_positive(b)))
         rest = Mul(*(b**e for b, e in found if not is_positive(b)))
@@ -250,7 +250,7 @@ PIECEWISE: tuple[Rule, ...] = (
          (Step,), _find_step_whole, lambda x, *rest: Step(x), _step_whole_right,
          _step_whole_holds),
     Rule("step_thresholds", "piecewise", "step(x) = a + b*step(u - m) + c*step(u - n)",
-         "x a polynomial of u = 1, 2, ...",
+         "x a polynomial of a whole number u",
          "the sign of a polynomial at whole numbers, between its roots",
          (Step,), _find_step_thresholds, lambda x, *rest: Step(x),
          lambda x, u, first, jumps: step_of(u, first, jumps),

@@ -17,7 +17,7 @@ from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Pow
 
-from .factor import orient
+from .factor import factors, orient
 from .language import (
     Abs,
     Index,
@@ -29,6 +29,7 @@ from .language import (
     TokenSum,
     VocabSum,
     counts_from_one,
+    is_positive,
 )
 from .polynomial import ONE, Polynomial, expression, polynomial
 from .work import spend
@@ -124,10 +125,40 @@ def _monomial(point: tuple[int, ...], powers: list[int]) -> int:
     return value
 
 
-def thresholds(expr: Expr) -> tuple[Expr, int, tuple[tuple[int, int], ...]] | None:
+Jumps = tuple[Expr, int, tuple[tuple[int, int], ...]]
+
+
+def thresholds(expr: Expr) -> Jumps | None:
     """(u, first, jumps) with step(expr) = first + the sum of jump*step(u - at) over (at, jump) in
-    `jumps`, where `expr` is a polynomial of one u = 1, 2, ..., of degree above 1; else None.
-    Raises: TooLarge."""
+    `jumps`, where `expr` is a product of multiples of one whole u, each plus a number, or a
+    polynomial of one u = 1, 2, ..., of degree above 1; else None. Raises: TooLarge."""
+    return _of_factors(expr) or _of_polynomial(expr)
+
+
+def _of_factors(expr: Expr) -> Jumps | None:
+    found = factors(expr, plain=True)
+    parts = [(base, e) for base, e in found[1:] if not is_positive(base)]
+    lattices = [lattice(base) for base, _ in parts]
+    us = {known.u for known in lattices if known is not None}
+    if len(parts) < 2 or None in lattices or len(us) != 1 or not found[0][0].is_Rational:
+        return None
+    roots = [-known.shift for known in lattices if known is not None]
+    low, high = floor(min(roots)) - 1, ceil(max(roots)) + 1
+    if high - low > MAX_TRIED or not all(e.is_Integer for _, e in parts) or any(
+            e < 0 and root.denominator == 1 for (_, e), root in zip(parts, roots, strict=True)):
+        return None
+    slopes = [known.scale for known in lattices if known is not None]
+    known = []
+    for n in range(low, high + 1):
+        value = Fraction(int(found[0][0].p))
+        for slope, root, (_, e) in zip(slopes, roots, parts, strict=True):
+            value *= (slope * (n - root)) ** int(e)
+        known.append(int(value >= 0))
+    jumps = [(low + i, known[i] - known[i - 1]) for i in range(1, len(known))]
+    return us.pop(), known[0], tuple((n, jump) for n, jump in jumps if jump)
+
+
+def _of_polynomial(expr: Expr) -> Jumps | None:
     poly = polynomial(expr)
     atoms = {atom for monomial in poly for atom, _ in monomial}
     if len(atoms) != 1:

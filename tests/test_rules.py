@@ -104,6 +104,8 @@ TEMPLATES = {
     "step_whole": ["step({W} - {Q})", "step({Q} - ({W}))", "step(({Q})*({W}) - ({Q})*({W}))",
                    "step(len(y)**2/2 - ({Q})*len(y) - {Q})", "step(7/2 - 2*len(y))"],
     "step_thresholds": ["step((len(y) - 2)*(len(y) - {Q}))", "step({Q} - (len(y) - 2)**2)",
+                        "sum(step((len(y) - i - 1)*(i - len(y) + {Q})*a) for i in y)",
+                        "sum(step((len(y) - i - 1)*(i - len(y) + {Q})) for i in y)",
                         "step(len(y)**3 - 7*len(y)**2 + 14*len(y) - {Q})"],
     "step_known": ["step({P})", "step(-({P}))", "step(len(y) - 1)", "step(1/2 - len(y))"],
     "step_power": ["step({R})**2", "step({R})**5"],
