@@ -34,9 +34,10 @@ from midpo.symbolic.language import (
 )
 from midpo.symbolic.text import text
 
+from .breaking import in_brackets
 from .chunks import RowsPrinter, grouped
 from .derivatives import is_log_probability
-from .printer import ATOM, PRODUCT, UNARY, closing, wrap
+from .printer import ATOM, PRODUCT, UNARY
 from .statistics import ENTRY, probability, weighted
 
 _NAN = "propagate_nan=tl.PropagateNan.ALL"
@@ -123,6 +124,13 @@ class BlockPrinter(RowsPrinter):
         self.read.add((str(policy), kind))
         return self.blocks[str(policy), kind]
 
+    def assign(self, name: str, value: str, how: str = "=") -> None:
+        """A statement: in C on one line, which `native` breaks."""
+        if self.dialect is C:
+            self.lines.append(f"{name} {how} {value}")
+        else:
+            super().assign(name, value, how)
+
     # -- sums and gradients over the vocabulary
 
     def summand(self, body: Expr) -> str:
@@ -141,7 +149,7 @@ class BlockPrinter(RowsPrinter):
         if weight == 1:
             return right
         left = self.named(weight, "weight")
-        inside = right if _in_brackets(right) else f"({right})"
+        inside = right if in_brackets(right) else f"({right})"
         return f"{self.dialect.where}({left} == 0.0, 0.0, {left} * {inside})"
 
     def named(self, expr: Expr, wanted: str) -> str:
@@ -156,7 +164,7 @@ class BlockPrinter(RowsPrinter):
         for number, (weight, rest) in enumerate(parts):
             value = self.weighted(weight, rest)
             if number:
-                self.lines += wrap(f"{name} += ", value)
+                self.assign(name, value, "+=")
             else:
                 self.assign(name, value)
 
@@ -218,10 +226,3 @@ class BlockPrinter(RowsPrinter):
             self.symbols[symbol] = names[policy]
             total += factor * symbol
         return self(total, "vocab")
-
-
-def _in_brackets(written: str) -> bool:
-    """Whether one pair of brackets holds all of `written`."""
-    return written.startswith("(") and closing(written, 0) == len(written) - 1
-
-

@@ -51,12 +51,13 @@ from .backends import (
     whole_responses,
 )
 from .blocks import TRITON, C, Dialect
+from .breaking import split_terms
 from .cancellation import completed
 from .chunks import Chunk
 from .lower import Lowered, lower
 from .names import marked, plain, policy_argument, settled, unmarked
 from .native import native
-from .printer import LONG, PRODUCT, UNARY, Printer, near_one, split_terms
+from .printer import LONG, PRODUCT, UNARY, Printer, near_one
 from .rows import helpers, kernels
 from .seal import sealed
 from .statistics import label_statistic

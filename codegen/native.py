@@ -32,24 +32,12 @@ def native(made: dict[str, Any]) -> dict[str, Any]:
 def statements(lines: Iterable[str], declared: Iterable[str], kind: str = "float") -> list[str]:
     """Assignments as statements; a name's first one declares it, unless it is `declared`."""
     known, found = set(declared), []
-    for line in _whole(lines):
+    for line in lines:
         name = line.split(" ", 1)[0]
         head = "" if name in known else f"{kind} "
         known.add(name)
         found += textwrap.wrap(f"{head}{_floats(line)};", WIDTH, subsequent_indent="    ",
                                break_long_words=False, break_on_hyphens=False)
-    return found
-
-
-def _whole(lines: Iterable[str]) -> list[str]:
-    """Assignments that stand on several lines, each on one."""
-    found: list[str] = []
-    for line in lines:
-        if line[0] in " )":
-            glue = "" if found[-1].endswith("(") or line[0] == ")" else " "
-            found[-1] = (found[-1] + glue + line.strip()).replace(",)", ")")
-        else:
-            found.append(line)
     return found
 
 

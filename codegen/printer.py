@@ -45,6 +45,7 @@ from midpo.symbolic.language import (
 )
 from midpo.symbolic.text import ordered_terms, split_fraction, text
 
+from .breaking import wrap
 from .cancellation import Piece, cancelling
 from .exponentials import is_positive_total, signed
 from .names import marked, policy_argument
@@ -61,7 +62,6 @@ LIFT = {
     ("token", "vocab"): "{0}[..., None]",
 }
 SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
-WIDTH = 92
 EXPONENT = 60  # exp of it is far beyond any bound, and far below float32's largest number
 LONG = 72  # an argument or term longer than this gets a line of its own
 
@@ -102,8 +102,8 @@ class Printer:
 
     # -- locals
 
-    def assign(self, name: str, value: str) -> None:
-        self.lines += wrap(f"{name} = ", value)
+    def assign(self, name: str, value: str, how: str = "=") -> None:
+        self.lines += wrap(f"{name} {how} ", value)
 
     def local(self, key: Any, wanted: str, value: Callable[[], str]) -> str:
         """The local variable that holds `key`, computed on first use."""
@@ -627,47 +627,3 @@ def number(value: Rational) -> tuple[str, int]:
     except OverflowError:
         raise NotYet("a number is beyond the range of floats") from None
     return f"{int(value.p)} / {int(value.q)}", PRODUCT if value >= 0 else SUM
-
-
-def wrap(head: str, value: str) -> list[str]:
-    """`head + value` on one line, or broken at its outermost + and - or at a call's arguments."""
-    if len(head) + len(value) <= WIDTH:
-        return [head + value]
-    terms = split_terms(value)
-    if len(terms) > 1:
-        return [f"{head}(", *(f"    {term}" for term in terms), ")"]
-    opening = value.find("(")
-    if opening < 1 or closing(value, opening) != len(value) - 1:  # no call
-        times = _cut(value, lambda text, at: text[at - 1 : at + 2] == " * ")
-        return [f"{head}(", *(f"    {factor}" for factor in times), ")"]
-    lines = [head + value[: opening + 1]]
-    for argument in _cut(value[opening + 1 : -1], lambda text, at: text[at] == ","):
-        *most, last = split_terms(argument.lstrip(", "))
-        lines += [f"    {term}" for term in most] + [f"    {last},"]
-    return [*lines, ")"]
-
-
-def closing(value: str, opening: int) -> int:
-    """Where the bracket at `opening` is closed."""
-    depth = 0
-    for at in range(opening, len(value)):
-        depth += (value[at] in "([") - (value[at] in ")]")
-        if depth == 0:
-            return at
-    return len(value)
-
-
-def split_terms(value: str) -> list[str]:
-    """`value` cut before each + or - that stands outside brackets."""
-    return _cut(value, lambda text, at: text[at] in "+-" and text[at - 1 : at + 2 : 2] == "  ")
-
-
-def _cut(value: str, here: Callable[[str, int], bool]) -> list[str]:
-    """`value` cut at the places outside brackets where `here` says so."""
-    pieces, depth, start = [], 0, 0
-    for at, char in enumerate(value):
-        depth += (char in "([") - (char in ")]")
-        if depth == 0 and at and here(value, at):
-            pieces.append(value[start:at].rstrip())
-            start = at
-    return [*pieces, value[start:]]

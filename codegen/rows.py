@@ -19,7 +19,7 @@ from .blocks import TRITON, BlockPrinter, Dialect
 from .chunks import Backward, Chunk, shared_contexts
 from .names import plain, policy_argument
 from .online import Coefficients, Term, moments, terms_of
-from .printer import Namer, wrap
+from .printer import Namer
 from .statistics import slope
 
 # What the template calls its own.
@@ -127,43 +127,42 @@ class _Kernels:
 
     def moving(self) -> dict[str, Any]:
         """The moments' names, and the lines that rescale them and that add a block to them."""
-        printer = self.printer()
+        moved, added = self.printer(), self.printer()
         single = {((p, S.One),): t for p, t in self.tables.items()}
         names: dict[Coefficients, tuple[str, str]] = {
             weight: (table["sum"], table["scale"]) for weight, table in single.items()
         }
-        add = []
         exponentials: dict[Coefficients, str] = {}
-        rescale = []
+        shifts = {p: t["shift"] for p, t in self.tables.items()}
+        logits = {p: t["u"] for p, t in self.tables.items()}
         for weight in self.moments.weights:
             if weight not in names:
                 names[weight] = self.name("weight"), self.name("scale")
-                shift = printer.sum_of(weight, {p: t["shift"] for p, t in self.tables.items()})
-                rescale.append(f"{names[weight][1]} = _exp({shift})")
+                moved.assign(names[weight][1], f"_exp({moved.sum_of(weight, shifts)})")
         forms = {}
         for weight, linear in self.moments.forms:
             forms[weight, linear] = name = self.name("moment")
-            shift = printer.sum_of(linear, {p: t["shift"] for p, t in self.tables.items()})
             whole, scale = names[weight]
-            rescale += wrap(f"{name} = ", f"_moved({name}, {whole}, {shift}, {scale})")
+            shift = moved.sum_of(linear, shifts)
+            moved.assign(name, f"_moved({name}, {whole}, {shift}, {scale})")
         for weight, (name, scale) in names.items():
-            rescale.append(f"{name} *= {scale}")
-            power = printer.sum_of(weight, {p: t["u"] for p, t in self.tables.items()})
-            exponentials[weight] = self.name("each")
-            add += [f"{exponentials[weight]} = _exp({power})",
-                    f"{name} += {exponentials[weight]}"]
+            moved.assign(name, scale, "*=")
+            exponentials[weight] = each = self.name("each")
+            added.assign(each, f"_exp({added.sum_of(weight, logits)})")
+            added.assign(name, each, "+=")
         for (weight, linear), name in forms.items():
-            value = printer.sum_of(linear, {p: t["u"] for p, t in self.tables.items()})
+            value = added.sum_of(linear, logits)
             each = exponentials[weight]
             value = value if value.isidentifier() else f"({value})"
-            add.append(f"{name} += {self.dialect.where}({each} == 0.0, 0.0, {each} * {value})")
+            added.assign(
+                name, f"{self.dialect.where}({each} == 0.0, 0.0, {each} * {value})", "+=")
         return {
             "weights": {w: n for w, (n, _) in names.items()},
             "forms": forms,
             "accumulated": [*(n for n, _ in names.values()), *forms.values()],
             "moved": " or ".join(f"{t['new']} > {t['top']}" for t in self.tables.values()),
-            "rescale": rescale,
-            "accumulate": add,
+            "rescale": moved.lines,
+            "accumulate": added.lines,
         }
 
     def finish(
@@ -215,7 +214,7 @@ class _Kernels:
         sums = []
         for name, body in zip(self.found.names, self.sums.bodies, strict=True):
             if not isinstance(body, str):
-                printer.lines += wrap(f"{name} += ", printer.summand(body))
+                printer.assign(name, printer.summand(body), "+=")
                 sums.append(name)
         return {"second": printer.lines, "second_sums": sums, "second_reads": self.reads(printer)}
 
@@ -239,7 +238,7 @@ class _Kernels:
         outside = []
         for number, expr in enumerate(self.sums.outside):
             name = self.name(f"context_gradient{number + 1}")
-            printer.lines += wrap(f"{name} += ", printer.summand(expr))
+            printer.assign(name, printer.summand(expr), "+=")
             outside.append((number, name))
         block = self.name("slope")
         printer.gradient(self.sums.total, block)
