@@ -15,9 +15,9 @@ from sympy import Add, Expr, Mul, S, Symbol
 
 from midpo.symbolic import VERSION
 from midpo.symbolic.errors import MidpoError, NotYet, printable
+from midpo.symbolic.intervals import Interval
 from midpo.symbolic.language import (
     CHOSEN,
-    DOMAINS,
     MARGIN,
     REJECTED,
     RESPONSE,
@@ -85,7 +85,7 @@ class Kernel:
     digest: str
     policies: tuple[str, ...]
     features: dict[str, str]
-    parameters: dict[str, str]
+    parameters: dict[str, Interval]
     lowered: Lowered
     backend: str = "eager"
     roles: tuple[str, ...] = ("y_w", "y_l")
@@ -197,7 +197,7 @@ class _Emitter:
                 for n, k in self.features.items()
             ],
             "parameters": [
-                (marked(n), _default(spec, n), DOMAINS[d], _domain_test(marked(n), d))
+                (marked(n), _default(spec, n), d.described, d.test(marked(n)))
                 for n, d in self.parameters.items()
             ],
         }
@@ -522,16 +522,6 @@ def _beside(spec: Spec) -> list[str]:
 def _default(spec: Spec, name: str) -> str | None:
     value = spec.defaults.get(name)
     return None if value is None else repr(float(value))
-
-
-def _domain_test(name: str, domain: str) -> str:
-    """The condition under which a parameter is refused."""
-    return {
-        "real": f"{name} != {name}",
-        "positive": f"not {name} > 0",
-        "nonnegative": f"not {name} >= 0",
-        "unit": f"not 0 < {name} < 1",
-    }[domain]
 
 
 def _docstring(line: str) -> str:

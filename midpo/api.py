@@ -48,12 +48,13 @@ def describe(spec: Spec) -> dict[str, Any]:
         "latex": {name: latex(e) for name, e in shown.items() if e is not None},
         "parameters": {
             n: {
-                "domain": p.domain,
+                "domain": str(p.domain),
                 "default": float(d) if (d := spec.defaults.get(n)) is not None else None,
             }
             for n, p in spec.names.parameters.items()
         },
         "features": dict(spec.names.features),
+        "feature_domains": {n: str(spec.names.range(n)) for n in spec.names.features},
         "policies": sorted(spec.names.policies),
         "responses": dict(spec.responses),
         "digest": spec.digest,

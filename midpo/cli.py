@@ -292,7 +292,7 @@ def generate(
             "file": None if output == "-" else output,
             "policies": list(kernel.policies),
             "features": dict(kernel.features),
-            "parameters": dict(kernel.parameters),
+            "parameters": {n: str(d) for n, d in kernel.parameters.items()},
         }
         return described | ({"source": kernel.source} if output == "-" else {}), OK
 

@@ -133,12 +133,15 @@ def spec(spec_: Spec) -> None:
         for name, parameter in spec_.names.parameters.items():
             default = spec_.defaults.get(name)
             shown = "required" if default is None else str(float(default))
-            table.add_row(f"  {name}", letter(name), parameter.domain, shown)
+            table.add_row(f"  {name}", letter(name), str(parameter.domain), shown)
         out.print(table)
     for name, meaning in spec_.responses.items():
         _line(f"  response {name}: {_plain(meaning)}")
     for name, kind in spec_.names.features.items():
-        _line(f"  feature {name}: a number for each {kind}")
+        held = spec_.names.ranges.get(name)
+        what = "a number" if held is None else held.described
+        _line(f"  feature {name}: {what}, for each {kind}" if held else
+              f"  feature {name}: {what} for each {kind}")
 
 
 def _equation(left: str, right: Any, indent: int = 2, write: Callable[[Any], str] = text) -> None:

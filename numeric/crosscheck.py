@@ -19,6 +19,7 @@ import numpy as np
 from sympy import Expr
 
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.intervals import Interval
 from midpo.symbolic.language import StopGradient
 from midpo.symbolic.loss import kernel_loss
 from midpo.symbolic.spec import Spec, policy_argument
@@ -52,7 +53,7 @@ class KernelLike(Protocol):
     @property
     def features(self) -> Mapping[str, str]: ...
     @property
-    def parameters(self) -> Mapping[str, str]: ...
+    def parameters(self) -> Mapping[str, Interval]: ...
     def compile(self) -> Callable[..., Any]: ...
 
 

@@ -10,6 +10,7 @@ import itertools
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from sympy import Expr
@@ -20,7 +21,7 @@ from midpo.symbolic.spec import Spec
 from .arithmetic import Intervals, Undefined
 from .evaluate import Evaluator
 from .lengths import telling_lengths
-from .witness import MAX_VALUES, Case, cases, certain, map_numbers, random_case
+from .witness import MAX_VALUES, SEGMENT, Case, cases, certain, map_numbers, random_case
 
 # Cycles of pairs (chosen, rejected), with the sign of each: f(w) - g(l) sums to 0 around them.
 Cycle = Mapping[tuple[str, str], int]
@@ -32,6 +33,7 @@ HEXAGON: Cycle = {
 LENGTHS = ((2, 3, 1, 4), (1, 2, 3, 2), (3, 1, 2, 4), (2, 5, 4, 3))
 LAST_LENGTHS = ((2, 2, 1, 3), (3, 3, 2, 4))  # where the spec's cuts compare lengths
 ATTEMPTS = 6
+PAIR_DATA = tuple(map(Fraction, (1, 2, 3, 5)))
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,8 @@ def find_crossing(
         case = random_case(spec, named | beside, attempt, rng)
         pair_features = {
             pair: {
-                n: rng.choice((1, 2, 3, 5)) for n, k in spec.names.features.items() if k == "pair"
+                n: rng.choice(spec.names.range(n).spread(PAIR_DATA, PAIR_DATA, SEGMENT))
+                for n, k in spec.names.features.items() if k == "pair"
             }
             for pair in cycle
         }

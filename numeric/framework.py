@@ -34,6 +34,7 @@ from midpo.symbolic.framework import (
     space,
 )
 from midpo.symbolic.framework_hypothesis import Hypothesis
+from midpo.symbolic.intervals import REAL, UNIT
 from midpo.symbolic.language import Parameter
 
 from .arithmetic import DIGITS, Digits
@@ -177,9 +178,9 @@ def draw(
         instance.functions[name] = [_number(instance, rng) for _ in range(_ORDER)]
     for parameter in sorted({p for expr in told for p in expr.atoms(Parameter)}, key=str):
         value = abs(_number(instance, rng)) + Fraction(1, 16)
-        if parameter.domain == "unit":
+        if parameter.domain == UNIT:
             value = value / (value + 1)
-        elif parameter.domain == "real" and rng.random() < 0.5:
+        elif parameter.domain == REAL and rng.random() < 0.5:
             value = -value
         instance.parameters[parameter.name] = value
     for hypothesis in given:

@@ -27,7 +27,7 @@ from midpo.symbolic.spec import Spec
 
 from .arithmetic import Digits, Undefined
 from .evaluate import Evaluator, Point
-from .witness import PARAMETER_VALUES
+from .witness import parameter_values
 
 DIGITS = 80
 POINTS = 8
@@ -57,7 +57,7 @@ def mixed_derivative(spec: Spec, loss: Expr, *, seed: int = 0) -> float | None:
     taken = 0
     for _ in range(POINTS):
         values = {names[atom].name: _value(atom, rng) for atom in atoms} | {
-            name: rng.choice(PARAMETER_VALUES[parameter.domain])
+            name: rng.choice(parameter_values(parameter.domain))
             for name, parameter in spec.names.parameters.items()
         }
         try:
@@ -75,7 +75,10 @@ def _value(atom: Expr, rng: random.Random) -> Fraction:
     if isinstance(atom, Length):
         return Fraction(rng.randint(1, 6))
     size = Fraction(rng.randint(30, 300), 100)
-    return -size if isinstance(atom, TokenSum) else size
+    if isinstance(atom, Feature):
+        value: Fraction = atom.domain.spread((size,), (size,), (size / 4,), ends=False)[0]
+        return value
+    return -size
 
 
 def _mixed(loss: Expr, values: dict[str, Fraction], winner: str, loser: str) -> float:

@@ -25,12 +25,10 @@ VOCABULARIES = (2, 3, 5, 11)
 SCALES = (0.25, 1.0, 3.0, 12.0, 60.0, 1e4)
 WIDE = (64, 257)
 
-_PARAMETERS = {
-    "positive": ("1/16", "1/8", "1/2", "3/4", "3/2", "5/2"),
-    "nonnegative": ("0", "1/8", "1/2", "3/2"),
-    "unit": ("1/8", "1/4", "3/4", "7/8"),
-    "real": ("-3/4", "-1/8", "1/8", "1/2", "3/2"),
-}
+_LINE = tuple(Fraction(n, 8) for n in (-6, -1, 1, 4, 12))
+_RAY = tuple(Fraction(n, 16) for n in (1, 2, 8, 12, 24, 40))
+_SEGMENT = tuple(Fraction(n, 8) for n in (1, 2, 6, 7))
+_EIGHTHS = tuple(Fraction(n, 8) for n in range(1, 24))  # of features
 
 
 @dataclass(frozen=True)
@@ -160,9 +158,11 @@ def random_batch(
     features = {}
     for name, kind in spec.names.features.items():
         size = {"pair": (pairs,), "response": (rows,), "token": (rows, positions)}[kind]
-        features[name] = rng.integers(1, 24, size=size) / 8
+        values = spec.names.range(name).spread(_EIGHTHS, _EIGHTHS, _SEGMENT)
+        features[name] = rng.choice([float(value) for value in values], size=size)
     parameters = {
-        name: Fraction(str(rng.choice(_PARAMETERS[parameter.domain])))
+        name: values[int(rng.integers(len(values)))]
         for name, parameter in spec.names.parameters.items()
+        for values in [parameter.domain.spread(_LINE, _RAY, _SEGMENT)]
     }
     return Batch(logits, labels, features, parameters, scale, tuple(map(str, spec.roles)))

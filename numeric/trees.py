@@ -14,13 +14,14 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, Literal
 
 import numpy as np
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.intervals import Interval
 from midpo.symbolic.language import Index
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.work import spend
@@ -39,12 +40,9 @@ Laws = Mapping[Response, Floats64]
 Sight = Literal["state", "token", "free"]
 Coordinates = Literal["simplex", "logits"]
 
-_RANGES = {
-    "positive": (0.2, 2.0),
-    "nonnegative": (0.2, 2.0),
-    "unit": (0.15, 0.85),
-    "real": (-1.5, 1.5),
-}
+# Where parameters and features are drawn from: on the line, off an end, as shares of a segment.
+_PARAMETERS = ((-1.5, 1.5), (0.2, 2.0), (0.15, 0.85))
+_FEATURES = ((0.25, 1.75), (0.25, 1.75), (0.15, 0.85))
 
 
 class QuickEvaluator(Evaluator):
@@ -270,7 +268,8 @@ def random_world(
     parameters: Mapping[str, float] | None = None,
     vocabulary: int = VOCABULARY,
 ) -> World:
-    """Random laws after each prefix, parameters in their domains and features in (0.25, 1.75)."""
+    """Random laws after each prefix, parameters and features inside their domains (features
+    without one in (0.25, 1.75))."""
     listed = tuple(responses)
     prefixes = sorted({y[:t] for y in listed for t in range(len(y))}, key=lambda s: (len(s), s))
     laws = {
@@ -278,14 +277,11 @@ def random_world(
         for policy in spec.policies
     }
     chosen = {
-        name: float(rng.uniform(*_RANGES[p.domain])) for name, p in spec.names.parameters.items()
+        name: _drawn(p.domain, _PARAMETERS, rng) for name, p in spec.names.parameters.items()
     }
     features: dict[str, Any] = {}
-
-    def draw() -> float:
-        return float(rng.uniform(0.25, 1.75))
-
     for name, kind in spec.names.features.items():
+        draw = partial(_drawn, spec.names.range(name), _FEATURES, rng)
         if kind == "pair":
             features[name] = draw()
         elif kind == "response":
@@ -293,6 +289,13 @@ def random_world(
         else:
             features[name] = _token_feature(listed, sight, draw)
     return World(listed, laws, {**chosen, **(parameters or {})}, features)
+
+
+def _drawn(
+    domain: Interval, ranges: tuple[tuple[float, float], ...], rng: np.random.Generator
+) -> float:
+    low, high = sorted(map(float, domain.spread(*ranges, ends=False)))
+    return float(rng.uniform(low, high))
 
 
 def _token_feature(

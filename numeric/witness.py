@@ -17,6 +17,7 @@ from typing import Any
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.intervals import Interval
 from midpo.symbolic.loss import is_constant, loss_of_margin
 from midpo.symbolic.spec import Spec
 
@@ -40,12 +41,9 @@ _LAWS = (
     ),
     (Fraction(1, 4),) * VOCABULARY,
 )
-PARAMETER_VALUES = {
-    "positive": (Fraction(1, 2), Fraction(2), Fraction(3), Fraction(1, 4)),
-    "unit": (Fraction(1, 2), Fraction(1, 4), Fraction(3, 4)),
-    "nonnegative": (Fraction(1, 2), Fraction(2), Fraction(3)),
-    "real": (Fraction(1, 2), Fraction(2), Fraction(-1), Fraction(3)),
-}
+_LINE = (Fraction(1, 2), Fraction(2), Fraction(-1), Fraction(3))
+_RAY = (Fraction(1, 2), Fraction(2), Fraction(3), Fraction(1, 4))
+SEGMENT = (Fraction(1, 2), Fraction(1, 4), Fraction(3, 4))
 _FEATURES = (Fraction(1, 2), Fraction(2), Fraction(1, 4), Fraction(3, 4), Fraction(3, 2))
 _SIGNED = (*_FEATURES, *(-x for x in _FEATURES), Fraction(0))
 
@@ -257,6 +255,12 @@ def _difference(case: Case, enclosed: Any, difference: Expr) -> tuple[str, str]:
     return f"{(low + high) / 2:.12g}", known
 
 
+def parameter_values(domain: Interval) -> tuple[Fraction, ...]:
+    """The values in a domain that a parameter is tried at, a plain one first, the ends that belong
+    to it last."""
+    return domain.spread(_LINE, _RAY, SEGMENT)
+
+
 def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
     """Random cases, shortest responses first, the same for the same seed; then those of lengths
     and positions at which the spec's own cuts and maxima turn."""
@@ -287,18 +291,20 @@ def random_case(
     }
     parameters = {}
     for name, parameter in spec.names.parameters.items():
-        choices = PARAMETER_VALUES[parameter.domain]
+        choices = parameter_values(parameter.domain)
         parameters[name] = choices[0] if attempt == 0 else rng.choice(choices)
     # Many features are weights, so positive values come first; data may have either sign.
     values = _SIGNED if attempt % 3 == 2 else _FEATURES
     features: dict[str, Any] = {}
     for name, kind in spec.names.features.items():
+        domain = spec.names.range(name)
+        known = domain.spread(values, _FEATURES, SEGMENT)
         if kind == "pair":
-            features[name] = rng.choice(values)
+            features[name] = rng.choice(known)
         elif kind == "response":
-            features[name] = {y: rng.choice(values) for y in tokens}
+            features[name] = {y: rng.choice(known) for y in tokens}
         else:
-            features[name] = {y: [rng.choice(values) for _ in t] for y, t in tokens.items()}
+            features[name] = {y: [rng.choice(known) for _ in t] for y, t in tokens.items()}
     return Case(tokens, laws, parameters, features)
 
 

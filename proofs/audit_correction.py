@@ -24,7 +24,6 @@ from midpo.symbolic.language import (
 )
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.notation import latex
-from midpo.symbolic.spec import in_domain
 from midpo.symbolic.unicode import letter, mathematics
 
 from .audit_answer import Formula
@@ -116,7 +115,7 @@ def special_cases(side: PriorSide, *, bar: bool = False) -> str:
     cases: list[str] = []
     for name, old in _switches(side):
         for value in (S.Zero, S.One):
-            if isinstance(old, Parameter) and not in_domain(value, old.domain):
+            if isinstance(old, Parameter) and value not in old.domain:
                 continue
             for sight in side.sights:
                 changed = _at(side.rows, old, value)

@@ -18,7 +18,6 @@ from midpo.numeric.trees import Row, full_tree, random_world
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import (
     CHOSEN,
-    DOMAINS,
     REJECTED,
     Feature,
     Length,
@@ -27,7 +26,7 @@ from midpo.symbolic.language import (
     is_positive,
 )
 from midpo.symbolic.loss import is_constant
-from midpo.symbolic.spec import Spec, in_domain
+from midpo.symbolic.spec import Spec
 from midpo.symbolic.unicode import letter, mathematics
 
 from .audit_answer import EVIDENCE, PROVED, UNDECIDED, Answer
@@ -72,7 +71,7 @@ def _temperature(spec: Spec) -> Answer:
         return Answer("temperature", "excluded", "alpha is 1", f"{PROVED}: it is no parameter")
     return Answer(
         "temperature", "excluded", "α = 0 makes the objective empty and α < 0 reverses it; the "
-        f"declared domain ({DOMAINS[alpha.domain]}) excludes both",
+        f"declared domain ({alpha.domain.described}) excludes both",
         f"{PROVED}: the margin is α times a difference",
     )
 
@@ -133,10 +132,10 @@ def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Answer
     name = letter(parameter.name)
     turn = "<" if rises else ">"
     at = mathematics(root)
-    inside = in_domain(root, parameter.domain)
+    inside = root in parameter.domain
     beyond = root - 1 if rises else root + 1
     reached = [v for v in (beyond, root - S.Half if rises else root + S.Half)
-               if in_domain(v, parameter.domain)]
+               if v in parameter.domain]
     data: dict[str, Any] = {"parameter": str(parameter.name), "empty_at": str(root),
                             "reversed": f"{parameter.name} {turn} {root}"}
     text = f"{side}the weight of ∇log π is {shown}{rest}: empty at {name} = {at}, reversed for " \
@@ -145,10 +144,10 @@ def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Answer
         what = " and ".join(w for w, has in (("the empty value", inside),
                                              ("the reversed ones", bool(reached))) if has)
         return Answer(question, "allowed", f"{text}; the declared domain "
-                      f"({DOMAINS[parameter.domain]}) admits {what}",
+                      f"({parameter.domain.described}) admits {what}",
                       f"{PROVED}: the weight is linear in {name}", data=data)
     return Answer(question, "excluded", f"{text}; the declared domain "
-                  f"({DOMAINS[parameter.domain]}) excludes both",
+                  f"({parameter.domain.described}) excludes both",
                   f"{PROVED}: the weight is linear in {name}", data=data)
 
 

@@ -15,11 +15,12 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from sympy import Add, Expr, Mul, S
+from sympy import Add, Expr, Mul, Rational, S
 
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.trees import EOS, VOCABULARY, World, default_parameters, softmax
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.intervals import REAL, plain_value
 from midpo.symbolic.language import (
     POLICY,
     RESPONSE,
@@ -35,7 +36,6 @@ from midpo.symbolic.language import (
     is_nonnegative,
 )
 from midpo.symbolic.loss import is_constant
-from midpo.symbolic.spec import in_domain
 from midpo.symbolic.unicode import letter, mathematics
 
 from .audit_answer import COMPUTED, EVIDENCE, PROVED, UNDECIDED, Answer
@@ -248,7 +248,8 @@ def _corrected(shape: Shape) -> bool:
 
 def _falls(weight: Expr, node: Expr) -> bool:
     """Whether exp(weight * divergence) is seen to be at most 1, features taken as nonnegative."""
-    positive = {f: Parameter("w", "positive") for f in weight.atoms(Feature)}
+    positive = {f: Parameter("w", "positive") for f in weight.atoms(Feature)
+                if f.domain == REAL}
     return isinstance(node, (Divergence, Entropy)) and is_nonnegative(
         sequence_form(-weight.xreplace(positive))
     )
@@ -325,12 +326,9 @@ def _sign_condition(expr: Expr) -> str | None:
     if solved is None:
         return None
     parameter, root, rises = solved
-    lowest_holds = in_domain(root, parameter.domain) or parameter.domain == "real"
-    if not lowest_holds:
-        inside = {"positive": 1, "nonnegative": 1, "unit": S.Half}[parameter.domain]
-        if bool(expr.xreplace({parameter: S(inside)}) >= 0):
-            return ""
-        return None
+    if root not in parameter.domain:
+        inside = Rational(plain_value(parameter.domain))
+        return "" if bool(expr.xreplace({parameter: inside}) >= 0) else None
     return f"{letter(parameter.name)} {'≥' if rises else '≤'} {mathematics(root)}"
 
 

@@ -38,8 +38,10 @@ Open Scope R_scope.
 """
 _HINT = ("#[local] Hint Unfold policy prior recovered published : midpo.\n"
          "  #[local] Hint Unfold loss_of : midpo_loss.")
-_VALUES = {"positive": ("1/2", "2", "1/3"), "unit": ("1/2", "1/3"),
-           "nonnegative": ("1/2", "2", "1/3"), "real": ("1/2", "-2", "1/3", "-1/2")}
+# What parameters and data are tried at: on the line, off an end, as shares of a segment.
+_LINE = (Fraction(1, 2), Fraction(-2), Fraction(1, 3), Fraction(-1, 2))
+_RAY = (Fraction(1, 2), Fraction(2), Fraction(1, 3))
+_SEGMENT = (Fraction(1, 2), Fraction(1, 3))
 
 
 def recovery_text(statement: Statement) -> tuple[str, tuple[str, ...]]:
@@ -122,8 +124,10 @@ def _filled(words: list[str], width: int = 90) -> Iterator[str]:
 
 def _values(statement: Statement) -> dict[str, str]:
     """A number for each parameter and feature at which the spec's conditions hold."""
-    names = [(identifier("p", p.name), _VALUES[p.domain]) for p in statement.parameters()]
-    names += [(identifier("f", f), _VALUES["real"]) for f in statement.features()]
+    domains = {identifier("p", p.name): p.domain for p in statement.parameters()}
+    domains |= {identifier("f", f): statement.spec.names.range(f) for f in statement.features()}
+    names = [(name, tuple(map(str, domain.spread(_LINE, _RAY, _SEGMENT))))
+             for name, domain in domains.items()]
     for attempt in range(24):
         chosen = {
             name: choices[(attempt * (1 + number // 2) + attempt // 3) % len(choices)]

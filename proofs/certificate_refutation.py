@@ -121,7 +121,7 @@ def _point(statement: Statement, case: Case) -> list[str]:
     for name, kind in statement.data():
         if name == "Z":
             continue
-        lines.append(f"Definition {name} : {kind} := {_value(name, case)}.")
+        lines.append(f"Definition {name} : {kind} := {_value(name, case, statement)}.")
     return lines
 
 
@@ -139,7 +139,7 @@ def _exponents(law: tuple[Fraction, ...]) -> str:
     return "(" + ", ".join(exponents) + ")%nat"
 
 
-def _value(name: str, case: Case) -> str:
+def _value(name: str, case: Case, statement: Statement) -> str:
     """What a name of the statement is at the witness."""
     if name == "n":
         return "fun y => length (word y)"
@@ -163,5 +163,6 @@ def _value(name: str, case: Case) -> str:
     sides = [value["y_w"], value["y_l"]]
     if isinstance(sides[0], (list, tuple)):
         chosen, rejected = ("[" + "; ".join(map(_fraction, s)) + "]" for s in sides)
-        return f"fun x y t => nth t (if y then {chosen} else {rejected}) 1"
+        beyond = "1" if 1 in statement.spec.names.range(word) else _fraction(sides[0][0])
+        return f"fun x y t => nth t (if y then {chosen} else {rejected}) {beyond}"
     return f"fun x y => if y then {_fraction(sides[0])} else {_fraction(sides[1])}"

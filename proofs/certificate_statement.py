@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
-from sympy import Add, Expr, Mul, Pow, S
+from sympy import Add, Expr, Mul, Pow, Rational, S
 
+from midpo.symbolic.intervals import Interval
 from midpo.symbolic.language import (
     CHOSEN,
     POLICY,
@@ -34,10 +36,9 @@ from midpo.symbolic.spec import Spec
 
 from .rocq_printer import NotExportable, Printer, by_token, identifier
 
-DOMAINS = {"real": (), "positive": ("0 < {}",), "nonnegative": ("0 <= {}",),
-           "unit": ("0 < {}", "{} < 1")}
 SIGNS = {"positive": "0 < {}", "nonnegative": "0 <= {}", "nonzero": "{} <> 0"}
 FEATURES = {"response": "X -> Y -> R", "token": "X -> Y -> nat -> R", "pair": "X -> Y -> Y -> R"}
+_ARGUMENTS = {"response": "x y", "token": "x y t", "pair": "x w l"}  # of a feature
 _PROBABILITIES = (Prob, TokenProb, VocabProb)
 
 
@@ -133,8 +134,14 @@ class Statement:
         """(name, proposition) of everything the theorem assumes, in order."""
         for parameter in self.parameters():
             word = identifier("p", parameter.name)
-            for number, form in enumerate(DOMAINS[parameter.domain]):
-                yield f"{word}_domain{number or ''}", form.format(word)
+            for number, says in enumerate(self.inside(parameter.domain, word)):
+                yield f"{word}_domain{number or ''}", says
+        for name, kind in self.features().items():
+            word = identifier("f", name)
+            bound = _ARGUMENTS[kind]
+            for number, says in enumerate(
+                    self.inside(self.spec.names.range(name), f"{word} {bound}")):
+                yield f"{word}_domain{number or ''}", f"forall {bound}, {says}"
         if self.lengths:
             yield "n_positive", "forall y, 0 < INR (n y)"
         for policy in self.policies:
@@ -155,6 +162,15 @@ class Statement:
         yield "Z_positive", "forall x, 0 < Z x"
         for number, condition in enumerate(self.spec.conditions):
             yield f"condition{number}", self.condition(condition.expr, condition.kind)
+
+    def inside(self, domain: Interval, word: str) -> Iterator[str]:
+        """The inequalities that `word` lies in a domain."""
+        for end, closed, low in ((domain.lower, domain.lower_closed, True),
+                                 (domain.upper, domain.upper_closed, False)):
+            if isinstance(end, Fraction):
+                number = _bracketed(self.printer.term(Rational(end))) if end else "0"
+                sides = (number, word) if low else (word, number)
+                yield f"{sides[0]} {'<=' if closed else '<'} {sides[1]}"
 
     @cached_property
     def odds(self) -> frozenset[str]:

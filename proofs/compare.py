@@ -26,6 +26,7 @@ from midpo.numeric.witness import (
 )
 from midpo.symbolic.derivation import Derivation
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.intervals import Interval
 from midpo.symbolic.language import MARGIN, Parameter, StopGradient, substitute
 from midpo.symbolic.loss import logistic_form, loss_of_margin, pair_loss
 from midpo.symbolic.normal import form, normal_form, normalise
@@ -44,7 +45,6 @@ Verdict = Literal["equal", "equal at a setting", "different", "undecided"]
 MAX_FIXED = 3  # how many of the names a setting may fix
 MAX_SETTINGS = 2000
 SAMPLES = 4  # cases at which both sides are evaluated before a proof is tried
-NARROWEST = ("unit", "positive", "nonnegative", "real")
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,11 @@ def special_case(one: Spec, other: Spec) -> Comparison | None:
 def _side_by_side(first: Spec, second: Spec) -> Problem:
     """The question whether the two losses are one, in common names; asked of the margins where
     both have one link."""
-    parameters: dict[str, Parameter] = {}
-    for spec in (first, second):
-        for name, parameter in spec.names.parameters.items():
-            both = (parameters.get(name, parameter), parameter)
-            parameters[name] = min(both, key=lambda p: NARROWEST.index(p.domain))
+    parameters = dict(first.names.parameters)
+    for name, parameter in second.names.parameters.items():
+        domain = _shared(first, second, name, parameters.get(name, parameter).domain,
+                         parameter.domain)
+        parameters[name] = Parameter(name, domain)
     features = dict(first.names.features)
     for name, kind in second.names.features.items():
         if features.setdefault(name, kind) != kind:
@@ -156,12 +156,14 @@ def _side_by_side(first: Spec, second: Spec) -> Problem:
                             file=second.file, key=f"features.{name}",
                             expected=f"features of one name and one kind; here it is a {kind}")
     responses = dict.fromkeys((*first.names.responses, *second.names.responses))
+    ranges = {name: _shared(first, second, name, first.names.range(name), second.names.range(name))
+              for name in first.names.ranges | second.names.ranges}
     names = Names(parameters, features, first.names.policies | second.names.policies,
-                  tuple(responses))
+                  tuple(responses), ranges)
 
     def common(spec: Spec, expr: Expr) -> Expr:
-        held = spec.names.parameters
-        return substitute(expr, {old: parameters[n] for n, old in held.items()})
+        held: dict[Expr, Expr] = {o: parameters[n] for n, o in spec.names.parameters.items()}
+        return substitute(expr, held | {spec.names.datum(n): names.datum(n) for n in ranges})
 
     (one, link), (other, link_too) = (
         tuple(common(s, e) if e is not None else None for e in margin_and_link(s))
@@ -177,6 +179,16 @@ def _side_by_side(first: Spec, second: Spec) -> Problem:
     # As a link the margin itself: what is compared are the losses as they are.
     told = replace(told, margin=one, loss=other, link=MARGIN)
     return Problem(told, "loss", one, other, {})
+
+
+def _shared(first: Spec, second: Spec, name: str, one: Interval, other: Interval) -> Interval:
+    """The values that `name` has in both specs. Raises: SpecError where there are none."""
+    both = one.meet(other)
+    if both is None:
+        raise SpecError(f"{name} has no value that lies in both domains", file=second.file,
+                        key=name, expected=f"a domain that meets {one.written}, that of "
+                        f"{first.name}; here it is {other.written}")
+    return both
 
 
 def margin_and_link(spec: Spec) -> tuple[Expr | None, Expr | None]:
@@ -332,7 +344,7 @@ def _options(
             *limits(parameter),
         ]
     for name in spec.names.features:
-        options[name] = list(masks(name))
+        options[name] = list(masks(name, spec.names.range(name)))
     for name in sorted(spec.policies):
         if name not in ("pi", "pi_ref"):
             options[name] = [frozen(name)]

@@ -17,6 +17,7 @@ from sympy import Expr, Mul
 from midpo.numeric.arithmetic import Digits, Undefined
 from midpo.numeric.evaluate import Evaluator, Point
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.intervals import plain_value
 from midpo.symbolic.language import (
     MARGIN,
     Divergence,
@@ -206,11 +207,10 @@ def _own(place: int, token: int, side: int) -> tuple[Fraction, ...]:
 
 def _parameters(spec: Spec) -> dict[str, Fraction]:
     """Each parameter's default, or a plain value of its domain."""
-    plain = {"unit": Fraction(1, 2)}
     return {
         name: Fraction(int(d.p), int(d.q))
         if (d := spec.defaults.get(name)) is not None
-        else plain.get(parameter.domain, Fraction(1))
+        else plain_value(parameter.domain)
         for name, parameter in spec.names.parameters.items()
     }
 

@@ -16,12 +16,13 @@ from typing import Any
 from sympy import Expr, S, Symbol
 
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.intervals import POSITIVE
 from midpo.symbolic.language import Feature
 from midpo.symbolic.loss import pair_loss
 from midpo.symbolic.parser import Names
 from midpo.symbolic.spec import Spec, catalogue, load
 
-from .compare import MAX_FIXED, NARROWEST, Comparison, margin_and_link, special_case
+from .compare import MAX_FIXED, Comparison, margin_and_link, special_case
 from .fingerprint import Fingerprint, alike, fingerprint
 from .settings import Option, Setting, frozen, insert, inside, limits, masks
 
@@ -205,12 +206,12 @@ def _options(spec: Spec, loss: Expr) -> dict[str, list[Option]]:
     for name, parameter in parameters.items():
         if name in used:
             options[name] = [*inside(parameter), *limits(parameter)]
-            if ALPHA not in parameters and parameter.domain == "positive":
+            if ALPHA not in parameters and parameter.domain.within(POSITIVE):
                 options[name].append((Setting(name, INVERSE), S.NaN))
     for name in spec.names.features:
         if not any(node.args[0].name == name for node in loss.atoms(Feature)):
             continue
-        options[name] = [*masks(name), (Setting(name, ANY), S.NaN)]
+        options[name] = [*masks(name, spec.names.range(name)), (Setting(name, ANY), S.NaN)]
         if ALPHA not in parameters:
             options[name].append((Setting(name, ALPHA), S.NaN))
     for name in spec.policies:
@@ -240,7 +241,7 @@ def _matchings(
     theirs = special.names.parameters
     mine = {n: p for n, p in general.names.parameters.items()
             if n not in {setting.name for setting, _ in fixed}}
-    if any(_wider(theirs[n].domain, p.domain) for n, p in mine.items() if n in theirs):
+    if not all(theirs[n].domain.within(p.domain) for n, p in mine.items() if n in theirs):
         return  # the special loss has values of this parameter that the general one has not
     choices: list[list[Option | None]] = []
     for setting, value in fixed:
@@ -257,21 +258,18 @@ def _matchings(
         if name not in theirs and name != ALPHA:
             choices.append([None, *(
                 (Setting(name, q), p) for q, p in theirs.items()
-                if q not in general.names.parameters and not _wider(p.domain, parameter.domain)
+                if q not in general.names.parameters and p.domain.within(parameter.domain)
             )])
     for name, kind in general.names.features.items():
         if name not in {setting.name for setting, _ in fixed} | special.names.features.keys():
             choices.append([None, *(
-                (Setting(name, q), Symbol(q)) for q, k in special.names.features.items()
+                (Setting(name, q), special.names.datum(q))
+                for q, k in special.names.features.items()
                 if q not in general.names.features and k == kind
+                and special.names.range(q).within(general.names.range(name))
             )])
     for chosen in itertools.product(*choices):
         yield tuple(option for option in chosen if option is not None)
-
-
-def _wider(domain: str, other: str) -> bool:
-    """Whether the first domain has values that the second has not."""
-    return NARROWEST.index(domain) > NARROWEST.index(other)
 
 
 def _with(general: Spec, special: Spec, settings: Sequence[Option]) -> Spec | None:
@@ -290,6 +288,7 @@ def _with(general: Spec, special: Spec, settings: Sequence[Option]) -> Spec | No
          if n not in fixed},
         frozenset({n for n in general.names.policies if n not in fixed}),
         general.names.responses,
+        special.names.ranges | general.names.ranges,
     )
     told = replace(general, names=names, prior=None, constraint=None, multiplier=None)
     if margin is not None:

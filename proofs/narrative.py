@@ -13,7 +13,7 @@ from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import StopGradient
 from midpo.symbolic.loss import logistic_form
 from midpo.symbolic.normal import normal_form
-from midpo.symbolic.notation import broken, name, policy, responses
+from midpo.symbolic.notation import broken, domain, name, policy, responses
 from midpo.symbolic.notation import response as sign
 from midpo.symbolic.representable import PriorFacts, fold, prior_of_margin
 from midpo.symbolic.rule import ARITHMETIC
@@ -25,12 +25,6 @@ from .recovery import Recovery, verify
 if TYPE_CHECKING:
     from midpo.numeric.witness import Witness
 
-_DOMAIN = {
-    "real": r"${0} \in \mathbb{{R}}$",
-    "positive": "${0} > 0$",
-    "nonnegative": r"${0} \ge 0$",
-    "unit": "$0 < {0} < 1$",
-}
 _FEATURE = {
     "response": ("(y)", "{0} for each response"),
     "token": ("(y, t)", "{0} for each token of a response"),
@@ -72,7 +66,7 @@ def assumptions(spec: Spec) -> tuple[str, ...]:
         + "".join(f"; ${sign(y)}$ is {what}" for y, what in spec.responses.items()) + ".",
     ]
     if spec.names.parameters:
-        domains = [_DOMAIN[p.domain].format(name(n)) for n, p in spec.names.parameters.items()]
+        domains = [f"${domain(p.domain, name(n))}$" for n, p in spec.names.parameters.items()]
         given.append(f"Parameters: {', '.join(domains)}.")
     if "alpha" not in spec.names.parameters:
         given.append(r"The scale of the generalised loss is $\alpha = 1$.")
@@ -82,9 +76,11 @@ def assumptions(spec: Spec) -> tuple[str, ...]:
             arguments, meaning = _FEATURE[kind]
             words = [word for word, other in spec.names.features.items() if other == kind]
             kinds.append(meaning.format(listed(f"${name(word)}{arguments}$" for word in words)))
+        ranges = [f"${domain(spec.names.ranges[word], name(word))}$"
+                for word in spec.names.features if word in spec.names.ranges]
         given.append(
-            f"Data that come with a pair: {listed(kinds)}. They are real numbers and do not "
-            r"depend on $\pi$."
+            f"Data that come with a pair: {listed(kinds)}. They are real numbers"
+            + (f", {', '.join(ranges)}," if ranges else "") + r" and do not depend on $\pi$."
         )
     return tuple(given)
 

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from sympy import Add, Expr, Mul, Number, Pow
 
+from midpo.symbolic.intervals import plain_value
 from midpo.symbolic.language import (
     BY_NODE,
     CHOSEN,
@@ -361,12 +363,15 @@ def _knob(spec: Spec, name: str) -> Knob:
 
 def _parameter(spec: Spec, name: str, word: str) -> Knob:
     domain, given = spec.names.parameters[word].domain, spec.defaults.get(word)
-    value = float(given) if given is not None else {"unit": 0.5}.get(domain, 1.0)
+    value = float(plain_value(domain) if given is None else given)
     label, words = written(word), f"parameter {word}"
-    if domain == "unit":
-        return Knob(name, label, words, 0.01, 0.99, 0.01, value, is_parameter=True)
-    if domain == "real" or value == 0.0:
-        reach = max(1.0, 4 * abs(value))
-        low = 0.0 if domain != "real" else -reach
-        return Knob(name, label, words, low, reach, reach / 100, value, is_parameter=True)
-    return Knob(name, label, words, value / 20, value * 20, 0.0, value, "log", is_parameter=True)
+    if value and domain.lower == 0 and domain.upper == inf:
+        return Knob(name, label, words, value / 20, value * 20, 0.0, value, "log",
+                    is_parameter=True)
+    reach = max(1.0, 4 * abs(value))
+    low = -reach if domain.lower == -inf else float(domain.lower)
+    high = reach if domain.upper == inf else float(domain.upper)
+    step = min(reach, high - low) / 100
+    low += step * (domain.lower != -inf and not domain.lower_closed)
+    high -= step * (domain.upper != inf and not domain.upper_closed)
+    return Knob(name, label, words, low, high, step, value, is_parameter=True)

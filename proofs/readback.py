@@ -8,8 +8,9 @@ Nothing is shared with the printer that wrote it. What is not recognised is a fa
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from sympy import Expr, Pow, Rational, S, Symbol
@@ -33,6 +34,7 @@ from midpo.symbolic.language import (
     LogSigmoid,
     Max,
     Min,
+    Parameter,
     Prior,
     Prob,
     Relu,
@@ -400,9 +402,9 @@ class Reader:
         if kind == "pair":
             if found.args[1:] != (CHOSEN, REJECTED):
                 raise Mismatch(f"the feature {word} of another pair")
-            return Feature(Symbol(word))
+            return Feature(self.spec.names.datum(word))
         at = [self._position(found.args[2])] if kind == "token" else []
-        return Feature(Symbol(word), found.args[1], *at)
+        return Feature(self.spec.names.datum(word), found.args[1], *at)
 
     # -- statements
 
@@ -498,12 +500,25 @@ def read_recovery(
         raise Mismatch(f"the printed theorem cannot be read: {type(error).__name__}") from None
 
 
-def domain_facts(parameter: Any) -> list[tuple[str, Expr]]:
-    return {
-        "real": [], "positive": [("positive", parameter)],
-        "nonnegative": [("nonnegative", parameter)],
-        "unit": [("positive", parameter), ("positive", 1 - parameter)],
-    }[parameter.domain]
+_AT_LEAST = {True: "nonnegative", False: "positive"}
+
+
+def domain_facts(value: Parameter | Feature) -> list[tuple[str, Expr]]:
+    """What the domain of a parameter or feature says of it, as signs."""
+    held = value.domain
+    facts: list[tuple[str, Expr]] = []
+    if isinstance(held.lower, Fraction):
+        facts.append((_AT_LEAST[held.lower_closed], value - Rational(held.lower)))
+    if isinstance(held.upper, Fraction):
+        facts.append((_AT_LEAST[held.upper_closed], Rational(held.upper) - value))
+    return facts
+
+
+def any_data(spec: Spec) -> Iterator[Feature]:
+    """Each feature of a spec, of any response and token."""
+    scopes = {"response": (RESPONSE,), "token": (RESPONSE, Index("t", position=True)), "pair": ()}
+    for name, kind in spec.names.features.items():
+        yield Feature(spec.names.datum(name), *scopes[kind])
 
 
 def condition_facts(spec: Spec) -> list[tuple[str, Expr]]:
@@ -555,9 +570,11 @@ def _allowed(spec: Spec, kind: str, expr: Expr) -> bool:
         facts.append(("equal", VocabSum(VocabProb(policy, RESPONSE, t, v), v) - 1))
     for parameter in spec.names.parameters.values():
         facts += domain_facts(parameter)
+    for feature in any_data(spec):
+        facts += domain_facts(feature)
     facts += condition_facts(spec)
     return any(kind == k and expr == e for k, e in facts)
 
 
-__all__ = ["Mismatch", "Reader", "Term", "condition_facts", "domain_facts", "parse_term",
-           "read_instance", "read_recovery", "same"]
+__all__ = ["Mismatch", "Reader", "Term", "any_data", "condition_facts", "domain_facts",
+           "parse_term", "read_instance", "read_recovery", "same"]

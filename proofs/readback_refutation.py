@@ -7,7 +7,7 @@ from typing import Any
 
 from sympy import Expr
 
-from midpo.symbolic.language import CHOSEN, MARGIN, REJECTED
+from midpo.symbolic.language import CHOSEN, MARGIN, REJECTED, Feature, Parameter
 from midpo.symbolic.loss import loss_of_margin, recovered_margin
 from midpo.symbolic.spec import Spec
 
@@ -15,6 +15,7 @@ from .readback import (
     Mismatch,
     Reader,
     Term,
+    any_data,
     condition_facts,
     domain_facts,
     parse_term,
@@ -104,11 +105,12 @@ def _facts(reader: Reader, spec: Spec, facts: Sequence[Term]) -> None:
     """What is said of the witness: every parameter in its domain, every condition of the spec."""
     said = {reader.proposition(fact, {}) for fact in facts
             if fact[:2] != ("app", ("var", "proper"))}
-    for parameter in spec.names.parameters.values():
-        if any(parameter in e.free_symbols for e in (*spec.expressions, spec.alpha)):
-            for fact in domain_facts(parameter):
+    known: list[Parameter | Feature] = [*spec.names.parameters.values(), *any_data(spec)]
+    for given in known:
+        name = given if isinstance(given, Parameter) else given.args[0]
+        if any(name in e.free_symbols for e in (*spec.expressions, spec.alpha)):
+            for fact in domain_facts(given):
                 if fact not in said:
-                    raise Mismatch(f"the theorem does not say that {parameter.name} lies in "
-                                   "its domain")
+                    raise Mismatch(f"the theorem does not say that {name} lies in its domain")
     if len(said & set(condition_facts(spec))) < len(spec.conditions):
         raise Mismatch("the theorem does not say that the spec's conditions hold")

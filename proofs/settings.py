@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from sympy import Expr, Rational, S, Symbol, nan, zoo
 
 from midpo.symbolic.errors import NoValue
+from midpo.symbolic.intervals import Interval
 from midpo.symbolic.language import REFERENCE, Feature, Parameter, substitute
 from midpo.symbolic.parser import Names
-from midpo.symbolic.spec import in_domain
 
 VALUES = (S.Zero, S.One, Rational(1, 2))  # that parameters are tried at
 MASKS = (S.One, S.Zero)  # that features are tried at
-_ENDS = {"unit": (S.Zero, S.One), "positive": (S.Zero,)}  # of a domain, and not in it
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,22 @@ Option = tuple[Setting, Expr]
 def inside(parameter: Parameter) -> Iterator[Option]:
     """The values of its domain that a parameter is tried at."""
     for value in VALUES:
-        if in_domain(value, parameter.domain):
+        if value in parameter.domain:
             yield Setting(parameter.name, str(value)), value
 
 
 def limits(parameter: Parameter) -> Iterator[Option]:
     """The ends of its domain that are no values of it."""
-    for value in _ENDS.get(parameter.domain, ()):
-        yield Setting(parameter.name, str(value), True), value
+    for end, closed in parameter.domain.end_values:
+        if not closed:
+            yield Setting(parameter.name, str(end), True), Rational(end)
 
 
-def masks(feature: str) -> Iterator[Option]:
+def masks(feature: str, domain: Interval) -> Iterator[Option]:
+    """The values of its domain that a feature is tried at."""
     for value in MASKS:
+        if value not in domain:
+            continue
         yield Setting(feature, str(value)), value
 
 
@@ -79,6 +82,6 @@ def insert(expr: Expr | None, names: Names, fixed: Mapping[str, Expr]) -> Expr |
 
 
 def _feature(node: Feature, value: Expr) -> Expr:
-    if type(value) is Symbol:
+    if isinstance(value, Symbol) and not isinstance(value, Parameter):
         return node.func(value, *node.args[1:])
     return value

@@ -27,9 +27,9 @@ from .language import (
     Max,
     Step,
     TokenSum,
+    enclosure,
     is_nonnegative,
     is_positive,
-    lower_bound,
     rebuild,
     structural,
     substitute,
@@ -184,8 +184,7 @@ def sign_of(x: Expr, signs: Signs) -> Sign | None:
 
 def bounds_of(u: Expr, signs: Signs) -> tuple[int | None, int | None]:
     """The least and the largest value of a whole number on the cell, where there are such."""
-    seen = lower_bound(u)
-    low, high = None if seen is None else int(seen[0].ceiling()), None
+    low, high = enclosure(u).whole
     for cut, above in signs:
         known = lattice(cut)
         if known is None or known.u != u or known.scale != 1:

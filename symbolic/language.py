@@ -9,13 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cmp_to_key
+from fractions import Fraction
+from functools import cmp_to_key, lru_cache, reduce
+from math import inf
 from typing import Any, Protocol
 
 import sympy
-from sympy import Add, Basic, Expr, Function, Mul, Number, Pow, Rational, S, Symbol
+from sympy import Add, Basic, Expr, Function, Mul, Pow, Rational, S, Symbol
 
 from .errors import NoValue
+from .intervals import (
+    DOMAINS,
+    FROM_ONE,
+    NONNEGATIVE,
+    POSITIVE,
+    REAL,
+    UNIT,
+    Bound,
+    End,
+    Interval,
+    cut,
+    largest,
+    magnitude,
+    point,
+    repeated_product,
+    repeated_sum,
+    rising,
+    smallest,
+)
 
 # --- Responses, roles and bound indices ---------------------------------------------------------
 
@@ -26,32 +47,47 @@ MARGIN = Symbol("m", real=True)
 POLICY = Symbol("pi")
 REFERENCE = Symbol("pi_ref")
 MULTIPLIER = "lam"
-
-DOMAINS = {
-    "real": "any real number",
-    "positive": "a number greater than 0",
-    "nonnegative": "a number at least 0",
-    "unit": "a number strictly between 0 and 1",
-}
+ZERO, ONE = Fraction(0), Fraction(1)
 
 
-class Parameter(Symbol):  # type: ignore[misc]
-    """A scalar of the spec; its domain is part of its identity."""
+class Ranged(Symbol):  # type: ignore[misc]
+    """A symbol with a domain, which is part of its identity."""
 
     __slots__ = ("domain",)
-    domain: str
+    domain: Interval
 
-    def __new__(cls, name: str, domain: str = "real") -> Parameter:
-        fact = {"unit": "positive"}.get(domain, domain)  # SymPy knows no open interval 0..1
-        self: Parameter = Symbol.__xnew__(cls, name, **{fact: True})
-        self.domain = domain
+    def __new__(cls, name: str, domain: Interval | str = REAL) -> Ranged:
+        held = DOMAINS[domain] if isinstance(domain, str) else domain
+        self: Ranged = Symbol.__xnew__(cls, name, **_facts(held))
+        self.domain = held
         return self
 
-    def __getnewargs_ex__(self) -> tuple[tuple[str, str], dict[str, Any]]:
+    def __getnewargs_ex__(self) -> tuple[tuple[str, Interval], dict[str, Any]]:
         return (self.name, self.domain), {}
 
     def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), self.domain)
+        return (*super()._hashable_content(), str(self.domain))
+
+
+class Parameter(Ranged):
+    """A scalar of the spec. `domain` is an interval, or one of the language's words for one."""
+
+    __slots__ = ()
+
+
+class Datum(Ranged):
+    """The name of a feature that has a domain; those of other features are plain symbols."""
+
+    __slots__ = ()
+
+
+def _facts(domain: Interval) -> dict[str, bool]:
+    """What SymPy is told of a number in `domain`."""
+    if domain.positive or domain.negative:
+        return {"positive" if domain.positive else "negative": True}
+    if domain.nonnegative or domain.nonpositive:
+        return {"nonnegative" if domain.nonnegative else "nonpositive": True}
+    return {"real": True}
 
 
 class Further(Symbol):  # type: ignore[misc]
@@ -119,6 +155,23 @@ class Length(Node):
 
 class Feature(Node):
     """Data that comes with a pair: `Feature(name)`, `Feature(name, y)` or `Feature(name, y, t)`."""
+
+    @property
+    def domain(self) -> Interval:
+        name = self.args[0]
+        return name.domain if isinstance(name, Datum) else REAL
+
+    def _eval_is_positive(self) -> bool | None:
+        return self.domain.positive or None
+
+    def _eval_is_negative(self) -> bool | None:
+        return self.domain.negative or None
+
+    def _eval_is_nonnegative(self) -> bool | None:
+        return self.domain.nonnegative or None
+
+    def _eval_is_nonpositive(self) -> bool | None:
+        return self.domain.nonpositive or None
 
 
 class Prior(Node):
@@ -275,7 +328,8 @@ class Word:
 
     `value(ops, *args)` is its meaning in an arithmetic; `torch` and `latex` are templates over
     `{0}`, `{1}`; `domain` names the real arguments it takes; `corners` are arguments on both sides
-    of each place where an implementation might change its mind.
+    of each place where an implementation might change its mind; `image(*intervals)` holds the
+    values it takes on these.
     """
 
     name: str
@@ -286,6 +340,7 @@ class Word:
     latex: str
     domain: str = "real"
     corners: tuple[float, ...] = (-2.0, -0.5, 0.5, 2.0)
+    image: Callable[..., Interval] = lambda *xs: REAL
 
 
 def _leans(ops: Arithmetic, x: Any) -> bool:
@@ -329,32 +384,34 @@ FUNCTIONS: dict[str, Word] = {
     word.name: word
     for word in (
         Word("log", Log, (1, 1), lambda ops, x: ops.log(x), "torch.log({0})", r"\log {0}",
-             "positive", (1e-30, 0.5, 1.0, 2.0, 1e30)),
+             "positive", (1e-30, 0.5, 1.0, 2.0, 1e30), rising(-inf, inf, {1: 0})),
         Word("exp", Exp, (1, 1), lambda ops, x: ops.exp(x), "torch.exp({0})",
-             r"\exp\left({0}\right)", corners=_BOTH_SIDES),
+             r"\exp\left({0}\right)", corners=_BOTH_SIDES, image=rising(ZERO, inf, {0: 1})),
         Word("sqrt", Sqrt, (1, 1), lambda ops, x: ops.sqrt(x), "torch.sqrt({0})", r"\sqrt{{{0}}}",
-             "nonnegative", (0.25, 1.0, 2.0)),
+             "nonnegative", (0.25, 1.0, 2.0), lambda x: x.power(point(Fraction(1, 2)))),
         # Not torch.sigmoid, whose gradient is sigmoid*(1 - sigmoid): no digits are left near 1.
         Word("sigmoid", Sigmoid, (1, 1), _sigmoid, "torch.exp(F.logsigmoid({0}))",
-             r"\sigma\left({0}\right)",
-             corners=_BRANCH),
+             r"\sigma\left({0}\right)", corners=_BRANCH,
+             image=rising(ZERO, ONE, {0: Fraction(1, 2)})),
         Word("logsigmoid", LogSigmoid, (1, 1), _logsigmoid, "F.logsigmoid({0})",
-             r"\log\sigma\left({0}\right)", corners=_BRANCH),
+             r"\log\sigma\left({0}\right)", corners=_BRANCH, image=rising(-inf, ZERO)),
         Word("tanh", Tanh, (1, 1), _tanh, "torch.tanh({0})", r"\tanh\left({0}\right)",
-             corners=_BRANCH),
+             corners=_BRANCH, image=rising(-ONE, ONE, {0: 0})),
         Word("relu", Relu, (1, 1), lambda ops, x: _largest(ops, x * 0, x), "torch.relu({0})",
-             r"\max\left(0, {0}\right)", corners=_BOTH_SIDES),
+             r"\max\left(0, {0}\right)", corners=_BOTH_SIDES,
+             image=lambda x: largest(point(ZERO), x)),
         Word("abs", Abs, (1, 1), lambda ops, x: _largest(ops, x, -x), "torch.abs({0})",
-             r"\left|{0}\right|", corners=_BOTH_SIDES),
+             r"\left|{0}\right|", corners=_BOTH_SIDES, image=magnitude),
         Word("max", Max, (2, 8), _largest, "torch.maximum({0}, {1})", r"\max\left({0}\right)",
-             corners=_BOTH_SIDES),
+             corners=_BOTH_SIDES, image=largest),
         Word("min", Min, (2, 8), lambda ops, *xs: -_largest(ops, *(-x for x in xs)),
-             "torch.minimum({0}, {1})", r"\min\left({0}\right)", corners=_BOTH_SIDES),
+             "torch.minimum({0}, {1})", r"\min\left({0}\right)", corners=_BOTH_SIDES,
+             image=smallest),
         Word("step", Step, (1, 1), _step,
              "({0} >= 0).to(dtype)", r"\mathbf{{1}}\left[{0} \ge 0\right]",
-             corners=(-2.0, -1e-9, 1e-9, 2.0)),
+             corners=(-2.0, -1e-9, 1e-9, 2.0), image=cut),
         Word("sg", StopGradient, (1, 1), lambda ops, x: x, "({0}).detach()",
-             r"\mathrm{{sg}}\left[{0}\right]"),
+             r"\mathrm{{sg}}\left[{0}\right]", image=lambda x: x),
     )
 }
 
@@ -364,54 +421,131 @@ BY_NODE: dict[type[Node], Word] = {word.node: word for word in FUNCTIONS.values(
 SPECIAL = ("len", "sum", "prod", "kl", "entropy", "by_label", "sorted")
 
 
-# --- Domains -------------------------------------------------------------------------------------
+# --- Signs ---------------------------------------------------------------------------------------
+
+# What each atom can be; a probability is below 1: there are two tokens, and each can come.
+_ATOMS: dict[type[Node], Interval] = {
+    Prob: UNIT, TokenProb: UNIT, VocabProb: UNIT, Length: FROM_ONE, Prior: POSITIVE,
+    Divergence: NONNEGATIVE, Entropy: NONNEGATIVE,
+}
+_MAX_AFFINE = 4  # names that one sum is taken apart by
+
+
+@lru_cache(maxsize=50_000)
+def enclosure(expr: Expr) -> Interval:
+    """An interval that holds every value of `expr`, for every policy, response, data and parameter
+    in its domain at which it has one. Syntactic: it may be wider than need be."""
+    kind = type(expr)
+    if isinstance(expr, Rational):
+        return point(Fraction(int(expr.p), int(expr.q)))
+    if kind in _ATOMS:
+        return _ATOMS[kind]
+    if isinstance(expr, (Ranged, Feature)):
+        return expr.domain
+    if isinstance(expr, Index):
+        return FROM_ONE if expr.is_positive else REAL
+    if isinstance(expr, Symbol):
+        return POSITIVE if expr.is_positive else NONNEGATIVE if expr.is_nonnegative else REAL
+    if isinstance(expr, Mul):
+        return reduce(Interval.__mul__, map(enclosure, expr.args))
+    if isinstance(expr, Pow):
+        return enclosure(expr.base).power(enclosure(expr.exp))
+    if isinstance(expr, Add):
+        return _of_sum(expr, _MAX_AFFINE)
+    if kind in BY_NODE:
+        return BY_NODE[kind].image(*map(enclosure, expr.args))
+    if isinstance(expr, (TokenSum, VocabSum)):
+        return repeated_sum(enclosure(expr.args[0]))
+    if isinstance(expr, TokenProd):
+        return repeated_product(enclosure(expr.args[0]))
+    if isinstance(expr, (ByLabel, Sorted)):
+        return reduce(Interval.hull, map(enclosure, expr.args))
+    return REAL
+
+
+def _of_sum(expr: Expr, names: int) -> Interval:
+    """The enclosure of a sum. Where the terms leave its sign open, it is narrowed by an atom x in
+    which it is linear and that stands in two terms or more, such as eps in p + eps*q - eps*p:
+    on an interval such a sum lies between its values at the ends."""
+    if not isinstance(expr, Add):
+        return enclosure(expr)
+    found = reduce(Interval.__add__, map(enclosure, expr.args))
+    if found.nonnegative or found.nonpositive or not names:
+        return found
+    for atom in _linear_atoms(expr):
+        narrowed = found.meet(_between_ends(expr, atom, names - 1))
+        found = found if narrowed is None else narrowed
+        if found.nonnegative or found.nonpositive:
+            break
+    return found
+
+
+def _linear_atoms(expr: Add) -> list[Expr]:
+    """The atoms in which a sum is linear and that are factors of two terms or more."""
+    counts: dict[Expr, int] = {}
+    for term in expr.args:
+        for factor in Mul.make_args(term):
+            if isinstance(factor, (Ranged, Feature, Prob, TokenProb, VocabProb, Length)):
+                counts[factor] = counts.get(factor, 0) + 1
+    return [
+        atom for atom in sorted((a for a, n in counts.items() if n > 1), key=structural)
+        if not any(factor != atom and factor.has(atom)
+                   for term in expr.args for factor in Mul.make_args(term))
+    ]
+
+
+def _between_ends(expr: Add, atom: Expr, names: int) -> Interval:
+    """What `expr`, linear in `atom`, can be where `atom` runs over its interval."""
+    having = [term for term in expr.args if atom in Mul.make_args(term)]
+    slope = Add(*(term / atom for term in having))
+    rest = Add(*(term for term in expr.args if term not in having))
+    domain = enclosure(atom)
+    ends = [(_of_sum(rest + slope * Rational(end), names), closed)
+            for end, closed in domain.end_values]
+    if not ends:
+        return REAL
+    if len(ends) == 1:  # the sum at the end, and then in the direction of the ray
+        ((first, closed),) = ends
+        along = _of_sum(slope if domain.upper == inf else -slope, names)
+        return Interval(
+            first.lower if along.nonnegative else -inf,
+            first.upper if along.nonpositive else inf,
+            along.nonnegative and first.lower_closed and (closed or not along.positive),
+            along.nonpositive and first.upper_closed and (closed or not along.negative),
+        )
+    lower, lower_closed = _extreme([(e.lower, e.lower_closed, c) for e, c in ends], min)
+    upper, upper_closed = _extreme([(e.upper, e.upper_closed, c) for e, c in ends], max)
+    return Interval(lower, upper, lower_closed, upper_closed)
+
+
+def _extreme(ends: list[tuple[Bound, bool, bool]], best: Callable[..., Bound]) -> End:
+    """The bound on a segment from (bound, whether it is reached, whether that end belongs to the
+    segment) at both ends; inside the segment it is reached where both ends reach it."""
+    found = best(bound for bound, _, _ in ends)
+    inside = all(bound == found and reached for bound, reached, _ in ends)
+    return found, inside or any(b == found and reached and closed for b, reached, closed in ends)
 
 
 def is_positive(expr: Expr) -> bool:
     """Whether `expr` is greater than 0 for every policy, response and parameter. Syntactic: `False`
     means "not seen to be"."""
-    if isinstance(expr, (Prob, TokenProb, VocabProb, Length, Prior, Exp, Sigmoid)):
-        return True
-    if isinstance(expr, Number):
-        return bool(expr > 0)
-    if isinstance(expr, Symbol):
-        return bool(expr.is_positive)
-    if isinstance(expr, (TokenProd, TokenSum, VocabSum)):
-        return is_positive(expr.args[0])
-    if isinstance(expr, (StopGradient, Sqrt)):
-        return is_positive(expr.args[0])
-    if isinstance(expr, ByLabel):
-        return all(map(is_positive, expr.args))
-    if isinstance(expr, Mul):
-        negative = [part for part in expr.args if not is_positive(part)]
-        return len(negative) % 2 == 0 and all(map(is_negative, negative))
-    if isinstance(expr, Pow):
-        return is_positive(expr.base)
-    if isinstance(expr, Log):
-        return is_positive(expr.args[0] - 1)
-    if isinstance(expr, Add):
-        low = lower_bound(expr)
-        return low is not None and bool(low[0] > 0 or (low[0] == 0 and not low[1]))
-    return False
+    return enclosure(expr).positive
 
 
-def lower_bound(expr: Expr) -> tuple[Number, bool] | None:
-    """(c, reached): `expr` is at least c, and above it unless `reached`; None where no bound of
-    some term is seen. 1 - p is above 0 for a p below 1, and len(y) - 1 at least 0."""
-    bound, reached = Number(0), True
-    for term in Add.make_args(expr):
-        coefficient, rest = term.as_coeff_Mul()
-        if rest == 1 or (coefficient > 0 and counts_from_one(rest)):
-            bound += coefficient
-        elif coefficient > 0 and is_nonnegative(rest):
-            reached = reached and not is_positive(rest)
-        elif (coefficient < 0 and is_below_one(rest)) or isinstance(rest, Tanh):
-            bound, reached = bound - abs(coefficient), False
-        elif coefficient < 0 and is_negative(rest):
-            reached = False
-        else:
-            return None
-    return bound, reached
+def is_below_one(expr: Expr) -> bool:
+    """Whether `expr` lies strictly between 0 and 1; syntactic, as `is_positive`."""
+    found = enclosure(expr)
+    return found.positive and found.below_one
+
+
+def is_negative(expr: Expr) -> bool:
+    """Whether `expr` is less than 0 everywhere; syntactic, as `is_positive`."""
+    return enclosure(expr).negative
+
+
+def is_nonnegative(expr: Expr) -> bool:
+    """Whether `expr` is at least 0 everywhere; syntactic, as `is_positive`."""
+    return enclosure(expr).nonnegative
 
 
 def counts_from_one(expr: Expr) -> bool:
@@ -423,58 +557,6 @@ def counts_from_one(expr: Expr) -> bool:
     if isinstance(expr, Pow):
         return bool(expr.exp.is_Integer and expr.exp > 0) and counts_from_one(expr.base)
     return isinstance(expr, Mul) and all(map(counts_from_one, expr.args))
-
-
-def is_below_one(expr: Expr) -> bool:
-    """Whether `expr` lies strictly between 0 and 1: probabilities (there are at least two tokens,
-    and each can come), what is exp of a negative number, and products and powers of such."""
-    if isinstance(expr, (Prob, TokenProb, VocabProb, Sigmoid)):
-        return True
-    if isinstance(expr, Parameter):
-        return expr.domain == "unit"
-    if isinstance(expr, Exp):
-        return is_negative(expr.args[0])
-    if isinstance(expr, Pow):
-        return is_below_one(expr.base) and is_positive(expr.exp)
-    if isinstance(expr, Number):
-        return bool(0 < expr < 1)
-    if isinstance(expr, TokenProd):
-        return is_below_one(expr.args[0])
-    return isinstance(expr, Mul) and all(map(is_below_one, expr.args))
-
-
-def is_negative(expr: Expr) -> bool:
-    """Whether `expr` is less than 0 everywhere; syntactic, as `is_positive`."""
-    if isinstance(expr, Number):
-        return bool(expr < 0)
-    if isinstance(expr, Log):
-        return is_below_one(expr.args[0])
-    if isinstance(expr, LogSigmoid):
-        return True
-    if isinstance(expr, TokenSum):
-        return is_negative(expr.args[0])
-    if isinstance(expr, Add):
-        return all(map(is_negative, expr.args))
-    if isinstance(expr, Mul):
-        negative = [part for part in expr.args if not is_positive(part)]
-        return len(negative) % 2 == 1 and all(map(is_negative, negative))
-    return False
-
-
-def is_nonnegative(expr: Expr) -> bool:
-    """Whether `expr` is at least 0 everywhere; syntactic, as `is_positive`."""
-    if isinstance(expr, (Relu, Abs, Step, Divergence, Entropy)):
-        return True
-    if isinstance(expr, (Number, Symbol)):
-        return bool(expr.is_nonnegative)
-    if isinstance(expr, Mul):
-        return all(map(is_nonnegative, expr.args))
-    if isinstance(expr, Pow) and expr.exp.is_integer and expr.exp.is_even:
-        return True
-    if isinstance(expr, Add):
-        low = lower_bound(expr)
-        return low is not None and bool(low[0] >= 0)
-    return is_positive(expr)
 
 
 structural = cmp_to_key(Basic.compare)

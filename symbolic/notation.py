@@ -7,11 +7,13 @@ it out; s_t stands for (x, y_<t), what precedes token t.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sympy import Add, Expr, Mul, Number, Pow, Rational, Symbol
 
+from .intervals import REAL, Interval
 from .language import (
     BY_NODE,
     CHOSEN,
@@ -68,6 +70,21 @@ def name(word: str) -> str:
     """A parameter or feature: Greek where it is, a letter in italics, a word upright."""
     # t and v are indices wherever a sum is in normal form.
     return rf"\mathrm{{{word}}}" if re.fullmatch(r"[tv]\d*", word) else _letter(word)
+
+
+def domain(held: Interval, symbol: str) -> str:
+    """That `symbol` (LaTeX) lies in a domain: 0 < c < 1."""
+    if held == REAL:
+        return rf"{symbol} \in \mathbb{{R}}"
+    low = latex(Rational(held.lower)) if isinstance(held.lower, Fraction) else ""
+    high = latex(Rational(held.upper)) if isinstance(held.upper, Fraction) else ""
+    over, under = (r"\le" if closed else "<"
+                   for closed in (held.lower_closed, held.upper_closed))
+    if not low:
+        return f"{symbol} {under} {high}"
+    if not high:
+        return f"{symbol} {over.replace('le', 'ge').replace('<', '>')} {low}"
+    return f"{low} {over} {symbol} {under} {high}"
 
 
 def _letter(word: str) -> str:

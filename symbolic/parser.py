@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol
 
 from .errors import NoValue, SpecError, nearest
+from .intervals import REAL, Interval
 from .language import (
     CHOSEN,
     FUNCTIONS,
@@ -24,6 +25,7 @@ from .language import (
     RESPONSE,
     SPECIAL,
     ByLabel,
+    Datum,
     Divergence,
     Entropy,
     Feature,
@@ -62,12 +64,22 @@ _EXPONENTS = f"at most {MAX_EXPONENT} in size"
 @dataclass(frozen=True)
 class Names:
     """What a spec declares: `parameters`, `features` (name -> "response", "token" or "pair"),
-    `policies`, and the `responses` beside the pair."""
+    `policies`, the `responses` beside the pair, and the `ranges` of features that have a domain
+    narrower than the real line."""
 
     parameters: dict[str, Parameter] = field(default_factory=dict)
     features: dict[str, str] = field(default_factory=dict)
     policies: frozenset[str] = frozenset({"pi", "pi_ref"})
     responses: tuple[Further, ...] = ()
+    ranges: dict[str, Interval] = field(default_factory=dict)
+
+    def datum(self, name: str) -> Symbol:
+        """The symbol that names a feature in expressions."""
+        return Datum(name, self.ranges[name]) if name in self.ranges else Symbol(name)
+
+    def range(self, name: str) -> Interval:
+        """The domain of a feature."""
+        return self.ranges.get(name, REAL)
 
     def taken(self) -> set[str]:
         responses = (response.name for response in self.responses)
@@ -287,7 +299,7 @@ class _Reader:
             return MARGIN
         kind = self.names.features.get(name)
         if kind == "pair":
-            return Feature(Symbol(name))
+            return Feature(self.names.datum(name))
         if kind is not None:
             usage = f"{name}(y)" if kind == "response" else f"{name}(y, t)"
             raise self.error(node, f"`{name}` is a {kind} feature and needs its arguments", usage)
@@ -433,8 +445,8 @@ class _Reader:
         args = self.arguments(node, (counts[kind],), usage)
         response = self.response(args[0])
         if kind == "response":
-            return Feature(Symbol(name), response)
-        return Feature(Symbol(name), response, self.position(args[1], response))
+            return Feature(self.names.datum(name), response)
+        return Feature(self.names.datum(name), response, self.position(args[1], response))
 
     def length(self, node: ast.Call, depth: int) -> Expr:
         return Length(self.response(self.arguments(node, (1,), "len(y)")[0]))

@@ -15,9 +15,9 @@ from typing import Any
 from sympy import Expr, Rational, S, Symbol
 
 from .errors import SpecError, nearest
+from .intervals import KNOWN_DOMAINS, REAL, Interval, read_domain
 from .language import (
     CHOSEN,
-    DOMAINS,
     FUNCTIONS,
     MULTIPLIER,
     REJECTED,
@@ -212,8 +212,9 @@ class _Table:
         reference = self.prose("reference")
         bibtex = self.bibtex()
         parameters, defaults = self.parameters()
-        names = Names(parameters, self.features(set(parameters)), frozenset())
-        names = Names(parameters, names.features, self.policies(names))
+        features, ranges = self.features(set(parameters))
+        names = Names(parameters, features, frozenset(), ranges=ranges)
+        names = replace(names, policies=self.policies(names))
         responses = self.responses(names)
         names = replace(names, responses=tuple(map(Further, responses)))
         target = self.section("target")
@@ -311,27 +312,36 @@ class _Table:
             self.identifier(name, key)
             table = entry if isinstance(entry, dict) else {"domain": entry}
             self.no_others(table, ("domain", "default"), key)
-            domain = table.get("domain", "real")
-            if not isinstance(domain, str) or domain not in DOMAINS:
-                raise SpecError(f"{_shown(domain)} is not a domain", key=key,
-                                expected=nearest(str(domain), DOMAINS))
+            domain = _domain(table, key)
             parameters[name] = Parameter(name, domain)
             if "default" in table:
                 defaults[name] = _default(table["default"], domain, key)
-        if "alpha" in parameters and parameters["alpha"].domain not in ("positive", "unit"):
+        if "alpha" in parameters and not parameters["alpha"].domain.positive:
             raise SpecError(f'domain "{parameters["alpha"].domain}"', key="parameters.alpha",
                             expected='alpha is the scale of the loss: "positive"')
         return parameters, defaults
 
-    def features(self, taken: set[str]) -> dict[str, str]:
-        features = self.section("features")
-        for name, kind in features.items():
+    def features(self, taken: set[str]) -> tuple[dict[str, str], dict[str, Interval]]:
+        """The kind of each feature, and the domains narrower than the real line."""
+        features: dict[str, str] = {}
+        ranges: dict[str, Interval] = {}
+        for name, entry in self.section("features").items():
             key = f"features.{name[:40]}"
             self.identifier(name, key, taken)
+            table = entry if isinstance(entry, dict) else {"kind": entry}
+            self.no_others(table, ("kind", "domain"), key)
+            if "kind" not in table:
+                raise SpecError("the kind is missing", key=key,
+                                expected='{ kind = "pair", domain = "positive" }')
+            kind = table["kind"]
             if not isinstance(kind, str) or kind not in FEATURES:
                 raise SpecError(f"{_shown(kind)} is not a kind of feature", key=key,
                                 expected=nearest(str(kind), FEATURES))
-        return dict(features)
+            features[name] = kind
+            domain = _domain(table, key)
+            if domain != REAL:
+                ranges[name] = domain
+        return features, ranges
 
     def policies(self, names: Names) -> frozenset[str]:
         policies = {"pi", "pi_ref"}
@@ -400,24 +410,26 @@ class _Table:
         return parameters[name]
 
 
-def in_domain(value: Any, domain: str) -> bool:
-    """Whether the number `value` lies in `domain`."""
-    return bool(
-        {"real": True, "positive": value > 0, "nonnegative": value >= 0, "unit": 0 < value < 1}[
-            domain
-        ]
-    )
+def _domain(table: Mapping[str, Any], key: str) -> Interval:
+    """The domain that an entry of [parameters] or [features] declares; the real line by default."""
+    domain = table.get("domain", "real")
+    if not isinstance(domain, str):
+        raise SpecError(f"{_shown(domain)} is not a domain", key=key, expected=KNOWN_DOMAINS)
+    try:
+        return read_domain(domain)
+    except SpecError as error:
+        raise error.located(key=key) from None
 
 
-def _default(value: Any, domain: str, key: str) -> Rational:
+def _default(value: Any, domain: Interval, key: str) -> Rational:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise SpecError(f"{_shown(value)} is not a number", key=key, expected="default = 0.1")
     if not abs(value) <= 10**300:  # nor is nan
         raise SpecError("the number is not finite, or too large", key=key, expected="default = 0.1")
     number = Rational(str(value))
-    if not in_domain(number, domain):
+    if number not in domain:
         raise SpecError(f"the default {value} is outside its domain", key=key,
-                        expected=DOMAINS[domain])
+                        expected=domain.described)
     return number
 
 

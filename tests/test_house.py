@@ -126,7 +126,8 @@ def test_lint(tool: str) -> None:
 
 def test_language_reference_is_complete() -> None:
     """Every key, domain, function and feature kind of the language stands in its reference."""
-    from midpo.symbolic.language import DOMAINS, FUNCTIONS, SPECIAL
+    from midpo.symbolic.intervals import DOMAINS
+    from midpo.symbolic.language import FUNCTIONS, SPECIAL
     from midpo.symbolic.spec import FEATURES, KEYS
 
     reference = (ROOT / "docs" / "language.md").read_text()

@@ -16,18 +16,13 @@ import midpo
 from algorithms import MARGINS, logsigmoid
 from midpo.codegen.emit import Kernel
 from midpo.symbolic.errors import NotYet
+from midpo.symbolic.intervals import Interval, plain_value
 from midpo.symbolic.spec import policy_argument
 
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 
 EIGHT = tuple(sorted(MARGINS))
 PARAMETERS = {"alpha": 0.37, "eta": 0.8, "gamma": 0.45, "beta": -0.21, "lam": 0.5}
-VALID: dict[str, Callable[[float], bool]] = {
-    "real": lambda x: True,
-    "positive": lambda x: x > 0,
-    "nonnegative": lambda x: x >= 0,
-    "unit": lambda x: 0 < x < 1,
-}
 
 
 def with_kernels() -> list[str]:
@@ -75,10 +70,10 @@ def arguments(kernel: Kernel, *, seed: int = 0, pairs: int = 3, t: int = 5, v: i
     )
 
 
-def value_of(name: str, domain: str) -> float:
+def value_of(name: str, domain: Interval) -> float:
     """A number for a parameter, in its domain."""
     value = PARAMETERS.get(name, 0.45)
-    return value if VALID[domain](value) else 0.45
+    return value if value in domain else 0.45 if 0.45 in domain else float(plain_value(domain))
 
 
 def by_hand(name: str, kernel: Kernel, given: dict[str, Any]) -> list[float]:

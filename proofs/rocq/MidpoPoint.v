@@ -178,6 +178,11 @@ Ltac midpo_point :=
     | solve [midpo_sums 3%nat]
     | midpo_values; midpo_counts; midpo_field ].
 
+(** Bounds of data by token: entry by entry, and beyond the last. *)
+Ltac midpo_entries :=
+  cbn [nth];
+  first [ lra | match goal with |- context [nth ?t _ _] => destruct t; midpo_entries end ].
+
 Ltac midpo_fact :=
   intros;
   repeat match goal with y : bool |- _ => destruct y end;
@@ -189,7 +194,8 @@ Ltac midpo_fact :=
     | midpo_compute; cbn [pow]; lra
     | apply law_total; cbn [proper pow]; repeat split; lra
     | cbn [proper pow]; repeat split; lra
-    | lra ].
+    | lra
+    | midpo_entries ].
 
 Ltac midpo_refuted :=
   repeat match goal with |- _ /\ _ => split end;
