@@ -179,9 +179,12 @@ Ltac midpo_point :=
     | midpo_values; midpo_counts; midpo_field ].
 
 (** Bounds of data by token: entry by entry, and beyond the last. *)
-Ltac midpo_entries :=
-  cbn [nth];
-  first [ lra | match goal with |- context [nth ?t _ _] => destruct t; midpo_entries end ].
+Ltac midpo_entries most :=
+  first
+    [ lra
+    | lazymatch most with
+      | S ?fewer => match goal with t : nat |- _ => destruct t; cbn [nth]; midpo_entries fewer end
+      end ].
 
 Ltac midpo_fact :=
   intros;
@@ -195,7 +198,7 @@ Ltac midpo_fact :=
     | apply law_total; cbn [proper pow]; repeat split; lra
     | cbn [proper pow]; repeat split; lra
     | lra
-    | midpo_entries ].
+    | midpo_entries 12%nat ].
 
 Ltac midpo_refuted :=
   repeat match goal with |- _ /\ _ => split end;
