@@ -87,7 +87,7 @@ def assumptions(spec: Spec) -> tuple[str, ...]:
 
 def side_conditions(spec: Spec) -> tuple[str, ...]:
     """Displays of what must not vanish, or must be positive."""
-    signs = {"nonzero": r"\ne 0", "positive": "> 0"}
+    signs = {"nonzero": r"\ne 0", "positive": "> 0", "nonnegative": r"\ge 0"}
     displays = []
     for condition in spec.conditions:
         *most, last = broken(condition.expr, width() - 8)

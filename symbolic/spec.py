@@ -36,6 +36,7 @@ from .parser import (
     Place,
     parse_with_conditions,
 )
+from .positive import positivity
 from .toml import one_line, read_text, read_toml
 
 CATALOGUE = Path(__file__).parent / "catalogue"
@@ -223,6 +224,8 @@ class _Table:
             raise SpecError(f"{len(target)} targets", key="target",
                             expected="one of margin, loss, batch")
         prior = self.expression(self.table, "prior", names, PRIOR)
+        if prior is not None:
+            self.conditions += self.positivity(prior, names)
         margin = self.expression(target, "margin", names, TARGET, "target.")
         loss = self.expression(target, "loss", names, TARGET, "target.")
         batch = self.expression(target, "batch", names, BATCH, "target.")
@@ -394,6 +397,14 @@ class _Table:
             raise error.located(key=prefix + key) from None
         self.conditions += conditions
         return expr
+
+    def positivity(self, prior: Expr, names: Names) -> tuple[Condition, ...]:
+        """What must hold for the prior to be positive."""
+        try:
+            return positivity(prior, names)
+        except SpecError as error:
+            error.text, error.column = self.texts["prior"], 0
+            raise error.located(key="prior") from None
 
     def multiplier(
         self, parameters: Mapping[str, Parameter], constraint: Expr | None

@@ -1,0 +1,309 @@
+"""A prior is positive: seen to be, on a condition, or it is none.
+
+zeta(y) > 0 is read off the signs of its factors. A factor whose sign is open becomes a side
+condition, unless some pair or some value of its parameters makes it 0 or negative in a way that no
+condition on parameters or data could exclude: then the spec is refused, with the case.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from sympy import Add, Expr, Mul, Pow, Rational, S
+
+from .errors import MidpoError, SpecError
+from .factor import factors
+from .language import (
+    BINDERS,
+    BY_NODE,
+    CHOSEN,
+    REJECTED,
+    RESPONSE,
+    ByLabel,
+    Divergence,
+    Entropy,
+    Exp,
+    Feature,
+    Index,
+    Length,
+    Log,
+    Parameter,
+    Prob,
+    StopGradient,
+    TokenProb,
+    TokenProd,
+    VocabProb,
+    enclosure,
+    substitute,
+    with_label,
+)
+from .parser import Condition, Names
+from .text import text
+
+_LAWS = (  # of a token after any prefix
+    (Fraction(1, 2), Fraction(1, 4), Fraction(1, 4)),
+    (Fraction(1, 8), Fraction(1, 8), Fraction(3, 4)),
+    (Fraction(1, 16), Fraction(3, 4), Fraction(3, 16)),
+)
+_LENGTHS = (1, 2, 3, 5)
+_VALUES = tuple(map(Fraction, (1, -1, 3, Fraction(1, 4), 0)))  # of parameters and data
+_SHARES = (Fraction(1, 2), Fraction(1, 8), Fraction(7, 8))
+_NOISE = 1e-9  # of a sum of floating-point numbers, relative to its terms
+_MAX_CASES = 400
+_MAX_VALUES = 4_000  # that one case may compute
+
+
+def positivity(prior: Expr, names: Names) -> tuple[Condition, ...]:
+    """What must hold for `prior` to be positive beyond the declared domains.
+
+    Raises: SpecError where it cannot be, with what is 0 or negative and where.
+    """
+    found: list[Condition] = []
+    for branch in _branches(prior):
+        if not enclosure(branch).positive:
+            found += _conditions(branch, names)
+    return tuple(dict.fromkeys(found))
+
+
+def _branches(prior: Expr) -> Iterator[Expr]:
+    """The prior of either role, as a function of y."""
+    if not prior.has(ByLabel):
+        yield prior
+        return
+    for role in (CHOSEN, REJECTED):
+        yield substitute(with_label(prior, role), {role: RESPONSE})
+
+
+def _conditions(prior: Expr, names: Names) -> Iterator[Condition]:
+    whole = enclosure(prior)
+    if whole.nonpositive:
+        how = "0" if prior == 0 or whole.lower == 0 else \
+            "negative" if whole.negative else "0 or negative"
+        raise _refusal(prior, f"the prior is {how} everywhere")
+    scalar: list[Expr] = []
+    for base, exponent in _open_factors(prior):
+        if isinstance(exponent, Rational) and exponent.q == 1 and exponent.p % 2 == 0:
+            open_sign, kind = base, "nonzero"
+        elif isinstance(exponent, Rational) and exponent.q == 1:
+            open_sign, kind = base, "positive"
+        else:  # a power with such a base is itself a condition of the language
+            continue
+        if _is_scalar(open_sign) and kind == "positive":
+            scalar.append(open_sign)
+            continue
+        if not _is_given(open_sign):
+            case = _counterexample(open_sign, kind, names)
+            if case is not None:
+                what = "" if open_sign == prior else f", as {text(open_sign)} is"
+                raise _refusal(prior, f"the prior is {case}{what}", open_sign)
+        yield Condition(open_sign, kind)
+    sign = Mul(*scalar)
+    if sign != 1:
+        if enclosure(sign).nonpositive:
+            raise _refusal(prior, f"the prior is nowhere positive ({text(sign)} is not)")
+        yield Condition(sign, "positive")
+
+
+def _open_factors(prior: Expr) -> Iterator[tuple[Expr, Expr]]:
+    """The factors of a prior, as powers, whose signs are not seen; a number's sign goes with the
+    first of them that counts."""
+    parts: list[tuple[Expr, Expr]] = []
+    for factor in Mul.make_args(prior):
+        base, exponent = factor.as_base_exp() if isinstance(factor, Pow) else (factor, S.One)
+        if isinstance(base, Add) and isinstance(exponent, Rational) and exponent.q == 1:
+            try:
+                split = factors(base, plain=True)
+            except MidpoError:
+                split = ()
+            parts += [(b, e * exponent) for b, e in split] or [(base, exponent)]
+        else:
+            parts.append((base, exponent))
+    sign = S.One
+    kept: list[tuple[Expr, Expr]] = []
+    for base, exponent in parts:
+        held = enclosure(base)
+        odd = isinstance(exponent, Rational) and exponent.q == 1 and exponent.p % 2
+        if held.negative and odd:
+            sign = -sign
+        elif not (held.positive or (held.negative and not odd)):
+            kept.append((base, exponent))
+    turned = False
+    for base, exponent in kept:
+        odd = isinstance(exponent, Rational) and exponent.q == 1 and exponent.p % 2
+        if odd and sign < 0 and not turned:
+            base, turned = -base, True
+        yield base, exponent
+
+
+def _is_scalar(expr: Expr) -> bool:
+    return all(isinstance(s, Parameter) for s in expr.free_symbols)
+
+
+def _is_given(expr: Expr) -> bool:
+    """Whether `expr` is made of parameters and data alone: a condition on what the user gives."""
+    return not expr.has(Prob, TokenProb, VocabProb, Length, Divergence, Entropy, *BINDERS)
+
+
+def _refusal(prior: Expr, problem: str, factor: Expr = S.One) -> SpecError:
+    hint = "a prior that is positive for every response"
+    given = sorted({str(s.name if isinstance(s, Parameter) else s.args[0])
+                    for s in factor.atoms(Parameter, Feature)})
+    if _looks_like_a_logarithm(prior):
+        hint = "is this log zeta? Then write exp(...) around it"
+    elif given:
+        hint += f", or a narrower domain of {' or '.join(given)}"
+    return SpecError(problem, expected=hint)
+
+
+def _looks_like_a_logarithm(prior: Expr) -> bool:
+    """Whether a logarithm stands outside exponentials."""
+    def bare(expr: Expr) -> bool:
+        if isinstance(expr, Log):
+            return True
+        return not isinstance(expr, Exp) and any(map(bare, expr.args))
+    return bare(prior)
+
+
+# --- Looking for a case --------------------------------------------------------------------------
+
+
+def _counterexample(expr: Expr, kind: str, names: Names) -> str | None:
+    """How and where `expr` is 0 or (unless `kind` is "nonzero") negative; None if not found."""
+    for count, case in enumerate(_cases(expr, names)):
+        if count >= _MAX_CASES:
+            return None
+        try:
+            value, noise = _Value(case)(expr)
+        except (ArithmeticError, ValueError, _TooMuch):
+            continue
+        if value == 0 and isinstance(value, Fraction):
+            return f"0 at {case}"
+        if value < -noise and kind == "positive":
+            return f"negative at {case}"
+    return None
+
+
+@dataclass
+class _Case:
+    """A response of some length, a law for each policy, and numbers for parameters and data."""
+
+    length: int
+    laws: Mapping[str, int]
+    given: Mapping[Expr, Fraction]
+    shown: list[str] = field(default_factory=list)
+
+    def law(self, policy: Expr, position: int) -> tuple[Fraction, ...]:
+        return _LAWS[(self.laws[str(policy)] + position) % len(_LAWS)]
+
+    def __str__(self) -> str:
+        told = [f"|y| = {self.length}", *(f"{text(e)} = {v}" for e, v in self.given.items())]
+        return ", ".join(told)
+
+
+def _cases(expr: Expr, names: Names) -> Iterator[_Case]:
+    """Cases for what `expr` speaks of, short responses first."""
+    policies = sorted(names.policies)
+    given = sorted((s for s in expr.free_symbols | expr.atoms(Feature)
+                    if isinstance(s, (Parameter, Feature))), key=str)
+    choices = [_values(e) for e in given]
+    for length in _LENGTHS:
+        for shift in range(len(_LAWS)):
+            laws = {p: shift * (at + 1) + at for at, p in enumerate(policies)}
+            for values in itertools.islice(itertools.product(*choices), 60):
+                yield _Case(length, laws, dict(zip(given, values, strict=True)))
+
+
+def _values(given: Expr) -> tuple[Fraction, ...]:
+    domain = enclosure(given)
+    rays = [v for v in _VALUES if v > 0]
+    return domain.spread(_VALUES, rays, _SHARES)
+
+
+class _TooMuch(Exception):
+    """A case that would take too much work."""
+
+
+class _Value:
+    """The value of an expression at a case, and how much of it may be rounding: exact fractions as
+    long as no function but the rational ones is met, then floats."""
+
+    def __init__(self, case: _Case) -> None:
+        self.case, self.left = case, _MAX_VALUES
+
+    def __call__(self, expr: Expr) -> tuple[Any, float]:
+        terms = [self.value(term, {}) for term in Add.make_args(expr)]
+        return sum(terms), _NOISE * sum(abs(float(t)) for t in terms)
+
+    def value(self, expr: Expr, scope: Mapping[Expr, int]) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            raise _TooMuch
+        if isinstance(expr, Rational):
+            return Fraction(int(expr.p), int(expr.q))
+        if expr in self.case.given:
+            return self.case.given[expr]
+        if isinstance(expr, Feature):  # at a position that is bound
+            return next(v for e, v in self.case.given.items() if e.args[:1] == expr.args[:1])
+        if isinstance(expr, Index):
+            return Fraction(scope[expr])
+        if isinstance(expr, Length):
+            return Fraction(self.case.length)
+        if isinstance(expr, (Prob, TokenProb, VocabProb)):
+            return self.probability(expr, scope)
+        if isinstance(expr, (Divergence, Entropy)):
+            return self.information(expr, scope)
+        if isinstance(expr, BINDERS):
+            index, whole = expr.args[1], len(expr.args) == 3
+            over = range(1, self.case.length + 1) if whole else range(len(_LAWS[0]))
+            parts = [self.value(expr.args[0], {**scope, index: at}) for at in over]
+            return math.prod(parts) if isinstance(expr, TokenProd) else sum(parts)
+        args = [self.value(arg, scope) for arg in expr.args]
+        if isinstance(expr, Add):
+            return sum(args)
+        if isinstance(expr, Mul):
+            return math.prod(args)
+        if isinstance(expr, Pow):
+            base, exponent = args
+            if isinstance(exponent, Fraction) and exponent.denominator == 1:
+                return base ** int(exponent)
+            found = float(base) ** float(exponent)
+            if isinstance(found, complex):
+                raise ValueError("a power of a negative number")
+            return found
+        if isinstance(expr, StopGradient):
+            return args[0]
+        return BY_NODE[type(expr)].value(_FLOATS, *args)
+
+    def probability(self, expr: Expr, scope: Mapping[Expr, int]) -> Fraction:
+        policy, _, *at = expr.args
+        if not at:
+            return math.prod((self.case.law(policy, t)[t % 3] for t in
+                              range(1, self.case.length + 1)), start=Fraction(1))
+        position = scope.get(at[0], 1)
+        entry = scope[at[1]] if len(at) == 2 else position % 3
+        return self.case.law(policy, position)[entry]
+
+    def information(self, expr: Expr, scope: Mapping[Expr, int]) -> float:
+        policies = expr.args[:-2]
+        own, *others = (self.case.law(p, scope.get(expr.args[-1], 1)) for p in policies)
+        if others:
+            return sum(float(p) * math.log(p / q) for p, q in zip(own, others[0], strict=True))
+        return -sum(float(p) * math.log(p) for p in own)
+
+
+class _Floats:
+    exp = staticmethod(math.exp)
+    log = staticmethod(math.log)
+    sqrt = staticmethod(math.sqrt)
+
+    @staticmethod
+    def negative(x: Any) -> bool:
+        return bool(x < 0)
+
+
+_FLOATS = _Floats()
