@@ -21,7 +21,7 @@ import numpy as np
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.intervals import Interval
+from midpo.symbolic.intervals import Interval, plain_value
 from midpo.symbolic.language import Index
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.work import spend
@@ -329,9 +329,11 @@ def random_pair(rng: np.random.Generator, depth: int = 6) -> tuple[Response, Res
 
 
 def default_parameters(spec: Spec) -> dict[str, float]:
-    """The spec's defaults; 1/2 for a parameter that has none."""
+    """The spec's defaults; for a parameter that has none 1/2, or a plain value of its domain."""
+    half = Fraction(1, 2)
     return {
-        name: float(spec.defaults.get(name, Fraction(1, 2))) for name in spec.names.parameters
+        name: float(spec.defaults.get(name, half if half in p.domain else plain_value(p.domain)))
+        for name, p in spec.names.parameters.items()
     }
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from sympy import Add, Expr, Mul, Rational, S
+from sympy import Add, Expr, Mul, Rational, S, Symbol
 
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.trees import EOS, VOCABULARY, World, default_parameters, softmax
@@ -26,6 +26,7 @@ from midpo.symbolic.language import (
     RESPONSE,
     Divergence,
     Entropy,
+    Exp,
     Feature,
     Length,
     Log,
@@ -34,6 +35,7 @@ from midpo.symbolic.language import (
     TokenProb,
     TokenSum,
     is_nonnegative,
+    power,
 )
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.unicode import letter, mathematics
@@ -46,16 +48,18 @@ from .rocq_library import cited
 LONGEST = 7  # tokens, of the strings that are summed over
 PROBES = 3  # random policies, the same law after every prefix
 LARGE_VOCABULARY, STOP = 50_000, 0.01  # of the uniform example
+_IS_ONE = "the mass is 1"
 
 
 @dataclass
 class Shape:
-    """log zeta = sum over t of exponents[rho] * log rho(y, t) + laws + growth * len(y)."""
+    """log zeta = sum over t of exponents[rho] * log rho(y, t) + laws + growth * len(y) + shift."""
 
     exponents: dict[Any, Expr] = field(default_factory=dict)
     laws: list[tuple[Expr, Expr]] = field(default_factory=list)  # weight, divergence or entropy
     growth: Expr = S.Zero
     bounded: list[Expr] = field(default_factory=list)  # scores of responses
+    shift: Expr = S.Zero  # free of y, a logarithm
 
     @property
     def weights(self) -> Expr:
@@ -69,6 +73,7 @@ def shape_of(side: PriorSide) -> Shape | None:
     shape = Shape()
     for term in Add.make_args(gathered(side.log)):
         if is_constant(term):
+            shape.shift += term
             continue
         factor, rest = term.as_independent(TokenSum)
         if isinstance(rest, TokenSum):
@@ -130,6 +135,37 @@ def rule(side: PriorSide) -> Bound | None:
     shape = shape_of(side)
     if shape is None:
         return None
+    found = _of_shape(side, shape)
+    return found if found is None or shape.shift == 0 else _scaled(found, shape.shift)
+
+
+def _scaled(found: Bound, shift: Expr) -> Bound:
+    """What a rule says of zeta/c is told of zeta, c = exp(shift)."""
+    factor = _exponential(shift)
+    c = mathematics(factor)
+    limit = found.limit * float(factor) if isinstance(factor, Rational) else math.inf
+    if found.sentence == _IS_ONE:
+        return replace(found, sentence=f"the mass is {c}: a factor times a probability",
+                       limit=limit)
+    wrapped = c if isinstance(factor, (Rational, Symbol)) else f"({c})"
+    return replace(found, sentence=f"{wrapped} times the mass of ζ/{wrapped}, of which holds: "
+                   f"{found.sentence}", limit=limit)
+
+
+def _exponential(shift: Expr) -> Expr:
+    """exp(shift), with logarithms and powers of them undone."""
+    powers: list[Expr] = []
+    rest: list[Expr] = []
+    for term in Add.make_args(shift):
+        weight, node = term.as_independent(Log)
+        if isinstance(node, Log):
+            powers.append(power(node.args[0], weight))
+        else:
+            rest.append(term)
+    return Mul(*powers, *([Exp(Add(*rest))] if rest else []))
+
+
+def _of_shape(side: PriorSide, shape: Shape) -> Bound | None:
     if not shape.exponents and not shape.laws:
         return _counting(shape)
     exponents = list(shape.exponents.values())
@@ -289,7 +325,7 @@ def _constant_exponents(side: PriorSide, shape: Shape) -> Bound | None:
     if not conditions:
         exact = len(shape.exponents) == 1 and same(shape.weights, S.One) and not shape.laws \
             and shape.growth == 0 and not shape.bounded
-        return Bound("finite", "the mass is 1" if exact else "the mass is at most 1"
+        return Bound("finite", _IS_ONE if exact else "the mass is at most 1"
                      + (" (times a bounded score)" if shape.bounded else ""),
                      f"{PROVED}: {inequality}", math.inf if shape.bounded else 1.0,
                      _in_coq(shape))
@@ -410,7 +446,7 @@ def perplexity_constant() -> float:
 
 def partial_masses(side: PriorSide, seed: int) -> list[list[float]]:
     """The mass of the strings of each length up to LONGEST, for random policies whose law does not
-    depend on the prefix, with the default parameters and features that are 1."""
+    depend on the prefix, with the default parameters and features that are 1 where they can be."""
     rng = np.random.default_rng(seed + 4)
     found = []
     strings = _strings()
@@ -421,12 +457,13 @@ def partial_masses(side: PriorSide, seed: int) -> list[list[float]]:
             stop = float(rng.uniform(0.05, 0.3))
             law = np.concatenate([[stop], (1 - stop) * softmax(rng.normal(size=VOCABULARY - 1))])
             laws[policy] = dict.fromkeys(prefixes, law)
-        features: dict[str, Any] = {
-            name: {"pair": 1.0, "response": dict.fromkeys(strings, 1.0)}.get(
-                kind, {y: [1.0] * len(y) for y in strings}
+        features: dict[str, Any] = {}
+        for name, kind in side.spec.names.features.items():
+            domain = side.spec.names.range(name)
+            one = 1.0 if 1 in domain else float(plain_value(domain))
+            features[name] = {"pair": one, "response": dict.fromkeys(strings, one)}.get(
+                kind, {y: [one] * len(y) for y in strings}
             )
-            for name, kind in side.spec.names.features.items()
-        }
         world = World(strings, laws, default_parameters(side.spec), features)
         try:
             values = np.exp(world.values(Log(side.expr)))

@@ -51,7 +51,7 @@ _LAWS = (  # of a token after any prefix
     (Fraction(1, 16), Fraction(3, 4), Fraction(3, 16)),
 )
 _LENGTHS = (1, 2, 3, 5)
-_VALUES = tuple(map(Fraction, (1, -1, 3, Fraction(1, 4), 0)))  # of parameters and data
+_VALUES = tuple(Fraction(n, 4) for n in (4, -4, 12, 1, 0))  # of parameters and data
 _SHARES = (Fraction(1, 2), Fraction(1, 8), Fraction(7, 8))
 _NOISE = 1e-9  # of a sum of floating-point numbers, relative to its terms
 _MAX_CASES = 400
