@@ -79,7 +79,7 @@ def solve(source: Source) -> Solution:
     return solution.solve(spec_of(source))
 
 
-def generate(source: Source, *, backend: str = "eager") -> Kernel:
+def generate(source: Source, backend: str = "eager") -> Kernel:
     """The PyTorch kernel of the spec's loss: its target's, or its prior's where it has no target.
 
     `backend` is one of codegen.backends.BACKENDS: eager (readable), fused, triton,
