@@ -140,7 +140,8 @@ def stable(expr: Expr) -> Derivation:
     Raises: TooLarge where it would exceed its bounds.
     """
     chain = Derivation(expr)
-    chain.apply((_EXP_LOG,))
+    # A cut of whole numbers in whole numbers: no rounding tells where it is 0.
+    chain.apply((_EXP_LOG, RULES["step_whole"]))
     chain = _tokens_as_exponentials(chain)
     _settle(chain)
     chain = _powers_as_exponentials(chain)

@@ -195,7 +195,7 @@ class Dyadic:
         return (_value(x.terms) < 0) != (_value(x.below) < 0)
 
     def float(self, x: Log2) -> float:
-        return _value(x.terms) / _value(x.below)
+        return float(x)
 
     def zero(self, x: Log2) -> bool:
         return not x.terms
@@ -233,6 +233,9 @@ class Log2:
         if set(self.polynomial()) - {0}:
             raise NotExact
         return self.terms.get(0, Fraction(0))
+
+    def __float__(self) -> float:
+        return _value(self.terms) / _value(self.below)
 
     @staticmethod
     def of(value: Any) -> Log2:

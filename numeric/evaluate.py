@@ -26,6 +26,7 @@ from midpo.symbolic.language import (
     Parameter,
     Prob,
     Sorted,
+    Step,
     StopGradient,
     TokenProb,
     TokenProd,
@@ -33,6 +34,7 @@ from midpo.symbolic.language import (
     VocabProb,
     VocabSum,
 )
+from midpo.symbolic.whole import value_of
 from midpo.symbolic.work import spend
 
 from .arithmetic import Undefined
@@ -125,6 +127,11 @@ class Evaluator:
         if isinstance(expr, Sorted) and point.batch:
             others = (Evaluator(ops, other, limit=self.limit) for other in point.batch)
             return sorted(other(expr.args[0]) for other in others)[point.place]
+        if isinstance(expr, Step):
+            # Of whole numbers exactly: 2/3*len(y) - 2 is 0 at 3 tokens, whatever 2/3 is rounded to.
+            whole = value_of(expr.args[0], lambda atom: round(float(self.value(atom, scope))))
+            if whole is not None:
+                return ops.number(Fraction(int(whole >= 0)))
         if isinstance(expr, Node):
             return BY_NODE[type(expr)].value(ops, *(self.value(a, scope) for a in expr.args))
         raise Undefined(f"{expr} has no value")

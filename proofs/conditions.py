@@ -12,7 +12,7 @@ from sympy import Expr
 from midpo.numeric.null_sets import is_null_set
 from midpo.symbolic.cells import ties_of
 from midpo.symbolic.derivation import Derivation
-from midpo.symbolic.errors import MidpoError, TooLarge
+from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language import Index, is_nonnegative, is_positive, structural
 from midpo.symbolic.parser import Condition
 from midpo.symbolic.polynomial import expand
@@ -21,7 +21,7 @@ from midpo.symbolic.text import text
 from midpo.symbolic.whole import lattice
 
 
-class LeavesOutTooMuch(MidpoError):
+class LeavesOutTooMuch(TooLarge):
     """A proof that leaves out more than a null set of pairs; the message says where it holds."""
 
 

@@ -183,7 +183,7 @@ def _first_proof(
             try:
                 with allowance(*problem.spec.expressions, units=_units(problem, form)):
                     recovery = _prove(candidate, facts, form)
-            except (RecursionError, TooLarge, LeavesOutTooMuch) as error:
+            except (RecursionError, TooLarge) as error:
                 obstacles.append(_obstacle(error))
                 break
             if recovery is not None:
@@ -213,7 +213,9 @@ def _prove(problem: Problem, facts: PriorFacts, form: Form) -> Recovery | None:
         return None
     whole = chain.joined(other).without_detours()
     try:
-        count = check(whole, problem.recovered, problem.target, problem.definitions)
+        # What was spent on finding is not missing here: a step that is not looked at is none.
+        with allowance(*problem.spec.expressions, anew=True):
+            count = check(whole, problem.recovered, problem.target, problem.definitions)
     except CheckFailed as error:
         return _answer(
             problem, facts, verdict="undecided", difference=problem.target - inserted,

@@ -32,7 +32,6 @@ from .language import (
     is_positive,
     rebuild,
     structural,
-    substitute,
 )
 from .polynomial import expand
 from .rule import CELLS
@@ -259,14 +258,24 @@ def at_values(expr: Expr, signs: Signs) -> Expr:
         found = _solved(whole.u, low)
         if found is None:
             continue
-        atom, value = found
-        if any(binder.args[1] in (atom, *value.free_symbols) for binder in expr.atoms(*BINDERS)):
-            continue  # another index of the same name
         try:
-            expr = substitute(expr, {atom: value})
+            expr = _put(expr, *found)
         except NoValue:
             continue
     return expr
+
+
+def _put(node: Any, atom: Expr, value: Expr) -> Any:
+    """`node` with `value` for `atom`, but under other indices of a name that these speak of."""
+    if node == atom:
+        return value
+    if isinstance(node, BINDERS) and node.args[1] in (atom, *value.free_symbols):
+        return node
+    if not node.args:
+        return node
+    args = [_put(arg, atom, value) for arg in node.args]
+    same = all(new is old for new, old in zip(args, node.args, strict=True))
+    return node if same else rebuild(node, args)
 
 
 def _solved(u: Expr, value: int) -> tuple[Expr, Expr] | None:

@@ -355,6 +355,25 @@ def _split_bodies(left: Derivation, right: Derivation) -> bool:
     return any(changed)
 
 
+def _with_sums(difference: Expr) -> list[tuple[Expr, Expr | None]]:
+    """Each term with the sum over tokens in it that has cells; where none has, with one beside
+    which stands what stands beside one that has, or with any."""
+    terms = Add.make_args(difference)
+    listed = [[f for f in Mul.make_args(term) if isinstance(f, TokenSum)] for term in terms]
+    cut = [next((f for f in sums if f.has(Step, Max)), None) for sums in listed]
+    beside = {_alone(term / f) for term, f in zip(terms, cut, strict=True) if f is not None}
+    found: list[tuple[Expr, Expr | None]] = []
+    for term, sums, chosen in zip(terms, listed, cut, strict=True):
+        alike = (f for f in sums if _alone(term / f) in beside)
+        found.append((term, chosen or next(alike, sums[0] if sums else None)))
+    return found
+
+
+def _alone(expr: Expr) -> Expr:
+    """The factors that speak of data."""
+    return Mul(*(f for f in Mul.make_args(expr) if not f.is_Number and not isinstance(f, Length)))
+
+
 def _body_by_body(left: Derivation, right: Derivation) -> bool:
     """Whether the difference of the two ends is sums whose bodies together are 0 on every cell;
     then the left chain is led to the right one's end. Sums over one response are one sum here,
@@ -364,13 +383,12 @@ def _body_by_body(left: Derivation, right: Derivation) -> bool:
         return False
     groups: dict[Any, list[tuple[Expr, Expr]]] = defaultdict(list)
     lengths: list[Expr] = []
-    for term in Add.make_args(difference):
-        sums = [f for f in Mul.make_args(term) if isinstance(f, TokenSum)]
-        if sums:
-            body, *rest = sums[0].args
-            groups[tuple(rest)].append((term / sums[0], body))
-        else:
+    for term, node in _with_sums(difference):
+        if node is None:
             lengths.append(term)
+        else:
+            body, *rest = node.args
+            groups[tuple(rest)].append((term / node, body))
     for (index, response), terms in groups.items():
         shares = [term for term in lengths if Length(response) in Mul.make_args(term)]
         lengths = [term for term in lengths if term not in shares]

@@ -9,6 +9,7 @@ a 0 where it matters which of them counts it.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -84,6 +85,19 @@ def lattice(expr: Expr) -> Lattice | None:
     u, sign = orient(expression({m: c / divisor for m, c in poly.items()}))
     scale = divisor * int(sign)
     return Lattice(u, scale, constant / scale)
+
+
+def value_of(expr: Expr, atom: Callable[[Expr], int]) -> Fraction | None:
+    """The exact value of a polynomial of whole numbers, from that of each; None where `expr` is
+    none. Raises: TooLarge."""
+    if lattice(expr) is None:
+        return None
+    total = Fraction(0)
+    for monomial, coefficient in polynomial(expr).items():
+        for base, exponent in monomial:
+            coefficient *= atom(base) ** int(exponent)
+        total += coefficient
+    return total
 
 
 def takes_whole_values(expr: Expr) -> bool:

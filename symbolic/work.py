@@ -52,10 +52,10 @@ def bounds(*exprs: Any) -> Bounds:
 
 
 @contextmanager
-def allowance(*exprs: Any, units: int | None = None) -> Iterator[None]:
+def allowance(*exprs: Any, units: int | None = None, anew: bool = False) -> Iterator[None]:
     """Work on these expressions: whatever is done inside may `spend` so many units together. An
-    allowance that is already running goes on instead."""
-    if _running.get() is not None:
+    allowance that is already running goes on instead, unless this is to be counted `anew`."""
+    if _running.get() is not None and not anew:
         yield
         return
     given = bounds(*exprs)
