@@ -13,7 +13,10 @@ from midpo.streams import echo, print_json
 if TYPE_CHECKING:
     from midpo.proofs.compare import Comparison
 
-OK, NEGATIVE, UNDECIDED = 0, 1, 3
+OK, NEGATIVE, UNDECIDED, SPECIAL = 0, 1, 3, 4
+STATUS = {"different": NEGATIVE, "undecided": UNDECIDED, "special case": SPECIAL,
+          "limiting case": SPECIAL}
+LONGEST = 400  # characters of a formula or a sentence that a line may have
 
 
 @click.command("compare")
@@ -21,13 +24,20 @@ OK, NEGATIVE, UNDECIDED = 0, 1, 3
 @click.argument("second", metavar="B")
 @options.as_json
 def compare(first: str, second: str, as_json: bool) -> None:
-    """Whether two losses are equal, equal at special values, or different.
+    """Whether two losses are equal, one is the other's special case, or they are different.
 
-    A and B are catalogue names or paths of .toml files; what has one name in both is one thing.
-    Tried are parameters at 0, 1 and 1/2 or equal to each other, features at 1 and 0, and frozen
-    policies at the reference.
+    A and B are catalogue names or paths of .toml files; what has one name in both is one thing, and
+    a name that only one of them has may stand for one of its kind that only the other has. Special
+    values that are tried: parameters at 0, 1 and 1/2 or equal to each other, features at 1, 0 or a
+    parameter, and frozen policies at the reference, where the policy still moves both losses.
 
-    Exit status: 0 equal, as they stand or at special values, 1 different, 3 undecided, 2 bad input.
+    \b
+    Exit status:
+      0  equal, or equal up to a positive factor and a constant
+      1  different (equal in value with another gradient is different too)
+      2  bad input
+      3  undecided
+      4  one is a special case of the other, or a limiting case
 
     \b
     Example:
@@ -41,11 +51,12 @@ def compare(first: str, second: str, as_json: bool) -> None:
         print_json(found.as_json())
     else:
         _print(found)
-    sys.exit({"different": NEGATIVE, "undecided": UNDECIDED}.get(found.verdict, OK))
+    sys.exit(STATUS.get(found.verdict, OK))
 
 
 def _print(found: Comparison) -> None:
     from midpo.symbolic.errors import printable
+    from midpo.symbolic.representable import fold
     from midpo.symbolic.text import text
 
     def line(words: str) -> None:
@@ -58,6 +69,17 @@ def _print(found: Comparison) -> None:
              f" + ({text(found.constant)})")
     for condition in found.side_conditions:
         line(f"  where {condition}")
+    if found.settings and found.verdict in ("different", "undecided"):
+        at = ", ".join(map(str, found.settings))
+        line(f"  they meet at {at}, where both are a third loss")
+    if found.difference is not None:
+        long = "(long: --json has it)"
+        difference = text(fold(found.difference), found.names)
+        if len(found.explanation) <= LONGEST:
+            line(f"  {found.explanation}")
+        line(f"  {found.first.name} - {found.second.name} = "
+             f"{difference if len(difference) <= LONGEST else long}"
+             f"{'' if found.compared == 'loss' else ', of the margins'}")
     witness = found.witness
     if witness is None:
         return

@@ -1,8 +1,9 @@
-"""How two losses differ: equal, equal at a setting of parameters, or different at a witness.
+"""How two losses differ: equal, one the other's special case, or different, and then in what.
 
-The two specs are read side by side: a parameter, feature or policy of one name is one thing in
-both. Equality is up to a positive factor and a constant, which no optimiser sees. It rests on a
-derivation from one side to the other, replayed by the checker; a difference on a witness.
+Equality is up to a positive factor and a constant, which no optimiser sees, and up to what
+features, parameters and policies are called. A special case is the other loss with some names
+fixed, which the trained policy still moves: where it does not, every loss is every other. Equality
+rests on a derivation, replayed by the checker; a difference on a witness.
 """
 
 from __future__ import annotations
@@ -12,57 +13,66 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sympy import Expr, S
+from sympy import Add, Expr, S
 
-from midpo.numeric.arithmetic import Floats, Undefined
-from midpo.numeric.evaluate import Evaluator
-from midpo.numeric.witness import (
-    ATTEMPTS_A_LENGTH,
-    MAX_VALUES,
-    Witness,
-    cases,
-    find_witness,
-    is_affine,
-)
-from midpo.symbolic.derivation import Derivation
-from midpo.symbolic.errors import NoValue, SpecError, TooLarge
-from midpo.symbolic.intervals import Interval
-from midpo.symbolic.language import MARGIN, Parameter, StopGradient, substitute
-from midpo.symbolic.loss import logistic_form, loss_of_margin, pair_loss
-from midpo.symbolic.normal import form, normal_form, normalise
-from midpo.symbolic.parser import Names
-from midpo.symbolic.polynomial import is_zero
+from midpo.numeric.witness import Witness, find_witness, is_affine
+from midpo.symbolic.loss import pair_loss
+from midpo.symbolic.normal import normal_form
+from midpo.symbolic.representable import fold
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance
 
-from .check import CheckFailed, check
-from .conditions import side_conditions
-from .problem import FORMS, Problem
-from .settings import Setting, frozen, insert, inside, limits, masks
+from .diagnosis import diagnose
+from .fingerprint import fingerprint
+from .problem import Problem
+from .settings import Option, Setting, frozen, insert, inside, limits, masks
+from .side_by_side import (
+    TOO_MUCH,
+    equality,
+    losses,
+    may_agree,
+    moves,
+    posed,
+    proof,
+    side_by_side,
+)
+from .specialise import MAX_FIXED, Case, at, proposals, renamings, special_case, spoken
 
-Verdict = Literal["equal", "equal at a setting", "different", "undecided"]
-MAX_FIXED = 3  # how many of the names a setting may fix
+Verdict = Literal["equal", "equal up to factor and constant", "special case", "limiting case",
+                  "different", "undecided"]
+Special = Literal["first", "second", "both"]
 MAX_SETTINGS = 2000
-SAMPLES = 4  # cases at which both sides are evaluated before a proof is tried
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The answer for two specs.
 
-    loss of `first` = `factor` * loss of `second` + `constant` at `settings` where they are equal;
-    `gradient` says whether the gradients are then equal too: always where nothing is detached.
-    `witness` is a case at which they differ as they stand, its `target` being `first`.
+    loss of `first` = `factor` * loss of `second` + `constant` where the verdict is "equal" (then as
+    it stands) or "equal up to factor and constant", `settings` saying what names of the first are
+    called in the second; and at `settings` where it is "special case" or "limiting case" (a value
+    is an end of its domain that does not belong to it). `special` says which of the two is the
+    other with these names fixed; "both" where names of both are. Where the verdict is "different",
+    `settings` are values at which the two meet because terms of both vanish there.
+
+    `gradient` says whether the gradients are then equal too, None where that was not seen.
+    `difference` is first minus second as they stand, of margins where both have one link
+    (`compared`), and `explanation` says it in words. `witness` is a case at which they differ as
+    they stand, its `target` being `first`.
     """
 
     first: Spec
     second: Spec
     verdict: Verdict
+    compared: Literal["margin", "loss"] = "loss"
     settings: tuple[Setting, ...] = ()
+    special: Special | None = None
     factor: Expr = S.One
     constant: Expr = S.Zero
     side_conditions: tuple[str, ...] = ()
+    difference: Expr | None = None
+    explanation: str = ""
     witness: Witness | None = None
     standing: str = ""
     gradient: bool | None = None
@@ -71,238 +81,235 @@ class Comparison:
     def sentence(self) -> str:
         """The answer in words."""
         one, other = self.first.name, self.second.name
-        at = ", ".join(map(str, self.settings))
-        limits = [s.name for s in self.settings if s.limit]
-        beyond = f" (a limit: {', '.join(limits)} leaves its domain)" if limits else ""
-        value = " in value, not seen to be in gradient" if self.gradient is False else ""
-        return {
-            "equal": f"{one} and {other} are equal{value}",
-            "equal at a setting": f"{one} and {other} are equal{value} at {at}{beyond}",
-            "different": f"{one} and {other} are different",
-            "undecided": f"whether {one} and {other} are equal is not decided",
-        }[self.verdict]
+        fixed = ", ".join(map(str, self.settings))
+        stopped = {True: "", None: "; their gradients were not seen to be equal",
+                   False: "; their gradients differ"}[self.gradient]
+        equal = "equal in value" if stopped else "equal"
+        if self.verdict in ("equal", "equal up to factor and constant"):
+            scale = "" if self.verdict == "equal" else " up to a positive factor and a constant"
+            return f"{one} and {other} are equal{scale}{f', with {fixed}' if fixed else ''}"
+        if self.verdict in ("special case", "limiting case"):
+            ends = ", ".join(s.name for s in self.settings if s.limit)
+            beyond = f" (a limit: {ends} leaves its domain)" if ends else ""
+            what = f"{equal} at {fixed}{beyond}{stopped}"
+            if self.special == "both":
+                return f"{one} and {other} have a {self.verdict} in common: {what}"
+            general, special = (one, other) if self.special == "second" else (other, one)
+            return f"{special} is a {self.verdict} of {general}: {what}"
+        if self.equal_in_value:
+            return f"{one} and {other} are equal in value{stopped}"
+        if self.verdict == "undecided":
+            return f"whether {one} and {other} are equal is not decided"
+        return f"{one} and {other} are different"
+
+    @property
+    def equal_in_value(self) -> bool:
+        """Whether the losses are equal as they stand and their gradients are not seen to be."""
+        return self.verdict in ("different", "undecided") and self.standing.startswith("proved")
+
+    @property
+    def names(self) -> set[str]:
+        """What the two declare."""
+        return self.first.names.taken() | self.second.names.taken()
 
     def as_json(self) -> dict[str, Any]:
+        shown = self.difference
         return {
             "first": self.first.name,
             "second": self.second.name,
             "verdict": self.verdict,
+            "special": self.special,
             "settings": {s.name: s.value for s in self.settings},
             "limit": any(s.limit for s in self.settings),
             "up_to": {"factor": text(self.factor), "constant": text(self.constant)},
             "gradient": self.gradient,
             "side_conditions": list(self.side_conditions),
+            "compared": self.compared,
+            "difference": None if shown is None else text(fold(shown), self.names),
+            "explanation": self.explanation,
             "witness": None if self.witness is None else self.witness.as_json(),
             "standing": self.standing,
         }
 
 
 def compare(first: Spec, second: Spec) -> Comparison:
-    """Whether the losses of two specs are equal, or become so at special values: parameters at 0,
-    1 or 1/2 or equal to one another, features at 1 or 0, frozen policies at the reference.
+    """Whether the losses of two specs are equal, or one is the other at special values: parameters
+    at 0, 1 or 1/2 or equal to one another, features at 1, 0 or a parameter, frozen policies at the
+    reference. The order of the two changes nothing but the order in which they are named.
 
     A limit is found where the value can be inserted, not where it divides by zero.
 
     Raises: SpecError where a spec has no loss of one pair, or a feature of one name has two kinds.
     """
-    problem = _side_by_side(first, second)
-    try:
-        found = _proof(problem)
-        if found is not None:
-            return _equal(first, second, "equal", (), *found)
-        witness = _witness(problem)
-        for settings, special in _specialised(problem, first, second):
-            try:
-                found = _proof(special)
-            except (TooLarge, NoValue, RecursionError):
-                continue  # no value there, or too much work: another setting may do
-            if found is not None:
-                equal = _equal(first, second, "equal at a setting", settings, *found)
-                return replace(equal, witness=witness)
-    except (TooLarge, NoValue, RecursionError) as error:
-        return Comparison(first, second, "undecided", standing=f"not decided: {error}")
-    if witness is None:
-        return Comparison(first, second, "undecided", standing="not decided: no derivation shows "
-                          "them equal, and no case was found at which they differ")
-    return Comparison(first, second, "different", witness=witness,
-                      standing=f"they differ at the witness ({witness.standing}), and at no "
-                      "special value that was tried does a derivation show them equal")
+    turned = _key(second) < _key(first)
+    found = _decided(second, first) if turned else _decided(first, second)
+    if turned:
+        found = _turned(found)
+    if found.verdict.startswith("equal") or found.equal_in_value:
+        return found
+    return _with_difference(found)
 
 
-def special_case(one: Spec, other: Spec) -> Comparison | None:
-    """The comparison of two losses that are equal as they stand; None where no derivation shows it.
-
-    Raises: as `compare`, and TooLarge, NoValue where that is too much work or has no value.
-    """
-    found = _proof(_side_by_side(one, other))
-    return None if found is None else _equal(one, other, "equal", (), *found)
+def _key(spec: Spec) -> tuple[str, str]:
+    return spec.name, text(pair_loss(spec))
 
 
-# --- Two specs as one problem --------------------------------------------------------------------
-
-
-def _side_by_side(first: Spec, second: Spec) -> Problem:
-    """The question whether the two losses are one, in common names; asked of the margins where
-    both have one link."""
-    parameters = dict(first.names.parameters)
-    for name, parameter in second.names.parameters.items():
-        domain = _shared(first, second, name, parameters.get(name, parameter).domain,
-                         parameter.domain)
-        parameters[name] = Parameter(name, domain)
-    features = dict(first.names.features)
-    for name, kind in second.names.features.items():
-        if features.setdefault(name, kind) != kind:
-            raise SpecError(f"feature {name} belongs to a {features[name]} in {first.name}",
-                            file=second.file, key=f"features.{name}",
-                            expected=f"features of one name and one kind; here it is a {kind}")
-    responses = dict.fromkeys((*first.names.responses, *second.names.responses))
-    ranges = {name: _shared(first, second, name, first.names.range(name), second.names.range(name))
-              for name in first.names.ranges | second.names.ranges}
-    names = Names(parameters, features, first.names.policies | second.names.policies,
-                  tuple(responses), ranges)
-
-    def common(spec: Spec, expr: Expr) -> Expr:
-        held: dict[Expr, Expr] = {o: parameters[n] for n, o in spec.names.parameters.items()}
-        return substitute(expr, held | {spec.names.datum(n): names.datum(n) for n in ranges})
-
-    (one, link), (other, link_too) = (
-        tuple(common(s, e) if e is not None else None for e in margin_and_link(s))
-        for s in (first, second)
+def _turned(found: Comparison) -> Comparison:
+    """The same answer with the two losses named in the other order."""
+    settings = found.settings
+    if found.standing.startswith("proved") and found.special is None:  # names, and no values
+        settings = tuple(Setting(s.value, s.name) for s in settings)
+    other: dict[Special | None, Special] = {"first": "second", "second": "first", "both": "both"}
+    return replace(
+        found, first=found.second, second=found.first, settings=settings,
+        special=other.get(found.special), factor=1 / found.factor,
+        constant=-found.constant / found.factor,
     )
-    conditions = tuple(dict.fromkeys((*first.conditions, *second.conditions)))
-    told = replace(first, names=names, prior=None, constraint=None, multiplier=None,
-                   conditions=conditions)
-    if one is not None and other is not None and link == link_too:
-        told = replace(told, margin=one, loss=other, link=link)
-        return Problem(told, "margin", one, other, {})
-    one, other = (common(s, pair_loss(s)) for s in (first, second))
-    # As a link the margin itself: what is compared are the losses as they are.
-    told = replace(told, margin=one, loss=other, link=MARGIN)
-    return Problem(told, "loss", one, other, {})
 
 
-def _shared(first: Spec, second: Spec, name: str, one: Interval, other: Interval) -> Interval:
-    """The values that `name` has in both specs. Raises: SpecError where there are none."""
-    both = one.meet(other)
-    if both is None:
-        raise SpecError(f"{name} has no value that lies in both domains", file=second.file,
-                        key=name, expected=f"a domain that meets {one.written}, that of "
-                        f"{first.name}; here it is {other.written}")
-    return both
+def _decided(one: Spec, other: Spec) -> Comparison:
+    """The answer, less how the two differ."""
+    problem = side_by_side(one, other)
+    told = Comparison(one, other, "undecided", problem.kind)
+    answer, obstacle = _as_they_stand(told)
+    if answer is not None:
+        return answer
+    special = _special(one, other)
+    if special is not None:
+        return _told(told, *special)
+    try:
+        witness = _witness(problem)
+    except TOO_MUCH as error:
+        witness, obstacle = None, error
+    return _in_common(replace(told, witness=witness), problem, obstacle)
 
 
-def margin_and_link(spec: Spec) -> tuple[Expr | None, Expr | None]:
-    """The margin and the stated link; no margin where the loss is not such a function alone."""
-    if spec.constraint is not None and spec.loss is None:
-        return None, None
-    if spec.margin is not None:
-        return spec.margin, spec.link
-    if spec.loss is None and spec.link is not None:
-        return None, None
-    logistic = logistic_form(pair_loss(spec))
-    plain = logistic is not None and logistic.factor == 1 and logistic.constant == 0
-    return (logistic.margin, None) if logistic is not None and plain else (None, None)
-
-
-# --- Proof and witness ---------------------------------------------------------------------------
-
-
-_Found = tuple[Problem, int]
-
-
-def _proof(problem: Problem) -> _Found | None:
-    """A checked derivation from the second side to the first, and its number of steps."""
-    if not _may_agree(problem):
-        return None
-    with allowance(problem.target, problem.recovered):
-        scaled = problem if problem.kind == "margin" else _scaled(problem)
-    for shape in FORMS:
+def _with_difference(found: Comparison) -> Comparison:
+    """First minus second in normal form and in words, and a case at which they differ."""
+    problem = side_by_side(found.first, found.second)
+    try:
+        found = replace(found, witness=_witness(problem))
         with allowance(problem.target, problem.recovered):
-            chain, other = Derivation(scaled.recovered), Derivation(scaled.target)
-            normalise(chain, **shape)
-            normalise(other, **shape)
-            if not is_zero(chain.end - other.end):
-                continue
-            chain.arithmetic(other.end)
-            whole = chain.joined(other).without_detours()
-            try:
-                return scaled, check(whole, scaled.recovered, scaled.target, {})
-            except CheckFailed:
-                continue
-    return None
-
-
-def _scaled(problem: Problem) -> Problem:
-    """The question asked of the margins of two logistic losses; else of the losses, scaled alike
-    where that can be seen."""
-    forms = [logistic_form(side) for side in (problem.target, problem.recovered)]
-    one, other = forms
-    if one is None or other is None:
-        return problem.as_margin()
-    factor = one.factor / other.factor
-    constant = one.constant - factor * other.constant
-    return Problem(problem.spec, "margin", one.margin, other.margin, {}, factor, constant)
-
-
-def _may_agree(problem: Problem) -> bool:
-    """Whether, at a few cases with the same parameters, margins are equal, or losses equal up to a
-    factor and a constant."""
-    found: list[tuple[float, float]] = []
-    for case in itertools.islice(cases(problem.spec), 0, None, ATTEMPTS_A_LENGTH):
-        if len(found) == SAMPLES:
-            break
-        values = Evaluator(Floats(), case.point(Floats()), limit=MAX_VALUES)
-        try:
-            found.append((float(values(problem.target)), float(values(problem.recovered))))
-        except (Undefined, OverflowError):
-            continue
-    if problem.kind == "margin":
-        return all(_close(one, other) for one, other in found)
-    steps = [(one - found[0][0], other - found[0][1]) for one, other in found[1:]]
-    return all(_close(a * d, b * c) for (a, b), (c, d) in itertools.combinations(steps, 2))
-
-
-def _close(one: float, other: float) -> bool:
-    return abs(one - other) <= 1e-8 * (1 + abs(one))
+            sides = [normal_form(side) for side in (problem.target, problem.recovered)]
+            words = diagnose(sides[1], sides[0], f"In {found.first.name}", found.second.name)
+            return replace(found, difference=normal_form(sides[0] - sides[1]), explanation=words)
+    except TOO_MUCH:
+        return found
 
 
 def _witness(problem: Problem) -> Witness | None:
     """A case at which the sides differ, unless a factor and a constant could explain it."""
-    target, recovered = problem.target, problem.recovered
-    if problem.kind == "loss":
-        losses = target, recovered
-    else:
-        losses = (loss_of_margin(problem.spec, target), loss_of_margin(problem.spec, recovered))
-    with allowance(target, recovered):
-        if is_affine(problem.spec, *losses):
-            return None
-    with allowance(target, recovered):
-        difference = normal_form(target - recovered)
-        return find_witness(problem.spec, target, recovered, difference,
-                            margins=problem.kind == "margin")
+    sides, both = (problem.target, problem.recovered), losses(problem)
+    if moves(problem):
+        with allowance(*sides):
+            if is_affine(problem.spec, *both) and is_affine(problem.spec, *reversed(both)):
+                return None
+    with allowance(*sides):
+        difference = normal_form(sides[0] - sides[1])
+        return find_witness(problem.spec, *sides, difference, margins=problem.kind == "margin")
 
 
-def _equal(
-    first: Spec,
-    second: Spec,
-    verdict: Verdict,
-    settings: tuple[Setting, ...],
-    problem: Problem,
-    count: int,
-) -> Comparison:
-    what = "margins" if problem.kind == "margin" else "losses"
-    steps = f"a derivation of {count} step{'s' * (count != 1)} between the {what}, replayed by "
-    sides = (problem.target, problem.recovered)
-    detached = any(side.has(StopGradient) for side in sides)
-    return Comparison(
-        first, second, verdict, settings, problem.factor, problem.constant,
-        side_conditions(problem.spec) if not settings else (),
-        standing=f"proved: {steps}the checker" if count else f"proved: the {what} are one formula",
-        gradient=not detached or is_zero(form(sides[0]) - form(sides[1])),
-    )
+# --- As they stand -------------------------------------------------------------------------------
 
 
-# --- Special values ------------------------------------------------------------------------------
+def _as_they_stand(told: Comparison) -> tuple[Comparison | None, Exception | None]:
+    """The answer where the two are equal in value, up to what names are called; or what kept a
+    proof from ending."""
+    one, other = told.first, told.second
+    obstacle: Exception | None = None
+    for names in itertools.chain([()], renamings(one, other)):
+        try:
+            renamed = at(one, other, names) if names else one
+            found = None if renamed is None else equality(renamed, other)
+        except TOO_MUCH as error:
+            obstacle = error
+            continue
+        if found is None:
+            continue
+        verdict: Verdict = "equal" if found.exact else "equal up to factor and constant"
+        if found.gradient is not True:
+            verdict = "undecided" if found.gradient is None else "different"
+        answer = _told(told, None, Case(tuple(setting for setting, _ in names), found))
+        return replace(answer, verdict=verdict), None
+    return None, obstacle
+
+
+def _told(told: Comparison, special: Special | None, case: Case) -> Comparison:
+    """The answer that a special case gives."""
+    found = case.proof
+    return replace(
+        told, verdict="limiting case" if case.limit else "special case", special=special,
+        settings=case.settings, factor=found.factor, constant=found.constant,
+        gradient=found.gradient, side_conditions=found.side_conditions, standing=found.standing)
+
+
+# --- Special cases -------------------------------------------------------------------------------
+
+
+def _special(one: Spec, other: Spec) -> tuple[Special, Case] | None:
+    """One loss as a special case of the other, the fewest names fixed, limits last."""
+    prints = {side: fingerprint(pair_loss(spec), spec.names)
+              for side, spec in (("first", one), ("second", other))}
+    found: list[tuple[Special, Case]] = []
+    sides: tuple[tuple[Special, Spec, Spec], ...] = (
+        ("second", one, other), ("first", other, one))
+    for side, general, special in sides:
+        proposed = proposals(general, [special], {special.name: prints[side]})
+        case = special_case(general, special, proposed.get(special.name, ()))
+        if case is not None:
+            found.append((side, case))
+    return min(found, key=lambda f: (f[1].proof.gradient is not True, len(f[1].settings),
+                                     f[1].limit), default=None)
+
+
+def _in_common(told: Comparison, problem: Problem, obstacle: Exception | None) -> Comparison:
+    """The answer where neither loss was found to be the other with its own names fixed: they may
+    be one at a value of names that both have. Where terms of both vanish there, so does what they
+    differ in, and the two are different losses that meet in a third."""
+    meeting: tuple[Setting, ...] = ()
+    for settings, special in _specialised(problem, told.first, told.second):
+        try:
+            found = proof(special) if may_agree(special, 3) and moves(special) else None
+            if found is None:
+                continue
+            side = _special_side(problem, special, settings)
+        except TOO_MUCH:
+            continue  # no value there, or too much work: another setting may do
+        if side is not None:
+            return _told(told, side, Case(settings, found))
+        meeting = meeting or settings
+    if told.witness is not None:
+        return replace(
+            told, verdict="different", settings=meeting,
+            standing=f"they differ at the witness ({told.witness.standing}), and at no special "
+            "value that was tried does a derivation show that one is the other")
+    why = ("no derivation shows them equal, and no case was found at which they differ"
+           if obstacle is None else str(obstacle))
+    return replace(told, settings=meeting, standing=f"not decided: {why}")
+
+
+def _special_side(
+    problem: Problem, special: Problem, settings: tuple[Setting, ...]
+) -> Special | None:
+    """Which of the two is the special one; "both" where a name that both have is fixed, and one of
+    them is still whole. None where terms of both vanish, or each has a name of its own fixed: what
+    they then are is a third loss."""
+    fixed = {setting.name for setting in settings}
+    stated, found = (problem.target, problem.recovered), (special.target, special.recovered)
+    touched = [fixed & spoken(side) for side in stated]
+    if not all(touched):
+        return "second" if touched[0] else "first"
+    own = [touched[0] - touched[1], touched[1] - touched[0]]
+    whole = [not mine and _terms(after) >= _terms(before)
+             for mine, before, after in zip(own, stated, found, strict=True)]
+    return "both" if any(whole) and not all(own) else None
+
+
+def _terms(expr: Expr) -> int:
+    """How many terms the sums of the normal form have, nested ones included."""
+    with allowance(expr):
+        normal = normal_form(expr)
+    return sum(len(s.args) for s in normal.atoms(Add)) if normal.has(Add) else int(normal != 0)
 
 
 def _specialised(
@@ -321,21 +328,19 @@ def _specialised(
                 tried += 1
                 if tried > MAX_SETTINGS:
                     return
-                special = _at(problem, {s.name: value for s, value in pairs})
+                special = _inserted(problem, {s.name: value for s, value in pairs})
                 if special is not None:
                     yield tuple(s for s, _ in pairs), special
 
 
-def _options(
-    spec: Spec, first: Spec, second: Spec
-) -> dict[str, list[tuple[Setting, Expr]]]:
+def _options(spec: Spec, first: Spec, second: Spec) -> dict[str, list[Option]]:
     """What each name may be fixed at."""
-    options: dict[str, list[tuple[Setting, Expr]]] = {}
+    options: dict[str, list[Option]] = {}
     mine, theirs = first.names.parameters, second.names.parameters
-    used = {s.name for e in (spec.margin, spec.loss) if e is not None for s in e.free_symbols}
+    used = {name for e in (spec.margin, spec.loss) if e is not None for name in spoken(e)}
     for name, parameter in spec.names.parameters.items():
-        if name not in used or (name == "alpha" and name in mine and name in theirs):
-            continue  # the scale of both is compared as it stands
+        if name not in used:
+            continue
         others = [q for q in spec.names.parameters if q in theirs and q not in mine]
         equal = [spec.names.parameters[q] for q in others if name in mine and name not in theirs]
         options[name] = [
@@ -344,22 +349,20 @@ def _options(
             *limits(parameter),
         ]
     for name in spec.names.features:
-        options[name] = list(masks(name, spec.names.range(name)))
+        if name in used:
+            options[name] = list(masks(name, spec.names.range(name)))
     for name in sorted(spec.policies):
         if name not in ("pi", "pi_ref"):
             options[name] = [frozen(name)]
     return options
 
 
-def _at(problem: Problem, fixed: Mapping[str, Expr]) -> Problem | None:
+def _inserted(problem: Problem, fixed: Mapping[str, Expr]) -> Problem | None:
     """The problem with these names fixed; None where a side has no value then."""
     spec = problem.spec
-
     sides = (problem.target, problem.recovered, spec.link)
     one, other, link = (insert(side, spec.names, fixed) for side in sides)
     if S.NaN in (one, other, link):
         return None
     assert one is not None and other is not None
-    told = replace(spec, margin=one, loss=other, link=link)
-    return Problem(told, problem.kind, one, other, {})
-
+    return posed(replace(spec, link=link), problem.kind, one, other)

@@ -13,11 +13,14 @@ from midpo.symbolic.representable import fold
 from midpo.symbolic.text import text
 
 
-def diagnose(target: Expr, recovered: Expr) -> str:
-    """One sentence: which terms of the target the prior gets wrong, and how.
+def diagnose(
+    target: Expr, recovered: Expr, here: str = "With this prior", there: str = "the target"
+) -> str:
+    """One sentence: which terms of the target the other side gets wrong, and how.
 
-    Both are margins in normal form. Speaks of the chosen side (the rejected side mirrors it) and,
-    where that is right, of whatever terms differ.
+    Both are in normal form, and margins say most. Speaks of the chosen side (the rejected side
+    mirrors it) and, where that is right, of whatever terms differ. `here` and `there` are what the
+    recovered side and the target are called.
     """
     wanted, found = _coefficients(target), _coefficients(recovered)
     wrong = [
@@ -26,11 +29,12 @@ def diagnose(target: Expr, recovered: Expr) -> str:
         if not is_zero(wanted.get(atom, S.Zero) - found.get(atom, S.Zero))
     ]
     chosen = [a for a in wrong if REJECTED not in a.free_symbols] or wrong
-    clauses = [_clause(a, wanted.get(a, S.Zero), found.get(a, S.Zero)) for a in chosen[:3]]
+    clauses = [_clause(a, wanted.get(a, S.Zero), found.get(a, S.Zero), there)
+               for a in chosen[:3]]
     more = len(chosen) - len(clauses)
     if more:
         clauses.append(f"{more} more term{'s differ' if more > 1 else ' differs'}")
-    return f"With this prior, {'; '.join(clauses)}."
+    return f"{here}, {'; '.join(clauses)}."
 
 
 def _coefficients(margin: Expr) -> dict[Expr, Expr]:
@@ -42,18 +46,18 @@ def _coefficients(margin: Expr) -> dict[Expr, Expr]:
     return {atom: Add(*coefficients) for atom, coefficients in terms.items()}
 
 
-def _clause(atom: Expr, wanted: Expr, found: Expr) -> str:
+def _clause(atom: Expr, wanted: Expr, found: Expr, there: str) -> str:
     """How the coefficient `found` of `atom` differs from the one that is `wanted`."""
     constant = atom == 1
     name, is_ = ("the constant", "") if constant else (text(atom), "coefficient ")
     want, have = f"{is_}{text(wanted)}", f"{is_}{text(found)}"
     if found == 0:
-        return f"{name} is missing (the target has {'it with ' if not constant else ''}{want})"
+        return f"{name} is missing ({there} has {'it with ' if not constant else ''}{want})"
     if wanted == 0:
-        return f"{name} {'is' if constant else 'appears with'} {have} (the target has none)"
+        return f"{name} {'is' if constant else 'appears with'} {have} ({there} has none)"
     if is_zero(wanted + found):
-        return f"{name} has the wrong sign ({have}, in the target {text(wanted)})"
+        return f"{name} has the wrong sign ({have}, in {there} {text(wanted)})"
     factor = found / wanted
     if factor.is_Number:
-        return f"{name} counts {text(factor)} times ({have}, in the target {text(wanted)})"
-    return f"{name} {'is' if constant else 'has'} {have} (in the target {text(wanted)})"
+        return f"{name} counts {text(factor)} times ({have}, in {there} {text(wanted)})"
+    return f"{name} {'is' if constant else 'has'} {have} (in {there} {text(wanted)})"

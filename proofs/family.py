@@ -7,28 +7,19 @@ checker decides, and what has none is no edge.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from sympy import Expr, S, Symbol
-
-from midpo.symbolic.errors import NoValue, SpecError, TooLarge
-from midpo.symbolic.intervals import POSITIVE
-from midpo.symbolic.language import Feature
+from midpo.symbolic.errors import SpecError
 from midpo.symbolic.loss import pair_loss
-from midpo.symbolic.parser import Names
 from midpo.symbolic.spec import Spec, catalogue, load
 
-from .compare import MAX_FIXED, Comparison, margin_and_link, special_case
 from .fingerprint import Fingerprint, alike, fingerprint
-from .settings import Option, Setting, frozen, insert, inside, limits, masks
-
-MAX_RENAMINGS = 12
-# What a name may be fixed at beside numbers: a parameter of the special loss, which a proof finds.
-ANY, ALPHA, INVERSE = "any_parameter", "alpha", "1/alpha"
+from .settings import Option, Setting
+from .side_by_side import TOO_MUCH, Equality, equality
+from .specialise import proposals, special_case
 
 
 @dataclass(frozen=True)
@@ -121,15 +112,15 @@ def family_of(specs: Sequence[Spec]) -> Family:
     edges: list[Edge] = []
     unproved: list[str] = []
     for general in heads:
-        proposed = _proposals(general, [s for s in heads if s is not general], known)
-        for special, found in proposed.items():
-            tried = (_edge(general, other, fixed) for other, fixed in found)
-            edge = next((edge for edge in tried if edge is not None), None)
+        proposed = proposals(general, [s for s in heads if s is not general], known)
+        for special in heads:
+            found = proposed.get(special.name, [])
+            edge = _edge(general, special, found)
             if edge is not None:
                 edges.append(edge)
-            else:
-                told = ", ".join(str(setting) for setting, _ in found[0][1])
-                unproved.append(f"{general.name} at {told} and {special}")
+            elif found:
+                told = ", ".join(str(setting) for setting, _ in found[0])
+                unproved.append(f"{general.name} at {told} and {special.name}")
     return Family(
         tuple(classes.values()), _reduced(edges), tuple(unproved),
         tuple(spec.name for spec in specs if spec.reason), equal,
@@ -153,7 +144,7 @@ def _classes(
             if mine is None or theirs is None or not alike(mine, theirs):
                 continue
             found = _compared(spec, head)
-            if found is not None and found.gradient:
+            if found is not None and found.gradient is True:
                 classes[head.name] = (*classes[head.name], spec.name)
                 reasons[spec.name] = found.standing
                 break
@@ -163,137 +154,23 @@ def _classes(
     return classes, reasons
 
 
-def _compared(one: Spec, other: Spec) -> Comparison | None:
+def _compared(one: Spec, other: Spec) -> Equality | None:
     try:
-        return special_case(one, other)
-    except (TooLarge, NoValue, RecursionError, SpecError):
+        return equality(one, other)
+    except (*TOO_MUCH, SpecError):
         return None
 
 
 # --- Special cases -------------------------------------------------------------------------------
 
 
-Proposal = tuple[Spec, tuple[Option, ...]]
-
-
-def _proposals(
-    general: Spec, others: Sequence[Spec], known: Mapping[str, Fingerprint | None]
-) -> dict[str, list[Proposal]]:
-    """For each other loss, the settings at which the general one has its numbers: the fewest fixed
-    first, values in their domains before limits."""
-    loss = pair_loss(general)
-    options = _options(general, loss)
-    found: dict[str, list[Proposal]] = {}
-    for size in range(1, MAX_FIXED + 1):
-        for names in itertools.combinations(options, size):
-            for fixed in itertools.product(*(options[name] for name in names)):
-                mine = fingerprint(loss, general.names, fixed)
-                for other in others if mine is not None else ():
-                    theirs = known[other.name]
-                    assert mine is not None
-                    if theirs is not None and alike(mine, theirs):
-                        found.setdefault(other.name, []).append((other, fixed))
-    for proposals in found.values():
-        proposals.sort(key=lambda p: (len(p[1]), sum(s.limit for s, _ in p[1])))
-    return found
-
-
-def _options(spec: Spec, loss: Expr) -> dict[str, list[Option]]:
-    """What each name that the loss speaks of may be fixed at."""
-    used = {s.name for s in loss.free_symbols}
-    parameters = spec.names.parameters
-    options: dict[str, list[Option]] = {}
-    for name, parameter in parameters.items():
-        if name in used:
-            options[name] = [*inside(parameter), *limits(parameter)]
-            if ALPHA not in parameters and parameter.domain.within(POSITIVE):
-                options[name].append((Setting(name, INVERSE), S.NaN))
-    for name in spec.names.features:
-        if not any(node.args[0].name == name for node in loss.atoms(Feature)):
-            continue
-        options[name] = [*masks(name, spec.names.range(name)), (Setting(name, ANY), S.NaN)]
-        if ALPHA not in parameters:
-            options[name].append((Setting(name, ALPHA), S.NaN))
-    for name in spec.policies:
-        if name not in ("pi", "pi_ref"):
-            options[name] = [frozen(name)]
-    return options
-
-
-def _edge(general: Spec, special: Spec, fixed: tuple[Option, ...]) -> Edge | None:
-    """The proved edge, its names matched where the two call a parameter differently."""
-    for settings in itertools.islice(_matchings(general, special, fixed), MAX_RENAMINGS):
-        inserted = _with(general, special, settings)
-        found = None if inserted is None else _compared(inserted, special)
-        if found is not None:
-            told = tuple(setting for setting, _ in settings)
-            return Edge(
-                general.name, special.name, told, found.standing, found.gradient is True,
-                any(setting.limit for setting in told), side_conditions=found.side_conditions,
-            )
-    return None
-
-
-def _matchings(
-    general: Spec, special: Spec, fixed: tuple[Option, ...]
-) -> Iterator[tuple[Option, ...]]:
-    """`fixed`, with every parameter that is still free called as the special loss calls it."""
-    theirs = special.names.parameters
-    mine = {n: p for n, p in general.names.parameters.items()
-            if n not in {setting.name for setting, _ in fixed}}
-    if not all(theirs[n].domain.within(p.domain) for n, p in mine.items() if n in theirs):
-        return  # the special loss has values of this parameter that the general one has not
-    choices: list[list[Option | None]] = []
-    for setting, value in fixed:
-        if value is not S.NaN:
-            choices.append([(setting, value)])
-        elif setting.value == ANY:
-            choices.append([(Setting(setting.name, q), p) for q, p in theirs.items() if q != ALPHA])
-        elif ALPHA not in theirs:
-            return
-        else:
-            alpha = theirs[ALPHA]
-            choices.append([(setting, alpha if setting.value == ALPHA else 1 / alpha)])
-    for name, parameter in mine.items():
-        if name not in theirs and name != ALPHA:
-            choices.append([None, *(
-                (Setting(name, q), p) for q, p in theirs.items()
-                if q not in general.names.parameters and p.domain.within(parameter.domain)
-            )])
-    for name, kind in general.names.features.items():
-        if name not in {setting.name for setting, _ in fixed} | special.names.features.keys():
-            choices.append([None, *(
-                (Setting(name, q), special.names.datum(q))
-                for q, k in special.names.features.items()
-                if q not in general.names.features and k == kind
-                and special.names.range(q).within(general.names.range(name))
-            )])
-    for chosen in itertools.product(*choices):
-        yield tuple(option for option in chosen if option is not None)
-
-
-def _with(general: Spec, special: Spec, settings: Sequence[Option]) -> Spec | None:
-    """The general loss with these names fixed, as a spec; None where it has no value then."""
-    fixed = {setting.name: value for setting, value in settings}
-    margin, link = margin_and_link(general)
-    sides = (margin, link) if margin is not None else (pair_loss(general), None)
-    first, second = (insert(side, general.names, fixed) for side in sides)
-    if S.NaN in (first, second):
+def _edge(general: Spec, special: Spec, proposed: Sequence[tuple[Option, ...]]) -> Edge | None:
+    found = special_case(general, special, proposed)
+    if found is None:
         return None
-    spoken = {s.name for e in (first, second) if e is not None for s in e.atoms(Symbol)}
-    names = Names(
-        {n: p for n, p in (general.names.parameters | special.names.parameters).items()
-         if n in spoken},
-        {n: k for n, k in (general.names.features | special.names.features).items()
-         if n not in fixed},
-        frozenset({n for n in general.names.policies if n not in fixed}),
-        general.names.responses,
-        special.names.ranges | general.names.ranges,
-    )
-    told = replace(general, names=names, prior=None, constraint=None, multiplier=None)
-    if margin is not None:
-        return replace(told, margin=first, loss=None, link=second)
-    return replace(told, margin=None, loss=first, link=None)
+    return Edge(general.name, special.name, found.settings, found.proof.standing,
+                found.proof.gradient is True, found.limit,
+                side_conditions=found.proof.side_conditions)
 
 
 # --- Chains --------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -30,13 +31,15 @@ _SMALL = 1e-12
 
 def fingerprint(loss: Expr, names: Names, fixed: Iterable[Option] = ()) -> Fingerprint | None:
     """The values of `loss` at a few cases, shifted and scaled; None where it has no values there
-    or only one. `fixed` holds options whose values are numbers, parameters or the reference."""
+    or only one, or where the trained policy does not move it. `fixed` holds options whose values
+    are numbers, parameters or the reference."""
     table = {setting.name: setting.value for setting, _ in fixed}
     try:
-        values = [
-            float(Evaluator(Floats(), point, limit=20_000)(loss))
-            for point in _points(names, table)
-        ]
+        points = list(_points(names, table))
+        values = [_value(loss, point) for point in points]
+        if not any(_moves(loss, point, value)
+                   for point, value in zip(points, values, strict=True)):
+            return None
     except (Undefined, OverflowError, TooLarge):
         return None
     steps = [value - values[0] for value in values[1:]]
@@ -44,6 +47,19 @@ def fingerprint(loss: Expr, names: Names, fixed: Iterable[Option] = ()) -> Finge
     if scale <= _SMALL * (1 + abs(values[0])):
         return None
     return tuple(step / scale for step in steps)
+
+
+def _value(loss: Expr, point: Point, stopped: Point | None = None) -> float:
+    return float(Evaluator(Floats(), point, stopped, limit=20_000)(loss))
+
+
+def _moves(loss: Expr, point: Point, value: float) -> bool:
+    """Whether the loss, of this value there, changes with the trained policy where what is stopped
+    is held."""
+    turned = {(policy, y): [[*law[1:], law[0]] for law in laws] if policy == "pi" else laws
+              for (policy, y), laws in point.tables.items()}
+    other = _value(loss, replace(point, tables=turned), point)
+    return abs(other - value) > _SMALL * (1 + abs(value))
 
 
 def alike(one: Fingerprint, other: Fingerprint) -> bool:
@@ -56,9 +72,13 @@ def _points(names: Names, fixed: Mapping[str, str]) -> Iterable[Point]:
     for name in parameters.keys() & fixed:
         parameters[name] = _number(fixed[name])
     beside = tuple(map(str, names.responses))
+    # Frozen policies and further responses have laws by their place: what they are called is free.
+    called = {name: str(place) for free in (sorted(names.policies - {"pi", "pi_ref"}), beside)
+              for place, name in enumerate(free)}
     for case, tokens in enumerate(_tokens(beside)):
         tables = {
-            (policy, y): _laws(case, y, len(tokens[y]), "pi_ref" if policy in fixed else policy)
+            (policy, y): _laws(case, called.get(y, y), len(tokens[y]),
+                               "pi_ref" if policy in fixed else called.get(policy, policy))
             for policy in names.policies
             for y in tokens
         }

@@ -181,8 +181,8 @@ def _first_proof(
     for candidate in problem.alternatives():
         for form in forms:
             try:
-                with allowance(*problem.spec.expressions, units=_units(problem, form)):
-                    recovery = _prove(candidate, facts, form)
+                with allowance(*problem.spec.expressions, units=units(problem, form)):
+                    recovery = prove(candidate, facts, form)
             except (RecursionError, TooLarge) as error:
                 obstacles.append(_obstacle(error))
                 break
@@ -191,14 +191,14 @@ def _first_proof(
     return None
 
 
-def _units(problem: Problem, form: Form) -> int:
+def units(problem: Problem, form: Form) -> int:
     """How much work a form may take: of maxima and steps, cells decide sooner than rules."""
     full = bounds(*problem.spec.expressions).units
     piecewise = any(e.has(*PIECEWISE) for e in problem.spec.expressions)
     return full // 30 if piecewise and form is FORMS[-1] else full
 
 
-def _prove(problem: Problem, facts: PriorFacts, form: Form) -> Recovery | None:
+def prove(problem: Problem, facts: PriorFacts | None, form: Form) -> Recovery | None:
     """A checked chain from the recovered side to the target, or None."""
     chain = Derivation(problem.recovered)
     inserted = problem.inserted

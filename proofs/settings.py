@@ -9,7 +9,7 @@ from sympy import Expr, Rational, S, Symbol, nan, zoo
 
 from midpo.symbolic.errors import NoValue
 from midpo.symbolic.intervals import Interval
-from midpo.symbolic.language import REFERENCE, Feature, Parameter, substitute
+from midpo.symbolic.language import REFERENCE, Feature, Further, Parameter, substitute
 from midpo.symbolic.parser import Names
 
 VALUES = (S.Zero, S.One, Rational(1, 2))  # that parameters are tried at
@@ -74,6 +74,8 @@ def insert(expr: Expr | None, names: Names, fixed: Mapping[str, Expr]) -> Expr |
             table[names.parameters[name]] = value
         elif name in names.policies:
             table[Symbol(name)] = value
+        elif name in map(str, names.responses):
+            table[Further(name)] = value
     try:
         found = substitute(expr, table)
     except NoValue:
