@@ -82,7 +82,7 @@ def audit(
     for; `units` bounds the work. Raises: SpecError where there is no prior, TooLarge and Undefined
     never.
     """
-    solved = ""
+    solved, parts = "", (None, None, None)
     if spec.prior is None:
         progress("solve")
         found = solve(spec)
@@ -92,13 +92,15 @@ def audit(
                 expected="a prior, or a target that has one (midpo solve)",
             )
         spec, solved = replace(spec, prior=found.prior), text(found.prior)
+        parts = found.weight, found.link, found.constraint
     with allowance(*spec.expressions, units=units), np.errstate(all="ignore"):
         total = _swap_sum(spec)
         one = total is not None and (total == 0 or is_constant(total))
         progress("prior")
         sides = audit_side.sides_of(spec, one)
         makers: dict[str, Callable[[], Iterator[Answer]]] = {
-            "gradient": lambda: audit_gradient.answers(spec, seed, trials, progress),
+            "gradient": lambda: audit_gradient.answers(
+                spec, seed, trials, progress, parts),
             "optimum": lambda: (a for s in sides for a in audit_optimum.answers(s, seed)),
             "labels": lambda: audit_labels.answers(spec, total, pairs),
             "mass": lambda: (a for s in sides for a in audit_mass.answers(s, seed)),

@@ -26,6 +26,7 @@ from .audit_answer import EXACT, PROVED, UNDECIDED, Answer, Formula
 from .audit_cosine import cosines
 from .audit_curl import conservative, target_conservative
 from .audit_formulas import gradient_formula
+from .audit_outer import loss_gradient
 from .audit_pair import (
     ROLES,
     Gradients,
@@ -173,11 +174,18 @@ def formulas(gradients: Gradients) -> Answer:
                   tuple(shown), data)
 
 
-def answers(spec: Spec, seed: int, trials: int, progress: Progress) -> Iterator[Answer]:
-    """Every answer about the gradient."""
+def answers(
+    spec: Spec, seed: int, trials: int, progress: Progress,
+    parts: tuple[Expr | None, Expr | None, Expr | None] = (None, None, None),
+) -> Iterator[Answer]:
+    """Every answer about the gradient; `parts` are the weight, the link and the further term that
+    were found beside the prior."""
     gradients = Gradients(spec)
     yield mode(gradients, seed)
     yield formulas(gradients)
+    whole = loss_gradient(spec, *parts)
+    if whole is not None:
+        yield whole
     yield cosines(gradients, seed, trials, progress)
     progress("curl")
     yield conservative(gradients, seed)

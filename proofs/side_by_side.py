@@ -294,7 +294,7 @@ def gradient(problem: Problem) -> bool | None:
     ops = Digits()
     for case in _cases(problem.spec):
         try:
-            one, other = (_slope(ops, case, side) for side in sides)
+            one, other = (slope(ops, case, side) for side in sides)
         except Undefined:
             continue
         if abs(one - other) > 1e-12 * (abs(one) + abs(other)) + 1e-15:
@@ -302,7 +302,7 @@ def gradient(problem: Problem) -> bool | None:
     return None
 
 
-def _slope(ops: Digits, case: Case, expr: Expr) -> Any:
+def slope(ops: Digits, case: Case, expr: Expr) -> Any:
     """The derivative of `expr` as the trained policy moves towards other laws, stopped parts held:
     a central difference in 50 digits."""
     step = Fraction(1, 10**15)
