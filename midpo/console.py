@@ -243,8 +243,10 @@ def crosscheck(found: CrossCheck) -> None:
         table.add_row(f"  {row.dtype}", str(row.cases), *errors)
     out.print(table)
     if found.prior_gap is not None:
+        from midpo.numeric.figures import below
+
         _line(
-            f"  loss through the prior - loss through the target: {found.prior_gap:.1e} (50 digits)"
+            f"  loss through the prior - loss through the target: {below(found.prior_gap, 1e-40)} (50 digits)"
         )
     gradcheck = {True: "passes", False: "fails", None: "not applicable (stopped gradient)"}
     _line(f"  torch.autograd.gradcheck: {gradcheck[found.gradcheck]}")

@@ -149,6 +149,8 @@ def _print(name: str, parts: list[Part]) -> None:
     def line(text: str, indent: str = "  ") -> None:
         out.print(indent + escape(printable(text)), soft_wrap=True)
 
+    from midpo.numeric.figures import figure
+
     for number, part in enumerate(parts):
         if number:
             out.print()
@@ -164,7 +166,8 @@ def _print(name: str, parts: list[Part]) -> None:
         for check in part.checks:
             word = "[bold green]holds[/]" if check.holds else "[bold red]fails[/]"
             limit = "exactly" if check.limit == 0 else f"at most {check.limit:.1e}"
-            measured = f"{check.measured:.1e}, {limit}"
+            held = check.holds and check.limit != 0
+            measured = limit if held else f"{figure(check.measured, 2)}, {limit}"
             out.print(f"  {word}  {escape(check.statement)} ({measured})", soft_wrap=True)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import blahut, fixed_point, joint, tabular
+from .figures import below, decimals, figure
 from .problems import Case
 from .tabular import Check, Floats
 
@@ -59,13 +60,13 @@ def optimum(case: Case, seed: int, progress: Progress) -> Part:
     reward = tabular.expected_reward(problem, found.log_policy)
     cost = tabular.divergence(found.log_policy, prior)
     rows = tuple(
-        (f"x{i}", f"{problem.probabilities[i]:.4g}", f"{found.values[i]:.6g}", *cells)
+        (f"x{i}", figure(problem.probabilities[i], 4), figure(found.values[i], 6), *cells)
         for i, cells in enumerate(
-            (f"{r:.6g}", f"{c:.6g}", _few([f"{p:.4f}" for p in row], " "))
+            (figure(r, 6), figure(c, 6), _few([decimals(p, 4) for p in row], " "))
             for r, c, row in zip(reward, cost, np.exp(found.log_policy[:ROWS]), strict=False)
         )
     )
-    notes = [f"value E[alpha log Z] = {found.value:.9g}"]
+    notes = [f"value E[alpha log Z] = {figure(found.value, 9)}"]
     if len(rows) < len(found.values):
         notes.append(f"{len(rows)} of {len(found.values)} prompts are shown")
     zeros = int((~found.support).sum())
@@ -109,11 +110,11 @@ def rate_distortion(case: Case, seed: int, progress: Progress) -> Part:
     points = blahut.curve(problem, case.alphas, progress=at)
     rows = tuple(
         (
-            f"{p.alpha:.5g}",
-            f"{p.rate:.6f}",
-            f"{p.distortion:.6f}",
+            figure(p.alpha, 5),
+            decimals(p.rate, 6),
+            decimals(p.distortion, 6),
             str(len(p.gaps)),
-            f"{p.gap:.1e}",
+            below(p.gap, blahut.TOLERANCE),
             _few(_names(case, p.lost()), ", ") or "none",
         )
         for p in points
@@ -142,8 +143,8 @@ def rate_distortion(case: Case, seed: int, progress: Progress) -> Part:
     kept = "keeps every response" if not lost else f"loses {_few(lost, ', ')}"
     bound = float(own.mass_bounds[own.lost()].max(initial=0.0))
     notes = [
-        f"alpha = {problem.alpha:g}: I(X;Y) = {own.rate:.6g} nats, E[r] = {-own.distortion:.6g}, "
-        f"value {own.value:.9g}, {len(own.gaps)} iterations",
+        f"alpha = {problem.alpha:g}: I(X;Y) = {figure(own.rate, 6)} nats, "
+        f"E[r] = {figure(-own.distortion, 6)}, value {figure(own.value, 9)}, {len(own.gaps)} iterations",
         f"the optimal prior {kept}" + (f" (mass at most {bound:.1e}, certified)" if lost else ""),
     ]
     prior = np.broadcast_to(np.exp(own.log_prior), problem.shape)
@@ -196,8 +197,8 @@ def fixed_points(case: Case, seed: int, progress: Progress) -> Part:
         progress(f"fixed point: {name}")
         found = fixed_point.fixed_point(problem, prior, log_policy=start)
         word = "yes" if found.converged else "no"
-        cells = (str(len(found.residuals)), f"{found.rate:.4g}", f"{found.residual:.1e}")
-        rows.append((name, word, *cells, f"{found.reward_error:.1e}"))
+        cells = (str(len(found.residuals)), figure(found.rate, 4), below(found.residual, 1e-9))
+        rows.append((name, word, *cells, below(found.reward_error, 1e-9)))
         residuals[name] = found.residuals
         if not found.converged:
             notes.append(f"{name} {found.sentence()}")
@@ -210,7 +211,7 @@ def fixed_points(case: Case, seed: int, progress: Progress) -> Part:
             rate = abs(1 - case.eta)
             if free:  # one response alone is where it stays, whatever eta is
                 error = abs(found.rate - rate) / max(1.0, rate)
-                checks.append(Check(f"{name}: rate |1 - eta| = {rate:.4g}", error, 0.02))
+                checks.append(Check(f"{name}: rate |1 - eta| = {figure(rate, 4)}", error, 0.02))
             if found.converged and 0 < case.eta < 2:
                 exact = tabular.log_normalise((reference + problem.scores) / case.eta)
                 error = float(np.abs(np.exp(exact) - np.exp(found.log_policy)).max())
@@ -250,7 +251,7 @@ def preferences(case: Case, seed: int, progress: Progress) -> Part:
     kind = "acyclic" if best.acyclic else "strongly connected" if best.attained else "cyclic"
     start = joint.loss(alpha, comparisons, policy, prior)
     rows = (
-        ("start", f"{start:.9g}", "0"),
+        ("start", figure(start, 9), "0"),
         *(
             (f"turn {i}, over the {'prior' if i % 2 == 0 else 'policy'}", *_end(turn))
             for i, turn in enumerate(turns, 1)
@@ -261,7 +262,7 @@ def preferences(case: Case, seed: int, progress: Progress) -> Part:
     started = () if full else ("the stated prior has zeros: the uniform one is taken as the start",)
     notes = (
         *started,
-        f"the data are {kind}; B = {best.value:.9g} nats, {attained}",
+        f"the data are {kind}; B = {figure(best.value, 9)} nats, {attained}",
         "optimising the prior improves nothing: the infimum is B for every fixed policy",
     )
     return Part(
@@ -284,7 +285,7 @@ def preferences(case: Case, seed: int, progress: Progress) -> Part:
 
 
 def _end(found: joint.Minimum) -> tuple[str, str]:
-    return f"{found.losses[-1]:.9g}", str(len(found.losses) - 1)
+    return figure(found.losses[-1], 9), str(len(found.losses) - 1)
 
 
 PARTS: dict[str, Callable[[Case, int, Progress], Part]] = {

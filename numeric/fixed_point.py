@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .figures import below, figure
 from .tabular import Floats, Problem, log_normalise, optimum
 
 TOLERANCE = 1e-11  # of the largest log-probability, or of one nat
@@ -71,11 +72,12 @@ class FixedPoint:
     def sentence(self) -> str:
         count = f"{len(self.residuals)} iterations"
         if self.converged:
-            return f"converged in {count}, rate {self.rate:.4g}, residual {self.residual:.2g} nats"
+            return (f"converged in {count}, rate {figure(self.rate, 4)}, "
+                    f"residual {below(self.residual, 1e-9)} nats")
         word = "has not converged" if self.rate < 1 - 1e-6 else "does not converge"
         return (
-            f"{word}: after {count} the residual is {self.residual:.3g} nats "
-            f"and its rate {self.rate:.4g}"
+            f"{word}: after {count} the residual is {figure(self.residual)} nats "
+            f"and its rate {figure(self.rate, 4)}"
         )
 
 

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from midpo.numeric.figures import settled
+
 PROVED = "proved"
 EXACT = "exact differentiation"
 COMPUTED = "exact computation"
@@ -56,13 +58,13 @@ class Answer:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as what JSON has; an infinity or nan as its name."""
+    """`value` as what JSON has, numbers settled; an infinity or nan as its name."""
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
+    if isinstance(value, float):
+        return settled(value) if math.isfinite(value) else str(value)
     return value
 
 

@@ -10,6 +10,7 @@ from sympy import S
 
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import Floats64
+from midpo.numeric.figures import figure
 from midpo.numeric.trees import (
     logits_of,
     with_policy,
@@ -90,9 +91,9 @@ def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) ->
     case = Worst(best, (len(y_w), len(y_l)), common)
     against = "opposite" if best < 0 else "acute"
     sentence = (
-        f"a tabular policy: {best:.3g} at worst (|y_w| = {case.lengths[0]}, |y_l| = "
+        f"a tabular policy: {figure(best)} at worst (|y_w| = {case.lengths[0]}, |y_l| = "
         f"{case.lengths[1]}, {common} token{'s' * (common != 1)} shared); {SHARED} shared "
-        f"parameters: {shared:.3g} at worst"
+        f"parameters: {figure(shared)} at worst"
     )
     if shared < 0:
         sentence += ", where a step on the one raises the loss of the other"

@@ -8,6 +8,7 @@ import numpy as np
 
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import Floats64
+from midpo.numeric.figures import below
 from midpo.numeric.trees import (
     VOCABULARY,
     World,
@@ -45,7 +46,7 @@ def conservative(gradients: Gradients, seed: int) -> Answer:
     if factor is not None and frozen < 1e-7 and gradients.constraint is None:
         return Answer(
             question, "conservative", "the frozen field is the gradient of a loss: it is parallel "
-            "to that of the differentiated one", f"{PROVED}; curl {frozen:.0e}", data=data,
+            "to that of the differentiated one", f"{PROVED}; curl {below(frozen, 1e-7)}", data=data,
         )
     verdict = "conservative" if frozen < 1e-7 else "not conservative"
     sentence = (
@@ -61,7 +62,8 @@ def conservative(gradients: Gradients, seed: int) -> Answer:
         )
     return Answer(
         question, verdict, sentence,
-        f"{EXACT}, three pairs of one prompt: curl {frozen:.1e}, against {own:.0e} for {name}",
+        f"{EXACT}, three pairs of one prompt: curl {below(frozen, 1e-7)}, against "
+        f"{below(own, 1e-7)} for {name}",
         data=data,
     )
 
@@ -80,7 +82,7 @@ def target_conservative(gradients: Gradients, seed: int) -> Answer | None:
         "is the target's field a gradient", verdict,
         "the target's field, gradients stopped as it says, is "
         + ("a gradient as far as was seen" if found < 1e-7 else "the gradient of no loss"),
-        f"{EXACT}, three pairs of one prompt: curl {found:.1e}", data={"curl": found},
+        f"{EXACT}, three pairs of one prompt: curl {below(found, 1e-7)}", data={"curl": found},
     )
 
 

@@ -14,6 +14,7 @@ from sympy import Expr, Pow, S
 
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import value_of
+from midpo.numeric.figures import figure
 from midpo.numeric.trees import Row, full_tree, random_world
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import (
@@ -110,7 +111,7 @@ def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Answer:
         "turns": "negative at some policies, where the objective is reversed",
     }[verdict]
     known = f"{PROVED}: signs of its parts" if verdict == "nonnegative" and is_nonnegative(own) \
-        else f"{EVIDENCE}, {count} values between {low:.3g} and {high:.3g}"
+        else f"{EVIDENCE}, {count} values between {figure(low)} and {figure(high)}"
     return Answer(question, verdict, f"{side}the weight of ∇log π is {shown}: {words}", known,
                   data={"lowest": low, "highest": high})
 

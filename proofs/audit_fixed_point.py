@@ -11,6 +11,7 @@ from sympy import Expr, S
 
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import Floats64
+from midpo.numeric.figures import below
 from midpo.numeric.trees import (
     World,
     centre,
@@ -72,8 +73,8 @@ def fixed_point(side: PriorSide, seed: int) -> Answer:
     if value:
         sentence += f". The fixed point is greedy for the {value}"
     standing = (
-        f"{EVIDENCE}, {len(runs)} rewards on a tree of depth 2, defaults: r = α·log(π/ζ[π]) + c "
-        f"to {data['implicit_reward_error']:.0e}"
+        f"{EVIDENCE}, {len(runs)} rewards on a tree of depth 2, defaults: r = α·log(π/ζ[π]) + c, "
+        f"an error {below(data['implicit_reward_error'], 1e-9)}"
     )
     if proof:
         standing = f"{proof}; {standing}"

@@ -14,6 +14,7 @@ import numpy as np
 from sympy import Expr
 
 from midpo.numeric.duals import Floats64
+from midpo.numeric.figures import figure
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import (
     StopGradient,
@@ -69,7 +70,7 @@ def mode(gradients: Gradients, seed: int) -> Answer:
     evidence = f"{EXACT}, {len(found)} random pairs"
     if not matches:
         why = (
-            f"the prior does not give the target's value (difference {max(values):.2g}; "
+            f"the prior does not give the target's value (difference {figure(max(values), 2)}; "
             "see midpo verify)"
             if max(values) > 1e-9 and spec.margin is not None
             else "no choice of detached terms gives the target's gradient"

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from sympy import Expr, S
 
+from midpo.numeric.figures import below
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import CHOSEN, REJECTED, Exp, Parameter, Sigmoid, substitute
 from midpo.symbolic.loss import is_constant, recovered_margin
@@ -106,7 +107,7 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Answer]:
         f"with the labels as inputs the two probabilities sum to less than one where {shown} > 0: "
         "a model with ties (Rao and Kupper), d the difference of the two responses' scores",
         (f"{PROVED}: an identity of rational functions of exp(d) and exp(γ)" if known
-         else f"{UNDECIDED}") + f"; to {error:.0e} at 100 random points",
+         else f"{UNDECIDED}") + f"; the error is {below(error, 1e-12)} at 100 random points",
         (formula,), {"error": error},
     )
 

@@ -18,6 +18,7 @@ import numpy as np
 from sympy import Add, Expr, Mul, Rational, S, Symbol
 
 from midpo.numeric.arithmetic import Undefined
+from midpo.numeric.figures import figure
 from midpo.numeric.trees import EOS, VOCABULARY, World, default_parameters, softmax
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.intervals import REAL, plain_value
@@ -397,7 +398,7 @@ def _beyond(side: PriorSide, shape: Shape) -> str:
         limit = float(root) + log_v / (log_v + eps) / slope
         sign = ">" if rises else "<"
         text = f": for uniform policies over V tokens that stop with probability ρ it is finite " \
-            f"iff {letter(parameter.name)} {sign} {limit:.6g} ({example})"
+            f"iff {letter(parameter.name)} {sign} {figure(limit, 6)} ({example})"
         return text + _optimum_limit(side, log_v, eps)
     if shape.growth != 0 and same(shape.weights, S.One):
         name = mathematics(shape.growth)
@@ -422,7 +423,8 @@ def _optimum_limit(side: PriorSide, log_v: float, eps: float) -> str:
     slope = float((1 - own).xreplace({parameter: root + 1}))
     # finite iff 1/(1 - c) > log V/(log V + eps), 1 - c = slope*(parameter - root) > 0
     limit = float(root) + (1 + eps / log_v) / slope
-    return f"; the optimum's own Z iff {letter(parameter.name)} {'<' if rises else '>'} {limit:.6g}"
+    sign = "<" if rises else ">"
+    return f"; the optimum's own Z iff {letter(parameter.name)} {sign} {figure(limit, 6)}"
 
 
 @lru_cache(maxsize=1)
@@ -492,8 +494,8 @@ def answers(side: PriorSide, seed: int) -> Iterator[Answer]:
     data = {"masses": masses, "growth": ratios}
     shown = (
         f"{len(masses)} random policies over {VOCABULARY} tokens: strings of at most {LONGEST} "
-        f"tokens weigh {max(totals):.3g} at most, and the last token changes the mass by "
-        f"{max(ratios):.3g} at most"
+        f"tokens weigh {figure(max(totals))} at most, and the last token changes the mass by "
+        f"{figure(max(ratios))} at most"
         if ratios else "no values"
     )
     if found is None:
@@ -517,7 +519,7 @@ def answers(side: PriorSide, seed: int) -> Iterator[Answer]:
 def _violated(found: Bound, totals: list[float]) -> str:
     """A partial sum that exceeds the bound of the rule: the rule would be wrong."""
     if max(totals, default=0.0) > found.limit + 1e-9:
-        return f"a partial sum {max(totals):.4g} exceeds the bound {found.limit:.4g}"
+        return f"a partial sum {figure(max(totals), 4)} exceeds the bound {figure(found.limit, 4)}"
     return ""
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from midpo.numeric.duals import Floats64
+from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import (
     Sight,
     centre,
@@ -128,7 +129,7 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Answer:
             return _contradiction(question, name, agreed)
         standing = (
             f"{PROVED}: T[π] is constant (proposition 2.1); exact differentiation agrees at "
-            f"{agreed.policies} policies to {agreed.usual_most:.0e}"
+            f"{agreed.policies} policies: the gradient of F is {below(agreed.usual_most, VANISHES)}"
         )
     else:
         worst = max(m.formula for m in measured.values() if m is not None)
@@ -137,8 +138,9 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Answer:
         if first.usual_most < DIFFERS:
             verdict = "undecided"
         standing = (
-            f"{EXACT}, {first.policies} policies: the gradient of F is at most {worst:.0e} with "
-            f"the formula, and {first.usual_least:.1g} to {first.usual_most:.1g} without"
+            f"{EXACT}, {first.policies} policies: the gradient of F is {below(worst, VANISHES)} "
+            f"with the formula, and {figure(first.usual_least, 1)} to "
+            f"{figure(first.usual_most, 1)} without"
         )
     sentence = f"{name} the expression is {verdict}"
     if conditions:
@@ -158,7 +160,7 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Answer:
 def _contradiction(question: str, name: str, found: Measured) -> Answer:
     return Answer(
         question, "undecided", f"{name} the symbolic formula and exact differentiation differ by "
-        f"{found.formula:.2g}", f"{UNDECIDED}: please report this spec", data=vars(found),
+        f"{figure(found.formula, 2)}", f"{UNDECIDED}: please report this spec", data=vars(found),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sympy import Add, Expr, S
 
+from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import (
     Sight,
 )
@@ -52,7 +53,7 @@ def degenerate(side: PriorSide) -> Answer | None:
         of_role("degenerate", side), "no interior optimum",
         f"the regulariser E_π[log(π/ζ)] is identically zero{where}: F[π] = E_π[r], which has no "
         "interior optimum unless r is constant",
-        f"{PROVED}: each token's share is centred under the policy; at most {worst:.0e} at "
+        f"{PROVED}: each token's share is centred under the policy; {below(worst, VANISHES)} at "
         f"{len(side.random_worlds('state', 0))} random policies",
         data={"largest": worst},
     )
@@ -81,8 +82,8 @@ def regulariser(side: PriorSide, seed: int) -> Answer:
     if how and curls["token"] < VANISHES * 10:
         return Answer(
             question, "exists", f"a regulariser exists: {how}",
-            f"{PROVED}: proposition 2.6; P(M − Mᵀ)P is at most {curls['token']:.0e} of M at "
-            f"{policies} policies", _variational(side), {"curl": curls},
+            f"{PROVED}: proposition 2.6; P(M − Mᵀ)P is {below(curls['token'], VANISHES * 10)} of M "
+            f"at {policies} policies", _variational(side), {"curl": curls},
         )
     how = _integrable(side, "state") if "state" in curls else ""
     if how and curls["state"] < VANISHES * 10 and curls["token"] > 1e-6:
@@ -90,21 +91,21 @@ def regulariser(side: PriorSide, seed: int) -> Answer:
             question, "exists if features see only the tokens before",
             f"a regulariser exists only if the features see only the tokens before: {how}",
             f"{PROVED} for such features; otherwise {EXACT}: P(M − Mᵀ)P reaches "
-            f"{curls['token']:.1e} of M", data={"curl": curls},
+            f"{figure(curls['token'], 2)} of M", data={"curl": curls},
         )
     if min(curls.values()) > 1e-6:
         return Answer(
             question, "none", "no regulariser has this implicit reward: it is not a gradient",
             f"{EXACT}, {policies} policies: P(M − Mᵀ)P reaches "
-            f"{max(curls.values()):.1e} of M (proposition 2.6)", data={"curl": curls},
+            f"{figure(max(curls.values()), 2)} of M (proposition 2.6)", data={"curl": curls},
         )
     small = {s for s, curl in curls.items() if curl <= 1e-6}
     verdict = "exists" if len(small) == len(curls) else "depends on the features"
     return Answer(
         question, verdict, "no curl was found: a regulariser seems to exist"
         if verdict == "exists" else "a regulariser seems to exist only for features that see the "
-        "tokens before", f"{EVIDENCE}, {policies} policies: P(M − Mᵀ)P is at most "
-        f"{max(curls[s] for s in small):.0e} of M", data={"curl": curls},
+        "tokens before", f"{EVIDENCE}, {policies} policies: P(M − Mᵀ)P is "
+        f"{below(max(curls[s] for s in small), 1e-6)} of M", data={"curl": curls},
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from midpo.numeric.figures import below
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import recovered_margin
 from midpo.symbolic.notation import latex, responses
@@ -300,7 +301,7 @@ def _check(found: CrossCheck | None) -> dict[str, Any] | None:
             for d in found.dtypes
         ],
         "gap": "" if found.prior_gap is None else
-        f"Loss through the prior less loss through the target: at most {found.prior_gap:.1e} of "
+        f"Loss through the prior less loss through the target: {below(found.prior_gap, 1e-40)} of "
         "the loss, in 50 digits.",
         "gradcheck": {True: "passes", False: "fails", None: "does not apply (stopped gradient)"}[
             found.gradcheck],

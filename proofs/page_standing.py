@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from midpo.numeric.figures import below
 from midpo.symbolic.representable import PriorFacts
 from midpo.symbolic.spec import CONFIRMED
 
@@ -92,7 +93,7 @@ def _kernel(section: Section) -> list[Claim]:
     if check.prior_gap is not None:
         claims.append(("The losses through prior and target agree in 50 digits", "evidence",
                        f"numerical evidence: {check.cases} pairs, largest relative difference "
-                       f"{check.prior_gap:.1e}"))
+                       f"{below(check.prior_gap, 1e-40)}"))
     return claims
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from midpo.numeric.arithmetic import DIGITS
+from midpo.numeric.figures import figure
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.spec import Spec, load
 
@@ -153,7 +154,7 @@ def token_weights_plot(spec: Spec) -> Plot | None:
         axes[1].legend()
 
     rows = "; ".join(
-        f"{word}: " + ", ".join(f"{w:.3g}" for w in row)
+        f"{word}: " + ", ".join(f"{figure(w)}" for w in row)
         for word, row in zip(("preferred", "dispreferred"), found.weights.values(), strict=True)
     )
     name = f"tokens-{spec.name}"
@@ -325,14 +326,14 @@ def _values(parameters: Mapping[str, Fraction]) -> dict[str, str]:
 
 
 def _number(value: Fraction) -> str:
-    return f"{float(value):.4g}"
+    return figure(float(value), 4)
 
 
 def _ends(curve: LossCurve) -> str:
     finite = [(m, v) for m, v in zip(curve.margins, curve.losses, strict=True) if math.isfinite(v)]
     (first, low), (last, high) = finite[0], finite[-1]
     middle = min(finite, key=lambda pair: abs(pair[0]))[1]
-    return f"{low:.3g} at {first:g}, {middle:.3g} at 0, {high:.3g} at {last:g}"
+    return f"{figure(low)} at {first:g}, {figure(middle)} at 0, {figure(high)} at {last:g}"
 
 
 def _benchmark(table: Path) -> list[tuple[str, str, float]]:

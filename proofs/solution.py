@@ -31,6 +31,7 @@ from midpo.numeric.crossing import (
     find_nonpositive,
     margin_of_loss,
 )
+from midpo.numeric.figures import figure
 from midpo.numeric.linkage import mixed_derivative
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language import (
@@ -393,7 +394,7 @@ def _no_margin(spec: Spec) -> Solution:
     elif mixed:
         why = (
             "Theorem 8: log|dL/da / dL/db|, for a of the chosen and b of the rejected response, "
-            f"has the mixed derivative {mixed:.3g} at some point, so the loss is no smooth "
+            f"has the mixed derivative {figure(mixed, 2)} at some point, so the loss is no smooth "
             "function of one separable margin"
         )
     else:
@@ -404,7 +405,7 @@ def _no_margin(spec: Spec) -> Solution:
         logistic = "a cross difference of -log(exp(L) - 1) does not vanish (theorems 1 and 2)"
         standing = f"refuted at a 4-cycle ({witness.standing})"
     elif point is not None:
-        logistic = f"at some pair the loss is {point:.6g}, not positive (theorem 1)"
+        logistic = f"at some pair the loss is {figure(point, 6)}, not positive (theorem 1)"
         standing = "refuted at a point (intervals of 50 digits)"
     if not why or (witness is None and point is None):
         return Solution(
