@@ -245,9 +245,8 @@ def crosscheck(found: CrossCheck) -> None:
     if found.prior_gap is not None:
         from midpo.numeric.figures import below
 
-        _line(
-            f"  loss through the prior - loss through the target: {below(found.prior_gap, 1e-40)} (50 digits)"
-        )
+        gap = below(found.prior_gap, 1e-40)
+        _line(f"  loss through the prior - loss through the target: {gap} (50 digits)")
     gradcheck = {True: "passes", False: "fails", None: "not applicable (stopped gradient)"}
     _line(f"  torch.autograd.gradcheck: {gradcheck[found.gradcheck]}")
     for note in found.notes:

@@ -144,8 +144,10 @@ def rate_distortion(case: Case, seed: int, progress: Progress) -> Part:
     bound = float(own.mass_bounds[own.lost()].max(initial=0.0))
     notes = [
         f"alpha = {problem.alpha:g}: I(X;Y) = {figure(own.rate, 6)} nats, "
-        f"E[r] = {figure(-own.distortion, 6)}, value {figure(own.value, 9)}, {len(own.gaps)} iterations",
-        f"the optimal prior {kept}" + (f" (mass at most {bound:.1e}, certified)" if lost else ""),
+        f"E[r] = {figure(-own.distortion, 6)}, value {figure(own.value, 9)}, "
+        f"{len(own.gaps)} iterations",
+        f"the optimal prior {kept}" + (
+            f" (mass {below(bound, 1e-8, 1e-6, 1e-4)}, certified)" if lost else ""),
     ]
     prior = np.broadcast_to(np.exp(own.log_prior), problem.shape)
     return Part(

@@ -62,8 +62,8 @@ def conservative(gradients: Gradients, seed: int) -> Answer:
         )
     return Answer(
         question, verdict, sentence,
-        f"{EXACT}, three pairs of one prompt: curl {below(frozen, 1e-7)}, against "
-        f"{below(own, 1e-7)} for {name}",
+        f"{EXACT}, three pairs of one prompt: curl {below(frozen, 1e-7)}; of "
+        f"{name} {below(own, 1e-7)}",
         data=data,
     )
 
