@@ -29,11 +29,12 @@ from midpo.symbolic.spec import Spec
 from midpo.symbolic.splitting import CELL_FORM
 from midpo.symbolic.work import allowance
 
+from .conditions import LeavesOutTooMuch
 from .problem import FORMS, Form, Problem
 from .recovery import prove, units
 
 SAMPLES = 4  # cases at which both sides are evaluated before a proof is tried
-TOO_MUCH = (TooLarge, NoValue, RecursionError)
+TOO_MUCH = (TooLarge, NoValue, RecursionError, LeavesOutTooMuch)
 
 
 @dataclass(frozen=True)
