@@ -151,7 +151,7 @@ def test_factor_constant_and_equal_parameters() -> None:
     real = HEAD.replace('lam = "positive"', 'lam = "real"')
     narrow = compare(loads(f"{real}{scored}"), loads(f"{HEAD}{scored}".replace("other", "o")))
     assert narrow.verdict == "equal"
-    assert narrow.side_conditions == ("lam is a number greater than 0, as in o",)
+    assert narrow.side_conditions == ("lam is a number greater than 0",)
 
 
 def test_a_feature_of_two_kinds_is_refused() -> None:
