@@ -29,12 +29,11 @@ from midpo.symbolic.spec import Spec
 from midpo.symbolic.splitting import CELL_FORM
 from midpo.symbolic.work import allowance
 
-from .conditions import LeavesOutTooMuch
 from .problem import FORMS, Form, Problem
 from .recovery import prove, units
 
 SAMPLES = 4  # cases at which both sides are evaluated before a proof is tried
-TOO_MUCH = (TooLarge, NoValue, RecursionError, LeavesOutTooMuch)
+TOO_MUCH = (TooLarge, NoValue, RecursionError)
 
 
 @dataclass(frozen=True)
