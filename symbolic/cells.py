@@ -218,8 +218,15 @@ def within(index: Index, response: Expr) -> tuple[Expr, bool]:
 
 
 def on_cell(expr: Expr, signs: Signs) -> tuple[Expr, frozenset[Expr]]:
-    """`expr` with the steps and maxima that the signs decide replaced by what they are, and the
-    cuts at whose zeros that may be wrong (never for a maximum, which is continuous)."""
+    """`expr` with the steps and maxima that the signs decide replaced by what they are, whole
+    numbers of one value by it, and the cuts at whose zeros that may be wrong (never for a maximum,
+    which is continuous)."""
+    found, ties = without_pieces(expr, signs)
+    return at_values(found, signs), ties
+
+
+def without_pieces(expr: Expr, signs: Signs) -> tuple[Expr, frozenset[Expr]]:
+    """As `on_cell`, with all whole numbers as they are."""
     done: dict[Any, tuple[Any, frozenset[Expr]]] = {}
     spoken_of = {symbol for cut, _ in signs for symbol in cut.free_symbols}
 
@@ -241,8 +248,7 @@ def on_cell(expr: Expr, signs: Signs) -> tuple[Expr, frozenset[Expr]]:
             done[node] = result, ties
         return done[node]
 
-    found, ties = visit(expr)
-    return at_values(found, signs), ties
+    return visit(expr)
 
 
 def at_values(expr: Expr, signs: Signs) -> Expr:

@@ -31,7 +31,7 @@ _FIELD = tuple(
     if rule.name not in _GATHERED
 )
 # Maxima as they are written, where cells are to decide.
-_OF_MAXIMA = {"max_flat", "max_distribute", "max_between", "max_shift", "max_step"}
+_OF_MAXIMA = {"max_flat", "max_distribute", "max_between", "max_shift", "max_whole", "max_step"}
 _CELLS = tuple(rule for rule in _FIELD if rule.name not in _OF_MAXIMA)
 
 # What hides structure: reflections write one function of a margin as another.

@@ -146,15 +146,37 @@ def _find_relu(node: Max) -> Parts | None:
     return (rest[0],) if zero == 0 and len(rest) == 1 else None
 
 
+def _find_max_whole(node: Max) -> Parts | None:
+    relu = _find_relu(node)
+    found = None if relu is None else lattice(relu[0])
+    if relu is None or found is None:
+        return None
+    return relu[0], found.u, rational(found.scale), rational(found.shift)
+
+
+def _max_whole_right(x: Expr, u: Expr, k: Expr, c: Expr) -> Expr:
+    step = Step(u + c.floor())
+    return x * step if k > 0 else x * (1 - step)
+
+
+def _max_whole_holds(x: Expr, u: Expr, k: Expr, c: Expr) -> bool:
+    return bool(k.is_Rational and c.is_Rational and k != 0 and takes_whole_values(u)
+                and equal_in_field(x, k * (u + c)))
+
+
 def _find_step_scale(node: Step) -> Parts | None:
     x = expand(node.args[0])
-    scale = content([x])
+    scale, rest = content([x]), None
     if isinstance(x, Add) and (scale == 1 or denominators(polynomial(x))):
         found = factors(x, plain=True)
         scale = Mul(*(b**e for b, e in found if is_positive(b)))
         rest = Mul(*(b**e for b, e in found if not is_positive(b)))
-        return (scale, expand(rest), node.args[0]) if scale != 1 else None
-    return (scale, expand(x / scale), node.args[0]) if scale != 1 else None
+    if lattice(x) is not None:  # whose numbers are `step_whole`'s
+        number = scale.as_coeff_Mul()[0]
+        scale, rest = scale / number, None if rest is None else rest * number
+    if scale == 1:
+        return None
+    return scale, expand(x / scale if rest is None else rest), node.args[0]
 
 
 def _find_step_whole(node: Step) -> Parts | None:
@@ -237,6 +259,12 @@ PIECEWISE: tuple[Rule, ...] = (
     Rule("max_shift", "piecewise", "max(a, a + k*b) = a + k*max(0, b)", "k > 0",
          "common terms and positive factors go out of a maximum",
          (Max,), _find_shift, lambda xs, *rest: Max(*xs), _shift_right, _shift_holds),
+    Rule("max_whole", "piecewise",
+         "max(0, k*(u + c)) = k*(u + c)*step(u + floor(c)), "
+         "max(0, -k*(u + c)) = -k*(u + c)*(1 - step(u + floor(c)))",
+         "u whole, k > 0 and k, c rational", "a maximum with 0, by the sign of a whole number",
+         (Max,), _find_max_whole, lambda x, *rest: Max(S.Zero, x), _max_whole_right,
+         _max_whole_holds),
     Rule("max_step", "piecewise", "max(0, x) = x*step(x)", "", "a maximum with 0, by the sign",
          (Max,), _find_relu, lambda x: Max(S.Zero, x), lambda x: x * Step(x)),
     Rule("step_scale", "piecewise", "step(k*x) = step(x)", "k > 0",

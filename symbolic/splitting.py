@@ -29,6 +29,7 @@ from .cells import (
     on_cell,
     parts_of,
     sign_of,
+    without_pieces,
 )
 from .derivation import Derivation, Instance
 from .derivation import Step as Link
@@ -432,7 +433,7 @@ def _cell_forms(bodies: Sequence[Expr], context: Signs) -> list[Expr]:
         assumed_later = signs[len(context):]
         indicator = Mul(*(Step(cut) if above else 1 - Step(cut) for cut, above in assumed_later))
         for i, body in enumerate(bodies):
-            chain = Derivation(on_cell(body, signs)[0])
+            chain = Derivation(without_pieces(body, signs)[0])
             normalise(chain, **CELL_FORM)
             totals[i] += indicator * chain.end
     return [expand(total) for total in totals]

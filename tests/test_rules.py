@@ -99,6 +99,7 @@ TEMPLATES = {
                     "max(n + 1, n, n + 3)", "max(len(y), b, len(y)/2 + b/2)"],
     "max_shift": ["max({R}, {R})", "max({R}, {R}, {R})", "max(b*({R}), b*({P}))",
                   "max(2*a - 2, 4*({R}))"],
+    "max_whole": ["max(0, {W} - {Q})", "max(0, {Q} - 3*({W})/2)", "max(0, 7/2 - len(y))"],
     "max_step": ["max(0, {R})", "max(0, a - ({P}))"],
     "step_scale": ["step(2*({R}))", "step(b*a - b*({R}))"],
     "step_whole": ["step({W} - {Q})", "step({Q} - ({W}))", "step(({Q})*({W}) - ({Q})*({W}))",
