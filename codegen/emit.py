@@ -58,6 +58,7 @@ from .lower import Lowered, lower
 from .names import marked, plain, policy_argument, settled, unmarked
 from .native import native
 from .printer import LONG, PRODUCT, UNARY, Printer, near_one
+from .refusals import refusals
 from .rows import helpers, kernels
 from .seal import sealed
 from .statistics import label_statistic
@@ -197,9 +198,9 @@ class _Emitter:
                 for n, k in self.features.items()
             ],
             "parameters": [
-                (marked(n), _default(spec, n), d.described, d.test(marked(n)))
-                for n, d in self.parameters.items()
+                (marked(n), _default(spec, n), d.described) for n, d in self.parameters.items()
             ],
+            "refusals": list(refusals(spec, self.parameters)),
         }
 
     def eager(self) -> dict[str, Any]:

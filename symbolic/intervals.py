@@ -73,18 +73,10 @@ class Interval:
         return low, high
 
     def test(self, name: str) -> str:
-        """The condition, in Python, that the number called `name` does not lie in it; true of
-        NaN."""
-        if self.word == "real":
-            return f"{name} != {name}"
-        left = "" if self.lower == -math.inf else _python(self.lower)
-        right = "" if self.upper == math.inf else _python(self.upper)
+        """The condition, in Python with torch, that the number called `name` does not lie in it;
+        true of NaN and of infinities."""
         over, under = "<=" if self.lower_closed else "<", "<=" if self.upper_closed else "<"
-        if left and right:
-            return f"not {left} {over} {name} {under} {right}"
-        if left:
-            return f"not {name} {over.replace('<', '>')} {left}"
-        return f"not {name} {under} {right}"
+        return f"not {_python(self.lower)} {over} {name} {under} {_python(self.upper)}"
 
     def __contains__(self, value: Any) -> bool:
         """Whether a real number of any kind lies in it."""
@@ -478,5 +470,6 @@ def _shown(bound: Bound) -> str:
 
 def _python(bound: Bound) -> str:
     """A bound as a literal: a whole number, else the nearest float."""
-    assert isinstance(bound, Fraction)
+    if isinstance(bound, float):
+        return "torch.inf" if bound > 0 else "-torch.inf"
     return str(bound) if bound.denominator == 1 else repr(float(bound))

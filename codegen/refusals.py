@@ -1,0 +1,61 @@
+"""What a kernel refuses of its parameters: numbers outside their domains, and those at which a side
+condition of the spec on parameters alone does not hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from sympy import Expr
+
+from midpo.symbolic.intervals import Interval
+from midpo.symbolic.language import BY_NODE, Max, Min, Parameter, Step, StopGradient
+from midpo.symbolic.spec import Spec
+from midpo.symbolic.text import Writer, text
+
+from .names import marked
+
+_REFUSED = {"nonzero": "{} == 0", "positive": "not {} > 0", "nonnegative": "not {} >= 0"}
+_NEEDED = {"nonzero": "!= 0", "positive": "> 0", "nonnegative": ">= 0"}
+
+
+def refusals(spec: Spec, parameters: Mapping[str, Interval]) -> Iterator[tuple[str, str]]:
+    """(test, message) of what is refused, as Python and as the inside of an f-string; the user's
+    names are marked in both."""
+    for name, domain in parameters.items():
+        yield domain.test(marked(name)), _message([name], domain.described)
+    for condition in spec.conditions:
+        expr = condition.expr
+        names = sorted(str(s.name) for s in expr.free_symbols if isinstance(s, Parameter))
+        if len(names) < len(expr.free_symbols) or not names or not set(names) <= set(parameters):
+            continue  # it speaks of the pair too, or of what the kernel is not given
+        written = _Python(frozenset()).write(expr)[0]
+        yield (_REFUSED[condition.kind].format(f"({written})"),
+               _message(names, f"{_marked_text(expr)} {_NEEDED[condition.kind]}"))
+
+
+def _message(names: list[str], needed: str) -> str:
+    given = ", ".join(map(marked, names))
+    values = ", ".join(f"{{{marked(name)}}}" for name in names)
+    return f"{given}: got {values}, needs {needed}"
+
+
+def _marked_text(expr: Expr) -> str:
+    table = {p: type(p)(marked(p.name), p.domain) for p in expr.atoms(Parameter)}
+    return text(expr.xreplace(table))
+
+
+class _Python(Writer):
+    """Writes an expression in parameters as Python over floats."""
+
+    def atom(self, expr: Expr) -> str:
+        if isinstance(expr, Parameter):
+            return marked(str(expr.name))
+        args = [self.write(arg)[0] for arg in expr.args]
+        if isinstance(expr, StopGradient):
+            return f"({args[0]})"
+        if isinstance(expr, (Max, Min)):
+            return f"{BY_NODE[type(expr)].name}({', '.join(args)})"
+        if isinstance(expr, Step):
+            return f"(({args[0]}) >= 0)"
+        inside = f"torch.tensor({args[0]}, dtype=torch.float64)"
+        return f"float({BY_NODE[type(expr)].torch.format(inside)})"
