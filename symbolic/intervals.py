@@ -412,8 +412,10 @@ class _Reader:
         self.sign(",", f"a comma between the ends: {_EXAMPLE}")
         high_at, upper = self.end("inf")
         closed = self.sign("])", "] where the end belongs to the domain, ) where it does not")
-        if self.text[self.at:].strip():
-            raise self.error("text after the interval", f"one interval: {_EXAMPLE}")
+        rest = self.text[self.at:].strip()
+        if rest:
+            raise self.error("text after the interval", f"one interval: {_EXAMPLE}",
+                             self.text.index(rest[0], self.at))
         for at, end, shut, sign in ((low_at, lower, opened == "[", "("),
                                     (high_at, upper, closed == "]", ")")):
             if math.isinf(end) and shut:

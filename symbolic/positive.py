@@ -67,6 +67,10 @@ def positivity(prior: Expr, names: Names) -> tuple[Condition, ...]:
     for branch in _branches(prior):
         if not enclosure(branch).positive:
             found += _conditions(branch, names)
+    for one, other in itertools.combinations([c.expr for c in found if c.kind == "positive"], 2):
+        if enclosure(one + other).nonpositive:
+            raise _refusal(prior, f"the prior is nowhere positive: {text(one)} > 0 and "
+                           f"{text(other)} > 0 exclude each other")
     return tuple(dict.fromkeys(found))
 
 
