@@ -37,7 +37,7 @@ from midpo.symbolic.text import text
 from .breaking import in_brackets
 from .chunks import RowsPrinter, grouped
 from .derivatives import is_log_probability
-from .printer import ATOM, PRODUCT, UNARY
+from .levels import ATOM, PRODUCT, UNARY
 from .statistics import ENTRY, probability, weighted
 
 _NAN = "propagate_nan=tl.PropagateNan.ALL"

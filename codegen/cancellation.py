@@ -186,7 +186,9 @@ def _resolved(expr: Expr, pole: Pole) -> tuple[list[Piece], Expr] | Missing | No
     """The terms at a pole as pieces, and all else; Missing where the pole stays; None where no
     exponential depends on its parameter."""
     c, at = pole.parameter, pole.at
-    pieces, left, rest = [], [], []
+    pieces: list[Piece] = []
+    left: list[Expr] = []
+    rest: list[Expr] = []
     for term in Add.make_args(expr):
         if not _divides(pole, term):
             rest.append(term)

@@ -16,8 +16,9 @@ from sympy import Add, Expr, S, Symbol
 from midpo.symbolic.language import Log, VocabProb
 from midpo.symbolic.text import ordered_terms
 
+from .levels import ATOM, UNARY
 from .names import marked, policy_argument
-from .printer import ATOM, UNARY, Printer
+from .printer import Printer
 from .statistics import (
     ENTRY,
     EXTRA,

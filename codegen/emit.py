@@ -54,10 +54,11 @@ from .blocks import TRITON, C, Dialect
 from .breaking import split_terms
 from .cancellation import completed
 from .chunks import Chunk
+from .levels import LONG, PRODUCT, UNARY
 from .lower import Lowered, lower
 from .names import marked, plain, policy_argument, settled, unmarked
 from .native import native
-from .printer import LONG, PRODUCT, UNARY, Printer, near_one
+from .printer import Printer, near_one
 from .refusals import refusals
 from .rows import helpers, kernels
 from .seal import sealed

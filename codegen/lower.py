@@ -34,7 +34,16 @@ from midpo.symbolic.spec import Spec
 from midpo.symbolic.work import allowance
 
 from .exponentials import is_exponential, logarithm
-from .stable import collected, distributed, gather, logistic_shares, reflect, shares, weigh
+from .stable import (
+    collected,
+    distributed,
+    gather,
+    logistic_shares,
+    mirrored,
+    reflect,
+    shares,
+    weigh,
+)
 
 AS_WRITTEN = ("the loss is computed as it is written: no form that keeps its digits was found, so "
               "large logits or long responses may cost digits")
@@ -147,6 +156,9 @@ def stable(expr: Expr) -> Derivation:
     chain = _powers_as_exponentials(chain)
     if found := logistic_shares(chain.end):
         chain.replace("logistic_share", found)
+        chain.arithmetic(distributed(chain.end))
+    if found := mirrored(chain.end):
+        chain.replace("logsigmoid_reflection", found)
         chain.arithmetic(distributed(chain.end))
     if wanted := shares(chain.end):
         chain.replace("log_sum_share", wanted)

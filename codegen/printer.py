@@ -8,11 +8,12 @@ into a local variable and lifted by indexing where a finer level uses it.
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
-from sympy import Add, Expr, Mul, Pow, Rational, S, Symbol
+from sympy import Add, Expr, Mul, Pow, Rational, Symbol
 
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language import (
@@ -46,8 +47,17 @@ from midpo.symbolic.language import (
 from midpo.symbolic.text import ordered_terms, split_fraction, text
 
 from .breaking import wrap
-from .cancellation import Piece, cancelling
-from .exponentials import is_positive_total, signed
+from .cancellation import cancelling
+from .exponentials import signed
+from .keeping import (
+    bounded_exponential,
+    logarithm,
+    logsigmoid_difference,
+    parameter_power,
+    piece,
+    scaled,
+)
+from .levels import ATOM, LONG, POWER, PRODUCT, SUM, UNARY
 from .names import marked, policy_argument
 
 OTHER = Symbol("other response of the pair")
@@ -61,9 +71,6 @@ LIFT = {
     ("row", "vocab"): "{0}[:, None, None]",
     ("token", "vocab"): "{0}[..., None]",
 }
-SUM, PRODUCT, UNARY, POWER, ATOM = range(5)
-EXPONENT = 60  # exp of it is far beyond any bound, and far below float32's largest number
-LONG = 72  # an argument or term longer than this gets a line of its own
 
 
 class Namer:
@@ -178,10 +185,12 @@ class Printer:
 
     def sum(self, expr: Add, level: str) -> str:
         if (logits := _logsigmoid_difference(expr)) and not any(map(self.is_scalar, logits)):
-            return self.logsigmoid_difference(*logits, level)
+            return logsigmoid_difference(self, *logits, level)
         pieces, rest = ([], expr) if self.is_scalar(expr) else cancelling(expr)
-        parts = [self.signed(piece.scale, lambda scale, piece=piece: self.piece(
-            piece, scale, level), bool(n)) for n, piece in enumerate(pieces)]
+        parts: list[str] = []
+        for one in pieces:
+            written = partial(piece, self, one, level)
+            parts.append(self.signed(one.scale, written, bool(parts)))
         for term in ordered_terms(rest) if rest != 0 else ():
             parts.append(self.signed(term, lambda term: self.term(term, level), bool(parts)))
         return "".join(parts)
@@ -199,47 +208,17 @@ class Printer:
             return written
         return self.bind(("term", level, term), "term", written)
 
-    def piece(self, piece: Piece, scale: Expr, level: str) -> str:
-        """scale*(exp(x) - 1), or scale*(exp(x) - 1 - x)."""
-        kind = "exp_remainder" if piece.whole else "expm1"
-        argument = self.tensor(piece.exponent, level)
-        if piece.whole or self.guarded:
-            self.helpers.add(kind)
-            written = f"_{kind}({argument})"
-        else:
-            written = f"torch.expm1({argument})"
-        if scale == 1:
-            return written
-        return self.term_of(scale, written, level)
-
-    def term_of(self, scale: Expr, written: str, level: str) -> str:
-        above, below = split_fraction(scale)
-        top = " * ".join([*(self.wrapped(f, level, UNARY) for f in above), written])
-        bottom = " * ".join(self.wrapped(f, level, UNARY) for f in below)
-        return f"{top} / {bottom if len(below) == 1 else f'({bottom})'}" if below else top
-
     def product(self, expr: Expr, level: str) -> tuple[str, int]:
         if expr.as_coeff_Mul()[0] < 0:
             return f"-{self.wrapped(-expr, level, PRODUCT)}", SUM
         above, below = split_fraction(expr)
-        if self.guarded and (scaled := self.scaled(above, below, level)):
-            return scaled, PRODUCT
+        if self.guarded and (grown := scaled(self, above, below, level)):
+            return grown, ATOM
         top = " * ".join(self.wrapped(f, level, UNARY) for f in above) or "1"
         if not below:
             return top, PRODUCT if len(above) > 1 else self.emit(above[0], level)[1]
         bottom = " * ".join(self.wrapped(f, level, UNARY) for f in below)
         return f"{top} / {bottom if len(below) == 1 else f'({bottom})'}", PRODUCT
-
-    def scaled(self, above: list[Expr], below: list[Expr], level: str) -> str | None:
-        """A factor times an exponential, 0 where the factor is 0 and the exponential infinite;
-        None where there are not both."""
-        grown = [f for f in above if isinstance(f, Exp) and not self.is_scalar(f)]
-        others = [f for f in above if f not in grown and not self.is_scalar(f)]
-        if len(grown) != 1 or not others or self.clipped:
-            return None
-        self.helpers.add("scaled")
-        rest = Mul(*(f for f in above if f not in grown), *(1 / f for f in below))
-        return f"_scaled({self(rest, level)}, {self(grown[0], level)})"
 
     def power(self, expr: Pow, level: str) -> tuple[str, int]:
         base, exponent = expr.args
@@ -255,15 +234,15 @@ class Printer:
             raise NotYet(f"no kernel for {text(expr)}")
         if isinstance(expr, StopGradient) and self.is_scalar(expr):
             return self.emit(expr.args[0], level)
-        if isinstance(expr, Exp) and (power := _parameter_power(expr)):
+        if isinstance(expr, Exp) and (power := parameter_power(expr)):
             base, exponent = power
             return f"{marked(base.name)} ** {self.wrapped(exponent, level, ATOM)}", POWER
         if isinstance(expr, (Max, Min)):
             return self.extremum(expr, level), ATOM
         if isinstance(expr, Log) and not self.is_scalar(expr):
-            return self.logarithm(expr.args[0], level)
+            return logarithm(self, expr.args[0], level)
         if isinstance(expr, Exp) and self.clipped and not self.is_scalar(expr):
-            return self.bounded_exponential(expr.args[0], level), PRODUCT
+            return bounded_exponential(self, expr.args[0], level), PRODUCT
         if isinstance(expr, Exp) and self.guarded and not self.is_scalar(expr):
             self.helpers.add("exp")
             return f"_exp({self.tensor(expr.args[0], level)})", ATOM
@@ -303,82 +282,6 @@ class Printer:
             yield
         finally:
             self.guarded = before
-
-    def logarithm(self, inside: Expr, level: str) -> tuple[str, int]:
-        """log(inside), of sums of exponentials without the exponentials, which may overflow."""
-        if isinstance(inside, TokenSum) and is_positive_total(inside) and level in ("pair", "row"):
-            return self.log_of_total(inside, level), ATOM
-        parts = signed(inside)
-        if parts is not None and parts.plus:
-            above, strength = self.log_of_sum(parts.plus, level)
-            if not parts.minus:
-                return above, strength
-            below, _ = self.log_of_sum(parts.minus, level)
-            if parts.plus == (S.Zero,):
-                return self.log_of_complement(below), ATOM
-            top = self.bind(("log", level, parts.plus), "log_sum", above)
-            gap = f"-{top}" if below == "0" else f"{below} - {top}"
-            rest = self.log_of_complement(gap)
-            return f"{top} + {self.bind(('complement', rest), 'complement', rest)}", SUM
-        with self.guarding(Log(inside)):
-            if isinstance(inside, Add) and S.One in inside.args:
-                return f"torch.log1p({self.tensor(inside - 1, level)})", ATOM
-            return BY_NODE[Log].torch.format(self.tensor(inside, level)), ATOM
-
-    def log_of_total(self, total: TokenSum, level: str) -> str:
-        """The logarithm of a sum of positive terms over the tokens."""
-        body, _, response = total.args
-        self.helpers.add("token_log_sum")
-        name = self.local(
-            ("log of", total.xreplace({response: RESPONSE})), "token_log_sum",
-            lambda: f"_token_log_sum({self.mask}, {self(Log(body), 'token')})")
-        return self.lift(total, name, "row", level)
-
-    def log_of_sum(self, exponents: Sequence[Expr], level: str) -> tuple[str, int]:
-        """log(exp(a) + exp(b) + ...), by the largest of them; a 1 among them leaves the others
-        their digits where these are small."""
-        numbers = [e for e in exponents if self.is_scalar(e)]
-        tensors = [e for e in exponents if e not in numbers]
-        constant = Add(*map(_exponential, numbers))
-        if not tensors:
-            return ("0", ATOM) if constant == 1 else (self(Log(constant), level), ATOM)
-        written, strength = self.emit(tensors[0], level)
-        for n, more in enumerate(tensors[1:], 2):
-            written, strength = f"torch.logaddexp({written}, {self.tensor(more, level)})", ATOM
-            if len(tensors) > 2:
-                written = self.bind(("log of sum", level, tuple(tensors[:n])), "log_sum", written)
-        if not numbers:
-            return written, strength
-        if constant == 1:
-            inner = -tensors[0] if len(tensors) == 1 else None
-            negative = f"-{written}" if inner is None else self(inner, level)
-            return f"-F.logsigmoid({negative})", SUM
-        return f"torch.logaddexp({written}, {self(Log(constant), level)})", ATOM
-
-    def logsigmoid_difference(self, a: Expr, b: Expr, level: str) -> str:
-        """logsigmoid(a) - logsigmoid(b), which has no digits left as it stands where a is near
-        b."""
-        x, y = (self.bind(("logit", level, e), "logit", self(e, level)) for e in (a, b))
-        gap = self.bind(("gap", level, a, b), "gap", f"{x} - {y}")
-        near = self.bind(
-            ("near", level, a, b), "near",
-            f"torch.log1p(torch.exp(F.logsigmoid(-{x})) * torch.expm1({gap}.clamp(-1, 1)))")
-        written = f"torch.where({gap}.abs() < 1, {near}, F.logsigmoid({x}) - F.logsigmoid({y}))"
-        return self.bind(("difference", level, a, b), "difference", written)
-
-    def log_of_complement(self, exponent: str) -> str:
-        """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
-        x = self.bind(("exponent", exponent), "exponent", exponent)
-        near = f"{x}.clamp(-0.5, -torch.finfo({x}.dtype).tiny)"
-        return (f"torch.where({x} > -0.5, torch.log(-torch.expm1({near})), "
-                f"torch.log1p(-torch.exp({x}.clamp(max=-0.5))))")
-
-    def bounded_exponential(self, argument: Expr, level: str) -> str:
-        """An exponential that a clip decides long before it overflows: beyond EXPONENT it goes on
-        as its tangent, so that neither it nor its gradient is infinite and order is kept."""
-        name = self.bind(("exponent", level, argument), "exponent", self(argument, level))
-        return (f"torch.exp({name}.clamp(max={EXPONENT}))"
-                f" * (1 + ({name} - {EXPONENT}).clamp(min=0))")
 
     def extremum_of(self, expr: Node, level: str, word: str, bound: str) -> str:
         numbers = [self(arg, level) for arg in expr.args if self.is_scalar(arg)]
@@ -514,9 +417,12 @@ class Printer:
         generic = expr.xreplace({response: RESPONSE})
         self.helpers.add("token_sum" if isinstance(expr, TokenSum) else "token_product")
         word = "sum" if isinstance(expr, TokenSum) else "product"
-        return self.local(
-            generic, f"token_{word}", lambda: f"_token_{word}({self.mask}, {self(body, 'token')})"
-        )
+        def value() -> str:
+            # All rows are computed, those of responses whose sum nothing asks for too.
+            with self.guarding(expr):
+                return f"_token_{word}({self.mask}, {self(body, 'token')})"
+
+        return self.local(generic, f"token_{word}", value)
 
     def require_one_index(self, expr: Expr, index: Index) -> None:
         """Refuse a binder whose body has another free index of the same kind."""
@@ -556,7 +462,7 @@ class Printer:
 
 def _is_torch_number(expr: Expr) -> bool:
     """Whether a scalar is printed as a tensor already: a function of torch is in it."""
-    if isinstance(expr, Exp) and _parameter_power(expr):
+    if isinstance(expr, Exp) and parameter_power(expr):
         return False
     plain = not isinstance(expr, Node) or isinstance(expr, (Max, Min, StopGradient))
     return not plain or any(map(_is_torch_number, expr.args))
@@ -569,13 +475,6 @@ def _is_token_logp(expr: Expr) -> bool:
 def _is_probability(factor: Any) -> bool:
     base, exponent = factor.as_base_exp()
     return isinstance(base, VocabProb) and bool(exponent.is_Rational and exponent > 0)
-
-
-def _exponential(exponent: Expr) -> Expr:
-    """exp(a), and c of exp(log(c))."""
-    if isinstance(exponent, Log):
-        return exponent.args[0]
-    return S.One if exponent == 0 else Exp(exponent)
 
 
 def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr] | None:
@@ -604,15 +503,6 @@ def _of_one_response(expr: Expr) -> Expr:
 
 def _negative(exponent: Any) -> bool:
     return bool(exponent.is_Number and exponent < 0)
-
-
-def _parameter_power(expr: Exp) -> tuple[Parameter, Expr] | None:
-    """exp(e*log(b)) with a parameter b, as (b, e)."""
-    factors = Mul.make_args(expr.args[0])
-    logs = [f for f in factors if isinstance(f, Log) and isinstance(f.args[0], Parameter)]
-    if len(logs) != 1:
-        return None
-    return logs[0].args[0], Mul(*(f for f in factors if f is not logs[0]))
 
 
 def number(value: Rational) -> tuple[str, int]:

@@ -122,7 +122,11 @@ def _added(scales: list[Expr]) -> Expr:
     """The sum of coefficients; where they divide by a sum, what divides both is cancelled."""
     total = Add(*scales)
     below = {sympy.denom(scale) for scale in scales}
-    return sympy.factor(total) if len(below) > 1 and any(d.has(Add) for d in below) else total
+    if len(scales) == 1 or not any(d.has(Add) for d in below):
+        return total
+    if len(below) > 1:
+        return sympy.factor(total)
+    return Add(*map(sympy.numer, scales)) / below.pop()
 
 
 def reflect(expr: Expr) -> tuple[Expr, list[Expr]]:
@@ -187,12 +191,26 @@ def shares(expr: Expr) -> list[Instance]:
             for a in sorted(taken, key=structural)[:1]]
 
 
-def _logarithms(expr: Expr) -> Iterator[tuple[Expr, Expr, set[Expr]]]:
+def mirrored(expr: Expr) -> list[Instance]:
+    """logsigmoid(x) as logsigmoid(-x) + x where a sum in `expr` takes x from it, as it is in
+    sigmoid(x)*exp(-x)."""
+    row = RULES["logsigmoid_reflection"]
+    found: dict[Expr, bool] = {}
+    for log, scale, terms in _logarithms(expr, LogSigmoid):
+        taken = set(Add.make_args(expand(-scale * log.args[0]))) <= terms
+        found[log] = found.get(log, True) and taken
+    return [Instance(log, row.right(-log.args[0]), (-log.args[0],))
+            for log, taken in sorted(found.items(), key=lambda item: structural(item[0])) if taken]
+
+
+def _logarithms(
+    expr: Expr, kind: type[Expr] = Log
+) -> Iterator[tuple[Expr, Expr, set[Expr]]]:
     """Each term k*log(x) of each sum in `expr` as log(x), k and the terms beside it."""
     for total in sorted({expr, *expr.atoms(Add)}, key=structural):
         terms = set(Add.make_args(total))
         for term in terms:
-            logs = [f for f in Mul.make_args(term) if isinstance(f, Log)]
+            logs = [f for f in Mul.make_args(term) if isinstance(f, kind)]
             if len(logs) == 1:
                 yield logs[0], term / logs[0], terms - {term}
 

@@ -1,0 +1,166 @@
+"""Text of functions that keep their digits: logarithms of sums, products and differences of
+exponentials.
+
+Each takes the printer of a kernel, which prints the parts, names them and counts the helpers that
+the text calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sympy import Add, Expr, Mul, S
+
+from midpo.symbolic.language import (
+    BY_NODE,
+    RESPONSE,
+    Exp,
+    Log,
+    Parameter,
+    TokenSum,
+    is_positive,
+)
+from midpo.symbolic.text import split_fraction
+
+from .cancellation import Piece
+from .exponentials import is_positive_total, signed
+from .levels import ATOM, EXPONENT, SUM, UNARY
+
+if TYPE_CHECKING:
+    from .printer import Printer
+
+
+def piece(printer: Printer, piece: Piece, level: str, scale: Expr) -> str:
+    """scale*(exp(x) - 1), or scale*(exp(x) - 1 - x)."""
+    kind = "exp_remainder" if piece.whole else "expm1"
+    argument = printer.tensor(piece.exponent, level)
+    if piece.whole or printer.guarded:
+        printer.helpers.add(kind)
+        written = f"_{kind}({argument})"
+    else:
+        written = f"torch.expm1({argument})"
+    if scale == 1:
+        return written
+    if printer.guarded and not is_positive(scale):
+        printer.helpers.add("scaled")
+        return f"_scaled({printer(scale, level)}, {written})"
+    return term_of(printer, scale, written, level)
+
+
+def term_of(printer: Printer, scale: Expr, written: str, level: str) -> str:
+    above, below = split_fraction(scale)
+    top = " * ".join([*(printer.wrapped(f, level, UNARY) for f in above), written])
+    bottom = " * ".join(printer.wrapped(f, level, UNARY) for f in below)
+    return f"{top} / {bottom if len(below) == 1 else f'({bottom})'}" if below else top
+
+
+def scaled(printer: Printer, above: list[Expr], below: list[Expr], level: str) -> str | None:
+    """A factor times an exponential, 0 where the factor is 0 and the exponential infinite;
+    None where there are not both."""
+    grown = [f for f in above if isinstance(f, Exp) and not printer.is_scalar(f)
+             and not parameter_power(f)]
+    others = [f for f in above if f not in grown and not is_positive(f)]
+    if len(grown) != 1 or not others or printer.clipped:
+        return None
+    printer.helpers.add("scaled")
+    rest = Mul(*(f for f in above if f not in grown), *(1 / f for f in below))
+    return f"_scaled({printer(rest, level)}, {printer(grown[0], level)})"
+
+
+def logarithm(printer: Printer, inside: Expr, level: str) -> tuple[str, int]:
+    """log(inside), of sums of exponentials without the exponentials, which may overflow."""
+    if isinstance(inside, TokenSum) and is_positive_total(inside) and level in ("pair", "row"):
+        return log_of_total(printer, inside, level), ATOM
+    parts = signed(inside)
+    if parts is not None and parts.plus:
+        above, strength = log_of_sum(printer, parts.plus, level)
+        if not parts.minus:
+            return above, strength
+        below, _ = log_of_sum(printer, parts.minus, level)
+        if parts.plus == (S.Zero,):
+            return log_of_complement(printer, below), ATOM
+        top = printer.bind(("log", level, parts.plus), "log_sum", above)
+        gap = f"-{top}" if below == "0" else f"{below} - {top}"
+        rest = log_of_complement(printer, gap)
+        return f"{top} + {printer.bind(('complement', rest), 'complement', rest)}", SUM
+    with printer.guarding(Log(inside)):
+        if isinstance(inside, Add) and S.One in inside.args:
+            return f"torch.log1p({printer.tensor(inside - 1, level)})", ATOM
+        return BY_NODE[Log].torch.format(printer.tensor(inside, level)), ATOM
+
+
+def log_of_total(printer: Printer, total: TokenSum, level: str) -> str:
+    """The logarithm of a sum of positive terms over the tokens."""
+    body, _, response = total.args
+    printer.helpers.add("token_log_sum")
+    name = printer.local(
+        ("log of", total.xreplace({response: RESPONSE})), "token_log_sum",
+        lambda: f"_token_log_sum({printer.mask}, {printer(Log(body), 'token')})")
+    return printer.lift(total, name, "row", level)
+
+
+def log_of_sum(printer: Printer, exponents: Sequence[Expr], level: str) -> tuple[str, int]:
+    """log(exp(a) + exp(b) + ...), by the largest of them; a 1 among them leaves the others
+    their digits where these are small."""
+    numbers = [e for e in exponents if printer.is_scalar(e)]
+    tensors = [e for e in exponents if e not in numbers]
+    constant = Add(*map(_exponential, numbers))
+    if not tensors:
+        return ("0", ATOM) if constant == 1 else (printer(Log(constant), level), ATOM)
+    written, strength = printer.emit(tensors[0], level)
+    for n, more in enumerate(tensors[1:], 2):
+        written, strength = f"torch.logaddexp({written}, {printer.tensor(more, level)})", ATOM
+        if len(tensors) > 2:
+            written = printer.bind(("log of sum", level, tuple(tensors[:n])), "log_sum", written)
+    if not numbers:
+        return written, strength
+    if constant == 1:
+        inner = -tensors[0] if len(tensors) == 1 else None
+        negative = f"-{written}" if inner is None else printer(inner, level)
+        return f"-F.logsigmoid({negative})", SUM
+    return f"torch.logaddexp({written}, {printer(Log(constant), level)})", ATOM
+
+
+def logsigmoid_difference(printer: Printer, a: Expr, b: Expr, level: str) -> str:
+    """logsigmoid(a) - logsigmoid(b), which has no digits left as it stands where a is near
+    b."""
+    x, y = (printer.bind(("logit", level, e), "logit", printer(e, level)) for e in (a, b))
+    gap = printer.bind(("gap", level, a, b), "gap", f"{x} - {y}")
+    near = printer.bind(
+        ("near", level, a, b), "near",
+        f"torch.log1p(torch.exp(F.logsigmoid(-{x})) * torch.expm1({gap}.clamp(-1, 1)))")
+    written = f"torch.where({gap}.abs() < 1, {near}, F.logsigmoid({x}) - F.logsigmoid({y}))"
+    return printer.bind(("difference", level, a, b), "difference", written)
+
+
+def log_of_complement(printer: Printer, exponent: str) -> str:
+    """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
+    x = printer.bind(("exponent", exponent), "exponent", exponent)
+    near = f"{x}.clamp(-0.5, -torch.finfo({x}.dtype).tiny)"
+    return (f"torch.where({x} > -0.5, torch.log(-torch.expm1({near})), "
+            f"torch.log1p(-torch.exp({x}.clamp(max=-0.5))))")
+
+
+def bounded_exponential(printer: Printer, argument: Expr, level: str) -> str:
+    """An exponential that a clip decides long before it overflows: beyond EXPONENT it goes on
+    as its tangent, so that neither it nor its gradient is infinite and order is kept."""
+    name = printer.bind(("exponent", level, argument), "exponent", printer(argument, level))
+    return (f"torch.exp({name}.clamp(max={EXPONENT}))"
+            f" * (1 + ({name} - {EXPONENT}).clamp(min=0))")
+
+
+def _exponential(exponent: Expr) -> Expr:
+    """exp(a), and c of exp(log(c))."""
+    if isinstance(exponent, Log):
+        return exponent.args[0]
+    return S.One if exponent == 0 else Exp(exponent)
+
+
+def parameter_power(expr: Exp) -> tuple[Parameter, Expr] | None:
+    """exp(e*log(b)) with a parameter b, as (b, e)."""
+    factors = Mul.make_args(expr.args[0])
+    logs = [f for f in factors if isinstance(f, Log) and isinstance(f.args[0], Parameter)]
+    if len(logs) != 1:
+        return None
+    return logs[0].args[0], Mul(*(f for f in factors if f is not logs[0]))
