@@ -150,7 +150,7 @@ def find_witness(
             if spec.link is not None and not _excludes_zero(_enclose(case, *pairs[-1])):
                 continue
             values = certain(case)
-            sides, losses = ([_middle(values(side)) for side in pairs[i]] for i in (0, -1))
+            sides, losses = ([middle(values(side)) for side in pairs[i]] for i in (0, -1))
         except Undefined:
             continue
         shown = sides if margins else [None, None]
@@ -228,7 +228,8 @@ def _enclose(case: Case, target: Expr, recovered: Expr) -> Any:
     return values(target) - values(recovered)
 
 
-def _middle(interval: Any) -> float:
+def middle(interval: Any) -> float:
+    """The middle of an interval, as a float."""
     return float(_INTERVALS.context.convert(interval).mid)
 
 

@@ -17,7 +17,14 @@ from sympy import Expr
 
 from midpo.numeric.arithmetic import Digits, Floats, Undefined
 from midpo.numeric.evaluate import Evaluator
-from midpo.numeric.witness import ATTEMPTS_A_LENGTH, MAX_VALUES, Case, cases
+from midpo.numeric.witness import (
+    ATTEMPTS_A_LENGTH,
+    MAX_VALUES,
+    Case,
+    cases,
+    certain,
+    middle,
+)
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.intervals import Interval
 from midpo.symbolic.language import MARGIN, Parameter, StopGradient, substitute
@@ -234,9 +241,9 @@ def may_agree(problem: Problem, least: int = 0) -> bool:
     for case in _cases(problem.spec):
         if len(found) == SAMPLES:
             break
-        values = Evaluator(Floats(), case.point(Floats()), limit=MAX_VALUES)
+        values = certain(case)  # no accident, such as a score of 0, tells them apart
         try:
-            found.append((float(values(sides[0])), float(values(sides[1]))))
+            found.append((middle(values(sides[0])), middle(values(sides[1]))))
         except (Undefined, OverflowError):
             continue
     if len(found) < least:

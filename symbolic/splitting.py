@@ -25,6 +25,7 @@ from .cells import (
     assumed,
     at_least_zero,
     at_values,
+    bounds_of,
     contradicts,
     on_cell,
     parts_of,
@@ -62,6 +63,7 @@ from .work import spend
 
 MAX_CUTS = 16  # on one way through a tree
 MAX_CELLS = 400
+FEW = 8  # values of a whole number that are taken one by one
 ROUNDS = 4
 CELL_FORM = {"written_out": True, "field": True, "whole_maxima": True}
 
@@ -186,12 +188,27 @@ def _tree(
         left, right = (Derivation(on_cell(side, signs)[0]) for side in (old, new))
         for chain in (left, right):
             normalise(chain, **CELL_FORM)
-        return Leaf(left.joined(right)) if meet(left, right, depth) else None
+        if meet(left, right, depth):
+            return Leaf(left.joined(right))
+        cut = _between_values(signs)
+        if cut is None:
+            return None
     above = _tree(old, new, part, (*signs, (cut, True)), depth, walk)
     if above is None:
         return None
     below = _tree(old, new, part, (*signs, (cut, False)), depth, walk)
     return None if below is None else Fork(cut, above, below)
+
+
+def _between_values(signs: Signs) -> Expr | None:
+    """A cut between two of the few values that the signs leave to some whole number."""
+    for cut, _ in signs:
+        whole = lattice(cut)
+        if whole is not None:
+            low, high = bounds_of(whole.u, signs)
+            if low is not None and high is not None and 0 < high - low < FEW:
+                return whole.u - low - 1
+    return None
 
 
 def _cells(exprs: Sequence[Expr], signs: Signs, walk: _Walk) -> Iterator[Signs]:
