@@ -8,7 +8,7 @@ import numpy as np
 
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import Floats64
-from midpo.numeric.figures import below
+from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import (
     VOCABULARY,
     World,
@@ -29,6 +29,7 @@ from .audit_pair import (
 )
 
 CURL_STEP = 1e-5
+VANISHES = 1e-7  # a curl that is 0, of central differences
 
 
 def conservative(gradients: Gradients, seed: int) -> Answer:
@@ -42,28 +43,28 @@ def conservative(gradients: Gradients, seed: int) -> Answer:
     if curls is None:
         return undefined(question)
     frozen, own = curls
-    data = {"curl": frozen, "curl_differentiated": own}
-    if factor is not None and frozen < 1e-7 and gradients.constraint is None:
+    data = {"curl": _seen(frozen), "curl_differentiated": _seen(own)}
+    if factor is not None and frozen < VANISHES and gradients.constraint is None:
         return Answer(
             question, "conservative", "the frozen field is the gradient of a loss: it is parallel "
-            "to that of the differentiated one", f"{PROVED}; curl {below(frozen, 1e-7)}", data=data,
+            "to that of the differentiated one", f"{PROVED}; curl {_shown(frozen)}", data=data,
         )
-    verdict = "conservative" if frozen < 1e-7 else "not conservative"
+    verdict = "conservative" if frozen < VANISHES else "not conservative"
     sentence = (
         "no curl was found: the frozen field may be a gradient"
-        if frozen < 1e-7
+        if frozen < VANISHES
         else "the frozen field is the gradient of no loss: its Jacobian is not symmetric"
     )
     stopped = any(t.has(StopGradient) for terms in gradients.terms for t in terms)
     name = "the prior as written, sg honoured" if stopped else "the differentiated prior"
     if stopped:
         sentence += "; with the prior as written, " + (
-            "neither is it" if own > 1e-7 else "it is"
+            "neither is it" if own > VANISHES else "it is"
         )
     return Answer(
         question, verdict, sentence,
-        f"{EXACT}, three pairs of one prompt: curl {below(frozen, 1e-7)}; of "
-        f"{name} {below(own, 1e-7)}",
+        f"{EXACT}, three pairs of one prompt: curl {_shown(frozen)}; of "
+        f"{name} {_shown(own)}",
         data=data,
     )
 
@@ -77,13 +78,25 @@ def target_conservative(gradients: Gradients, seed: int) -> Answer | None:
     if curls is None:
         return undefined("is the target's field a gradient")
     (found,) = curls
-    verdict = "conservative" if found < 1e-7 else "not conservative"
+    verdict = "conservative" if found < VANISHES else "not conservative"
     return Answer(
         "is the target's field a gradient", verdict,
         "the target's field, gradients stopped as it says, is "
-        + ("a gradient as far as was seen" if found < 1e-7 else "the gradient of no loss"),
-        f"{EXACT}, three pairs of one prompt: curl {below(found, 1e-7)}", data={"curl": found},
+        + ("a gradient as far as was seen" if found < VANISHES else "the gradient of no loss"),
+        f"{EXACT}, three pairs of one prompt: curl {_shown(found)}", data={"curl": _seen(found)},
     )
+
+
+def _seen(curl: float) -> float:
+    """A curl to the digits that central differences give it: to two from 1e-3 on, then as its
+    bound from below."""
+    return float(figure(curl, 2)) if curl >= 1e-3 else VANISHES if curl >= VANISHES else 0.0
+
+
+def _shown(curl: float) -> str:
+    if VANISHES <= curl < 1e-3:
+        return "above 1e-7"
+    return below(curl, VANISHES)
 
 
 def curl(gradients: Gradients, seed: int, *, target: bool = False) -> tuple[float, ...] | None:
