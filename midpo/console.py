@@ -177,6 +177,8 @@ def recovery(found: Recovery, *, steps: bool = False) -> None:
         _line(f"  prior depends on {policy}; label-free: {free}; token-level: {tokens}")
     for condition in found.side_conditions:
         _line(f"  where {escape(condition)}")
+    if found.gradient is not None:
+        _line(f"  {escape(str(found.gradient))}")
     if found.explanation:
         _line(f"  {escape(found.explanation)}")
     if found.difference != 0:
@@ -210,10 +212,14 @@ def solution(found: Solution, levels: Levels | None) -> None:
     for other in found.alternatives:
         prior = escape(text(other.prior, taken))
         _line(f"  or, with alpha = {escape(text(other.alpha))}: {prior}")
-    for name in ("link", "constraint", "weight"):
+    for name in ("link", "constraint", "temperature", "weight"):
         expr = getattr(found, name)
         if expr is not None:
             _line(f"  {name}: {escape(text(expr, taken))}")
+    for condition in found.conditions:
+        _line(f"  where {escape(condition)}")
+    if found.gradient is not None:
+        _line(f"  {escape(str(found.gradient))}")
     if found.witness is not None:
         values = ", ".join(f"m({w}, {r}) = {v:.6g}" for (w, r), v in found.witness.values.items())
         _line(f"  witness: {values}; cross difference {found.witness.difference:.6g}")

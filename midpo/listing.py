@@ -25,6 +25,7 @@ CLASSES = (
     "label-dependent",
     "constraint",
     "other-link",
+    "temperature",
     "weighted",
     "none",
     "undecided",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from sympy import Expr
@@ -23,6 +24,7 @@ from midpo.symbolic.language import (
     TokenSum,
     substitute,
 )
+from midpo.symbolic.parser import Names
 from midpo.symbolic.spec import Spec
 
 from .arithmetic import Digits, Undefined
@@ -34,6 +36,7 @@ POINTS = 8
 _INNER = Fraction(1, 10**18)  # of first derivatives: their error is of order 1e-36
 _OUTER = Fraction(1, 10**6)  # of the mixed derivative: of order 1e-12
 THRESHOLD = 1e-4
+NOISE = 1e-15  # what an error of order 1e-36 in a slope cannot make
 
 
 def mixed_derivative(spec: Spec, loss: Expr, *, seed: int = 0) -> float | None:
@@ -107,3 +110,42 @@ def _mixed(loss: Expr, values: dict[str, Fraction], winner: str, loser: str) -> 
 
     corners = [log_ratio(i * _OUTER, j * _OUTER) * i * j for i in (1, -1) for j in (1, -1)]
     return float(sum(corners) / (4 * ops.number(_OUTER * _OUTER)))
+
+
+def no_log_sigmoid(link: Expr, names: Names, *, seed: int = 0) -> bool:
+    """Whether `link` is seen not to be -c*log sigmoid(a*m + b) + d with a, c > 0, at some values of
+    its parameters.
+
+    Of such a link -1/link' is k*(1 + exp(a*m + b)) with k > 0: it is positive and grows, its
+    differences at equal steps grow by one ratio r > 1, and at the first point it is above the
+    first difference over r - 1. Slopes are central differences of an error of order 1e-36.
+    """
+    ops, rng = Digits(DIGITS), random.Random(seed)
+    for _ in range(POINTS):
+        values = {name: ops.number(rng.choice(PARAMETER_VALUES[parameter.domain]))
+                  for name, parameter in names.parameters.items()}
+        start, step = Fraction(rng.randint(-40, 20), 10), Fraction(rng.randint(3, 13), 10)
+
+        def at(margin: Fraction, values: dict[str, Any] = values) -> Any:
+            return Evaluator(ops, Point({}, {}, values, margin=ops.number(margin)))(link)
+
+        try:
+            slopes = [(at(m + _INNER) - at(m - _INNER)) / (2 * ops.number(_INNER))
+                      for m in (start + i * step for i in range(4))]
+            if not _log_sigmoid_slopes(slopes):
+                return True
+        except (Undefined, ZeroDivisionError):
+            continue
+    return False
+
+
+def _log_sigmoid_slopes(slopes: list[Any]) -> bool:
+    """Whether four slopes at equal steps may be those of a log-sigmoid link."""
+    if not all(slope < -NOISE for slope in slopes):
+        return False
+    inverse = [-1 / slope for slope in slopes]
+    first, second, third = (b - a for a, b in pairwise(inverse))
+    if not NOISE < first < second < third:
+        return False
+    return (abs(second**2 - first * third) <= NOISE * second**2
+            and inverse[0] * (second / first - 1) > first * (1 + NOISE))

@@ -43,19 +43,22 @@ from midpo.symbolic.shapes import shapes
 from midpo.symbolic.spec import Spec
 
 from .links import affine_logistic, linear
+from .positive import positive_where
 
 
 @dataclass(frozen=True)
 class Parts:
     """weight * link(margin) + term, up to a positive factor: `link` None is the log-sigmoid one;
     `term` speaks of one response only; all in normal form, stopped gradients kept. `derived` says
-    that the margin came from the loss by a theorem, and is not written in it."""
+    that the margin came from the loss by a theorem, and is not written in it. `scale` is a factor
+    of the loss that no pair changes, where its sign is not known."""
 
     margin: Expr
     link: Expr | None = None
     term: Expr = S.Zero
     weight: Expr = S.One
     derived: bool = False
+    scale: Expr = S.One
 
 
 def readings(spec: Spec) -> Iterator[Parts]:
@@ -76,9 +79,9 @@ def readings(spec: Spec) -> Iterator[Parts]:
         return
     hidden = [Parts(form(found.margin)) for found in disguised(loss)]
     yield from (parts for parts in hidden if is_separated(parts.margin))
-    shaped = [_as_logistic(shape) for shape in shapes(loss)]
-    yield from (parts for parts in shaped if parts is not None)
-    for shape in (loss, *shapes(loss)):
+    shaped = tuple(shapes(loss))
+    yield from (parts for parts in map(_as_logistic, shaped) if parts is not None)
+    for shape in (loss, *shaped):
         other = _of_one_response(spec, shape) or as_other_link(shape, spec.alpha)
         if other is not None:
             yield _linked(other)
@@ -101,7 +104,8 @@ def _linked(found: Parts) -> Parts:
 
 
 def _as_logistic(loss: Expr) -> Parts | None:
-    """A loss c*w*(-logsigmoid(m)) + A, with a constant c > 0 and a detached positive weight w."""
+    """A loss c*w*(-logsigmoid(m)) + A, with a constant c and a detached weight w whose signs can be
+    positive."""
     coefficients: dict[Expr, Expr] = {}
     rest: list[Expr] = []
     for term in Add.make_args(loss):
@@ -123,15 +127,16 @@ def _as_logistic(loss: Expr) -> Parts | None:
     ((margin, coefficient),) = coefficients.items()
     weight = form(-coefficient)
     term = form(Add(*rest))
+    if positive_where(weight) is None:
+        return None
     if is_constant(weight):
-        if not is_positive(weight):
-            return None
+        scale = S.One if is_positive(weight) else weight
         term = form(term / weight)
         if is_constant(term):
-            return Parts(margin)
+            return Parts(margin, scale=scale)
         alone = len(roles(term)) <= 1 and not pair_data(term)
-        return Parts(margin, None, term) if alone else None
-    if not _detached(weight) or not is_positive(weight) or not is_constant(term):
+        return Parts(margin, None, term, scale=scale) if alone else None
+    if not _detached(weight) or not is_constant(term):
         return None
     return Parts(margin, None, S.Zero, weight)
 
@@ -255,3 +260,14 @@ def _eliminate(loss: Expr, margin: Expr) -> Expr | None:
         if is_constant(kept):
             return link
     return None
+
+
+def temperature_of(margin: Expr) -> tuple[Expr, Expr]:
+    """The factors that every term of the margin shares and that belong to the pair, the prompt or
+    the batch and to no response, and the margin without them."""
+    if not pair_data(margin):
+        return S.One, margin
+    terms = [set(Mul.make_args(t)) for t in Add.make_args(margin)]
+    shared = set.intersection(*terms)
+    temperature = Mul(*(f for f in shared if pair_data(f) and not roles(f)))
+    return temperature, form(margin / temperature)

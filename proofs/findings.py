@@ -26,6 +26,7 @@ _CLASS = {
     "label-dependent": "has a prior that must be told which response was preferred",
     "constraint": "has a prior once an additive term is set aside",
     "other-link": "has a prior through another link than $-\\log\\sigma(m)$",
+    "temperature": "has a prior once the temperature of the pair is set aside",
     "weighted": "has a prior once the weight of the pair is set aside",
     "none": "has no prior",
     "undecided": "is not decided",
@@ -78,14 +79,24 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
         parts.append(("The link:", rows("f(m) = ", found.link)))
     if found.constraint is not None:
         parts.append(("The additive term:", rows("", found.constraint)))
-    if found.weight is not None and found.weight != 1:
+    if found.temperature is not None:
+        parts.append(("The temperature of the pair:", rows("", found.temperature)))
+    if found.weight is not None:
         parts.append(("The weight of the pair:", rows("", found.weight)))
     return {
         "opening": f"The target {_CLASS[found.kind]} (class \\emph{{{found.kind}}}). "
-                   f"{told(found.reason, found.spec)}",
+                   f"{told(found.reason, found.spec)}{_beside(found)}",
         "parts": parts,
         "cycle": None if found.witness is None else cycle(found.witness),
     }  # fmt: skip
+
+
+def _beside(found: Solution) -> str:
+    """Where the answer holds, and whether gradients agree too."""
+    said = [f"It holds where {told(c, found.spec)}." for c in found.conditions]
+    if found.gradient is not None:
+        said.append(f"Of gradients: {found.gradient.sentence}.")
+    return "".join(f" {sentence}" for sentence in said)
 
 
 def cycle(found: Crossing) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from sympy import Expr
 
 from midpo.symbolic.derivation import Step
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.language import StopGradient
 from midpo.symbolic.loss import logistic_form
 from midpo.symbolic.normal import normal_form
 from midpo.symbolic.notation import broken, domain, name, policy, responses
@@ -197,11 +196,6 @@ def proposed_prior(spec: Spec) -> tuple[Expr, int] | None:
 def _speaks_of_pairs(spec: Spec, prior: Expr) -> bool:
     pairs = {n for n, kind in spec.names.features.items() if kind == "pair"}
     return bool(pairs & {str(symbol) for symbol in prior.free_symbols})
-
-
-def stops_gradients(spec: Spec) -> bool:
-    """Whether the spec says itself where gradients stop."""
-    return any(part.has(StopGradient) for part in spec.expressions)
 
 
 # --- Witnesses -----------------------------------------------------------------------------------

@@ -155,7 +155,7 @@ def _statement(recovery: Recovery | None) -> dict[str, Any] | None:
                        "prompt, pair of responses and choice of policies{}:").format(
             inline(LOSS + " = " + outer(spec, MARGIN)), _up_to(recovery), _varying(spec)),
         "display": formula(rf"\ell{responses(spec)} = {affine(recovery, LOSS + responses(spec))}"),
-        "close": _gradients(spec),
+        "close": _gradients(recovery),
     }
 
 
@@ -171,9 +171,9 @@ def _varying(spec: Spec) -> str:
     return (f", all {' and '.join(more)}" if more else "") + held
 
 
-def _gradients(spec: Spec) -> Markup:
-    if narrative.stops_gradients(spec):
-        return Markup("Of gradients this says nothing: the specification stops some itself.")
+def _gradients(recovery: Recovery) -> Markup | str:
+    if recovery.gradient is not None:
+        return f"Of gradients: {recovery.gradient.sentence}."
     return words(
         r"So are their gradients, provided $\zeta$ is differentiated wherever it depends on $\pi$."
     )
@@ -233,11 +233,18 @@ def _solved(section: Section) -> list[dict[str, Any]]:
     assert found is not None
     answer = {True: "There is a prior.", False: "No prior gives this loss.",
               None: "Not decided."}[found.representable]
-    shown = [{"title": "Which prior gives this loss", "text": f"{answer} {found.reason}",
+    where = "".join(f" It holds where {condition}." for condition in found.conditions)
+    stopped = "" if found.gradient is None else f" Of gradients: {found.gradient.sentence}."
+    shown = [{"title": "Which prior gives this loss",
+              "text": f"{answer} {found.reason}{where}{stopped}",
               "display": None if found.prior is None else display(_ZETA, found.prior)}]
     of_all = responses(section.spec)
-    beside = {"link": ("With the link", "f(m) = "), "constraint": ("With the constraint",
-              f"c{of_all} = "), "weight": ("Multiplied by the weight", f"w{of_all} = ")}
+    beside = {
+        "link": ("With the link", "f(m) = "),
+        "constraint": ("With the constraint", f"c{of_all} = "),
+        "temperature": ("With the temperature of the pair", f"t{of_all} = "),
+        "weight": ("Multiplied by the weight", f"w{of_all} = "),
+    }
     for name, (title, head) in beside.items():
         expr = getattr(found, name)
         if expr is not None:

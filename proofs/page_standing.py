@@ -10,7 +10,6 @@ from midpo.numeric.figures import below
 from midpo.symbolic.representable import PriorFacts
 from midpo.symbolic.spec import CONFIRMED
 
-from . import narrative
 from .latex import affine
 from .page_text import inline, words
 
@@ -60,15 +59,16 @@ def _recovery(section: Section) -> list[Claim]:
     steps = len(recovery.steps)
     agree = Markup("The losses agree: {}").format(
         inline(r"\ell = " + affine(recovery, r"\ell_{\zeta}")))
-    stopped = narrative.stops_gradients(section.spec)
+    stopped = recovery.gradient
+    gradients: Claim = (
+        words(r"The gradients agree where both sides are differentiable and $\zeta$ is "
+              "differentiated"), "proved", "follows from the equality of values for every policy",
+    ) if stopped is None else (f"Of gradients: {stopped.sentence}", stopped.kind, stopped.standing)
     return [
         (agree, "proved", f"{steps} step{'s' * (steps != 1)} by named rules, replayed by the "
          "checker"),
         kernel,
-        (words(r"The gradients agree where both sides are differentiable and $\zeta$ is "
-               "differentiated"), "none" if stopped else "proved",
-         "not covered: the specification stops gradients" if stopped else
-         "follows from the equality of values for every policy"),
+        gradients,
     ]
 
 

@@ -9,7 +9,15 @@ from typing import Literal
 from sympy import Expr, Mul, S
 
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language import Exp, Log, LogSigmoid, is_positive, structural, substitute
+from midpo.symbolic.language import (
+    Exp,
+    Log,
+    LogSigmoid,
+    is_nonnegative,
+    is_positive,
+    structural,
+    substitute,
+)
 from midpo.symbolic.logistic import disguised
 from midpo.symbolic.loss import (
     is_constant,
@@ -58,13 +66,14 @@ class Problem:
         if self.kind == "margin":
             return self
         if spec.link is None and spec.constraint is None:
-            form = logistic_form(self.target)
+            form = logistic_form(self.target, signed=True)
             if form is not None:
                 return Problem(spec, "margin", form.margin, prior_margin(spec.alpha),
-                                self.definitions, form.factor, form.constant)
+                                self.definitions, form.factor, form.constant, _unseen(form.factor))
         factor, constant = _affine(self.target, self.inserted)
         recovered = factor * self.recovered + constant
-        return replace(self, recovered=recovered, factor=factor, constant=constant)
+        return replace(self, recovered=recovered, factor=factor, constant=constant,
+                       positive=_unseen(factor))
 
     def alternatives(self) -> Iterator[Problem]:
         """This question; that of the losses where a link may make one of two margins; and that of
@@ -77,14 +86,14 @@ class Problem:
             yield Problem(self.spec, "loss", target, recovered, self.definitions).as_margin()
         if self.kind == "loss" and self.spec.link is None and self.spec.constraint is None:
             loss = target_loss(self.spec)
-            unseen = None if is_positive(loss) else loss
             yield Problem(self.spec, "margin", -Log(Exp(loss) - 1), prior_margin(self.spec.alpha),
-                           self.definitions, positive=unseen)
+                           self.definitions, positive=_unseen(loss))
             plain = -LogSigmoid(prior_margin(self.spec.alpha))
             for found in disguised(loss):
                 if (found.factor, found.constant) != (self.factor, self.constant):
                     yield replace(self, recovered=found.factor * plain + found.constant,
-                                  factor=found.factor, constant=found.constant)
+                                  factor=found.factor, constant=found.constant,
+                                  positive=_unseen(found.factor))
 
     @property
     def only_losses_count(self) -> bool:
@@ -103,6 +112,11 @@ class Problem:
         return substitute(self.recovered, self.definitions)
 
 
+def _unseen(factor: Expr) -> Expr | None:
+    """`factor` where it is not seen to be positive."""
+    return None if is_positive(factor) else factor
+
+
 def _affine(target: Expr, recovered: Expr) -> tuple[Expr, Expr]:
     """The (a, b) with target = a*recovered + b, if the normal forms show one; else (1, 0)."""
     for form in FORMS:
@@ -117,7 +131,7 @@ def _affine(target: Expr, recovered: Expr) -> tuple[Expr, Expr]:
 
 
 def _affine_in(wanted: Polynomial, found: Polynomial) -> tuple[Expr, Expr] | None:
-    """The (a, b) with wanted = a*found + b and a > 0, both constant."""
+    """The (a, b) with wanted = a*found + b, both constant, and a not seen to be at most 0."""
 
     def coefficients(poly: Polynomial) -> dict[Expr, Expr]:
         grouped: dict[Expr, Expr] = {}
@@ -134,7 +148,7 @@ def _affine_in(wanted: Polynomial, found: Polynomial) -> tuple[Expr, Expr] | Non
         return None
     first = min(logistic, key=structural)
     factor = left[first] / right[first]
-    if not is_constant(factor) or not is_positive(factor):
+    if not is_constant(factor) or is_nonnegative(-factor):
         return None
     constant = left.get(S.One, S.Zero) - factor * right.get(S.One, S.Zero)
     same = all(is_zero(left.get(d, S.Zero) - factor * right.get(d, S.Zero))

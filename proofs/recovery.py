@@ -18,8 +18,10 @@ from midpo.symbolic.language import (
     ByLabel,
     is_nonnegative,
     is_positive,
+    substitute,
     with_label,
 )
+from midpo.symbolic.loss import prior_margin
 from midpo.symbolic.normal import normal_form, normalise, outside
 from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import PriorFacts, fold, prior_facts, prior_of_margin
@@ -29,9 +31,12 @@ from midpo.symbolic.splitting import CELL_FORM, meet
 from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance, bounds
 
+from .anatomy import readings, temperature_of
 from .check import CheckFailed, check
 from .conditions import SIGNS, LeavesOutTooMuch, judge, side_conditions, tie_conditions
 from .diagnosis import diagnose
+from .gradients import GradientFact, gradient_fact
+from .positive import positive_where
 from .problem import FORMS, Form, Problem
 
 Verdict = Literal["proved", "refuted", "undecided"]
@@ -45,7 +50,8 @@ class Recovery:
     responses and parameter in its domain, where `side_conditions` hold. `kind` says whether margins
     or whole losses were compared; `target` and `recovered` are those two, as written (`recovered`
     with the prior still an unknown); `difference` is target minus recovered in normal form.
-    `derivation` leads from `recovered` to `target` when proved.
+    `derivation` leads from `recovered` to `target` when proved. `gradient` says whether gradients
+    are then equal too; None where no gradient is stopped, so that they are.
     """
 
     spec: Spec
@@ -65,6 +71,7 @@ class Recovery:
     working_prior: str | None = None
     standing: str = ""
     steps: tuple[Step, ...] = field(default=())
+    gradient: GradientFact | None = None
 
     def as_json(self) -> dict[str, Any]:
         facts, taken = self.facts, self.spec.names.taken()
@@ -92,6 +99,7 @@ class Recovery:
                 for step in self.steps
             ],
             "standing": self.standing,
+            "gradient": None if self.gradient is None else self.gradient.as_json(),
         }
         if self.verdict != "proved":
             answer["explanation"] = self.explanation
@@ -227,6 +235,7 @@ def prove(problem: Problem, facts: PriorFacts | None, form: Form) -> Recovery | 
     return _answer(
         problem, facts, verdict="proved", derivation=whole,
         standing=f"proved: a derivation of {steps}, replayed by the checker",
+        gradient=gradient_fact(problem.spec, problem.target, inserted),
     )
 
 
@@ -308,6 +317,9 @@ def _normal_sides(problem: Problem) -> _Sides | None:
 
 def _explain(problem: Problem, normal: _Sides | None) -> tuple[str, str | None]:
     """What is off, in one sentence, and a prior that works, where there is one."""
+    weighted = _weighted(problem)
+    if weighted:
+        return weighted, None
     if problem.kind == "loss":
         return ("The prior's loss is not the target's, nor a positive multiple of it plus a "
                 "constant."), None
@@ -321,6 +333,31 @@ def _explain(problem: Problem, normal: _Sides | None) -> tuple[str, str | None]:
     except (TooLarge, NoValue, RecursionError):
         return sentence, None
     return sentence, None if prior is None else text(prior, problem.spec.names.taken())
+
+
+def _weighted(problem: Problem) -> str:
+    """That the target is the prior's loss but for a weight or a temperature of the pair; "" where
+    it is not."""
+    try:
+        parts = next(readings(problem.spec), None)
+        if parts is None or parts.term != 0:
+            return ""
+        temperature, margin = temperature_of(parts.margin)
+        recovered = substitute(prior_margin(problem.spec.alpha), problem.definitions)
+        same = is_zero(normal_form(margin - recovered))
+    except (TooLarge, NoValue, RecursionError):
+        return ""
+    if not same or (parts.weight == 1 and temperature == 1):
+        return ""
+    taken, said = problem.spec.names.taken(), []
+    if temperature != 1:
+        said.append(f"its margin is the recovered one times {text(temperature, taken)}, a "
+                    "temperature of the pair")
+    if parts.weight != 1:
+        said.append(f"the loss is multiplied by {text(parts.weight, taken)}, a weight of the data")
+    where = [c for f in (temperature, parts.weight) for c in positive_where(f) or ()]
+    return ("The target is the prior's loss but for what the pair brings: " + "; ".join(said)
+            + (f" (where {', '.join(where)})" if where else "") + ".")
 
 
 def _sentence(message: str) -> str:

@@ -148,7 +148,6 @@ def outer(spec: Spec, margin: str) -> str:
 
 
 def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[str, Any]:
-    spec = recovery.spec
     steps = recovery.steps
     count = f"{len(steps)} step{'s' * (len(steps) != 1)}"
     losses = r"$\ell = " + affine(recovery, r"\ell_{\zeta}") + "$"
@@ -156,8 +155,8 @@ def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[
         (f"The losses agree: {losses}",
          rf"\proved{{}}: {count}, replayed by the checker; by {_rules(recovery)}"),
         (r"The gradients agree where both sides are differentiable, $\zeta$ being differentiated",
-         "follows from the equality of values for every policy" if not
-         narrative.stops_gradients(spec) else "not covered: the specification stops gradients"),
+         "follows from the equality of values for every policy") if recovery.gradient is None else
+        (f"Of gradients: {recovery.gradient.sentence}", escape(recovery.gradient.standing)),
     ]
     return {
         "statement": _statement(recovery, key),
@@ -189,8 +188,8 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
         "Hence the two objectives are one function of the policy"
         + ("" if recovery.factor == 1 and recovery.constant == 0 else ", up to scale and offset")
         + (
-            "."
-            if narrative.stops_gradients(spec)
+            f". Of gradients: {recovery.gradient.sentence}."
+            if recovery.gradient is not None
             else r", and so are their gradients, provided $\zeta$ is differentiated wherever it "
             r"depends on $\pi$."
         )

@@ -11,7 +11,8 @@ Theorems, numbered as `midpo solve` cites them:
 3. A separable margin is label-free iff it changes sign when the pair is swapped.
 4. Every separable margin has a prior, unique up to one factor free of y; alpha is not identified.
 5. The prior is fixed iff the margin less alpha*log(pi) is free of the policy.
-6. A link is log-sigmoid only if it is -log sigmoid(a*m + b) with a > 0.
+6. A link is log-sigmoid only if it is -log sigmoid(a*m + b) with a > 0, up to a positive factor and
+   a constant.
 7. A term A(y_w) beside the link leaves the prior form unless (1 - exp(-A))*exp(f) is constant.
 8. A loss is a smooth function of one separable margin only if log|dL/da / dL/db| is a sum of a
    function of the chosen and one of the rejected response.
@@ -32,7 +33,7 @@ from midpo.numeric.crossing import (
     margin_of_loss,
 )
 from midpo.numeric.figures import figure
-from midpo.numeric.linkage import mixed_derivative
+from midpo.numeric.linkage import mixed_derivative, no_log_sigmoid
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language import (
     CHOSEN,
@@ -60,7 +61,9 @@ from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance
 
-from .anatomy import Parts, as_other_link, readings
+from .anatomy import Parts, as_other_link, readings, temperature_of
+from .gradients import GradientFact
+from .positive import positive_where
 from .recovery import Recovery, verify
 
 Kind = Literal[
@@ -70,6 +73,7 @@ Kind = Literal[
     "label-dependent",
     "constraint",
     "other-link",
+    "temperature",
     "weighted",
     "none",
     "undecided",
@@ -90,9 +94,12 @@ class Solution:
     """The answer for one target.
 
     `prior` is zeta(y) at the spec's own `alpha`, unique up to one factor free of y; `link` (in m),
-    `constraint` and `weight` stand beside it where the class has them. `proof` is the recovery
-    that proves the answer. `reason` names the theorem and its instance. `witness` is a square of
-    four responses, `hexagon` the same for prompts that have only three.
+    `constraint`, `temperature` (what the pair multiplies the margin by) and `weight` (what it
+    multiplies the loss by) stand beside it where the class has them, and `conditions` say where
+    these are positive. `proof` is the recovery that proves the answer, and `gradient` whether
+    gradients are equal too (None where none is stopped). `reason` names the theorem and its
+    instance. `witness` is a square of four responses, `hexagon` the same for prompts that have only
+    three.
     """
 
     spec: Spec
@@ -101,13 +108,20 @@ class Solution:
     prior: Expr | None = None
     link: Expr | None = None
     constraint: Expr | None = None
+    temperature: Expr | None = None
     weight: Expr | None = None
+    conditions: tuple[str, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
     witness: Crossing | None = None
     hexagon: Crossing | None = None
     proof: Recovery | None = None
     standing: str = ""
     swap_sum: Expr = S.Zero  # the margin plus the margin of the swapped pair, 0 where label-free
+
+    @property
+    def gradient(self) -> GradientFact | None:
+        """Whether the prior gives the target's gradient too; None where no gradient is stopped."""
+        return None if self.proof is None else self.proof.gradient
 
     @property
     def representable(self) -> bool | None:
@@ -132,7 +146,10 @@ class Solution:
             ],
             "link": shown(self.link),
             "constraint": shown(self.constraint),
+            "temperature": shown(self.temperature),
             "weight": shown(self.weight),
+            "conditions": list(self.conditions),
+            "gradient": None if self.gradient is None else self.gradient.as_json(),
             "reason": self.reason,
             "witness": None if self.witness is None else self.witness.as_json(),
             "hexagon": None if self.hexagon is None else self.hexagon.as_json(),
@@ -174,16 +191,18 @@ def _solve(spec: Spec) -> Solution:
 
 def _answer(spec: Spec, parts: Parts) -> Solution:
     """The answer for one way to take the target apart."""
-    weight, margin = _temperature(parts)
+    temperature, margin = temperature_of(parts.margin)
+    if positive_where(temperature) is None:
+        temperature, margin = -temperature, form(-margin)
     f, g = _sides(margin)
     if f is None or g is None:
-        return _not_separable(spec, replace(parts, margin=margin), weight)
-    if parts.term != 0 and parts.link is None and parts.weight == 1:
+        return _not_separable(spec, replace(parts, margin=margin), temperature)
+    if parts.term != 0 and parts.link is None and parts.weight == temperature == 1:
         exception = _exception(f, g, parts.term)
         if exception is not None:
             found = Parts(exception, derived=True)
             return _with_prior(spec, found, S.One)
-    return _with_prior(spec, replace(parts, margin=margin), weight)
+    return _with_prior(spec, replace(parts, margin=margin), temperature)
 
 
 # --- Separable or not ----------------------------------------------------------------------------
@@ -209,18 +228,6 @@ def _sides(margin: Expr) -> tuple[Expr | None, Expr | None]:
     )
 
 
-def _temperature(parts: Parts) -> tuple[Expr, Expr]:
-    """A positive factor that every term of the margin shares and that belongs to the prompt or the
-    batch, and the margin without it."""
-    if not pair_data(parts.margin):
-        return parts.weight, parts.margin
-    terms = [set(Mul.make_args(t)) for t in Add.make_args(parts.margin)]
-    shared = set.intersection(*terms)
-    scales = [f for f in shared if pair_data(f) and not roles(f)]
-    scale = Mul(*scales)
-    return parts.weight * scale, form(parts.margin / scale)
-
-
 def _exception(f: Expr, g: Expr, term: Expr) -> Expr | None:
     """Theorem 7's exception: -logsigmoid(f - g) + A(y_w) with (1 - exp(-A))*exp(f) constant is
     -logsigmoid of (f - A) - log(constant + exp(g)); None where it does not apply."""
@@ -238,7 +245,7 @@ def _exception(f: Expr, g: Expr, term: Expr) -> Expr | None:
 # --- Answers -------------------------------------------------------------------------------------
 
 
-def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
+def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
     """The answer where the margin is separable: its prior, its class, and their proof."""
     margin = normal_form(parts.margin)
     prior = prior_of_margin(margin, spec.alpha)
@@ -250,7 +257,7 @@ def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
         return _not_separable(spec, parts, margin)
     # What is answered is text: prove what a reader would paste.
     prior = parse(text(prior, spec.names.taken()), spec.names, PRIOR)
-    proof = verify(_question(spec, replace(parts, weight=weight), prior))
+    proof = verify(_question(spec, parts, prior, plain=temperature == 1))
     facts = prior_facts(replace(spec, prior=prior))
     kind: Kind = facts.policy  # type: ignore[assignment]
     swap = form(margin + _swapped(margin))
@@ -266,7 +273,13 @@ def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
         theorem = f"theorem 3: the margin plus its swap is {_short(swap, spec)}{offset}, not 0"
     if parts.link is not None:
         kind = "other-link"
-        theorem = f"theorem 6: the link {text(parts.link)} is no affine log-sigmoid one; {theorem}"
+        written = text(parts.link)
+        theorem = (
+            f"theorem 6: the link {written} is no affine log-sigmoid one; {theorem}"
+            if no_log_sigmoid(parts.link, spec.names)
+            else f"no derivation shows the link {written} to be an affine log-sigmoid one, and no "
+                 f"slopes exclude it (theorem 6); {theorem}"
+        )
     if parts.term != 0:
         kind = "constraint"
         term = f"A = {_short(parts.term, spec)}"
@@ -280,9 +293,14 @@ def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
                        f"{term} leaves the prior form")
     if parts.derived:
         theorem = f"theorem 1 gives the margin -log(exp(L) - 1), and theorem 7 its parts; {theorem}"
-    if weight != 1:
+    if temperature != 1:
+        kind = "temperature"
+        theorem = (f"inside the link, {_short(temperature, spec)} is a temperature of the pair, "
+                   f"alpha*{_short(temperature, spec)} in place of alpha; {theorem}")
+    if parts.weight != 1:
         kind = "weighted"
-        theorem = f"the pair's weight {_short(weight, spec)} re-weights the data; {theorem}"
+        theorem = (f"outside the link, {_short(parts.weight, spec)} is a weight of the data: the "
+                   f"loss is that of the pairs so weighted; {theorem}")
     proved = proof.verdict == "proved"
     return Solution(
         spec,
@@ -291,7 +309,9 @@ def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
         prior=prior,
         link=parts.link,
         constraint=fold(parts.term) if parts.term != 0 else None,
-        weight=weight if weight != 1 else None,
+        temperature=temperature if temperature != 1 else None,
+        weight=parts.weight if parts.weight != 1 else None,
+        conditions=_conditions(temperature, parts, proof),
         alternatives=_alternatives(spec, margin),
         proof=proof,
         standing=f"{proof.verdict}: this prior gives the margin ({proof.standing})",
@@ -299,10 +319,17 @@ def _with_prior(spec: Spec, parts: Parts, weight: Expr) -> Solution:
     )
 
 
-def _question(spec: Spec, parts: Parts, prior: Expr) -> Spec:
+def _conditions(temperature: Expr, parts: Parts, proof: Recovery) -> tuple[str, ...]:
+    """What must hold for the answer: factors are positive, and what its proof leaves out."""
+    factors = (temperature, parts.weight, parts.scale)
+    signs = (condition for factor in factors for condition in positive_where(factor) or ())
+    return tuple(dict.fromkeys((*signs, *proof.side_conditions)))
+
+
+def _question(spec: Spec, parts: Parts, prior: Expr, *, plain: bool) -> Spec:
     """The spec that asks whether `prior` gives the target: as it stands where there is nothing
     beside the margin, else of the margin alone."""
-    plain = parts.term == 0 and parts.weight == 1 and not parts.derived
+    plain = plain and parts.term == 0 and parts.weight == 1 and not parts.derived
     if plain and parts.link is None:
         return replace(spec, prior=prior)
     if plain and spec.loss is not None:
@@ -340,16 +367,16 @@ def _alternatives(spec: Spec, margin: Expr) -> tuple[Alternative, ...]:
     return () if prior is None or POLICY in prior.free_symbols else (Alternative(scale, prior),)
 
 
-def _not_separable(spec: Spec, parts: Parts, weight: Expr) -> Solution:
+def _not_separable(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
     """The answer where some term mixes the two responses: a separated form of the margin, another
     link, a witness, or none of these."""
     margin = parts.margin
     witness = find_crossing(spec, margin)
     for separated in separations(margin) if witness is None else ():
-        found = _with_prior(spec, replace(parts, margin=separated), weight)
+        found = _with_prior(spec, replace(parts, margin=separated), temperature)
         if found.kind != "undecided":
             return found
-    if parts.link is None and parts.term == 0 and weight == 1:
+    if parts.link is None and parts.term == 0 and parts.weight == temperature == 1:
         other = as_other_link(form(-LogSigmoid(margin)), spec.alpha)
         # A clipped margin is flat beyond its bounds: no link of it is one of a margin.
         smooth = other is not None and other.link is not None and not other.link.has(Max, Step)

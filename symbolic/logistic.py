@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from sympy import Add, Expr, Mul
 
 from .errors import NoValue, TooLarge
-from .language import Exp, Log, is_positive
+from .language import Exp, Log, is_nonnegative, is_positive
 from .loss import LogisticForm, is_constant
 from .normal import form
 from .polynomial import expand
@@ -32,7 +32,7 @@ def disguised(loss: Expr) -> Iterator[LogisticForm]:
 
 
 def _coefficients(loss: Expr) -> list[Expr]:
-    """The positive constants by which logarithms that are no constants are multiplied."""
+    """The constants that multiply logarithms of what is no constant, less those at most 0."""
     found: dict[Expr, None] = {}
     for term in Add.make_args(loss):
         factors = Mul.make_args(term)
@@ -40,7 +40,7 @@ def _coefficients(loss: Expr) -> list[Expr]:
         scale = Mul(*(f for f in factors if is_constant(f)))
         if len(data) == 1 and isinstance(data[0], Log):
             found[scale] = None
-    return list(filter(is_positive, found))
+    return [c for c in found if not is_nonnegative(-c)]
 
 
 def _with_factor(loss: Expr, factor: Expr) -> LogisticForm | None:

@@ -22,6 +22,7 @@ from .language import (
     Prior,
     Prob,
     Sigmoid,
+    is_nonnegative,
     is_positive,
     substitute,
     with_label,
@@ -87,15 +88,17 @@ def kernel_loss(spec: Spec) -> Expr:
 
 @dataclass(frozen=True)
 class LogisticForm:
-    """A loss factor*(-log sigmoid(margin)) + constant, factor > 0, both free of pair and policy."""
+    """A loss factor*(-log sigmoid(margin)) + constant, both free of pair and policy; the factor is
+    positive unless it was asked for otherwise."""
 
     factor: Expr
     margin: Expr
     constant: Expr
 
 
-def logistic_form(loss: Expr) -> LogisticForm | None:
-    """`loss` as a logistic loss of a margin, or None where it is not written as one."""
+def logistic_form(loss: Expr, *, signed: bool = False) -> LogisticForm | None:
+    """`loss` as a logistic loss of a margin, or None where it is not written as one. With `signed`
+    also where the sign of the factor depends on parameters."""
     logistic: dict[Expr, Expr] = {}
     terms = []
     for term in Add.make_args(loss):
@@ -116,7 +119,8 @@ def logistic_form(loss: Expr) -> LogisticForm | None:
     if len(logistic) != 1:
         return None
     ((margin, factor),) = logistic.items()
-    return LogisticForm(factor, margin, constant) if is_positive(factor) else None
+    fits = not is_nonnegative(-factor) if signed else is_positive(factor)
+    return LogisticForm(factor, margin, constant) if fits else None
 
 
 def _as_logsigmoid(factor: Expr) -> Expr:

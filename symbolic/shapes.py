@@ -14,6 +14,7 @@ from typing import Any
 from sympy import QQ, Add, Dummy, Expr, Mul, Pow, Rational
 
 from .cells import on_cell
+from .derivation import Derivation
 from .errors import NoValue, TooLarge
 from .language import (
     Exp,
@@ -29,7 +30,7 @@ from .language import (
 )
 from .normal import form
 from .polynomial import expand
-from .splitting import first_cell
+from .splitting import first_cell, meet
 from .work import spend
 
 MAX_ATOMS, MAX_TERMS, MAX_DEGREE = 14, 60, 24  # of a quotient that is cancelled
@@ -51,12 +52,41 @@ def _field_shapes(expr: Expr, *, keep: bool) -> Iterator[Expr]:
     try:
         found = cancelled(form(expr, keep_stopped=keep, field=True))
         yield found
-        mixed = [node for node in found.atoms(Max, Step) if len(roles(node)) > 1]
+        mixed = _mixed(found)
         if mixed:
+            inner = _one_formula_inside(found, keep=keep)
+            if inner != found:
+                yield inner
             there, _ = on_cell(found, first_cell(mixed))
             yield cancelled(form(there, keep_stopped=keep, field=True))
     except (TooLarge, NoValue, RecursionError):
         return
+
+
+def _mixed(expr: Expr) -> list[Expr]:
+    """The maxima and steps of `expr` that speak of several responses."""
+    return [node for node in expr.atoms(Max, Step) if len(roles(node)) > 1]
+
+
+def _one_formula_inside(expr: Any, *, keep: bool) -> Any:
+    """`expr` with arguments of its functions that have one formula on all cells replaced by it."""
+    if not expr.args or not _mixed(expr):
+        return expr
+    args = [_one_formula_inside(arg, keep=keep) for arg in expr.args]
+    if isinstance(expr, (*_FUNCTIONS, Pow)):
+        args = [_single(arg, keep=keep) for arg in args]
+    changed = any(new is not old for new, old in zip(args, expr.args, strict=True))
+    return rebuild(expr, args) if changed else expr
+
+
+def _single(expr: Expr, *, keep: bool) -> Expr:
+    mixed = _mixed(expr)
+    if not mixed:
+        return expr
+    there, _ = on_cell(expr, first_cell(mixed))
+    there = form(there, keep_stopped=keep, field=True)
+    same = not _mixed(there) and meet(Derivation(expr), Derivation(there))
+    return there if same else expr
 
 
 def one_formula(expr: Expr) -> Expr:

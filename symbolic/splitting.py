@@ -38,6 +38,7 @@ from .errors import TooLarge
 from .factor import finer_factors, roots_in
 from .language import (
     BINDERS,
+    MARGIN,
     Length,
     Max,
     Node,
@@ -124,9 +125,9 @@ def _separate(difference: Expr) -> list[Expr]:
 
 
 def _data(expr: Expr) -> set[Expr]:
-    """The parameters and innermost nodes of `expr`."""
+    """The parameters and innermost nodes of `expr`, and the margin of a link."""
     inner: set[Expr] = {n for n in expr.atoms(Node) if not any(arg.has(Node) for arg in n.args)}
-    return inner.union(expr.atoms(Parameter))
+    return inner.union(expr.atoms(Parameter), expr.free_symbols & {MARGIN})
 
 
 def _value(part: Expr) -> Expr | None:

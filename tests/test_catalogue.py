@@ -44,7 +44,8 @@ EXPECTED: dict[str, str] = {
         "constraint": "tpo tpo-l orpo cpo cpo-simpo rrhf slic-hf dpop-outside irpo rpo pro",
         "other-link": "cdpo robust-dpo rso ipo ipo-average ipo-reference-free exo discopop "
         "gpo-exponential gpo-truncated gpo-savage focalpo simper rebel reward-distillation",
-        "weighted": "wpo beta-dpo mallowspo lipo",
+        "temperature": "beta-dpo mallowspo",
+        "weighted": "wpo lipo",
         "none": "nca bco sppo apo-zero apo-down kto odpo chi-po cal-dpo mallowspo-entropy sampo "
         "ld-dpo mappo xpo",
         "undecided": "reward-aware-po",

@@ -416,3 +416,99 @@ def test_a_disguise_is_seen_through(name: str) -> None:
     assert text(found.prior) == wanted
     # verify gives the same answer to the same question.
     assert midpo.verify(replace(spec, prior=found.prior)).verdict == "proved"
+
+
+# --- Links, weights, stopped gradients -----------------------------------------------------------
+
+LOG_SIGMOID_LINKS = (
+    "-logsigmoid(m)", "-lam*logsigmoid(alpha*m + gamma)", "-logsigmoid(m)/log(2)",
+    "log(1 + exp(-m))", "-log(1 - sigmoid(-m))", "log(exp(m/2) + exp(-m/2)) - m/2",
+    "-m - logsigmoid(-m)", "max(0, -m) + log(1 + exp(-abs(m)))", "-log(1/2 + tanh(m/2)/2)",
+    "log(3 + 2*exp(-m))", "log(exp(lam) + exp(-alpha*m))", "log((1 + exp(-m))**lam)",
+    "-logsigmoid(logsigmoid(m))", "log(1 + eps*exp(-m))", "-log(exp(m)/(1 + exp(m)))",
+)  # fmt: skip
+OTHER_LINKS = (
+    "-logsigmoid(-m)", "max(0, 1 - m)", "max(0, 1 - m)**2", "m**2", "exp(-m)", "-m*sigmoid(m)",
+    "sigmoid(-m)", "-eps*logsigmoid(m) - (1 - eps)*logsigmoid(-m)", "-logsigmoid(m) + m/4",
+    "max(0, -m)", "-logsigmoid(m) - logsigmoid(2*m)", "step(-m)", "sqrt(1 + m**2) - m",
+    "log(2 + exp(-m) + exp(-2*m))", "-logsigmoid(m**3)", "log(1 + exp(-m))**2",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("link", [*LOG_SIGMOID_LINKS, *OTHER_LINKS])
+def test_theorem_6_is_cited_where_its_hypothesis_was_checked(link: str) -> None:
+    """A link is proved to be affine log-sigmoid or excluded by its slopes, and never both."""
+    from midpo.numeric.linkage import no_log_sigmoid
+    from midpo.proofs.links import affine_logistic
+    from midpo.symbolic.language import is_positive
+
+    spec = midpo.loads(f"link = '{link}'\n{HEAD}margin = '{DPO}'")
+    affine = affine_logistic(spec.link)
+    falls = affine is not None and is_positive(affine.slope)
+    assert falls == (link in LOG_SIGMOID_LINKS)
+    assert no_log_sigmoid(spec.link, spec.names) == (link in OTHER_LINKS)
+    found = solve(spec)
+    assert ("heorem 6" in found.reason) == (link in OTHER_LINKS) == (found.link is not None)
+
+
+@pytest.mark.parametrize(("kind", "target", "weight", "temperature", "conditions"), [
+    ("loss", f"-gap*logsigmoid({DPO})", "gap", None, ("gap > 0",)),
+    ("loss", f"-gap**2*logsigmoid({DPO})", "gap**2", None, ("gap != 0",)),
+    ("loss", f"-sg(gap)*log(sigmoid({DPO}))", "sg(gap)", None, ("gap > 0",)),
+    ("loss", f"-exp(gap)*logsigmoid({DPO})", "exp(gap)", None, ()),
+    ("loss", f"gap*log(1 + exp(-{DPO}))", "gap", None, ("gap > 0",)),
+    ("loss", f"-abs(gap)*logsigmoid({DPO})", "max(-gap, gap)", None, None),
+    ("loss", f"-logsigmoid(gap*{DPO})", None, "gap", ("gap > 0",)),
+    ("margin", f"gap**2*{DPO}", None, "gap**2", ("gap != 0",)),
+    ("margin", f"exp(gap)*{DPO}", None, "exp(gap)", ()),
+    ("loss", f"-exp(gap)*logsigmoid(gap*{DPO})", "exp(gap)", "gap", ("gap > 0",)),
+    ("loss", f"-gamma*logsigmoid({DPO})", None, None, ("gamma > 0",)),
+])
+def test_inside_the_link_a_temperature_outside_a_weight(
+    kind: str, target: str, weight: str | None, temperature: str | None,
+    conditions: tuple[str, ...] | None,
+) -> None:
+    spec = midpo.loads(f"prior = 'pi_ref(y)'\n{HEAD}{kind} = '''{target}'''")
+    answer = solve(spec).as_json()
+    assert answer["prior"] == "pi_ref(y)" and answer["link"] is None
+    assert (answer["weight"], answer["temperature"]) == (weight, temperature)
+    if conditions is not None:
+        assert tuple(answer["conditions"]) == conditions
+    assert answer["class"] == ("weighted" if weight else "temperature" if temperature else "fixed")
+    verdict = midpo.verify(spec)
+    if weight or temperature:  # the losses differ, and verify says why
+        assert verdict.verdict == "refuted"
+        assert ("weight of the data" in verdict.explanation) == (weight is not None)
+        assert ("temperature of the pair" in verdict.explanation) == (temperature is not None)
+    else:
+        assert verdict.verdict == "proved" and verdict.side_conditions == conditions
+
+
+RATIO = "log(pi(y)/pi_ref(y))"
+
+
+@pytest.mark.parametrize(("prior", "target", "gradient"), [
+    ("pi_ref(y)", DPO, None),
+    ("pi_ref(y)", f"alpha*({UW} - {UL}) + sg(2*score(y_w)) - 2*score(y_w)", None),
+    ("pi_ref(y)", f"sg({DPO})", "zero"),
+    ("pi_ref(y)", f"2*{DPO} - sg({DPO})", "different"),
+    ("pi_ref(y)", f"{DPO} - sg(2*{UW}) + 2*sg({UW})", "equal"),
+    (f"pi_ref(y)*exp(sg({RATIO}))", f"alpha*({UW} - sg({UW}) - {UL} + sg({UL}))", "equal"),
+    (f"pi_ref(y)*exp({RATIO}*2)", f"alpha*({UW} - sg(2*{UW}) - {UL} + sg(2*{UL}))", "different"),
+    (f"pi(y)*exp(-sg({RATIO}))", f"sg({DPO})", "equal"),
+])
+def test_a_stopped_gradient_is_said(
+    prior: str, target: str, gradient: str | None, tmp_path: Path
+) -> None:
+    file = tmp_path / "target.toml"
+    file.write_text(f"prior = '''{prior}'''\n{HEAD}margin = '''{target}'''")
+    spec = midpo.load(file)
+    found, solution = midpo.verify(spec), solve(spec)
+    assert found.verdict == "proved" and solution.prior is not None
+    assert (found.gradient.verdict if found.gradient else None) == gradient
+    assert (found.as_json()["gradient"] is None) == (gradient is None)
+    words = {"zero": "gradient is 0", "different": "gradients differ", "equal": "equal too"}
+    for command, fact in (("verify", found.gradient), ("solve", solution.gradient)):
+        shown = CliRunner().invoke(main, [command, str(file)]).output
+        assert ("gradients" in shown or "gradient is" in shown) == (fact is not None)
+        assert fact is None or (words[fact.verdict] in shown and f"[{fact.standing}]" in shown)
