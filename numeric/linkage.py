@@ -147,5 +147,5 @@ def _log_sigmoid_slopes(slopes: list[Any]) -> bool:
     first, second, third = (b - a for a, b in pairwise(inverse))
     if not NOISE < first < second < third:
         return False
-    return (abs(second**2 - first * third) <= NOISE * second**2
-            and inverse[0] * (second / first - 1) > first * (1 + NOISE))
+    return bool(abs(second**2 - first * third) <= NOISE * second**2
+                and inverse[0] * (second / first - 1) > first * (1 + NOISE))

@@ -59,7 +59,7 @@ from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
 from midpo.symbolic.separable import pair_data, separations
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
-from midpo.symbolic.work import allowance
+from midpo.symbolic.work import allowance, bounds
 
 from .anatomy import Parts, as_other_link, readings, temperature_of
 from .gradients import GradientFact
@@ -78,6 +78,7 @@ Kind = Literal[
     "none",
     "undecided",
 ]
+EFFORT = 6  # how many times the work of one proof a search may take
 REPRESENTABLE = ("fixed", "iterative", "self-referential", "label-dependent", "other-link")
 
 
@@ -170,7 +171,7 @@ def solve(spec: Spec) -> Solution:
             expected="a target",
         )
     try:
-        with allowance(*spec.expressions):
+        with allowance(*spec.expressions, units=EFFORT * bounds(*spec.expressions).units):
             return _solve(spec)
     except NoValue as error:
         reason, standing = f"{error}.", "there is nothing to decide"

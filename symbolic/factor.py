@@ -56,11 +56,13 @@ def content(exprs: list[Expr]) -> Expr:
 
 
 def _shared(monomials: list[Monomial], *, positive: bool) -> Expr:
-    """The product of the atoms' lowest exponents in `monomials`, of positive atoms alone or all."""
+    """The product of the atoms' lowest exponents in `monomials`, of positive atoms alone or all.
+    Sums below the line stay: dividing by them would not clear them but expand them."""
     tables = [dict(m) for m in monomials]
     atoms = {a for table in tables for a in table if not positive or is_positive(a)}
     lowest = {a: min(table.get(a, Fraction(0)) for table in tables) for a in atoms}
-    return Mul(*(power(a, rational(e)) for a, e in lowest.items() if e))
+    return Mul(*(power(a, rational(e)) for a, e in lowest.items()
+                 if e > 0 or (e < 0 and not isinstance(a, Add))))
 
 
 _NONE: Mapping[Expr, int] = MappingProxyType({})

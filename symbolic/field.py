@@ -71,6 +71,25 @@ def _log_factor_holds(arg: Expr, known: Parts, single: Parts, other: Expr) -> bo
             and equal_in_field(arg, product))
 
 
+def _find_log_square(node: Log) -> Parts | None:
+    (arg,) = node.args
+    even = tuple((b, e) for b, e in factors(arg)[1:]
+                 if e.is_Integer and e % 2 == 0 and not is_positive(b))
+    if not even:
+        return None
+    return arg, even, Mul(*(Pow(b, e) for b, e in factors(arg) if (b, e) not in even))
+
+
+def _log_square_right(arg: Expr, even: Parts, other: Expr) -> Expr:
+    rest = S.Zero if other == 1 else Log(other)
+    return Add(rest, *(e * Log(Abs(b)) for b, e in even))
+
+
+def _log_square_holds(arg: Expr, even: Parts, other: Expr) -> bool:
+    product = Mul(other, *(Pow(b, e) for b, e in even))
+    return all(e.is_Integer and e % 2 == 0 for _, e in even) and equal_in_field(arg, product)
+
+
 def _find_root(node: Pow) -> Parts | None:
     base, exponent = node.args
     if not isinstance(exponent, Rational) or exponent.is_Integer or isinstance(base, Rational):
@@ -118,6 +137,10 @@ FIELD: tuple[Rule, ...] = (
          "factor the argument; the logarithm of a product is the sum of logarithms",
          (Log,), _find_log_factor, lambda arg, *rest: Log(arg), _log_factor_right,
          _log_factor_holds),
+    Rule("log_square", "field", "log(f**(2*k)*h) = 2*k*log(abs(f)) + log(h)", "k whole",
+         "an even power does not see the sign",
+         (Log,), _find_log_square, lambda arg, *rest: Log(arg), _log_square_right,
+         _log_square_holds),
     Rule("root_factor", "field", "a**r = f**(j*r)*abs(g)**(2*k*r)*h**r",
          "a = f**j*g**(2*k)*h; f > 0",
          "take factors of known sign out of the root",

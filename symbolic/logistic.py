@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sympy import Add, Expr, Mul
+from sympy import Add, Expr, Mul, S
 
 from .errors import NoValue, TooLarge
 from .language import Exp, Log, is_nonnegative, is_positive
@@ -17,34 +17,36 @@ from .loss import LogisticForm, is_constant
 from .normal import form
 from .polynomial import expand
 from .shapes import cancelled, one_formula
+from .work import allowance, bounds
 
 
 def disguised(loss: Expr) -> Iterator[LogisticForm]:
     """The log-sigmoid losses that `loss` may be, in value."""
     try:
-        shape = one_formula(loss)
-        for factor in _coefficients(shape):
-            found = _with_factor(shape, factor)
-            if found is not None:
-                yield found
+        with allowance(loss, units=bounds(loss).units // 4):
+            coefficients = _coefficients(one_formula(loss))
+            logs = [c for data, c in coefficients.items() if isinstance(data, Log)]
+            found = [_with_factor(coefficients, c) for c in dict.fromkeys(logs)
+                     if not is_nonnegative(-c)]
     except (TooLarge, NoValue, RecursionError):
         return
+    yield from (form_ for form_ in found if form_ is not None)
 
 
-def _coefficients(loss: Expr) -> list[Expr]:
-    """The constants that multiply logarithms of what is no constant, less those at most 0."""
-    found: dict[Expr, None] = {}
+def _coefficients(loss: Expr) -> dict[Expr, Expr]:
+    """The constant by which each product of what is no constant is multiplied."""
+    found: dict[Expr, Expr] = {}
     for term in Add.make_args(loss):
         factors = Mul.make_args(term)
-        data = [f for f in factors if not is_constant(f)]
+        data = Mul(*(f for f in factors if not is_constant(f)))
         scale = Mul(*(f for f in factors if is_constant(f)))
-        if len(data) == 1 and isinstance(data[0], Log):
-            found[scale] = None
-    return [c for c in found if not is_nonnegative(-c)]
+        found[data] = found.get(data, S.Zero) + scale
+    return found
 
 
-def _with_factor(loss: Expr, factor: Expr) -> LogisticForm | None:
-    whole = cancelled(form(Exp(expand(loss / factor)), keep_stopped=False, field=True))
+def _with_factor(coefficients: dict[Expr, Expr], factor: Expr) -> LogisticForm | None:
+    divided = Add(*(data * cancelled(c / factor) for data, c in coefficients.items()))
+    whole = cancelled(form(Exp(expand(divided)), keep_stopped=False, field=True))
     terms = Add.make_args(whole)
     share = Add(*(term for term in terms if is_constant(term)))
     rest = Add(*(term for term in terms if not is_constant(term)))

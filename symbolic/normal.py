@@ -20,14 +20,16 @@ from .rule import Rule
 from .rules import phase
 from .work import allowance
 
-_WHOLE = phase("value", "log", "token")
+# What clamps and cuts of known sign are: before divergences are written out, which hides the sign.
+_KNOWN = tuple(r for r in phase("piecewise") if r.name in ("max_known", "step_known"))
+_WHOLE = (*phase("value"), *_KNOWN, *phase("log", "token"))
 _EXPONENTIAL = phase("exponential")
 _WRITTEN_OUT = phase("vocab")
 # Opposite directions: what the plain form gathers, the field form takes apart.
 _GATHERED = {"softplus", "log_sigmoid", "exp_product", "sigmoid_reflection",
              "logsigmoid_reflection", "max_order"}
 _FIELD = tuple(
-    rule for rule in (*_WHOLE, *_EXPONENTIAL, *phase("field", "piecewise"))
+    rule for rule in dict.fromkeys((*_WHOLE, *_EXPONENTIAL, *phase("field", "piecewise")))
     if rule.name not in _GATHERED
 )
 # Maxima as they are written, where cells are to decide.
@@ -56,6 +58,7 @@ def normalise(
     """
     with allowance(derivation.end):
         if written_out:
+            derivation.apply((*phase("value"), *_KNOWN))
             derivation.apply(_WRITTEN_OUT)
         rules = (*_WHOLE, *_EXPONENTIAL) if not field else _CELLS if whole_maxima else _FIELD
         settle(derivation, rules)

@@ -11,6 +11,7 @@ from itertools import combinations, product
 
 from sympy import Add, Expr, Integer, Mul, Pow, S
 
+from .cells import sign_of
 from .equality import equal_in_field
 from .factor import content, factors, orient
 from .language import Max, Step, is_nonnegative, is_positive, structural
@@ -214,12 +215,18 @@ def _step_whole_holds(x: Expr, u: Expr, k: Expr, c: Expr, cut: Expr, above: bool
 
 def _find_step_known(node: Step) -> Parts | None:
     (x,) = node.args
-    known = is_nonnegative(x) or is_positive(-x)
-    return (x, S.One if is_nonnegative(x) else S.Zero) if known else None
+    value = next((v for v in (S.One, S.Zero) if _step_known_holds(x, v)), None)
+    return None if value is None else (x, value)
 
 
 def _step_known_holds(x: Expr, value: Expr) -> bool:
-    return is_nonnegative(x) if value == 1 else value == 0 and is_positive(-x)
+    """Whether `x` is at least 0 (1), or below 0 (0), by itself or by its factors."""
+    if is_nonnegative(x) or is_positive(-x):
+        return bool(value == (1 if is_nonnegative(x) else 0))
+    sign = sign_of(x, ())
+    if sign is None or sign.ties:
+        return False
+    return bool(value == 1 if sign.positive else value == 0 and sign.strict)
 
 
 def _find_step_power(node: Pow) -> Parts | None:

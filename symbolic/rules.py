@@ -54,6 +54,7 @@ from .language import (
 )
 from .piecewise import PIECEWISE
 from .rule import ARITHMETIC, CELLS, PRIOR_RULE, Parts, Rule
+from .series import SERIES
 from .signs import SIGNS
 
 _NOT_ROWS = {
@@ -425,6 +426,7 @@ ROWS: tuple[Rule, ...] = (
          "reflection of the log-sigmoid",
          (LogSigmoid,), _find_reflection, lambda x: LogSigmoid(-x), lambda x: LogSigmoid(x) - x),
     *FIELD,
+    *SERIES,
     *PIECEWISE,
     *COUNTING,
 )

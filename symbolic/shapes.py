@@ -31,7 +31,7 @@ from .language import (
 from .normal import form
 from .polynomial import expand
 from .splitting import first_cell, meet
-from .work import spend
+from .work import allowance, bounds, spend
 
 MAX_ATOMS, MAX_TERMS, MAX_DEGREE = 14, 60, 24  # of a quotient that is cancelled
 _FUNCTIONS = (Exp, Log, LogSigmoid, Max, Sigmoid, Step, StopGradient)
@@ -41,26 +41,29 @@ def shapes(expr: Expr) -> Iterator[Expr]:
     """The shapes of `expr` that differ from it, with stopped gradients kept first."""
     seen = {expr}
     for keep in (True, False) if expr.has(StopGradient) else (True,):
-        for found in _field_shapes(expr, keep=keep):
-            shape = form(found, keep_stopped=keep)
+        listed: list[Expr] = []
+        try:
+            with allowance(expr, units=bounds(expr).units // 4):
+                for found in _field_shapes(expr, keep=keep):
+                    listed.append(form(found, keep_stopped=keep))
+        except (TooLarge, NoValue, RecursionError):
+            pass  # what was found before may do
+        for shape in listed:
             if shape not in seen:
                 seen.add(shape)
                 yield shape
 
 
 def _field_shapes(expr: Expr, *, keep: bool) -> Iterator[Expr]:
-    try:
-        found = cancelled(form(expr, keep_stopped=keep, field=True))
-        yield found
-        mixed = _mixed(found)
-        if mixed:
-            inner = _one_formula_inside(found, keep=keep)
-            if inner != found:
-                yield inner
-            there, _ = on_cell(found, first_cell(mixed))
-            yield cancelled(form(there, keep_stopped=keep, field=True))
-    except (TooLarge, NoValue, RecursionError):
+    found = cancelled(form(expr, keep_stopped=keep, field=True))
+    yield found
+    mixed = _mixed(found)
+    if not mixed:
         return
+    there, _ = on_cell(found, first_cell(mixed))
+    single = cancelled(form(there, keep_stopped=keep, field=True))
+    inner = _one_formula_inside(found, keep=keep)
+    yield from dict.fromkeys((inner, single))
 
 
 def _mixed(expr: Expr) -> list[Expr]:

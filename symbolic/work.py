@@ -54,17 +54,23 @@ def bounds(*exprs: Any) -> Bounds:
 @contextmanager
 def allowance(*exprs: Any, units: int | None = None, anew: bool = False) -> Iterator[None]:
     """Work on these expressions: whatever is done inside may `spend` so many units together. An
-    allowance that is already running goes on instead, unless this is to be counted `anew`."""
-    if _running.get() is not None and not anew:
+    allowance that is already running goes on instead, or pays for one of fewer `units`, unless this
+    is to be counted `anew`."""
+    outer = None if anew else _running.get()
+    if outer is not None and units is None:
         yield
         return
-    given = bounds(*exprs)
-    given.units = given.units if units is None else units
+    given = bounds(*exprs) if outer is None else Bounds(outer.units, outer.terms, outer.parts)
+    if units is not None:
+        given.units = units if outer is None else min(units, outer.units)
+    start = given.units
     token = _running.set(given)
     try:
         yield
     finally:
         _running.reset(token)
+        if outer is not None:
+            outer.units -= start - given.units
 
 
 def spend(units: int) -> None:
