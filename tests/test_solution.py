@@ -324,7 +324,7 @@ SCORES = {
     "sum(eps**t*kl(pi_ref, pi, {y}, t) for t in {y})": "self-referential",
     "sum(entropy(pi, {y}, t)*log(pi({y},t)) for t in {y})": "self-referential",
     "pi({y})": "self-referential",
-    "max(0, log(pi({y})))": "self-referential",
+    "max(0, log(pi({y})/pi_ref({y})))": "self-referential",
 }
 ORDER = ("fixed", "iterative", "self-referential")
 COUPLINGS = [
