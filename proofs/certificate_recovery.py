@@ -32,6 +32,7 @@ from .rocq_printer import NotExportable, identifier
 
 # What the tactic may take on one goal; the kernel's own check is bounded with the whole file.
 GOAL_SECONDS = 20
+MOST_TOKENS = 12  # of a response in an instance of the hypotheses
 HEADER = """From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.
@@ -51,6 +52,8 @@ def recovery_text(statement: Statement) -> tuple[str, tuple[str, ...]]:
     hypotheses = [f"Hypothesis {name} : {says}." for name, says in statement.hypotheses()]
     types = "X Y V" if statement.token_level else "X Y"
     published, recovered = statement.objective()
+    if statement.premises():
+        return _of_each_pair(statement, tactic, variables, hypotheses, types)
     losses = f"""Theorem losses_agree (E : (X * Y * Y -> R) -> R) :
     E (fun '(x, w, l) => {published})
     = E (fun '(x, w, l) => {recovered}).
@@ -71,11 +74,37 @@ def recovery_text(statement: Statement) -> tuple[str, tuple[str, ...]]:
             f"  Proof using All. timeout {GOAL_SECONDS} {tactic}. Qed.",
             losses.format("now rewrite margins_agree."),
         ]
-    inside = [*variables, *hypotheses, "", *statement.definitions(), _HINT, "",
+    return _section(statement, types, [*variables, *hypotheses], proved, theorems), theorems
+
+
+def _of_each_pair(
+    statement: Statement, tactic: str, variables: list[str], hypotheses: list[str], types: str
+) -> tuple[str, tuple[str, ...]]:
+    """The same of each pair whose lengths meet the side conditions; of an expectation over all
+    pairs nothing is said."""
+    premise = "".join(f"{says} ->\n    " for says in statement.premises())
+    published, recovered = statement.objective()
+    by_loss = f"intros. timeout {GOAL_SECONDS} midpo_losses {tactic}."
+    proved = []
+    if not statement.by_loss:
+        by_loss = "intros. now rewrite margins_agree by assumption."
+        proved.append(f"Theorem margins_agree x w l :\n    {premise}recovered x w l = "
+                      f"published x w l.\n  Proof using All. intros. timeout {GOAL_SECONDS} "
+                      f"{tactic}. Qed.")
+    proved.append(f"Theorem pair_losses_agree x w l :\n    {premise}{published} = {recovered}.\n"
+                  f"  Proof using All. {by_loss} Qed.")
+    names = ("margins_agree", "pair_losses_agree")[statement.by_loss:]
+    return _section(statement, types, [*variables, *hypotheses], proved, names), names
+
+
+def _section(
+    statement: Statement, types: str, given: list[str], proved: list[str], names: tuple[str, ...]
+) -> str:
+    inside = [*given, "", *statement.definitions(), _HINT, "",
               *itertools.chain.from_iterable((p, "") for p in proved)]
     body = "\n".join(f"  {line}" if line else "" for line in inside)
     return (f"{HEADER}\nSection Recovery.\n  Context {{{types} : Type}}.\n{body}"
-            f"End Recovery.\n\n{satisfiable(statement, theorems[0])}"), theorems
+            f"End Recovery.\n\n{satisfiable(statement, names[0])}")
 
 
 # --- The hypotheses hold together somewhere ------------------------------------------------------
@@ -84,10 +113,14 @@ def recovery_text(statement: Statement) -> tuple[str, tuple[str, ...]]:
 def satisfiable(statement: Statement, theorem: str) -> str:
     """An instance of `theorem`: no hypothesis contradicts another.
 
-    The instance has one prompt, one response of one token, and two tokens of probability 1/2.
-    Raises: NotExportable where no parameters were found that meet the spec's conditions.
+    The instance has one prompt, one response of one token, and two tokens of probability 1/2. Where
+    the side conditions speak of lengths it has two responses, of lengths that meet them.
+    Raises: NotExportable where nothing was found that meets the spec's conditions.
     """
-    values = _values(statement)
+    premises = statement.premises()
+    values, (chosen, rejected) = _values(statement)
+    length = f"if y then {chosen}%nat else {rejected}%nat" if premises else "1%nat"
+    some, kinds = ("true", "unit bool") if premises else ("tt", "unit unit")
     given: list[str] = []
     for name, kind in statement.data():
         if name in values:
@@ -95,19 +128,21 @@ def satisfiable(statement: Statement, theorem: str) -> str:
             head = "fun _ " + ("_ " * (kind.count("->") - 1)) + "=> " if "->" in kind else ""
             given.append(f"({head}{number})")
         elif name == "n":
-            given.append("(fun _ => 1%nat)")
+            given.append(f"(fun {'y' if premises else '_'} => {length})")
         elif name == "tok":
             given.append("(fun _ _ => true)")
         elif name == "vocab":
             given.append("(cons true (cons false nil))")
         elif kind == "X -> Y":
-            given.append("(fun _ => tt)")
+            given.append(f"(fun _ => {some})")
         else:
             arrows = "_ " * kind.count("->")
             given.append(f"(fun {arrows}=> {'1' if name == 'Z' else '1 / 2'})")
     proofs = ["ltac:(midpo_instance)"] * sum(1 for _ in statement.hypotheses())
-    types = "unit unit bool" if statement.token_level else "unit unit"
-    arguments = "\n    ".join(_filled([types, *given, *proofs, "tt tt tt"]))
+    types = f"{kinds} bool" if statement.token_level else kinds
+    pair = [f"tt {'true false' if premises else 'tt tt'}",
+            *["ltac:(midpo_instance)"] * len(premises)]
+    arguments = "\n    ".join(_filled([types, *given, *proofs, *pair]))
     return ("(* The hypotheses hold together somewhere. *)\n"
             f"Definition satisfiable := @{theorem}\n    {arguments}.\n")
 
@@ -122,25 +157,34 @@ def _filled(words: list[str], width: int = 90) -> Iterator[str]:
     yield line
 
 
-def _values(statement: Statement) -> dict[str, str]:
-    """A number for each parameter and feature at which the spec's conditions hold."""
+def _values(statement: Statement) -> tuple[dict[str, str], tuple[int, int]]:
+    """A number for each parameter and feature, and two lengths, at which the spec's conditions
+    hold: the shortest that do."""
     domains = {identifier("p", p.name): p.domain for p in statement.parameters()}
     domains |= {identifier("f", f): statement.spec.names.range(f) for f in statement.features()}
     names = [(name, tuple(map(str, domain.spread(_LINE, _RAY, _SEGMENT))))
              for name, domain in domains.items()]
-    for attempt in range(24):
-        chosen = {
-            name: choices[(attempt * (1 + number // 2) + attempt // 3) % len(choices)]
-            if attempt else choices[0]
-            for number, (name, choices) in enumerate(names)
-        }
-        if _holds(statement.spec, chosen):
-            return {name: re.sub(r"^(-?\d+)/(\d+)$", r"\1 / \2", text)
-                    for name, text in chosen.items()}
+    attempts = [
+        {name: choices[(attempt * (1 + number // 2) + attempt // 3) % len(choices)]
+         if attempt else choices[0] for number, (name, choices) in enumerate(names)}
+        for attempt in range(24 if names else 1)
+    ]
+    for lengths in _lengths() if statement.premises() else [(1, 1)]:
+        for chosen in attempts:
+            if _holds(statement.spec, chosen, lengths):
+                return {name: re.sub(r"^(-?\d+)/(\d+)$", r"\1 / \2", text)
+                        for name, text in chosen.items()}, lengths
     raise NotExportable("no numbers were found that meet the spec's conditions together")
 
 
-def _holds(spec: Spec, values: dict[str, str]) -> bool:
+def _lengths() -> Iterator[tuple[int, int]]:
+    """Pairs of lengths, the shortest first."""
+    for total in range(2, 2 * MOST_TOKENS + 1):
+        for chosen in range(max(1, total - MOST_TOKENS), min(total, MOST_TOKENS + 1)):
+            yield chosen, total - chosen
+
+
+def _holds(spec: Spec, values: dict[str, str], lengths: tuple[int, int]) -> bool:
     ops = Intervals()
 
     def number(name: str) -> Any:
@@ -148,14 +192,16 @@ def _holds(spec: Spec, values: dict[str, str]) -> bool:
 
     half = ops.number(Fraction(1, 2))
     tokens = dict.fromkeys(("y", *map(str, spec.roles)), (0,))
+    tokens |= {str(role): (0,) * n for role, n in zip((CHOSEN, REJECTED), lengths, strict=True)}
     features: dict[str, Any] = {}
     for name, kind in spec.names.features.items():
         value = number(f"f_{name}")
-        each = [value] if kind == "token" else value
-        features[name] = value if kind == "pair" else dict.fromkeys(tokens, each)
+        features[name] = value if kind == "pair" else {
+            y: [value] * len(ids) if kind == "token" else value for y, ids in tokens.items()}
     point = Point(
         tokens,
-        {(p, y): [[half, half]] for p in spec.names.policies for y in tokens},
+        {(p, y): [[half, half]] * len(ids)
+         for p in spec.names.policies for y, ids in tokens.items()},
         {name: number(f"p_{name}") for name in spec.names.parameters},
         features,
     )

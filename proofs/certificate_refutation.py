@@ -8,6 +8,7 @@ difference lies in Q(log 2): the tactic `midpo_refuted` computes it and bounds i
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
@@ -30,6 +31,7 @@ From Midpo Require Import Midpo MidpoPoint.
 Import ListNotations.
 Open Scope R_scope.
 """
+_PAIR = {"x": "tt", "w": "true", "l": "false"}
 _FINITE = "\n".join(
     f"#[local] Notation {name} := {kind} (only parsing)."
     for name, kind in (("X", "unit"), ("Y", "bool"), ("V", "nat"))
@@ -50,6 +52,8 @@ def refutation_text(
     unfolded += [f"tree_{p}" for p in statement.policies] + ["word"]
     facts = [says.replace("Z x", "1") for name, says in statement.hypotheses()
              if name != "Z_positive"]
+    facts += [re.sub(r"\b[xwl]\b", lambda at: _PAIR[at[0]], says)
+              for says in statement.premises()]
     parts = [f"({says})" for says in facts]
     parts += [f"proper tree_{policy}" for policy in statement.policies]
     for sides, number in _claims(statement, case, difference):

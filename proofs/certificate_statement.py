@@ -5,6 +5,7 @@ Shared by recoveries (the data are variables of a section) and refutations (the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -31,6 +32,7 @@ from midpo.symbolic.language import (
     TokenSum,
     VocabProb,
     VocabSum,
+    with_label,
 )
 from midpo.symbolic.spec import Spec
 
@@ -161,7 +163,20 @@ class Statement:
                     yield f"{word}_below", f"forall x y, {word} x y < 1"
         yield "Z_positive", "forall x, 0 < Z x"
         for number, condition in enumerate(self.spec.conditions):
-            yield f"condition{number}", self.condition(condition.expr, condition.kind)
+            if not of_the_pair(condition.expr):
+                yield f"condition{number}", self.condition(condition.expr, condition.kind)
+
+    def premises(self) -> list[str]:
+        """What the pair at hand must meet: side conditions on the lengths of its responses. Of all
+        responses they would be asked in vain, as of y_w and y_l where these are one."""
+        found = []
+        for condition in self.spec.conditions:
+            if not of_the_pair(condition.expr):
+                continue
+            for role in (CHOSEN, REJECTED):
+                term = self.printer.term(with_label(condition.expr, role))
+                found.append(SIGNS[condition.kind].format(_bracketed(term)))
+        return list(dict.fromkeys(found))
 
     def inside(self, domain: Interval, word: str) -> Iterator[str]:
         """The inequalities that `word` lies in a domain."""
@@ -194,13 +209,10 @@ class Statement:
         printer = Printer(self.laws, self.printer.positive)
         printer.scope = {i: f"{'t' if i.is_positive else 'v'}{k}" for k, i in enumerate(indices)}
         bound += printer.scope.values()
-        needed = [b for b in bound if b != "x" or free - self._scalars(expr) or _pair(expr)]
         body = SIGNS[kind].format(_bracketed(printer.term(expr)))
+        # A name that the body does not hold would have no type.
+        needed = [b for b in bound if re.search(rf"\b{b}\b", body)]
         return f"forall {' '.join(needed)}, {body}" if needed else body
-
-    @staticmethod
-    def _scalars(expr: Expr) -> set[Expr]:
-        return {s for s in expr.free_symbols if isinstance(s, Parameter)}
 
     # -- definitions
 
@@ -241,6 +253,12 @@ class Statement:
         if self.constant != 0:
             recovered += f" + ({self.printer.term(self.constant)})"
         return published, recovered
+
+
+def of_the_pair(expr: Expr) -> bool:
+    """Whether a side condition speaks of lengths, and so of the pair at hand rather than of every
+    response; one on a token is met at every position."""
+    return expr.has(Length) and not any(isinstance(s, Index) for s in expr.free_symbols)
 
 
 def _subtracted(total: Add) -> Iterator[str]:

@@ -53,6 +53,7 @@ from midpo.symbolic.language import (
     with_label,
 )  # fmt: skip
 from midpo.symbolic.loss import loss_of_margin, prior_margin
+from midpo.symbolic.parser import Condition
 from midpo.symbolic.spec import Spec
 
 NORMALISER = Symbol("Z", positive=True)
@@ -522,10 +523,15 @@ def any_data(spec: Spec) -> Iterator[Feature]:
 
 
 def condition_facts(spec: Spec) -> list[tuple[str, Expr]]:
-    """The spec's side conditions, those of the prior as the chosen response has them too."""
-    found = [(c.kind, c.expr) for c in spec.conditions]
-    return found + [(c.kind, with_label(c.expr, CHOSEN)) for c in spec.conditions
-                    if c.expr.has(RESPONSE, ByLabel)]
+    """The spec's side conditions, those of the prior as each response has them too."""
+    return [fact for condition in spec.conditions for fact in forms(condition)]
+
+
+def forms(condition: Condition) -> list[tuple[str, Expr]]:
+    """A condition as the spec has it, and then as the chosen and the rejected response have it."""
+    roles = (CHOSEN, REJECTED) if condition.expr.has(RESPONSE, ByLabel) else ()
+    return [(condition.kind, condition.expr),
+            *((condition.kind, with_label(condition.expr, role)) for role in roles)]
 
 
 def read_instance(printed: str) -> None:
@@ -576,5 +582,5 @@ def _allowed(spec: Spec, kind: str, expr: Expr) -> bool:
     return any(kind == k and expr == e for k, e in facts)
 
 
-__all__ = ["Mismatch", "Reader", "Term", "any_data", "condition_facts", "domain_facts",
+__all__ = ["Mismatch", "Reader", "Term", "any_data", "condition_facts", "domain_facts", "forms",
            "parse_term", "read_instance", "read_recovery", "same"]

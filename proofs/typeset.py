@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -24,6 +25,17 @@ _ENVIRONMENT = {
 }
 
 
+# What a report cannot do without, by Debian's packages; the templates make up for the rest.
+_MISSING = re.compile(r"^! LaTeX Error: File `([^'\n]{1,80})' not found", re.MULTILINE)
+_DEBIAN = {
+    **dict.fromkeys(("amssymb.sty", "amsfonts.sty"), "texlive-base"),
+    **dict.fromkeys(
+        ("amsmath.sty", "amsthm.sty", "array.sty", "longtable.sty", "verbatim.sty", "geometry.sty",
+         "graphicx.sty", "color.sty", "hyperref.sty", "article.cls", "size10.clo"),
+        "texlive-latex-base"),
+}
+
+
 class TypesetFailed(Exception):
     """No PDF came of it; the message says why."""
 
@@ -38,7 +50,7 @@ def typeset(
     """
     program = shutil.which("pdflatex")
     if program is None:
-        raise TypesetFailed("pdflatex was not found")
+        raise TypesetFailed("pdflatex was not found (Debian: texlive-latex-base)")
     with tempfile.TemporaryDirectory(prefix="midpo-") as folder:
         source = Path(folder, "report.tex")
         source.write_text(tex, encoding="ascii")
@@ -72,8 +84,15 @@ def _run(program: str, source: Path, *, draft: bool = False) -> None:
     except OSError as error:
         raise TypesetFailed(f"pdflatex could not be run: {error.strerror or error}") from None
     written = source.with_suffix(".log" if draft else ".pdf")
+    log = _log(source)
+    missing = _MISSING.search(log)
+    if missing:
+        package = _DEBIAN.get(missing[1], "texlive-latex-extra")
+        raise TypesetFailed(f"this TeX has no {missing[1]} (Debian: {package})")
+    if done.returncode != 0 and not log:
+        raise TypesetFailed("pdflatex does not start (Debian: texlive-latex-base)")
     if done.returncode != 0 or not written.is_file():
-        raise TypesetFailed(f"pdflatex failed:\n{_complaint(_log(source))}")
+        raise TypesetFailed(f"pdflatex failed:\n{_complaint(log)}")
 
 
 def _log(source: Path) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typesetting import needs_tex
 
 from midpo import api
 from midpo.proofs.breaking import lines as broken
@@ -25,7 +26,6 @@ from midpo.symbolic.errors import SpecError
 from midpo.symbolic.spec import Spec, load, loads
 
 ROOT = Path(__file__).parents[1]
-needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 MACROS = {"pi": r"\pi_\theta", "y_w": "y^+", "y_l": "y^-", "alpha": r"\beta"}
 WRONG = """
 name = "wrong"
@@ -111,7 +111,7 @@ def test_a_narrow_paper_gets_more_lines() -> None:
     assert narrow > wide
 
 
-@needs_tex
+@needs_tex("xcolor.sty", "booktabs.sty")
 @pytest.mark.tex
 def test_a_fragment_compiles_in_a_paper_with_macros_of_its_own(tmp_path: Path) -> None:
     specs = [load("sparsepo"), loads(WRONG), load("xpo"), load("aot")]
@@ -129,7 +129,7 @@ def test_a_fragment_compiles_in_a_paper_with_macros_of_its_own(tmp_path: Path) -
     assert not complaints(log[0])
 
 
-@needs_tex
+@needs_tex("xcolor.sty", "booktabs.sty")
 @pytest.mark.tex
 @pytest.mark.skipif(shutil.which("bibtex") is None, reason="bibtex is not installed")
 def test_the_references_are_bibtex(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from strategies import NAMES, texts
 from sympy import Add, Expr
+from typesetting import needs_tex
 
 from midpo.proofs.latex import recovery_latex
 from midpo.proofs.recovery import verify
@@ -28,7 +28,6 @@ OWN = replace(
     NAMES, parameters={n: p for n, p in NAMES.parameters.items() if n not in ("t", "v2")}
 )
 
-needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 
 WRITTEN = {
     "a + b": "a + b",
@@ -214,7 +213,7 @@ DOCUMENT = r"""\documentclass{article}
 """
 
 
-@needs_tex
+@needs_tex("lmodern.sty")
 @pytest.mark.tex
 def test_any_expression_compiles_and_is_as_wide_as_estimated(tmp_path: Path) -> None:
     found: list[str] = []

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typesetting import needs_tex
 
 from midpo import api, writing
 from midpo.numeric.crosscheck import CrossCheck, DtypeErrors
@@ -32,8 +33,6 @@ from midpo.proofs.typeset import TypesetFailed, typeset
 from midpo.reporting import Wanted, gather
 from midpo.symbolic.spec import PAPER, Spec, catalogue, load, loads
 from midpo.writing import write_report
-
-needs_tex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 
 INJECTIONS = (
     r"\input{/etc/passwd}",
@@ -214,7 +213,7 @@ def test_a_kernel_cannot_leave_its_listing() -> None:
     assert max(map(len, shown.splitlines())) < 104
 
 
-@needs_tex
+@needs_tex()
 @pytest.mark.tex
 def test_nasty_text_compiles(tmp_path: Path) -> None:
     target = SPECS["link"]
@@ -236,7 +235,7 @@ def quoted(text: str) -> str:
 # --- Whole reports -------------------------------------------------------------------------------
 
 
-@needs_tex
+@needs_tex()
 @pytest.mark.tex
 def test_the_eight_compile_without_complaints(tmp_path: Path) -> None:
     parts = [section(load(name), check=CHECK, kernel="x = 1\n") for name in PAPER]
@@ -258,7 +257,7 @@ HARD = (
 )  # fmt: skip
 
 
-@needs_tex
+@needs_tex()
 @pytest.mark.tex
 def test_hard_rows_compile_with_all_that_a_report_holds(tmp_path: Path) -> None:
     specs = [load(name) for name in HARD]
@@ -273,7 +272,7 @@ def test_hard_rows_compile_with_all_that_a_report_holds(tmp_path: Path) -> None:
     assert tex.count(r"\subsection*{Standing}") == len(HARD)
 
 
-@needs_tex
+@needs_tex()
 @pytest.mark.tex
 @pytest.mark.slow
 def test_the_catalogue_compiles(tmp_path: Path) -> None:
@@ -295,7 +294,7 @@ def test_two_processes_say_what_one_says() -> None:
     assert done == [spec.name for spec in specs]
 
 
-@needs_tex
+@needs_tex()
 @pytest.mark.tex
 def test_nasty_formulas_compile_without_complaints() -> None:
     parts = [section(spec(text)) for text in SPECS.values()]
@@ -454,7 +453,7 @@ def test_without_pdf_nothing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert found.pdf is None and found.tex.is_file()
 
 
-@needs_tex
+@needs_tex()
 @pytest.mark.tex
 def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = render([section(load("dpo"))]).replace(r"\maketitle", r"\nosuchcommand")
@@ -463,6 +462,43 @@ def test_a_failure_leaves_no_half_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert found.pdf is None
     assert "Undefined control sequence" in found.message
     assert sorted(p.name for p in tmp_path.iterdir()) == ["report.bib", "report.tex"]
+
+
+# What a report can do without, and how its templates ask for it.
+OPTIONAL = ("lmodern", "microtype", "booktabs", "listings")
+
+
+@needs_tex()
+@pytest.mark.tex
+@pytest.mark.parametrize("lacking", [OPTIONAL, *((name,) for name in OPTIONAL)],
+                         ids=lambda names: "-".join(names))
+def test_a_small_tex_gives_a_pdf(lacking: tuple[str, ...]) -> None:
+    """Packages are hidden by asking for them by another name."""
+    nasty = loads(f'''name = "x"\ntitle = {quoted(" ".join(NASTY[:2]))}\nprior = "pi_ref(y)"
+reference = {quoted("ð Ð þ Þ đ Đ ę ł § © ° « » ` • ¿ ¡")}
+[target]\nmargin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l)) + 1"''')
+    parts = [section(load("dpo"), check=CHECK, kernel="x = '1'  # `\n"), section(nasty)]
+    tex = render(parts)
+    for name in lacking:
+        assert f"{name}.sty" in tex
+        tex = tex.replace(f"{name}.sty", f"no-{name}.sty")
+    assert not complaints(compiled(tex))
+
+
+@needs_tex()
+@pytest.mark.tex
+def test_a_missing_package_is_one_line_that_names_it() -> None:
+    tex = render([section(load("dpo"))])
+    lacking = tex.replace(r"\usepackage[margin=26mm]{geometry}", r"\usepackage{nosuchpackage}")
+    with pytest.raises(TypesetFailed) as caught:
+        typeset(lacking)
+    assert str(caught.value) == "this TeX has no nosuchpackage.sty (Debian: texlive-latex-extra)"
+
+
+def test_a_pdflatex_without_its_format(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: "/bin/false")
+    with pytest.raises(TypesetFailed, match="does not start"):
+        typeset("x")
 
 
 def test_a_slow_tex_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -490,7 +526,7 @@ def test_a_report_is_replaced_whole_or_not_at_all(
     assert (tmp_path / "report.tex").read_text() == "old"
 
 
-@needs_tex
+@needs_tex()
 @pytest.mark.tex
 def test_tex_may_not_read_or_write_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(TypesetFailed):

@@ -332,10 +332,29 @@ Ltac midpo_nonzero :=
       | C : forall _, _ <> 0 |- _ => eapply C; solve [lra | nra]
       end ].
 
-(** A hypothesis at an instance with numbers. *)
+Lemma ln_nonzero x : 0 < x -> x <> 1 -> ln x <> 0.
+Proof. intros Hx Hn H. apply Hn, ln_inv; [exact Hx | lra | now rewrite ln_1]. Qed.
+Lemma ln_positive x : 1 < x -> 0 < ln x.
+Proof. intro H. rewrite <- ln_1. apply ln_increasing; lra. Qed.
+
+(** A hypothesis at an instance with numbers. What is said of every position is seen at the first
+    ones, and from some on by its sign. *)
+Ltac midpo_numbers :=
+  cbn [suml sumn prodn]; cbv beta iota delta [seq_prob prodn INR]; cbv beta iota;
+  first [lra | midpo_positive | midpo_nonzero | apply Rlt_le; midpo_positive
+        | apply ln_nonzero; lra | apply ln_positive; lra].
+Ltac midpo_positions count :=
+  match goal with
+  | t : nat |- _ =>
+      first
+        [ solve [pose proof (pos_INR t); repeat rewrite S_INR; first [lra | nra]]
+        | lazymatch count with
+          | S ?fewer => destruct t; [solve [midpo_numbers] | midpo_positions fewer]
+          end ]
+  end.
 Ltac midpo_instance :=
-  intros; cbn [suml sumn prodn]; cbv beta iota delta [seq_prob prodn INR]; cbv beta iota;
-  first [lra | midpo_positive | midpo_nonzero | apply Rlt_le; midpo_positive].
+  intros; repeat match goal with b : bool |- _ => destruct b end;
+  first [solve [midpo_numbers] | midpo_positions 12%nat].
 
 Ltac midpo_side := repeat split; midpo_nonzero.
 
