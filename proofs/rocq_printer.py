@@ -117,6 +117,16 @@ class Printer(Writer):
             return super().write(expr)
         return self.atom(expr), ATOM
 
+    def terms(self, expr: Add) -> list[Expr]:
+        """As for the prior's response, of whichever they are: inside a function that the tactic
+        leaves alone, such as `sqrt`, it takes terms in another order for another number."""
+        roles = expr.free_symbols & {RESPONSE, CHOSEN, REJECTED}
+        if len(roles) != 1:
+            return super().terms(expr)
+        (role,) = roles
+        return [term.xreplace({RESPONSE: role})
+                for term in super().terms(expr.xreplace({role: RESPONSE}))]
+
     def power(self, expr: Pow) -> tuple[str, int]:
         base, exponent = expr.args
         if isinstance(exponent, Integer):

@@ -103,9 +103,13 @@ class Writer:
         written, level = self.write(expr)
         return written if level >= least else f"({written})"
 
+    def terms(self, expr: Add) -> list[Expr]:
+        """The terms of a sum in the order in which they are written."""
+        return ordered_terms(expr)
+
     def sum(self, expr: Add) -> str:
         parts: list[str] = []
-        for term in ordered_terms(expr):
+        for term in self.terms(expr):
             negative = _coefficient(term) < 0
             written = self.wrap(-term if negative else term, PRODUCT)
             sign = self.MINUS if negative else "+" if parts else ""

@@ -141,6 +141,22 @@ Ltac midpo_power_of_two e k :=
         | midpo_power_of_two e constr:(S k) ]
   end.
 
+Lemma ln_two k e : e = 2 ^ k -> ln e = INR k * ln 2.
+Proof. intros ->. rewrite <- (Rpower_pow k 2) by lra. apply ln_exp. Qed.
+Lemma ln_half k e : e = / 2 ^ k -> ln e = - (INR k * ln 2).
+Proof. intros ->. rewrite ln_Rinv by (apply pow_lt; lra). now rewrite (ln_two k). Qed.
+
+(** Logarithms of numbers that are powers of 2, be they written as differences. *)
+Ltac midpo_log_of_two e k :=
+  lazymatch k with
+  | 12%nat => fail
+  | _ =>
+      first
+        [ rewrite (ln_two k e) by (midpo_counts; cbn [pow]; first [lra | field])
+        | rewrite (ln_half k e) by (midpo_counts; cbn [pow]; first [lra | field])
+        | midpo_log_of_two e constr:(S k) ]
+  end.
+
 Ltac midpo_below :=
   midpo_counts; pose proof (ln2_pow_bounds 1); pose proof (ln2_pow_bounds 2);
   unfold ln2_low, ln2_high in *; cbn [pow] in *; lra.
@@ -169,6 +185,12 @@ Ltac midpo_values :=
           first [rewrite (Rabs_pos_eq a) by midpo_below | rewrite (Rabs_left a) by midpo_below]
       | |- context [step ?a] =>
           first [rewrite (step_one a) by midpo_below | rewrite (step_zero a) by midpo_below]
+      | |- context [ln ?e] =>
+          lazymatch e with
+          | 2 => fail
+          | context [ln _] => fail
+          | _ => midpo_log_of_two e O
+          end
       end ].
 
 Ltac midpo_point :=
@@ -198,7 +220,8 @@ Ltac midpo_fact :=
     | apply law_total; cbn [proper pow]; repeat split; lra
     | cbn [proper pow]; repeat split; lra
     | lra
-    | midpo_entries 12%nat ].
+    | midpo_entries 12%nat
+    | midpo_instance ].
 
 Ltac midpo_refuted :=
   repeat match goal with |- _ /\ _ => split end;
