@@ -14,6 +14,7 @@ from midpo.proofs import recovery
 from midpo.proofs.check import CheckFailed
 from midpo.proofs.check import check as replay
 from midpo.proofs.recovery import Recovery
+from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import loss_of_margin
 from midpo.symbolic.spec import Spec, load
 from midpo.symbolic.text import text
@@ -107,28 +108,45 @@ def check(
     trials: int | None = None,
     dtypes: Sequence[str] | None = None,
     device: str = "cpu",
+    code: str | Path | Callable[..., Any] | None = None,
+    arguments: Mapping[str, Any] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> CrossCheck:
-    """Generate the kernel in memory and hold it against the spec on random logits. Needs torch.
+    """Hold a kernel against the spec on random inputs. Needs torch.
 
-    Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing.
+    The kernel is generated in memory; or it is `code`: a function, or "FILE.py" or
+    "FILE.py:FUNCTION", which is run. Its arguments are bound by name (numeric.binding);
+    `arguments` says what else they are, as {"beta": "alpha"}.
+    Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
+    or code cannot be run or bound.
     """
     spec = spec_of(source)
     needed("check", "torch", "numpy")
     from midpo.numeric import crosscheck
 
-    kernel = generate(spec, backend=backend)
+    held: Kernel | crosscheck.Code
+    if code is None:
+        if arguments:
+            raise MidpoError("arguments are given without code\n  expected: both, or none")
+        held = generate(spec, backend=backend)
+    else:
+        from midpo.code import function_of
+
+        held = function_of(code, spec, arguments)
+    own = isinstance(held, crosscheck.Code) and not held.generated
+    usual = crosscheck.CODE_DTYPES if own else crosscheck.DTYPES
     found = crosscheck.crosscheck(
         spec,
-        kernel,
+        held,
         prior_loss=_loss_through_prior(spec),
         seed=seed,
         trials=crosscheck.TRIALS if trials is None else trials,
-        dtypes=crosscheck.DTYPES if dtypes is None else dtypes,
+        dtypes=usual if dtypes is None else dtypes,
         device=device,
         progress=progress,
     )
-    return dataclasses.replace(found, notes=(*kernel.notes, *found.notes))
+    said = () if isinstance(held, crosscheck.Code) else held.notes
+    return dataclasses.replace(found, notes=(*said, *found.notes))
 
 
 def _loss_through_prior(spec: Spec) -> Expr | None:

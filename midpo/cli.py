@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from midpo import __version__, options, streams
 from midpo.audit import audit
@@ -309,11 +310,26 @@ def generate(
     "dtypes",
     multiple=True,
     type=click.Choice(DTYPES),
-    help="May be repeated; all four by default.",
+    help="May be repeated; all four by default, the first two for code that was not generated.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Where the kernel runs.")
 @_backend
+@click.option(
+    "--code",
+    metavar="FILE.py[:FUNCTION]",
+    help="Hold this function, not a fresh kernel, against the spec. The file is run.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="ARG=EXPR",
+    help="What an argument of --code is: a name, a number, or an expression in the spec's "
+    "parameters (beta=alpha); may be repeated.",
+)
+@click.pass_context
 def check(
+    context: click.Context,
     specs: tuple[str, ...],
     as_json: bool,
     seed: int,
@@ -321,16 +337,32 @@ def check(
     dtypes: tuple[str, ...],
     device: str,
     backend: str,
+    code: str | None,
+    settings: tuple[str, ...],
 ) -> None:
-    """Generate each kernel in memory and cross-check it on random logits. Needs torch.
+    """Hold the loss that each spec generates, or a given function, against the spec. Needs torch.
+
+    Inputs are random; values, gradients and metrics are compared with 50 digits. With --code the
+    file is run, so check only code that you would run; its arguments are bound by name
+    (docs/kernels.md).
 
     Exit status: 0 all agree, 1 one differs, 2 bad input.
 
     \b
     Example:
       midpo check tdpo --trials 100 --dtype float32
+      midpo check dpo --code my_trainer.py:dpo_loss --set beta=alpha
     """
     from midpo import api
+
+    arguments = _arguments(settings)
+    if code is None and settings:
+        raise MidpoError("--set without --code\n  expected: --code FILE.py:FUNCTION beside it")
+    chosen = context.get_parameter_source("backend") is not ParameterSource.DEFAULT
+    if code is not None and chosen:
+        raise MidpoError(
+            "--code and --backend\n  expected: one of them; a generated file names its backend"
+        )
 
     def answer(name: str) -> tuple[dict[str, Any], int]:
         with _progress(as_json, name, trials) as advance:
@@ -341,6 +373,8 @@ def check(
                 trials=trials,
                 dtypes=dtypes or None,
                 device=device,
+                code=code,
+                arguments=arguments,
                 progress=advance,
             )
         if not as_json:
@@ -532,6 +566,17 @@ main.add_command(map_command)
 main.add_command(derive)
 main.add_command(certify)
 main.add_command(optimise)
+
+
+def _arguments(settings: Sequence[str]) -> dict[str, str]:
+    """ARG=EXPR, ... Raises: MidpoError."""
+    found = {}
+    for setting in settings:
+        name, equals, written = setting.partition("=")
+        if not equals or not name.strip().isidentifier() or not written.strip():
+            raise MidpoError(f"--set {setting}\n  expected: ARG=EXPR, as --set beta=alpha")
+        found[name.strip()] = written.strip()
+    return found
 
 
 # --- How every command answers -------------------------------------------------------------------

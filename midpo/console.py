@@ -243,9 +243,12 @@ def crosscheck(found: CrossCheck) -> None:
     style, word = ("bold green", "agrees") if found.passed else ("bold red", "differs")
     evidence = f"numerical evidence: {found.cases} pairs, seed {found.seed}, {found.device}"
     _line(f"[bold]{found.name}[/]  [{style}]{word}[/]  {escape(evidence)}")
+    if found.code:
+        said = "" if found.backend == "code" else f" (generated, backend {found.backend})"
+        _line(f"  code: {escape(found.code)}{said}")
     table = _table("  dtype", "pairs", "value, ulp", "gradient, ulp")
     for row in found.dtypes:
-        errors = (f"{row.value_ulp:.2f}", f"{row.gradient_ulp:.2f}")
+        errors = (_ulp(row.value_ulp), _ulp(row.gradient_ulp))
         table.add_row(f"  {row.dtype}", str(row.cases), *errors)
     out.print(table)
     if found.prior_gap is not None:
@@ -253,12 +256,22 @@ def crosscheck(found: CrossCheck) -> None:
 
         gap = below(found.prior_gap, 1e-40)
         _line(f"  loss through the prior - loss through the target: {gap} (50 digits)")
-    gradcheck = {True: "passes", False: "fails", None: "not applicable (stopped gradient)"}
-    _line(f"  torch.autograd.gradcheck: {gradcheck[found.gradcheck]}")
+    gradcheck = {True: "passes", False: "fails", None: "does not apply"}
+    if not found.code:
+        _line(f"  torch.autograd.gradcheck: {gradcheck[found.gradcheck]}")
+    if found.ways:
+        _line(f"  called in {len(found.ways)} ways (--json names them)")
     for note in found.notes:
         _line(f"  {escape(note)}")
     if found.failure:
         _line(f"  [red]{escape(found.failure)}[/]")
+    for name, value in (found.case or {}).get("inputs", {}).items():
+        if name != "parameters":
+            _line(f"    {escape(f'{name}: {value}')}")
+
+
+def _ulp(error: float) -> str:
+    return f"{error:.2f}" if error < 1e4 else f"{error:.1e}"
 
 
 def paper(found: Reproduction) -> None:

@@ -125,7 +125,7 @@ class Evaluator:
         if isinstance(expr, StopGradient) and self.frozen is not None:
             return self.frozen.value(expr.args[0], scope)
         if isinstance(expr, Sorted) and point.batch:
-            others = (Evaluator(ops, other, limit=self.limit) for other in point.batch)
+            others = (type(self)(ops, other, limit=self.limit) for other in point.batch)
             return sorted(other(expr.args[0]) for other in others)[point.place]
         if isinstance(expr, Step):
             # Of whole numbers exactly: 2/3*len(y) - 2 is 0 at 3 tokens, whatever 2/3 is rounded to.
