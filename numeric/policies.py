@@ -282,10 +282,8 @@ def random_batch(
         values = spec.names.range(name).spread(_EIGHTHS, _EIGHTHS, _SEGMENT)
         features[name] = rng.choice([float(value) for value in values], size=size)
     parameters = {
-        values = spec.names.range(name).spread(_EIGHTHS, _EIGHTHS, _SEGMENT)
-        features[name] = rng.choice([float(value) for value in values], size=size)
+        name: draw(parameter.domain, rng, ends) if name not in fixed else fixed[name]
         for name, parameter in spec.names.parameters.items()
-        for values in [parameter.domain.spread(_LINE, _RAY, _SEGMENT)]
     }
     return Batch(
         {p: logits[p] if p in logits else made[p] for p in kinds if p in logits or p in made},
