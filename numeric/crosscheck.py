@@ -271,6 +271,8 @@ class _Check:
         """Call once, and judge the losses, the gradients and the metrics."""
         if way.shards > 1 and batch.logits["pi"].shape[-1] < way.shards:
             return
+        if dtype in ("bfloat16", "float16") and not all(h.exact for h in batch.heads.values()):
+            return  # a sum of products is not exact there
         numbers = Numbers.of(self.torch, dtype)
         judge = Judge(truth, batch, numbers)
         self.taken[str(way)] = None

@@ -55,6 +55,13 @@ class Head:
     cap: float | None
     temperature: float
 
+    @property
+    def exact(self) -> bool:
+        """Whether each logit is a hidden state times a power of two: exact in every dtype."""
+        alone = np.count_nonzero(self.weight, 1) == 1
+        powers = np.isin(np.frexp(self.weight)[0], (-0.5, 0.0, 0.5)).all(1)
+        return self.bias is None and self.cap is None and bool((alone & powers).all())
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -66,6 +73,7 @@ class Batch:
     (2B, T); where by those of whole responses, `whole[policy]`, (2B,), of which each token has its
     share.
     Logits of `heads` are numbers of 50 digits; `rounding[policy]` is what they are sums of.
+    `spans` are the largest ends of parameters' domains: 1 - p is as good a parameter as p.
     """
 
     logits: dict[str, Any]
@@ -78,6 +86,7 @@ class Batch:
     whole: dict[str, Any] = field(default_factory=dict)
     heads: dict[str, Head] = field(default_factory=dict)
     rounding: dict[str, Any] = field(default_factory=dict)
+    spans: dict[str, float] = field(default_factory=dict)
 
     @property
     def pairs(self) -> int:
@@ -129,7 +138,8 @@ class Batch:
                     Labelled(ops.exp(total * ops.number(share))) for share in shares(len(where[y]))
                 ]
         parameters = {
-            k: leaf(k, (), *sized(ops, v)) for k, v in self.parameters.items()
+            k: leaf(k, (), ops.number(v), max(abs(float(v)), self.spans.get(k, 0.0)))
+            for k, v in self.parameters.items()
         }
         features: dict[str, Any] = {}
         for name, values in self.features.items():
@@ -258,12 +268,13 @@ def random_batch(
         ignored = np.setdiff1d(np.arange(positions), kept)
         labels[row, ignored] = IGNORED
     logits, logps, whole, heads = {}, {}, {}, {}
-    scalings = _scalings(rng, scale)
+    exact = rng.random() < 0.5
+    scalings = (None, 2.0) if exact else _scalings(rng, scale)
     for policy, kind in kinds.items():
         if kind == "logits":
             logits[policy] = representable(rng.normal(size=(rows, positions, vocabulary)) * scale)
         elif kind == "hidden":
-            heads[policy] = _head(rng, (rows, positions), vocabulary, scale, scalings)
+            heads[policy] = _head(rng, (rows, positions), vocabulary, scale, scalings, exact)
         elif kind == "logps":
             logps[policy] = -representable(np.abs(rng.normal(size=(rows, positions))) * scale)
         else:
@@ -289,6 +300,8 @@ def random_batch(
         {p: logits[p] if p in logits else made[p] for p in kinds if p in logits or p in made},
         labels, features, parameters, scale, tuple(map(str, spec.roles)), logps, whole, heads,
         {policy: _magnitudes(head) for policy, head in heads.items()},
+        {name: max((abs(float(end)) for end, _ in p.domain.end_values), default=0.0)
+         for name, p in spec.names.parameters.items()},
     )
 
 
@@ -306,10 +319,16 @@ def _scalings(rng: np.random.Generator, scale: float) -> tuple[float | None, flo
 
 
 def _head(
-    rng: np.random.Generator, shape: tuple[int, int], vocabulary: int, scale: float, scalings: Any
+    rng: np.random.Generator, shape: tuple[int, int], vocabulary: int, scale: float, scalings: Any,
+    exact: bool,
 ) -> Head:
     width = max(1, min(3, vocabulary - 1))  # fewer than entries: the head is no identity
     hidden = representable(rng.normal(size=(*shape, width)) * scale)
+    if exact:
+        weight = np.zeros((vocabulary, width))
+        which = rng.integers(width, size=vocabulary)
+        weight[np.arange(vocabulary), which] = rng.choice((-1.0, 0.5, 1.0, 2.0), size=vocabulary)
+        return Head(hidden, weight, None, *scalings)
     weight = representable(rng.normal(size=(vocabulary, width)))
     bias = representable(rng.normal(size=vocabulary)) if rng.random() < 0.7 else None
     return Head(hidden, weight, bias, *scalings)
