@@ -22,7 +22,7 @@ TRIALS = 6
 MISTAKES = [
     ("dpo", "margin = chosen - rejected", "margin = rejected - chosen"),
     ("dpo", "policy_token_logps - reference_token_logps", "policy_token_logps"),
-    ("dpo", "labels.clamp(min=0)", "labels.clamp(min=0).roll(1, -1)"),
+    ("dpo", "torch.where(mask, labels, 0)", "torch.where(mask, labels, 0).roll(1, -1)"),
     ("dpo", ".sum(-1)", ".mean(-1)"),
     ("simpo", "torch.where(mask, values, 0.0)", "values"),
     ("dpo", "-F.logsigmoid(margin)", "-torch.log(torch.sigmoid(margin))"),
