@@ -24,6 +24,7 @@ from .language import (
     CHOSEN,
     REJECTED,
     RESPONSE,
+    Abs,
     ByLabel,
     Divergence,
     Entropy,
@@ -32,9 +33,14 @@ from .language import (
     Index,
     Length,
     Log,
+    Max,
     Parameter,
     Prob,
+    Relu,
+    Sqrt,
+    Step,
     StopGradient,
+    Tanh,
     TokenProb,
     TokenProd,
     VocabProb,
@@ -97,7 +103,7 @@ def _conditions(prior: Expr, names: Names) -> Iterator[Condition]:
             open_sign, kind = base, "positive"
         else:  # a power with such a base is itself a condition of the language
             continue
-        if _is_scalar(open_sign) and kind == "positive":
+        if _is_scalar(open_sign) and kind == "positive" and not enclosure(open_sign).nonnegative:
             scalar.append(open_sign)
             continue
         if not _is_given(open_sign):
@@ -105,12 +111,31 @@ def _conditions(prior: Expr, names: Names) -> Iterator[Condition]:
             if case is not None:
                 what = "" if open_sign == prior else f", as {text(open_sign)} is"
                 raise _refusal(prior, f"the prior is {case}{what}", open_sign)
-        yield Condition(open_sign, kind)
+        yield _plainest(open_sign, kind)
     sign = Mul(*scalar)
     if sign != 1:
         if enclosure(sign).nonpositive:
             raise _refusal(prior, f"the prior is nowhere positive ({text(sign)} is not)")
-        yield Condition(sign, "positive")
+        yield _plainest(sign, "positive")
+
+
+def _plainest(expr: Expr, kind: str) -> Condition:
+    """That `expr` is positive, or not 0, said of what stands inside functions that keep signs."""
+    while True:
+        if isinstance(expr, (Sqrt, StopGradient, Tanh)) or (
+                isinstance(expr, Relu) and kind == "positive"):
+            expr = expr.args[0]
+        elif isinstance(expr, Abs):
+            expr, kind = expr.args[0], "nonzero"
+        elif isinstance(expr, Step):
+            return Condition(expr.args[0], "nonnegative")
+        elif isinstance(expr, Max) and kind == "positive":
+            able = [arg for arg in expr.args if not enclosure(arg).nonpositive]
+            if len(able) != 1:
+                return Condition(expr, kind)
+            (expr,) = able
+        else:
+            return Condition(expr, kind)
 
 
 def _open_factors(prior: Expr) -> Iterator[tuple[Expr, Expr]]:

@@ -340,8 +340,10 @@ def conditions(prior: str) -> list[str] | None:
         ("pi_ref(y)**beta", []), ("(beta - 1)**2*pi_ref(y)", ["1 - beta != 0"]),
         ("beta*pi_ref(y)", ["beta > 0"]), ("beta**3*pi_ref(y)", ["beta > 0"]),
         ("n*pi_ref(y)", ["n > 0"]), ("beta*pi_ref(y) + beta*pi(y)", ["beta > 0"]),
-        ("(eta - 2)*beta*pi_ref(y)", ["-beta > 0"]), ("abs(beta)*pi_ref(y)", ["abs(beta) > 0"]),
-        ("max(beta, 0)*pi_ref(y)", ["max(beta, 0) > 0"]), ("gap*pi_ref(y)", ["gap > 0"]),
+        ("(eta - 2)*beta*pi_ref(y)", ["-beta > 0"]), ("abs(beta)*pi_ref(y)", ["beta != 0"]),
+        ("max(beta, 0)*pi_ref(y)", ["beta > 0"]), ("gap*pi_ref(y)", ["gap > 0"]),
+        ("step(beta)*tanh(beta)*pi_ref(y)", ["beta >= 0", "beta > 0"]),
+        ("sqrt(beta)*pi_ref(y)", ["beta >= 0", "beta > 0"]), ("sg(beta)*pi_ref(y)", ["beta > 0"]),
         ("by_label(beta, 2)*pi_ref(y)", ["beta > 0"]), ("score(y)*pi_ref(y)", ["score(y) > 0"]),
         ("by_label(beta, -beta)*pi_ref(y)", None), ("by_label(beta - 1, -beta)*pi_ref(y)", None),
         ("0", None), ("pi_ref(y) - pi_ref(y)", None), ("-3", None), ("-pi_ref(y)", None),
@@ -375,6 +377,8 @@ FACTORS = ("beta", "(beta - 1)", "(eta - 2)", "(1 - eta)", "pi_ref(y)", "tau", "
 def test_priors_are_judged_as_their_values_are() -> None:
     """Products and sums of random factors: a prior that is let pass is positive wherever its
     conditions hold, and one that is refused is not positive somewhere."""
+    meets = {"positive": lambda x: x > 0, "nonnegative": lambda x: x >= 0,
+             "nonzero": lambda x: x != 0}
     rng, ops, passed, stated, refused = random.Random(11), Digits(40), 0, 0, 0
     for _ in range(120):
         parts = ["*".join(rng.sample(FACTORS, rng.randint(1, 3)))
@@ -389,9 +393,7 @@ def test_priors_are_judged_as_their_values_are() -> None:
         for case in itertools.islice(cases(spec), 40):
             evaluate = Evaluator(ops, case.point(ops))
             value = evaluate(spec.margin)
-            held = all(
-                (evaluate(c.expr.xreplace(at_winner())) != 0 if c.kind == "nonzero"
-                 else evaluate(c.expr.xreplace(at_winner())) > 0) for c in given)
+            held = all(meets[c.kind](evaluate(c.expr.xreplace(at_winner()))) for c in given)
             if told is not None and held:
                 assert value > 0, (prior, told, case)
             lowest = min(lowest, float(value))
