@@ -17,7 +17,7 @@ divergences, the entropy and powers of probabilities; else it is one more sum in
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from sympy import Add, Expr, Mul, S, Symbol, expand
 
@@ -32,6 +32,8 @@ from midpo.symbolic.language import (
     Log,
     Node,
     Parameter,
+    Step,
+    StopGradient,
     TokenProb,
     VocabProb,
     VocabSum,
@@ -52,7 +54,7 @@ class Statistic:
     `node` is it as the loss writes it, for a generic response and position; `body` is what is
     summed over the vocabulary (None for the log-probability of the label under `policies[0]`), in
     the probabilities of `policies` and in `contexts`, symbols for what does not depend on the
-    entry.
+    entry. One that is `stopped` stands only where no gradient goes: in sg(...) and step(...).
     """
 
     node: Expr
@@ -60,6 +62,7 @@ class Statistic:
     policies: tuple[str, ...]
     body: Expr | None = None
     contexts: tuple[tuple[Symbol, Expr], ...] = ()
+    stopped: bool = field(default=False, compare=False)
 
     @property
     def is_label(self) -> bool:
@@ -68,7 +71,7 @@ class Statistic:
     @property
     def trained(self) -> bool:
         """Whether a gradient flows through it to the policy's logits or to a context."""
-        return str(POLICY) in self.policies or bool(self.contexts)
+        return not self.stopped and (str(POLICY) in self.policies or bool(self.contexts))
 
 
 def probability(policy: str | Symbol) -> Expr:
@@ -156,10 +159,11 @@ def _contexts(expr: Expr, found: dict[Expr, Symbol]) -> Expr:
     return expr.func(*(_contexts(arg, found) for arg in expr.args))
 
 
-def statistics_in(expr: Expr) -> Iterator[Statistic]:
-    """The statistics of `expr`, innermost first, each perhaps more than once."""
-    for arg in expr.args:
-        yield from statistics_in(arg)
+def statistics_in(expr: Expr, *, live: bool = False) -> Iterator[Statistic]:
+    """The statistics of `expr`, innermost first, each perhaps more than once; those that are `live`
+    stand where a gradient goes."""
+    for arg in expr.args if not (live and isinstance(expr, (StopGradient, Step))) else ():
+        yield from statistics_in(arg, live=live)
     found = statistic(expr)
     if found is not None:
         yield found
@@ -168,9 +172,12 @@ def statistics_in(expr: Expr) -> Iterator[Statistic]:
 def statistics(exprs: Iterable[Expr]) -> tuple[Statistic, ...]:
     """Each statistic of the expressions once, log-probabilities of labels first."""
     distinct: dict[Expr, Statistic] = {}
-    for expr in exprs:
+    given = tuple(exprs)
+    live = {found.node for expr in given for found in statistics_in(expr, live=True)}
+    for expr in given:
         for found in statistics_in(expr):
-            distinct.setdefault(found.node, found)
+            stopped = not found.is_label and found.node not in live
+            distinct.setdefault(found.node, replace(found, stopped=stopped))
     return tuple(
         sorted(distinct.values(), key=lambda s: (not s.is_label, s.policies[:1] != ("pi",)))
     )

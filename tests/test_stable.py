@@ -244,6 +244,15 @@ def test_lowering_ends_and_its_steps_follow(text: str) -> None:
     agrees(text, case("ordinary"))
 
 
+def test_what_no_gradient_goes_through_takes_none() -> None:
+    """A sum over the vocabulary in a step, far beyond the largest number: 0 times it is 0."""
+    power = "sum(pi(y_w, t, v)**(1 + b)*pi_ref(y_w, t, v)**(-b) for v in vocab)"
+    text = (f"log(pi(y_w)/pi_ref(y_w))/len(y_w)*sg(step(sum(log({power}) for t in y_w) - gap))"
+            f" - step(sum({power} for t in y_w))*log(pi(y_l))")
+    for backend in ("eager", "fused", "linear"):
+        agrees(text, case("huge"), backend)
+
+
 # -- random losses
 
 
