@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+import shutil
 from fractions import Fraction
 from typing import Any
 
@@ -458,3 +459,36 @@ def test_a_bound_on_the_mass_keeps_the_factor(prior: str) -> None:
     (first, *_) = audit(midpo.loads(HEAD.format(prior)), trials=2)["mass"].answers
     factor = prior.split("*")[0].replace("tau", "τ")
     assert first.sentence.startswith(f"{factor} times the mass of ζ/{factor}")
+
+
+CERTIFIED = """name = "{}"
+prior = "max(beta, 0)*(k - 2)*pi_ref(y)*exp({}e*score(y)/h)*prod(u(y, t) for t in y)"
+[parameters]
+alpha = "(0, 1]"
+beta = "real"
+k = "[3, 5]"
+e = "[0, 1/2)"
+h = "[-3, -1/3]"
+[features]
+score = {{ kind = "response", domain = "[-1/2, inf)" }}
+u = {{ kind = "token", domain = "positive" }}
+[target]
+margin = '''DPO + alpha*e*(score(y_w) - score(y_l))/h
+            - alpha*sum(log(u(y_w, t)) for t in y_w) + alpha*sum(log(u(y_l, t)) for t in y_l)'''
+""".replace("DPO", DPO)
+
+
+@pytest.mark.coq
+@pytest.mark.parametrize(("name", "sign"), [("recovered", "-"), ("slipped", "")])
+def test_domains_and_conditions_are_certified(name: str, sign: str, tmp_path: Any) -> None:
+    """Both ways the theorem says that parameters and data lie in their domains."""
+    if shutil.which("coqc") is None:
+        pytest.skip("needs coqc")
+    path = tmp_path / f"{name}.toml"
+    path.write_text(CERTIFIED.format(name, sign))
+    ended = CliRunner().invoke(main, ["certify", str(path), "-o", str(tmp_path / "c"), "--check"])
+    assert ended.exit_code == 0 and "checked" in ended.output, ended.output
+    (written,) = (tmp_path / "c").glob(f"re*_{name}.v")
+    text = written.read_text()
+    for fact in ("p_alpha <= (1)", "p_e < (1/2)", "(-3) <= p_h", "0 < f_u x y t", "0 < p_beta"):
+        assert fact in text

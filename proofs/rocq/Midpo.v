@@ -103,6 +103,10 @@ Ltac midpo_positive :=
       | |- 0 < exp ?a => apply exp_pos
       | |- 0 < Rpower ?a ?b => apply exp_pos
       | |- 0 < sqrt ?a => apply sqrt_lt_R0; midpo_positive
+      | |- 0 < Rmax ?a ?b =>
+          first [ apply Rlt_le_trans with a; [midpo_positive | apply Rmax_l]
+                | apply Rlt_le_trans with b; [midpo_positive | apply Rmax_r] ]
+      | |- 0 < Rabs ?a => apply Rabs_pos_lt; assumption
       | |- 0 < prodn _ _ => apply prodn_pos; intro; midpo_positive
       | |- 0 < 1 - ?a => apply Rlt_Rminus; midpo_below_one
       | |- 0 < ?a + ?b => apply Rplus_lt_0_compat; midpo_positive
