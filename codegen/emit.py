@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sympy import Add, Expr, Mul, S, Symbol
+from sympy import Add, Expr, Mul, S
 
 from midpo.symbolic import VERSION
 from midpo.symbolic.errors import MidpoError, NotYet, printable
@@ -21,23 +21,17 @@ from midpo.symbolic.language import (
     MARGIN,
     REJECTED,
     RESPONSE,
-    Divergence,
-    Entropy,
     Exp,
     Feature,
     Further,
-    Index,
     Length,
-    Log,
     Sorted,
-    TokenProb,
-    TokenSum,
-    roles,
 )
 from midpo.symbolic.loss import is_constant, kernel_loss, loss_of_margin, prior_margin
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 
+from . import metrics
 from .backends import (
     BACKENDS,
     Backend,
@@ -54,7 +48,7 @@ from .blocks import TRITON, C, Dialect
 from .breaking import split_terms
 from .cancellation import completed
 from .chunks import Chunk
-from .levels import LONG, PRODUCT, UNARY
+from .levels import PRODUCT, UNARY
 from .lower import Lowered, lower
 from .names import marked, plain, policy_argument, settled, unmarked
 from .native import native
@@ -245,8 +239,9 @@ class _Emitter:
         for policy in sorted(given):  # before memory is taken for the logits that are kept
             printer.given(label_statistic(policy))
         body = _body(printer, self.lowered)
+        metric = self.with_metrics(printer, body)
         helpers = set().union(*(c.helpers for c in found)) | printer.helpers
-        return self.with_metrics(printer, body, means=not linear) | {
+        return metric | {
             "walk": printer.walk,
             "given_names": [label_statistic(p).name for p in self.policies if p in given],
             "orders_batch": self.spec.orders_batch,
@@ -283,17 +278,13 @@ class _Emitter:
         chunks = [c | more for c, more in zip(values["chunks"], each, strict=True)]
         return values | {"chunks": chunks, "kernel_helpers": helpers(each)}
 
-    def with_metrics(
-        self, printer: Printer, body: list[str], means: bool = True
-    ) -> dict[str, Any]:
-        """The lines of the body, and those that compute what trainers log, or what it is the mean
-        of."""
+    def with_metrics(self, printer: Printer, body: list[str]) -> dict[str, Any]:
+        """The lines of the body, and those that compute what trainers log, for each pair."""
         lines, printer.lines = list(body), []
         name = printer.name("logged")
-        entries = _metrics(printer, self.lowered, self.policies)
+        entries = metrics.entries(printer, self.lowered, self.policies)
         printer.lines.append(f"{name} = {{")
-        mean = ".mean()" if means else ""
-        printer.lines += [f'    "{key}": {value}{mean},' for key, value in entries]
+        printer.lines += [f'    "{key}": {value},' for key, value in entries]
         printer.lines.append("}")
         return self.scalar(printer) | {
             "body": lines,
@@ -301,50 +292,6 @@ class _Emitter:
             "metric_name": name,
             "helpers": printer.helpers,
         }
-
-
-def _metrics(
-    printer: Printer, lowered: Lowered, policies: tuple[str, ...]
-) -> list[tuple[str, str]]:
-    """What trainers log, under the names they log it: rewards where the margin is a difference of
-    them, the log-probability of responses, and the divergences that the loss has computed. Each is
-    the mean of what the text says."""
-    entries = []
-    margin = lowered.margin
-    if margin is not None:
-        terms = Add.make_args(margin)
-        chosen = Add(*(t for t in terms if roles(t) == {CHOSEN}))
-        rejected = Add(*(t for t in terms if roles(t) == {REJECTED}))
-        mixed = [t for t in terms if len(roles(t)) > 1]
-        if chosen != 0 and rejected != 0 and not mixed:
-            for side, reward in (("chosen", chosen), ("rejected", -rejected)):
-                written = printer(reward, "pair")
-                if len(written) > LONG - 18:  # with the key and .mean() beside it
-                    written = printer.bind(("reward", side), f"{side}_reward", written)
-                entries.append((f"rewards/{side}", f"({written})"))
-        name = printer.locals[MARGIN]
-        entries += [
-            ("rewards/margins", name),
-            ("rewards/accuracies", f"({name} > 0).to({name}.dtype)"),
-        ]
-    t = Index("t", position=True)
-    for policy in policies:
-        each = TokenSum(Log(TokenProb(Symbol(policy), RESPONSE, t)), t, RESPONSE)
-        if ("token", Symbol(policy)) not in printer.locals and not any(
-            Log(TokenProb(Symbol(policy), RESPONSE, t)) == key for key in printer.locals
-        ) and ("logps", logps_argument(policy)) not in printer.locals:
-            continue
-        short = policy_argument(policy).removesuffix("_logits")
-        head = "logps" if policy == "pi" else f"{short}_logps"
-        for role in printer.roles:
-            side = {CHOSEN: "chosen", REJECTED: "rejected"}.get(role, str(role))
-            summed = printer(each.xreplace({RESPONSE: role}), "pair")
-            entries.append((f"{head}/{side}", summed))
-    for key, local in list(printer.locals.items()):
-        named = isinstance(key, tuple) and key[0] in ("kl", "entropy")
-        if named or isinstance(key, (Divergence, Entropy)):
-            entries.append((local.replace("_", "/", 1), f"{local}[{printer.mask}]"))
-    return entries
 
 
 def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
