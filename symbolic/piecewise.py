@@ -12,12 +12,13 @@ from itertools import combinations, product
 from sympy import Add, Expr, Integer, Mul, Pow, S
 
 from .cells import sign_of
+from .constants import floor_between
 from .equality import equal_in_field
 from .factor import content, factors, orient
 from .language import Max, Step, is_nonnegative, is_positive, structural
 from .polynomial import denominators, expand, polynomial, rational
 from .rule import Parts, Rule
-from .whole import lattice, step_of, takes_whole_values, thresholds
+from .whole import beside_constant, lattice, step_of, takes_whole_values, thresholds
 from .work import spend
 
 MAX_ARGUMENTS = 20  # of a maximum that others are multiplied into
@@ -190,6 +191,25 @@ def _find_step_whole(node: Step) -> Parts | None:
     return node.args[0], found.u, rational(found.scale), rational(found.shift), cut, above
 
 
+def _find_step_constant(node: Step) -> Parts | None:
+    found = beside_constant(node.args[0])
+    if found is None:
+        return None
+    u, k, c, _ = found
+    return node.args[0], u, rational(k), c
+
+
+def _step_constant_right(x: Expr, u: Expr, k: Expr, c: Expr) -> Expr:
+    below = floor_between(c / k)
+    assert below is not None
+    return Step(expand(k * (u + below + S.Half)))
+
+
+def _step_constant_holds(x: Expr, u: Expr, k: Expr, c: Expr) -> bool:
+    return bool(k.is_Rational and k != 0 and takes_whole_values(u)
+                and floor_between(c / k) is not None and equal_in_field(x, k * u + c))
+
+
 def _many_signs(x: Expr) -> bool:
     """Whether more than one factor of `x` has a sign that is not known: cells take each alone."""
     return len([b for b, _ in factors(x, plain=True)[1:] if not is_positive(b)]) > 1
@@ -284,6 +304,11 @@ PIECEWISE: tuple[Rule, ...] = (
          "whole numbers pass 0 by jumps: below 0 they are at most -1",
          (Step,), _find_step_whole, lambda x, *rest: Step(x), _step_whole_right,
          _step_whole_holds),
+    Rule("step_constant", "piecewise", "step(k*u + c) = step(k*(u + n + 1/2))",
+         "u whole, k rational, n < c/k < n + 1 for a whole n and a number c such as log(10)",
+         "between two whole numbers it does not matter where a threshold stands",
+         (Step,), _find_step_constant, lambda x, *rest: Step(x), _step_constant_right,
+         _step_constant_holds),
     Rule("step_thresholds", "piecewise", "step(x) = a + b*step(u - m) + c*step(u - n)",
          "x a polynomial of a whole number u",
          "the sign of a polynomial at whole numbers, between its roots",

@@ -12,7 +12,7 @@ from sympy import Add, Expr, Mul, Pow, Rational, S
 from .language import Exp, Log, Step, Tanh, is_positive
 from .polynomial import expand
 from .rule import Parts, Rule
-from .whole import lattice
+from .whole import beside_constant, lattice
 
 
 def same_sign(x: Expr) -> Expr | None:
@@ -26,6 +26,8 @@ def same_sign(x: Expr) -> Expr | None:
         return _without_logs(x)
     if not isinstance(x, Add) or len(x.args) != 2:
         return None
+    if beside_constant(x) is not None:
+        return None  # a whole number against a number: no form is plainer
     above, below = sorted(x.args, key=is_positive, reverse=True)
     if not (is_positive(above) and is_positive(-below)):
         return None
@@ -43,14 +45,15 @@ def _without_logs(x: Expr) -> Expr | None:
     for term in Add.make_args(x):
         coefficient, factor = term.as_coeff_Mul()
         side = above if coefficient > 0 else below
-        if isinstance(factor, Log):
+        if isinstance(factor, Log) and isinstance(coefficient, Rational):
             if not is_positive(factor.args[0]):
                 return None
             side.append(Pow(factor.args[0], abs(coefficient)))
         else:
             side.append(Exp(factor if abs(coefficient) == 1 else abs(coefficient) * factor))
     difference = expand(Mul(*above) - Mul(*below))
-    more = len(Add.make_args(difference)) > 2 or lattice(difference) is not None
+    whole = lattice(difference) is not None or beside_constant(difference) is not None
+    more = len(Add.make_args(difference)) > 2 or whole
     return difference if more else None
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Pow
 
+from .constants import floor_between, is_closed
 from .factor import factors, orient
 from .language import (
     Abs,
@@ -32,7 +33,7 @@ from .language import (
     counts_from_one,
     is_positive,
 )
-from .polynomial import ONE, Polynomial, expression, polynomial
+from .polynomial import ONE, Polynomial, expression, polynomial, rational
 from .work import spend
 
 MAX_GRID = 256  # points at which a polynomial is evaluated to find what divides its values
@@ -85,6 +86,19 @@ def lattice(expr: Expr) -> Lattice | None:
     u, sign = orient(expression({m: c / divisor for m, c in poly.items()}))
     scale = divisor * int(sign)
     return Lattice(u, scale, constant / scale)
+
+
+def beside_constant(expr: Expr) -> tuple[Expr, Fraction, Expr, int] | None:
+    """(u, k, c, n) with expr = k*u + c, where u takes whole values, c is a closed expression such
+    as log(10), and n < c/k < n + 1; else None. Raises: TooLarge."""
+    poly = polynomial(expr)
+    closed = {m: c for m, c in poly.items() if all(is_closed(atom) for atom, _ in m)}
+    whole = lattice(expression({m: c for m, c in poly.items() if m not in closed}))
+    if whole is None or not set(closed) - {ONE}:
+        return None
+    constant = expression(closed)
+    below = floor_between(constant / rational(whole.scale))
+    return None if below is None else (whole.u, whole.scale, constant, below)
 
 
 def value_of(expr: Expr, atom: Callable[[Expr], int]) -> Fraction | None:

@@ -114,6 +114,8 @@ TEMPLATES = {
     "step_scale": ["step(2*({R}))", "step(b*a - b*({R}))"],
     "step_whole": ["step({W} - {Q})", "step({Q} - ({W}))", "step(({Q})*({W}) - ({Q})*({W}))",
                    "step(len(y)**2/2 - ({Q})*len(y) - {Q})", "step(7/2 - 2*len(y))"],
+    "step_constant": ["step(2*({W}) - log(30))", "step(exp(1)*3/2 - ({W}))",
+                      "step(({W})/3 - sqrt(2) + {Q})", "step(log(7)**2 - len(y))"],
     "step_thresholds": ["step((len(y) - 2)*(len(y) - {Q}))", "step({Q} - (len(y) - 2)**2)",
                         "sum(step((len(y) - i - 1)*(i - len(y) + {Q})*a) for i in y)",
                         "sum(step((len(y) - i - 1)*(i - len(y) + {Q})) for i in y)",

@@ -58,6 +58,7 @@ EQUAL = {
     "a logarithm": ("step(log(len(y)) - log(3))", "step(len(y) - 3)"),
     "tanh": ("sum(step((exp(i) - exp(-i))/(exp(i) + exp(-i))) for i in y)",
              "sum(1 - step(-tanh(t)) for t in y)"),
+    "between two lengths": ("step(log(len(y)) - 1)", "step(exp(len(y)) - 8)"),
     "a count": ("step(sum(step(w(y, t)) for t in y) - 1/2)",
                 "1 - step(-sum(step(w(y, t)) for t in y))"),
     "counted": ("sum(step(3 - t) for t in y)", "min(len(y), 3)"),
