@@ -129,7 +129,7 @@ class Evaluator:
             return sorted(other(expr.args[0]) for other in others)[point.place]
         if isinstance(expr, Step):
             # Of whole numbers exactly: 2/3*len(y) - 2 is 0 at 3 tokens, whatever 2/3 is rounded to.
-            whole = value_of(expr.args[0], lambda atom: round(float(self.value(atom, scope))))
+            whole = value_of(expr.args[0], lambda atom: _rounded(self.value(atom, scope)))
             if whole is not None:
                 return ops.number(Fraction(int(whole >= 0)))
         if isinstance(expr, Node):
@@ -205,3 +205,8 @@ def _vanishing(factor: Expr) -> bool:
     """Whether `factor` is a positive power of the probability of a vocabulary entry."""
     base, exponent = factor.as_base_exp()
     return isinstance(base, VocabProb) and bool(exponent.is_positive)
+
+
+def _rounded(count: Any) -> int:
+    """A number that is whole, by itself or with derivatives beside it."""
+    return round(float(getattr(count, "value", count)))
