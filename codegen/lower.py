@@ -26,6 +26,7 @@ from midpo.symbolic.language import (
     Sqrt,
     TokenProb,
     VocabSum,
+    rebuild,
     structural,
 )
 from midpo.symbolic.loss import logistic_form, loss_of_margin, recovered_margin
@@ -241,7 +242,7 @@ def _replaced(expr: Expr, table: dict[Expr, Expr]) -> Expr:
         return table[expr]
     if not expr.args or isinstance(expr, VocabSum):
         return expr
-    return expr.func(*(_replaced(arg, table) for arg in expr.args))
+    return rebuild(expr, [_replaced(arg, table) for arg in expr.args])
 
 
 def _powers_as_exponentials(chain: Derivation) -> Derivation:
@@ -251,7 +252,7 @@ def _powers_as_exponentials(chain: Derivation) -> Derivation:
         roots = [n for n in chain.end.atoms(Sqrt) if _outside_vocabulary(chain.end, n)
                  and (isinstance(n.args[0], Exp) or _has_logarithm(n.args[0]))]
         if roots:
-            chain.replace("sqrt_power", [Instance(n, Pow(n.args[0], Rational(1, 2)), n.args)
+            chain.replace("sqrt_power", [Instance(n, RULES["sqrt_power"].right(*n.args), n.args)
                                          for n in sorted(roots, key=structural)])
         powers = [n for n in chain.end.atoms(Pow) if isinstance(n.exp, Rational)
                   and _outside_vocabulary(chain.end, n) and _has_logarithm(n.base)]

@@ -126,8 +126,9 @@ def _case(kind: str, seed: int, parameters: tuple[tuple[str, str], ...]) -> Case
     direction = rng.integers(-64, 65, size=shape) / 64
     ops = digits()
 
-    def noise(size: Any) -> Any:
-        return size * ops.number(Fraction(float(rng.uniform(-1, 1)) * 1e-9))
+    def noise(name: str, where: tuple[int, ...], value: Any, size: float) -> Any:
+        moved = ops.number(Fraction(float(rng.uniform(-1, 1)) * size * 1e-9))
+        return value * (1 + moved) if name in logits else value + moved
 
     def moved(sign: int) -> Point:
         z = np.empty(shape, dtype=object)
