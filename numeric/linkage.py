@@ -123,8 +123,9 @@ def no_log_sigmoid(link: Expr, names: Names, *, seed: int = 0) -> bool:
     ops, rng = Digits(DIGITS), random.Random(seed)
     for _ in range(POINTS):
         # A parameter at 0, the end of some domains, can take a log-sigmoid's factor away.
-        values = {name: ops.number(rng.choice([v for v in parameter_values(p.domain) if v] or [0]))
-                  for name, p in names.parameters.items()}
+        drawn = {name: [v for v in parameter_values(p.domain) if v] or [Fraction(0)]
+                 for name, p in names.parameters.items()}
+        values = {name: ops.number(rng.choice(choices)) for name, choices in drawn.items()}
         start, step = Fraction(rng.randint(-40, 20), 10), Fraction(rng.randint(3, 13), 10)
 
         def at(margin: Fraction, values: dict[str, Any] = values) -> Any:

@@ -94,6 +94,11 @@ class Problem:
                     yield replace(self, recovered=found.factor * plain + found.constant,
                                   factor=found.factor, constant=found.constant,
                                   positive=_unseen(found.factor))
+                    if is_positive(found.factor):
+                        rest = (loss - found.constant) / found.factor
+                        yield Problem(self.spec, "margin", -Log(Exp(rest) - 1),
+                                      prior_margin(self.spec.alpha), self.definitions,
+                                      found.factor, found.constant, _unseen(rest))
 
     @property
     def only_losses_count(self) -> bool:
