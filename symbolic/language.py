@@ -428,7 +428,8 @@ _ATOMS: dict[type[Node], Interval] = {
     Prob: UNIT, TokenProb: UNIT, VocabProb: UNIT, Length: FROM_ONE, Prior: POSITIVE,
     Divergence: NONNEGATIVE, Entropy: NONNEGATIVE,
 }
-_MAX_AFFINE = 4  # names that one sum is taken apart by
+_MAX_AFFINE = 3  # atoms that one sum is taken apart by, and so deep
+_MAX_SUM = 24  # terms of a sum that is taken apart
 
 
 @lru_cache(maxsize=50_000)
@@ -470,9 +471,9 @@ def _of_sum(expr: Expr, names: int) -> Interval:
     if not isinstance(expr, Add):
         return enclosure(expr)
     found = reduce(Interval.__add__, map(enclosure, expr.args))
-    if found.nonnegative or found.nonpositive or not names:
+    if found.nonnegative or found.nonpositive or not names or len(expr.args) > _MAX_SUM:
         return found
-    for atom in _linear_atoms(expr):
+    for atom in _linear_atoms(expr)[:names]:
         narrowed = found.meet(_between_ends(expr, atom, names - 1))
         found = found if narrowed is None else narrowed
         if found.nonnegative or found.nonpositive:
@@ -481,14 +482,16 @@ def _of_sum(expr: Expr, names: int) -> Interval:
 
 
 def _linear_atoms(expr: Add) -> list[Expr]:
-    """The atoms in which a sum is linear and that are factors of two terms or more."""
+    """The atoms in which a sum is linear and that are factors of two terms or more, the most
+    frequent first."""
     counts: dict[Expr, int] = {}
     for term in expr.args:
         for factor in Mul.make_args(term):
             if isinstance(factor, (Ranged, Feature, Prob, TokenProb, VocabProb, Length)):
                 counts[factor] = counts.get(factor, 0) + 1
     return [
-        atom for atom in sorted((a for a, n in counts.items() if n > 1), key=structural)
+        atom for atom in sorted(sorted((a for a, n in counts.items() if n > 1), key=structural),
+                               key=lambda a: -counts[a])
         if not any(factor != atom and factor.has(atom)
                    for term in expr.args for factor in Mul.make_args(term))
     ]
