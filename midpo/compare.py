@@ -29,7 +29,10 @@ def compare(first: str, second: str, as_json: bool) -> None:
     A and B are catalogue names or paths of .toml files; what has one name in both is one thing, and
     a name that only one of them has may stand for one of its kind that only the other has. Special
     values that are tried: parameters at 0, 1 and 1/2 or equal to each other, features at 1, 0 or a
-    parameter, and frozen policies at the reference, where the policy still moves both losses.
+    parameter, and frozen policies at the reference, where the policy still moves both losses. In
+    --json, "verdict" is "equal", "equal up to factor and constant", "special case", "limiting
+    case", "different" or "undecided"; "special" says which of the two is the special one, and
+    "settings" at which values (where they are different: where they meet).
 
     \b
     Exit status:

@@ -16,8 +16,10 @@ from typing import Any, Literal
 from sympy import Add, Expr, S
 
 from midpo.numeric.witness import Witness, find_witness, is_affine
+from midpo.symbolic.language import MARGIN, LogSigmoid
 from midpo.symbolic.loss import pair_loss
 from midpo.symbolic.normal import normal_form
+from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import fold
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
@@ -31,6 +33,7 @@ from .side_by_side import (
     TOO_MUCH,
     equality,
     losses,
+    margin_and_link,
     may_agree,
     moves,
     posed,
@@ -191,10 +194,26 @@ def _with_difference(found: Comparison) -> Comparison:
         found = replace(found, witness=_witness(problem))
         with allowance(problem.target, problem.recovered):
             sides = [normal_form(side) for side in (problem.target, problem.recovered)]
-            words = diagnose(sides[1], sides[0], f"In {found.first.name}", found.second.name)
-            return replace(found, difference=normal_form(sides[0] - sides[1]), explanation=words)
+            return replace(found, difference=normal_form(sides[0] - sides[1]),
+                           explanation=_in_words(found, sides))
     except TOO_MUCH:
         return found
+
+
+def _in_words(found: Comparison, sides: list[Expr]) -> str:
+    """In what the two differ: in their links, their margins, or their losses as a whole."""
+    (one, link), (other, link_too) = (margin_and_link(s) for s in (found.first, found.second))
+    told = ""
+    if found.compared == "loss" and one is not None and other is not None:
+        # The losses hold the margins in functions, of which a difference of terms says little.
+        shown = [text(-LogSigmoid(MARGIN) if link is None else link) for link in (link, link_too)]
+        told = (f"The links differ: {shown[0]} in {found.first.name}, {shown[1]} in "
+                f"{found.second.name}")
+        sides = [normal_form(one), normal_form(other)]
+        if is_zero(sides[0] - sides[1]):
+            return f"{told}; the margins are equal."
+        told += ". "
+    return told + diagnose(sides[1], sides[0], f"In {found.first.name}", found.second.name)
 
 
 def _witness(problem: Problem) -> Witness | None:

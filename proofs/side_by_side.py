@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from sympy import Expr
+from sympy import Expr, Symbol
 
 from midpo.numeric.arithmetic import Digits, Floats, Undefined
 from midpo.numeric.evaluate import Evaluator
@@ -27,9 +27,9 @@ from midpo.numeric.witness import (
 )
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.intervals import Interval
-from midpo.symbolic.language import MARGIN, Parameter, StopGradient, substitute
+from midpo.symbolic.language import MARGIN, POLICY, Parameter, StopGradient, substitute
 from midpo.symbolic.loss import logistic_form, loss_of_margin, pair_loss
-from midpo.symbolic.normal import form
+from midpo.symbolic.normal import normal_form
 from midpo.symbolic.parser import Names
 from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.spec import Spec
@@ -293,9 +293,11 @@ def gradient(problem: Problem) -> bool | None:
     if not any(side.has(StopGradient) for side in sides):
         return True
     try:
-        with allowance(*sides):
-            if is_zero(form(sides[0]) - form(sides[1])):
-                return True
+        held = [_held(side) for side in sides]
+        for shape in FORMS:
+            with allowance(*sides):
+                if is_zero(normal_form(held[0] - held[1], **shape)):
+                    return True
     except TOO_MUCH:
         pass
     ops = Digits()
@@ -307,6 +309,17 @@ def gradient(problem: Problem) -> bool | None:
         if abs(one - other) > 1e-12 * (abs(one) + abs(other)) + 1e-15:
             return False
     return None
+
+
+def _held(expr: Expr) -> Expr:
+    """`expr` with what is stopped spoken of another policy, which no gradient reaches: expressions
+    that are equal then have one gradient."""
+    while True:
+        stopped = {node: node.args[0].xreplace({POLICY: Symbol("pi stopped")})
+                   for node in expr.atoms(StopGradient) if not node.args[0].has(StopGradient)}
+        if not stopped:
+            return expr
+        expr = substitute(expr, stopped)
 
 
 def slope(ops: Digits, case: Case, expr: Expr) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sympy import Expr
 
-from midpo.numeric.arithmetic import Dyadic, Floats, NotExact, Undefined
+from midpo.numeric.arithmetic import Digits, Dyadic, NotExact, Undefined
 from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import Case, Witness
 from midpo.symbolic.errors import MidpoError, TooLarge
@@ -86,9 +86,9 @@ def _value(case: Case, expr: Expr) -> tuple[str, str]:
         exact = exactly(str(Evaluator(ops, case.point(ops))(expr)))
     except (NotExact, Undefined, TooLarge):
         pass
-    floats = Floats()
+    digits = Digits()
     try:
-        return exact, f"{float(Evaluator(floats, case.point(floats))(expr)):.6g}"
+        return exact, f"{float(Evaluator(digits, case.point(digits))(expr)):.6g}"
     except Undefined:
         return exact, r"\text{none}"
 

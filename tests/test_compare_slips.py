@@ -154,8 +154,18 @@ def test_a_gradient_that_is_stopped_makes_another_loss() -> None:
         for found in (compare(stopped, load("dpo")), compare(load("dpo"), stopped)):
             assert found.verdict == "different" and found.gradient is False
             assert found.sentence.endswith("equal in value; their gradients differ")
-    # the same gradient, written in two ways
+    # what is stopped does not speak of the policy; the same gradient, written in two ways
+    assert compare(margin(f"sg(alpha)*({DPO})/alpha"), margin(f"alpha*({DPO})/sg(alpha)")).gradient
+    half = loss(f"({DPO})**2/2 + sg({DPO})**2/2")
+    assert compare(half, loss(f"sg({DPO})*({DPO})")).verdict in ("equal", "undecided")
     assert compare(loss(f"sg({DPO})*({DPO})"), loss(f"({DPO})*sg({DPO})")).verdict == "equal"
+
+
+def test_links_that_differ_are_told() -> None:
+    hinge = loads(f"{HEAD}margin = '{DPO}'".replace("[target]", 'link = "max(0, 1 - m)"\n[target]'))
+    found = compare(hinge, load("dpo"))
+    assert found.verdict == "different" and found.explanation == (
+        "The links differ: max(0, 1 - m) in other, -logsigmoid(m) in dpo; the margins are equal.")
 
 
 def test_the_order_changes_nothing() -> None:
