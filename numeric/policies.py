@@ -124,7 +124,7 @@ class Batch:
         for y, row in rows.items():
             for policy, values in (logits or self.logits).items():
                 tables[policy, y] = [
-                    self.entries(ops, policy, row, t, values[row, t], leaf)
+                    self.entries(ops, policy, row, int(t), values[row, t], leaf)
                     for t in where[y]
                 ]
             for policy, given in self.logps.items():
