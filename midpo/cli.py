@@ -64,11 +64,11 @@ class _Commands(click.Group):
 
     def main(self, *args: Any, standalone_mode: bool = True, **more: Any) -> Any:
         """Run a command line and leave with its status; see streams for what can go wrong."""
+        plain: Callable[..., Any] = super().main
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **more)
+            return plain(*args, standalone_mode=False, **more)
         streams.prepare()
-        sys.exit(_finished(lambda: super(_Commands, self).main(
-            *args, standalone_mode=False, **more)))
+        sys.exit(_finished(lambda: plain(*args, standalone_mode=False, **more)))
 
 
 class _Broken(Exception):

@@ -191,7 +191,7 @@ def _holds(spec: Spec, values: dict[str, str], lengths: tuple[int, int]) -> bool
         return ops.number(Fraction(values.get(name, "1/2")))
 
     half = ops.number(Fraction(1, 2))
-    tokens = dict.fromkeys(("y", *map(str, spec.roles)), (0,))
+    tokens: dict[str, tuple[int, ...]] = dict.fromkeys(("y", *map(str, spec.roles)), (0,))
     tokens |= {str(role): (0,) * n for role, n in zip((CHOSEN, REJECTED), lengths, strict=True)}
     features: dict[str, Any] = {}
     for name, kind in spec.names.features.items():

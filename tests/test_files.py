@@ -126,7 +126,7 @@ def test_what_fails_leaves_the_old_file(
         os.link(path, tmp_path / "other")
     calls = []
 
-    def full(*given: Any) -> int:
+    def full(*given: Any) -> Any:
         calls.append(given)
         if len(calls) == 1:
             raise OSError(28, "No space left on device")
