@@ -90,8 +90,8 @@ def settled(source: str, function: str, said: Mapping[str, str], backend: str) -
     written = _rewritten(source, names, signature)
     aliases = [f"    {names[t]} = {plain(t)}\n" for t in theirs if names[t] != plain(t)]
     at = (kernel.body[0].end_lineno or 0) if ast.get_docstring(kernel) is not None else 0
-    written = written.splitlines(keepends=True)
-    return "".join([*written[:at], *aliases, *written[at:]])
+    settled_lines = written.splitlines(keepends=True)
+    return "".join([*settled_lines[:at], *aliases, *settled_lines[at:]])
 
 
 def _settled_c(source: str) -> str:
