@@ -73,7 +73,7 @@ def logarithm(printer: Printer, inside: Expr, level: str) -> tuple[str, int]:
     if isinstance(inside, TokenSum) and is_positive_total(inside) and level in ("pair", "row"):
         return log_of_total(printer, inside, level), ATOM
     parts = signed(inside)
-    if parts is not None and parts.plus:
+    if parts is not None and parts.plus and parts.plus != (Log(inside),):
         above, strength = log_of_sum(printer, parts.plus, level)
         if not parts.minus:
             return above, strength

@@ -306,8 +306,11 @@ class Printer:
         """`expr` as a tensor, also where it is a Python number: torch's functions need one."""
         if not self.is_scalar(expr):
             return self.argument(expr, level)
-        if _is_torch_number(expr):
+        if _is_torch_number(expr) and not expr.has(Max, Min):
             return self(expr, level)
+        if _is_torch_number(expr):  # of which Python may choose a number or a tensor
+            return (f"torch.as_tensor({self(expr, level)}, dtype=torch.float64, "
+                    "device=labels.device)")
         # Of float64 whatever the logits are: a number may be too small for them, its logarithm not.
         return f"torch.tensor({self(expr, level)}, dtype=torch.float64, device=labels.device)"
 

@@ -276,6 +276,12 @@ def randomly(seed: int) -> str:
     return "written" if kernel.notes else "agrees"
 
 
+@pytest.mark.parametrize("seed", [1048, 1193, 1247])
+def test_random_losses_that_once_had_no_kernel(seed: int) -> None:
+    """A logarithm of a maximum of unknown sign, a minimum among numbers, a root of a square."""
+    assert randomly(seed) == "agrees"
+
+
 @pytest.mark.parametrize("start", range(0, 60, 20))
 def test_random_losses_agree(start: int) -> None:
     answers = [randomly(seed) for seed in range(start, start + 20)]
