@@ -60,6 +60,7 @@ SETTINGS: dict[tuple[str, str], dict[str, str]] = {
     ("d2po", "dpo"): {"gamma": "1"},
     ("ld-dpo", "dpo"): {"ld": "1"},
     ("rdpo", "dpo"): {"beta": "0"},
+    ("focalpo", "dpo"): {"c": "0"},
 }
 
 

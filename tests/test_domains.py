@@ -193,7 +193,7 @@ def test_what_is_drawn_lies_inside_and_reaches_closed_ends(text: str) -> None:
 
     rng = np.random.default_rng(0)
     for _ in range(60):
-        batch = random_batch(spec, ("pi",), rng, scale=1.0, vocabulary=3)
+        batch = random_batch(spec, {"pi": "logits"}, rng, scale=1.0, vocabulary=3)
         drawn.add(batch.parameters["p"])
         drawn |= {Fraction(x) for name in "dt" for x in batch.features[name].ravel().tolist()}
     assert all(min(abs(v - e) for e, _ in domain.end_values) < 1e-9 or v in domain
@@ -243,7 +243,8 @@ def refused_outside(backend: str, names: Any) -> None:
             kernel = midpo.generate(spec, backend=backend)
         except midpo.MidpoError:
             continue
-        batch = random_batch(spec, kernel.policies, np.random.default_rng(1), scale=1.0,
+        batch = random_batch(spec, dict.fromkeys(kernel.policies, "logits"),
+                             np.random.default_rng(1), scale=1.0,
                              vocabulary=5)
         function = from_logits(torch, kernel)
         given = {midpo.symbolic.spec.policy_argument(p): torch.tensor(batch.logits[p])
