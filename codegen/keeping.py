@@ -83,7 +83,7 @@ def logarithm(printer: Printer, inside: Expr, level: str) -> tuple[str, int]:
         top = printer.bind(("log", level, parts.plus), "log_sum", above)
         gap = f"-{top}" if below == "0" else f"{below} - {top}"
         rest = log_of_complement(printer, gap)
-        return f"{top} + {printer.bind(('complement', rest), 'complement', rest)}", SUM
+        return f"{top} + {rest}", SUM
     with printer.guarding(Log(inside)):
         if isinstance(inside, Add) and S.One in inside.args:
             return f"torch.log1p({printer.tensor(inside - 1, level)})", ATOM
@@ -138,8 +138,9 @@ def log_of_complement(printer: Printer, exponent: str) -> str:
     """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
     x = printer.bind(("exponent", exponent), "exponent", exponent)
     near = f"{x}.clamp(-0.5, -torch.finfo({x}.dtype).tiny)"
-    return (f"torch.where({x} > -0.5, torch.log(-torch.expm1({near})), "
-            f"torch.log1p(-torch.exp({x}.clamp(max=-0.5))))")
+    written = (f"torch.where({x} > -0.5, torch.log(-torch.expm1({near})), "
+               f"torch.log1p(-torch.exp({x}.clamp(max=-0.5))))")
+    return printer.bind(("complement", x), "complement", written)
 
 
 def bounded_exponential(printer: Printer, argument: Expr, level: str) -> str:
