@@ -25,7 +25,7 @@ TEXT = [
     ("dpo", "eager", "starts[:, None] + offsets", "starts[:, None] + offsets * 0"),
     ("dpo", "eager", "inside = offsets < lengths", "inside = offsets < lengths - 1"),
     ("dpo", "eager", "> rejected_reward).to(", "< rejected_reward).to("),
-    ("dpo", "eager", '"logps/chosen"', '"logps/rejected"'),
+    ("dpo", "eager", '"logps/chosen": token_sum2_w', '"logps/chosen": token_sum2_l'),
     ("dpo", "eager", "reference_logits.detach()", "reference_logits"),
     ("dpo", "eager", "torch.where(mask, labels, 0)", "torch.where(mask, labels, 0).roll(1, -1)"),
     ("dpo", "eager", "dtype=dtype)", "dtype=policy_logits.dtype)"),
