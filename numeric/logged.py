@@ -8,7 +8,7 @@ from typing import Any
 from sympy import Add, Expr, Symbol
 
 from midpo.symbolic.language import CHOSEN, REJECTED, Log, Prob, roles
-from midpo.symbolic.loss import kernel_loss
+from midpo.symbolic.loss import kernel_loss, logistic_form
 from midpo.symbolic.spec import Spec, policy_argument
 
 from .judging import LIMIT, Judge, units
@@ -20,9 +20,13 @@ from .ways import Way
 def rewards(spec: Spec) -> tuple[Expr, Expr] | None:
     """The implicit rewards: the terms of the margin that speak of one response alone; None where
     the margin has no such terms, or others."""
-    if spec.reason or spec.margin is None:
+    if spec.reason or not spec.has_target:
         return None
-    terms = Add.make_args(spec.margin.expand())
+    form = None if spec.loss is None else logistic_form(spec.loss)
+    margin = form.margin if form is not None else spec.margin
+    if margin is None:
+        return None
+    terms = Add.make_args(margin.expand())
     if any(len(roles(t)) > 1 for t in terms):
         return None
     chosen = Add(*(t for t in terms if roles(t) == {CHOSEN}))
