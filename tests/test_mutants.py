@@ -45,7 +45,7 @@ TEXT = [
     ("dpo", "logps", "if num_pairs is None else num_pairs", "if True else num_pairs"),
     ("dpo", "logps", MASK, "mask = labels != -100"),
     ("dpo", "linear", "gradient.div_(temperature)", "gradient.div_(temperature).div_(temperature)"),
-    ("dpo", "linear", "(1 - (raw * (temperature / softcap)) ** 2)", "1.0"),
+    ("dpo", "linear", "(1 - (raw * (temperature / softcap)) ** 2)", "(1.0)"),
 ]
 
 
