@@ -439,8 +439,9 @@ def enclosure(expr: Expr) -> Interval:
     kind = type(expr)
     if isinstance(expr, Rational):
         return point(Fraction(int(expr.p), int(expr.q)))
-    if kind in _ATOMS:
-        return _ATOMS[kind]
+    known = next((_ATOMS[base] for base in kind.__mro__ if base in _ATOMS), None)
+    if known is not None:
+        return known
     if isinstance(expr, (Ranged, Feature)):
         return expr.domain
     if isinstance(expr, Index):

@@ -42,7 +42,15 @@ from midpo.symbolic.framework import (
 )
 from midpo.symbolic.framework_hypothesis import HYPOTHESIS, Hypothesis
 from midpo.symbolic.framework_rules import FRAMEWORK
-from midpo.symbolic.language import Exp, Log, LogSigmoid, Parameter, Sigmoid
+from midpo.symbolic.language import (
+    Exp,
+    Log,
+    LogSigmoid,
+    Parameter,
+    Sigmoid,
+    is_below_one,
+    is_positive,
+)
 from midpo.symbolic.notation import latex
 from midpo.symbolic.rule import ARITHMETIC, Rule
 from midpo.symbolic.unicode import mathematics
@@ -458,3 +466,10 @@ def test_hypotheses_are_rows_of_their_own_phase() -> None:
         for hypothesis in t.hypotheses:
             assert hypothesis.rule.phase == HYPOTHESIS
             assert hypothesis.words and hypothesis.rule.statement
+
+
+def test_signs_are_known_of_words_that_are_kinds_of_the_languages() -> None:
+    """A mass is a prior, positive and possibly above one; signs are looked up for kinds too."""
+    for law in (pi(Y), 2 * pi(Y) / pi(W)):
+        assert is_positive(law)
+        assert not is_below_one(law)
