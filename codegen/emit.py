@@ -70,7 +70,8 @@ class Kernel:
 
     `function` is its name in `source`; `arguments` are the logits it takes, in order;
     `policies` the policies these belong to; `features` and `parameters` its keyword arguments.
-    `roles` are the responses to each prompt, in the order in which a batch holds them.
+    `roles` are the responses to each prompt, in the order in which a batch holds them; `logged` are
+    the keys of its metrics.
     `digest` is the SHA-256 of the spec and the templates it was made from; `source` also holds one
     of its own lines (`seal`), so that an edit is seen before it is overwritten.
     """
@@ -85,6 +86,12 @@ class Kernel:
     lowered: Lowered
     backend: str = "eager"
     roles: tuple[str, ...] = ("y_w", "y_l")
+    logged: tuple[str, ...] = ()
+
+    @property
+    def rewards(self) -> metrics.Rewards | None:
+        """What it logs as the rewards of the chosen and the rejected response, if it logs any."""
+        return metrics.implicit_rewards(self.lowered)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -167,6 +174,7 @@ class _Emitter:
             self.lowered,
             self.backend.name,
             tuple(map(str, self.spec.roles)),
+            values["logged"],
         )
 
     def common(self) -> dict[str, Any]:
@@ -290,6 +298,7 @@ class _Emitter:
             "body": lines,
             "metric_lines": printer.lines,
             "metric_name": name,
+            "logged": tuple(plain(key) for key, _ in entries),
             "helpers": printer.helpers,
         }
 

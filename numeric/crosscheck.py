@@ -56,18 +56,24 @@ class KernelLike(Protocol):
     def features(self) -> Mapping[str, str]: ...
     @property
     def parameters(self) -> Mapping[str, Interval]: ...
+    @property
+    def logged(self) -> tuple[str, ...]: ...
+    @property
+    def rewards(self) -> tuple[Expr, Expr] | None: ...
     def compile(self) -> Callable[..., Any]: ...
 
 
 @dataclass(frozen=True)
 class Code:
     """A given function. `backend` is that of the file that holds it, or "code" where nothing says
-    that it was generated; `arguments` says what the caller binds to which argument."""
+    that it was generated; `arguments` says what the caller binds to which argument; `promised` what
+    a generated one logs."""
 
     name: str
     function: Callable[..., Any]
     backend: str = "code"
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    promised: logged.Promised = logged.Promised()
 
     @property
     def generated(self) -> bool:
@@ -206,6 +212,8 @@ class _Check:
         self.generated = not isinstance(kernel, Code) or kernel.generated
         function = kernel.function if isinstance(kernel, Code) else kernel.compile()
         given = kernel.arguments if isinstance(kernel, Code) else {}
+        self.promised = (kernel.promised if isinstance(kernel, Code)
+                         else logged.Promised(kernel.logged, kernel.rewards))
         needed = tuple(sorted(str(s) for s in self.loss.free_symbols
                               if str(s) in spec.names.policies))
         self.binding: Binding = bind(spec, function, given, needed)
@@ -271,8 +279,6 @@ class _Check:
         """Call once, and judge the losses, the gradients and the metrics."""
         if way.shards > 1 and batch.logits["pi"].shape[-1] < way.shards:
             return
-        if dtype in ("bfloat16", "float16") and not all(h.exact for h in batch.heads.values()):
-            return  # a sum of products is not exact there
         numbers = Numbers.of(self.torch, dtype)
         judge = Judge(truth, batch, numbers)
         self.taken[str(way)] = None
@@ -325,8 +331,8 @@ class _Check:
             raise MidpoError(f"the function returned a loss of shape {tuple(answer.loss.shape)}\n"
                              "  expected: a scalar, or (B,), a loss of each pair")
         judge.gradients(way, answer, weights, frozen=self.generated)
-        if answer.logged is not None and self.generated and way.metrics:
-            logged.judge(judge, way, self.spec, batch, answer.logged)
+        if self.generated and way.metrics:
+            logged.judge(judge, way, self.spec, batch, answer.logged or {}, self.promised)
 
     def each_pair(self, way: Way, batch: Batch) -> bool:
         """Whether the loss comes as one of each pair."""

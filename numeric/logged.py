@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sympy import Add, Expr, Symbol
 
-from midpo.symbolic.language import CHOSEN, REJECTED, Log, Prob, roles
+from midpo.symbolic.language import (
+    CHOSEN,
+    REJECTED,
+    Divergence,
+    Entropy,
+    Index,
+    Log,
+    Prob,
+    TokenSum,
+    roles,
+)
 from midpo.symbolic.loss import kernel_loss, logistic_form
 from midpo.symbolic.spec import Spec, policy_argument
 
 from .judging import LIMIT, Judge, units
 from .oracle import Oracle
-from .policies import Batch
+from .policies import IGNORED, Batch
 from .ways import Way
 
 
@@ -34,27 +45,76 @@ def rewards(spec: Spec) -> tuple[Expr, Expr] | None:
     return (chosen, rejected) if chosen != 0 and rejected != 0 else None
 
 
-def expressions(spec: Spec, policies: tuple[str, ...]) -> dict[str, Expr]:
-    """What is logged under which name."""
+@dataclass(frozen=True)
+class Promised:
+    """What a kernel says that it logs: the keys (None: any), and its own expressions of the two
+    rewards."""
+
+    keys: tuple[str, ...] | None = None
+    rewards: tuple[Expr, Expr] | None = None
+
+
+def expressions(
+    spec: Spec, policies: tuple[str, ...], own: tuple[Expr, Expr] | None = None
+) -> dict[str, Expr]:
+    """What is logged under which name, a number a pair. A constant may stand in both rewards, as in
+    the kernel's `own`, or in none; their difference is the spec's where it states a margin."""
     found: dict[str, Expr] = {}
     for policy in policies:
-        short = policy_argument(policy).removesuffix("_logits")
-        head = "logps" if policy == "pi" else f"{short}_logps"
-        found[f"{head}/chosen"] = Log(Prob(Symbol(policy), CHOSEN))
-        found[f"{head}/rejected"] = Log(Prob(Symbol(policy), REJECTED))
-    both = rewards(spec)
-    if both is not None:
+        head = "logps" if policy == "pi" else f"{_short(policy)}_logps"
+        for role in spec.roles:
+            side = {CHOSEN: "chosen", REJECTED: "rejected"}.get(role, str(role))
+            found[f"{head}/{side}"] = Log(Prob(Symbol(policy), role))
+    stated = rewards(spec)
+    if own is not None or stated is not None:
+        both, margin = own or stated, stated or own
         found |= {"rewards/chosen": both[0], "rewards/rejected": both[1]}
-        found["rewards/margins"] = both[0] - both[1]
+        found["rewards/margins"] = margin[0] - margin[1]
     return found
 
 
-def judge(judge: Judge, way: Way, spec: Spec, batch: Batch, logged: Mapping[str, Any]) -> None:
-    """Compare what was logged: means over the pairs, or their own values."""
-    said = Oracle(batch, kernel_loss(spec), 0).valued(expressions(spec, batch.policies))
+def of_tokens(spec: Spec, policies: tuple[str, ...]) -> dict[str, Expr]:
+    """What is logged as a mean over tokens: its sum over those of a pair."""
+    t = Index("t", position=True)
+    found = {}
+    for p in policies:
+        each = {f"entropy/{_short(p)}": (Entropy, (Symbol(p),))}
+        each |= {f"kl/{_short(p)}_{_short(q)}": (Divergence, (Symbol(p), Symbol(q)))
+                 for q in policies}
+        for key, (kind, args) in each.items():
+            found[key] = Add(*(TokenSum(kind(*args, y, t), t, y) for y in spec.roles))
+    return found
+
+
+def _short(policy: str) -> str:
+    return policy_argument(policy).removesuffix("_logits")
+
+
+def judge(
+    judge: Judge, way: Way, spec: Spec, batch: Batch, logged: Mapping[str, Any],
+    promised: Promised,
+) -> None:
+    """Compare what was logged with what is promised: means over the pairs, or their own values."""
+    keys = set(logged) if promised.keys is None else set(promised.keys)
+    for key in sorted(keys ^ set(logged)):
+        there = float(key in logged)
+        judge.fail(way, f'metric "{key}", of which there are', 1.0 - there, there, float("inf"))
+    for key, value in logged.items():
+        if value.dim() != (way.reduction == "none"):
+            judge.fail(way, f'metric "{key}", dimensions of which', way.reduction == "none",
+                       value.dim(), float("inf"))
+        if value.requires_grad:
+            judge.fail(way, f'metric "{key}", gradients of which', 0.0, 1.0, float("inf"))
+    by_pair = expressions(spec, batch.policies, promised.rewards)
+    by_token = of_tokens(spec, batch.policies)
+    asked = {k: e for k, e in (by_pair | by_token).items() if k in logged}
+    said = Oracle(batch, kernel_loss(spec), 0).valued(asked)
     for key, pairs in said.items():
-        if key in logged:
-            _compare(judge, way, key, pairs, logged[key])
+        counts = [1] * batch.pairs
+        if key in by_token:
+            counts = [int((batch.labels[batch.rows(b)] != IGNORED).sum())
+                      for b in range(batch.pairs)]
+        _compare(judge, way, key, pairs, counts, logged[key])
     margins = said.get("rewards/margins")
     if margins is None or "rewards/accuracies" not in logged:
         return
@@ -64,16 +124,20 @@ def judge(judge: Judge, way: Way, spec: Spec, batch: Batch, logged: Mapping[str,
     mean, count = float(got.mean()), len(right)
     if got.dim() and unclear == 0 and got.tolist() != right:
         judge.fail(way, 'metric "rewards/accuracies", mean', sum(right) / count, mean, float("inf"))
-    elif abs(mean - sum(right) / count) > (unclear + 1e-3) / count:
+    elif not abs(mean - sum(right) / count) <= (unclear + 1e-3) / count:
         judge.fail(way, 'metric "rewards/accuracies"', sum(right) / count, mean, float("inf"))
 
 
-def _compare(judge: Judge, way: Way, key: str, pairs: list[Any], got: Any) -> None:
+def _compare(
+    judge: Judge, way: Way, key: str, sums: list[Any], counts: list[int], got: Any
+) -> None:
+    """`sums` are of as many numbers as `counts` says; of a pair, or all of them, the mean is got.
+    """
     values = got.double().reshape(-1).tolist()
     if got.dim() == 0:
-        count = len(pairs)
-        pairs = [(sum(x for x, _ in pairs) / count,
-                  sum(max(size, float(abs(x))) for x, size in pairs) / count)]
+        total = sum(max(size, float(abs(x))) for x, size in sums)
+        sums, counts = [(sum(x for x, _ in sums), total)], [sum(counts)]
+    pairs = [(x / n, size / n) for (x, size), n in zip(sums, counts, strict=True)]
     for value, (exact, size) in zip(values, pairs, strict=False):
         if abs(exact) > judge.numbers.most:
             continue

@@ -55,13 +55,6 @@ class Head:
     cap: float | None
     temperature: float
 
-    @property
-    def exact(self) -> bool:
-        """Whether each logit is a hidden state times a power of two: exact in every dtype."""
-        alone = np.count_nonzero(self.weight, 1) == 1
-        powers = np.isin(np.frexp(self.weight)[0], (-0.5, 0.0, 0.5)).all(1)
-        return self.bias is None and self.cap is None and bool((alone & powers).all())
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -268,13 +261,12 @@ def random_batch(
         ignored = np.setdiff1d(np.arange(positions), kept)
         labels[row, ignored] = IGNORED
     logits, logps, whole, heads = {}, {}, {}, {}
-    exact = rng.random() < 0.5
-    scalings = (None, 2.0) if exact else _scalings(rng, scale)
+    scalings = _scalings(rng, scale)
     for policy, kind in kinds.items():
         if kind == "logits":
             logits[policy] = representable(rng.normal(size=(rows, positions, vocabulary)) * scale)
         elif kind == "hidden":
-            heads[policy] = _head(rng, (rows, positions), vocabulary, scale, scalings, exact)
+            heads[policy] = _head(rng, (rows, positions), vocabulary, scale, scalings)
         elif kind == "logps":
             logps[policy] = -representable(np.abs(rng.normal(size=(rows, positions))) * scale)
         else:
@@ -320,15 +312,9 @@ def _scalings(rng: np.random.Generator, scale: float) -> tuple[float | None, flo
 
 def _head(
     rng: np.random.Generator, shape: tuple[int, int], vocabulary: int, scale: float, scalings: Any,
-    exact: bool,
 ) -> Head:
     width = max(1, min(3, vocabulary - 1))  # fewer than entries: the head is no identity
     hidden = representable(rng.normal(size=(*shape, width)) * scale)
-    if exact:
-        weight = np.zeros((vocabulary, width))
-        which = rng.integers(width, size=vocabulary)
-        weight[np.arange(vocabulary), which] = rng.choice((-1.0, 0.5, 1.0, 2.0), size=vocabulary)
-        return Head(hidden, weight, None, *scalings)
     weight = representable(rng.normal(size=(vocabulary, width)))
     bias = representable(rng.normal(size=vocabulary)) if rng.random() < 0.7 else None
     return Head(hidden, weight, bias, *scalings)

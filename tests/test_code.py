@@ -73,7 +73,7 @@ def raises(policy_logits, labels):
     raise RuntimeError("a word\\nof its own")
 
 
-def no_loss(policy_logits, labels):
+def returns_text(policy_logits, labels):
     return "nothing"
 '''
 
@@ -158,7 +158,7 @@ def test_generated_files_are_known_by_their_header(tmp_path: Path, backend: str)
     (OWN, "own.py:dop", [], "no function dop"),
     (OWN, "own.py", [], "which function?"),
     (OWN, "own.py:raises", [], "RuntimeError: a word of its own"),
-    (OWN, "own.py:no_loss", [], "returned str"),
+    (OWN, "own.py:returns_text", [], "returned str"),
     (OWN, "none.py", [], "no such file"),
     ("import nothing_of_this_name", "own.py", [], "line 1: ModuleNotFoundError"),
     ("x = 1\ndef f(:", "own.py", [], "line 2: SyntaxError"),
