@@ -73,7 +73,7 @@ class Code:
     function: Callable[..., Any]
     backend: str = "code"
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    promised: logged.Promised = logged.Promised()
+    promised: logged.Promised = field(default_factory=logged.Promised)
 
     @property
     def generated(self) -> bool:
