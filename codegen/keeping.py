@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 def piece(printer: Printer, piece: Piece, level: str, scale: Expr) -> str:
     """scale*(exp(x) - 1), or scale*(exp(x) - 1 - x)."""
-    kind = "exp_remainder" if piece.whole else "expm1"
+    kind = "exp_remainder" if piece.whole else "bounded_expm1" if printer.guarded else "expm1"
     argument = printer.tensor(piece.exponent, level)
-    if piece.whole or printer.guarded:
+    if piece.whole or printer.guards:
         printer.helpers.add(kind)
         written = f"_{kind}({argument})"
     else:

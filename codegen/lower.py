@@ -24,6 +24,7 @@ from midpo.symbolic.language import (
     Min,
     Sigmoid,
     Sqrt,
+    StopGradient,
     TokenProb,
     VocabSum,
     rebuild,
@@ -67,7 +68,7 @@ _EXPONENTIALS = (
     *(RULES[name] for name in (
         "probability_exp", "token_product_exp", "power_exp", "exp_product", "exp_zero",
     )),
-    replace(_EXP_LOG, find=_plain_logs),
+    RULES["stop_gradient_exp"], replace(_EXP_LOG, find=_plain_logs),
 )
 _SETTLED = (*phase("log", "token"), RULES["log_extremum"], RULES["step_log"], *_EXPONENTIALS)
 _LINEAR = (RULES["token_sum_linear"],)
@@ -277,13 +278,13 @@ def _outside_vocabulary(expr: Expr, node: Expr) -> bool:
 
 
 def _beside_exponentials(expr: Expr) -> list[Expr]:
-    """The sigmoids, maxima and minima that multiply an exponential: where it overflows they are 0,
-    and only the product has a value."""
+    """The sigmoids, maxima, minima and stopped parts that multiply an exponential: where it
+    overflows they are 0, and only the product has a value."""
     found = {
         factor
         for product in expr.atoms(Mul)
         if any(isinstance(f, Exp) for f in product.args)
         for factor in product.args
-        if isinstance(factor, (Sigmoid, Max, Min)) and logarithm(factor) is not None
+        if isinstance(factor, (Sigmoid, Max, Min, StopGradient)) and logarithm(factor) is not None
     }
     return sorted(found, key=structural)

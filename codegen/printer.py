@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from sympy import Add, Expr, Mul, Pow, Rational, Symbol
+from sympy import Add, Expr, Mul, Pow, Rational, S, Symbol
 
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language import (
@@ -35,8 +35,11 @@ from midpo.symbolic.language import (
     Node,
     Parameter,
     Prob,
+    Relu,
     Sorted,
+    Step,
     StopGradient,
+    Tanh,
     TokenProb,
     TokenProd,
     TokenSum,
@@ -212,6 +215,10 @@ class Printer:
         if expr.as_coeff_Mul()[0] < 0:
             return f"-{self.wrapped(-expr, level, PRODUCT)}", SUM
         above, below = split_fraction(expr)
+        if not self.guarded and any(map(_may_be_zero, above)):
+            with self.guarding(expr):  # 0 times what is infinite is 0
+                if grown := scaled(self, above, below, level):
+                    return grown, ATOM
         if self.guarded and (grown := scaled(self, above, below, level)):
             return grown, ATOM
         top = " * ".join(self.wrapped(f, level, UNARY) for f in above) or "1"
@@ -473,6 +480,14 @@ def _is_torch_number(expr: Expr) -> bool:
 
 def _is_token_logp(expr: Expr) -> bool:
     return isinstance(expr, Log) and isinstance(expr.args[0], TokenProb)
+
+
+def _may_be_zero(factor: Any) -> bool:
+    """Whether a factor is 0 at more than a null set of pairs."""
+    base = factor.as_base_exp()[0]
+    while isinstance(base, (StopGradient, Tanh)):
+        (base,) = base.args
+    return isinstance(base, (Step, Relu)) or (isinstance(base, (Max, Min)) and S.Zero in base.args)
 
 
 def _is_probability(factor: Any) -> bool:

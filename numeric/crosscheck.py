@@ -580,10 +580,10 @@ def from_logits(torch: Any, kernel: KernelLike) -> Callable[..., Any]:
         if kernel.backend == "linear":
             size = logits[names[0]].shape[-1]
             eye = torch.eye(size, dtype=logits[names[0]].dtype, device=labels.device)
-            inputs = {n.replace("_logits", "_hidden"): z for n, z in logits.items()}
-            inputs |= {n.replace("_logits", "_weight"): eye for n in names}
+            inputs = {f"{n.removesuffix('_logits')}_hidden": z for n, z in logits.items()}
+            inputs |= {f"{n.removesuffix('_logits')}_weight": eye for n in names}
         elif kernel.backend == "logps":
-            inputs = {n.replace("_logits", "_logps"): label_logps(z, labels)
+            inputs = {f"{n.removesuffix('_logits')}_logps": label_logps(z, labels)
                       for n, z in logits.items()}
         return function(labels=labels, **inputs, **given)
 

@@ -256,6 +256,14 @@ def _find_step_log(node: Step) -> Parts | None:
     return (Add(*above), Add(*below)) if known else None
 
 
+def _find_stopped_exp(node: StopGradient) -> Parts | None:
+    factors = Mul.make_args(node.args[0])
+    exps = [f for f in factors if isinstance(f, Exp)]
+    if len(exps) != 1:
+        return None
+    return (Mul(*(f for f in factors if f is not exps[0])), *exps[0].args)
+
+
 def _in_order(*xs: Expr) -> Expr:
     """The maximum of `xs`, each named once, in the standard order."""
     first, *others = sorted(set(xs), key=structural)
@@ -406,6 +414,10 @@ ROWS: tuple[Rule, ...] = (
     Rule("sigmoid_logsigmoid", "stable", "sigmoid(x) = exp(logsigmoid(x))", "",
          "definition of the log-sigmoid",
          (Sigmoid,), _unary, lambda x: Sigmoid(x), lambda x: Exp(LogSigmoid(x))),
+    Rule("stop_gradient_exp", "stable", "sg(x*exp(a)) = sg(x)*exp(sg(a))", "",
+         "a stopped gradient is one of each part",
+         (StopGradient,), _find_stopped_exp, lambda x, a: StopGradient(x * Exp(a)),
+         lambda x, a: (x if x.is_Number else StopGradient(x)) * Exp(StopGradient(a))),
     Rule("logistic_share", "stable", "log(exp(a) + exp(b)) = a - logsigmoid(a - b)", "",
          "definition of the log-sigmoid",
          (Log,), _find_log_of_two, lambda a, b: Log(Exp(a) + Exp(b)),

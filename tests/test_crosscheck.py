@@ -122,3 +122,13 @@ def test_a_loss_without_a_value_is_said() -> None:
     spec = midpo.loads('name = "x"\n[target]\nmargin = "1/(step(pi(y_w)) - 1) - pi(y_l)"')
     with pytest.raises(midpo.MidpoError, match="no value"):
         midpo.check(spec, trials=2)
+
+
+@pytest.mark.parametrize("backend", ["eager", "fused", "linear", "logps"])
+def test_a_policy_whose_name_ends_like_ours(backend: str) -> None:
+    spec = midpo.loads(
+        'name = "named"\n[policies]\npi_x_logits = "frozen"\npi_logits_logps = "frozen"\n[target]\n'
+        'margin = "log(pi(y_w)/pi_x_logits(y_w)) - log(pi(y_l)/pi_logits_logps(y_l))"\n'
+    )
+    answer = midpo.check(spec, backend=backend, trials=1, dtypes=["float64"])
+    assert answer.passed, answer

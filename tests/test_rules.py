@@ -69,6 +69,7 @@ TEMPLATES = {
     "exp_log": ["exp(2*log({P}) + {R})", "exp(log({P})/2 - 3*log({P}))", "exp(log(a**2)/2)"],
     "sigmoid_reflection": ["sigmoid({R})", "sigmoid(-({R}))"],
     "sigmoid_logsigmoid": ["sigmoid({R})"],
+    "stop_gradient_exp": ["sg(exp({R}))", "sg(({R})*exp({R}))", "sg(2*exp({R}))"],
     "logistic_share": ["log(exp({R}) + exp({R}))"],
     "log_sum_share": ["log(exp({R}) + exp({R}))", "log(({P})*exp({R}) + exp(a)*{P} + 2*exp(b))"],
     "log_extremum": ["log(max({P}, {P}))", "log(min({P}, {P}, {P}))"],

@@ -62,6 +62,12 @@ FORMS = {
     "clipped tokens": f"-sum(min({TOKEN}*gap, {CLIP.format(TOKEN)}*gap) for t in y_w)/len(y_w)",
     "weight": f"-sum(sg(min({TOKEN}, b))*log(pi(y_w, t)) for t in y_w)/len(y_w)",
     "k3": f"-min({of(R)}, 2) + sum(min({K} - log({K}) - 1, 9) for t in y_w)/len(y_w)",
+    "stopped ratio": CLIP.format("sg(pi(y_w))/pi_old(y_w)") + "*log(pi(y_l))",
+    "stopped weight": "sum(sg(gap*pi(y_w, t))/pi_old(y_w, t)*step(2*pi_old(y_w, t) - pi(y_w, t))"
+                      " for t in y_w)/len(y_w)",
+    "left out": "max(pi(y_w)/pi_ref(y_w)*log(pi(y_l)), pi(y_l)/pi_ref(y_l)*log(pi(y_w)), gap)",
+    "switched off": "step(pi(y_w) - 2)*gap/pi(y_w) + relu(log(pi(y_l)))/pi(y_w) - log(pi(y_w))",
+    "complement of one": "1 - pi(y_w)",
     "square": f"({of(LW)} - {of(LW, 'y_l')} - gap)**2",
 }
 AT_ENDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
