@@ -72,6 +72,8 @@ def _print(found: Comparison) -> None:
              f" + ({text(found.constant)})")
     for condition in found.side_conditions:
         line(f"  where {condition}")
+    if found.defined_where:
+        line(f"  the losses have a value where {' and '.join(found.defined_where)}")
     if found.settings and found.verdict in ("different", "undecided"):
         at = ", ".join(map(str, found.settings))
         line(f"  they meet at {at}, where both are a third loss")

@@ -177,6 +177,7 @@ def recovery(found: Recovery, *, steps: bool = False) -> None:
         _line(f"  prior depends on {policy}; label-free: {free}; token-level: {tokens}")
     for condition in found.side_conditions:
         _line(f"  where {escape(condition)}")
+    _defined(found.defined_where)
     if found.gradient is not None:
         _line(f"  {escape(str(found.gradient))}")
     if found.explanation:
@@ -218,6 +219,7 @@ def solution(found: Solution, levels: Levels | None) -> None:
             _line(f"  {name}: {escape(text(expr, taken))}")
     for condition in found.conditions:
         _line(f"  where {escape(condition)}")
+    _defined(found.defined_where)
     if found.gradient is not None:
         _line(f"  {escape(str(found.gradient))}")
     if found.witness is not None:
@@ -225,6 +227,12 @@ def solution(found: Solution, levels: Levels | None) -> None:
         _line(f"  witness: {values}; cross difference {found.witness.difference:.6g}")
     if levels is not None:
         _line(f"  on the data: {escape(levels.sentence())}")
+
+
+def _defined(lengths: tuple[str, ...]) -> None:
+    """Where the spec's own formulas have a value."""
+    if lengths:
+        _line(f"  the spec's formulas have a value where {escape(' and '.join(lengths))}")
 
 
 def _witness(witness: Witness) -> None:

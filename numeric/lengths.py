@@ -6,25 +6,44 @@ only at equal ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import lru_cache
 from math import floor
 from typing import Any
 
-from sympy import Expr, Rational
+from sympy import Expr, Rational, S
 
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.factor import content
-from midpo.symbolic.language import PIECEWISE, Index, Length, Node, Parameter, rebuild
+from midpo.symbolic.language import (
+    PIECEWISE,
+    Abs,
+    Index,
+    Length,
+    Node,
+    Parameter,
+    Relu,
+    Step,
+    TokenSum,
+    rebuild,
+    structural,
+    substitute,
+)
 from midpo.symbolic.polynomial import ONE, expand, polynomial
 from midpo.symbolic.signs import plainer
-from midpo.symbolic.whole import thresholds
+from midpo.symbolic.whole import is_whole, thresholds
 
 Lengths = tuple[int, int]
 
 LONGEST = 600  # tokens that a witness may have
 MOST = 20  # pairs of lengths
+COUNTED = 5
+PIECES = 64  # that a number held against 0 may have
+_VALUES: dict[type, Callable[..., tuple[Any, ...]]] = {
+    Step: lambda x: (S.Zero, S.One), Abs: lambda x: (x, -x), Relu: lambda x: (S.Zero, x),
+}  # what each may be; a maximum or minimum, one of its arguments
 _TRIED = (1, 2, Fraction(1, 2), 3)  # for whatever else a cut speaks of
 
 
@@ -57,11 +76,34 @@ def _turns(x: Expr) -> set[int]:
     """Whole numbers at which `x`, as a polynomial of one length or position, comes to be 0 or
     changes its sign, whatever else it speaks of being a small number."""
     found: set[int] = set()
-    for atom in _numbers(x):
+    for atom, piece in itertools.product(sorted(_numbers(x), key=structural), _pieces(x)):
         for value in _TRIED:
             try:
-                plain = expand(_with_values(x, atom, Rational(value)))
+                plain = expand(_with_values(piece, atom, Rational(value)))
                 found |= _edges(_simpler(plain), atom)
+            except (NoValue, TooLarge):
+                continue
+    return found
+
+
+def _pieces(x: Expr) -> list[Expr]:
+    """What `x` may be on some cell, with no step or maximum left."""
+    counted = [node for node in x.atoms(TokenSum) if is_whole(node.args[0])]
+    waiting: list[Expr] = [
+        substitute(x, {node: Length(node.args[2]) - less for node in counted})
+        for less in (range(COUNTED) if counted else (0,))]  # most tokens count, in most sums
+    found: list[Expr] = []
+    while waiting and len(found) + len(waiting) <= PIECES:
+        expr = waiting.pop()
+        inner = sorted((node for node in expr.atoms(*PIECEWISE)
+                        if not any(arg.has(*PIECEWISE) for arg in node.args)), key=structural)
+        if not inner:
+            found.append(expr)
+            continue
+        node = inner[0]
+        for value in _VALUES.get(type(node), lambda *args: args)(*node.args):
+            try:
+                waiting.append(substitute(expr, {node: value}))
             except (NoValue, TooLarge):
                 continue
     return found

@@ -25,12 +25,14 @@ from .arithmetic import Dyadic, Intervals, NotExact, Undefined
 from .evaluate import Evaluator, Point
 from .lengths import telling_lengths
 from .ties import Certain
+from .turns import at_turns
 
 EOS = 0
 VOCABULARY = 4
 # By total length; equal lengths hide what depends on them, so they come late.
 LENGTHS = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2), (4, 2), (3, 4), (2, 2), (5, 8), (12, 7))
 LAST_LENGTHS = ((3, 3), (4, 4))  # there is but one response of one token
+TURN_LENGTHS = ((1, 2), (4, 1), (5, 3))  # at which cuts are looked at for values of other names
 ATTEMPTS_A_LENGTH = 6
 MAX_VALUES = 20_000  # that one evaluation may compute
 
@@ -264,7 +266,8 @@ def parameter_values(domain: Interval) -> tuple[Fraction, ...]:
 
 def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
     """Random cases, shortest responses first, the same for the same seed; then those of lengths
-    and positions at which the spec's own cuts and maxima turn."""
+    and positions at which the spec's own cuts and maxima turn; then those of values of parameters
+    and features at which they do."""
     generator = random.Random(seed)
     telling = telling_lengths(spec.expressions)
     last = sorted({*LAST_LENGTHS, *telling} - {*LENGTHS}, key=lambda pair: (sum(pair), pair))
@@ -273,6 +276,10 @@ def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
             named = dict(zip(("y_w", "y_l"), lengths, strict=True))
             beside = {str(y): 1 + (n + attempt) % 3 for n, y in enumerate(spec.names.responses)}
             yield random_case(spec, named | beside, attempt, generator)
+    for lengths in TURN_LENGTHS:
+        named = dict(zip(("y_w", "y_l"), lengths, strict=True))
+        beside = {str(y): 1 for y in spec.names.responses}
+        yield from at_turns(spec, random_case(spec, named | beside, 1, generator))
 
 
 def random_case(

@@ -35,7 +35,7 @@ from .audit_calculus import T
 from .audit_formulas import readable
 from .audit_mass import linear
 from .audit_pair import side_rows
-from .conditions import side_conditions
+from .conditions import defined_where, side_conditions
 
 WORLDS = 3
 
@@ -64,6 +64,11 @@ def answers(spec: Spec, seed: int) -> Iterator[Answer]:
         yield Answer("side conditions", "stated", "where " + " and ".join(conditions),
                      f"{PROVED}: else a part of the spec has no value",
                      data={"conditions": list(conditions)})
+    lengths = defined_where(spec)
+    if lengths:
+        yield Answer("lengths", "stated", "the spec has a value where " + " and ".join(lengths),
+                     f"{PROVED}: its own formulas divide by 0 elsewhere, or take a root or a "
+                     "logarithm of what has none", data={"conditions": list(lengths)})
 
 
 def _temperature(spec: Spec) -> Answer:

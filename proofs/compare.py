@@ -25,6 +25,7 @@ from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance
 
+from .conditions import defined_where
 from .diagnosis import diagnose
 from .fingerprint import fingerprint
 from .problem import Problem
@@ -111,6 +112,11 @@ class Comparison:
         return self.verdict in ("different", "undecided") and self.standing.startswith("proved")
 
     @property
+    def defined_where(self) -> tuple[str, ...]:
+        """The lengths at which both losses have a value, where these are not all."""
+        return tuple(dict.fromkeys((*defined_where(self.first), *defined_where(self.second))))
+
+    @property
     def names(self) -> set[str]:
         """What the two declare."""
         return self.first.names.taken() | self.second.names.taken()
@@ -127,6 +133,7 @@ class Comparison:
             "up_to": {"factor": text(self.factor), "constant": text(self.constant)},
             "gradient": self.gradient,
             "side_conditions": list(self.side_conditions),
+            "defined_where": list(self.defined_where),
             "compared": self.compared,
             "difference": None if shown is None else text(fold(shown), self.names),
             "explanation": self.explanation,

@@ -10,10 +10,11 @@ from __future__ import annotations
 from sympy import Expr
 
 from midpo.numeric.null_sets import is_null_set
+from midpo.numeric.ties import counts, varies
 from midpo.symbolic.cells import ties_of
 from midpo.symbolic.derivation import Derivation
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language import Index, is_nonnegative, is_positive, structural
+from midpo.symbolic.language import Index, Parameter, is_nonnegative, is_positive, structural
 from midpo.symbolic.parser import Condition
 from midpo.symbolic.polynomial import expand
 from midpo.symbolic.spec import Spec
@@ -29,8 +30,28 @@ SIGNS = {"nonzero": "!= 0", "nonnegative": ">= 0", "positive": "> 0"}
 
 
 def side_conditions(spec: Spec) -> tuple[str, ...]:
-    """What must hold beyond the declared domains for both sides to have a value."""
-    return tuple(everywhere(c.expr, SIGNS[c.kind]) for c in spec.conditions if not _always(c))
+    """What must hold beyond the declared domains of parameters and data for both sides to have a
+    value."""
+    return tuple(_said(c) for c in spec.conditions if not _of_lengths(c) and not _always(c))
+
+
+def defined_where(spec: Spec) -> tuple[str, ...]:
+    """The lengths at which the spec's own formulas have a value, where these are not all: nothing
+    is left out of a statement there, as there is nothing to state."""
+    return tuple(_said(c) for c in spec.conditions if _of_lengths(c) and not _always(c))
+
+
+def _said(condition: Condition) -> str:
+    return everywhere(condition.expr, SIGNS[condition.kind])
+
+
+def _of_lengths(condition: Condition) -> bool:
+    return of_lengths(condition.expr)
+
+
+def of_lengths(expr: Expr) -> bool:
+    """Whether it speaks of lengths or positions alone: not of parameters, policies or data."""
+    return counts(expr) and not varies(expr) and not expr.atoms(Parameter)
 
 
 def tie_conditions(derivation: Derivation) -> tuple[str, ...]:

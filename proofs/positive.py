@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from sympy import Expr, Mul
 
-from midpo.symbolic.language import StopGradient, is_nonnegative, is_positive, substitute
+from midpo.symbolic.language import Max, StopGradient, is_nonnegative, is_positive, substitute
 from midpo.symbolic.text import text
+
+
+def _unsigned(one: Expr, other: Expr) -> Expr:
+    """Of x and -x, the one that is written without a sign."""
+    return other if one.could_extract_minus_sign() else one
 
 
 def positive_where(expr: Expr) -> tuple[str, ...] | None:
@@ -23,6 +28,8 @@ def positive_where(expr: Expr) -> tuple[str, ...] | None:
             continue
         if exponent.is_Integer and exponent % 2 == 0:
             conditions.append(f"{text(base)} != 0")
+        elif isinstance(base, Max) and len(base.args) == 2 and sum(base.args) == 0:
+            conditions.append(f"{text(_unsigned(*base.args))} != 0")  # |x|
         elif is_nonnegative(factor) and is_nonnegative(base):
             conditions.append(f"{text(base)} > 0")
         else:

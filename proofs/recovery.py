@@ -22,7 +22,7 @@ from midpo.symbolic.language import (
     with_label,
 )
 from midpo.symbolic.loss import prior_margin
-from midpo.symbolic.normal import normal_form, normalise, outside
+from midpo.symbolic.normal import normal_form, normalise, outside, sums_kept
 from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import PriorFacts, fold, prior_facts, prior_of_margin
 from midpo.symbolic.rule import PRIOR_RULE
@@ -33,7 +33,14 @@ from midpo.symbolic.work import allowance, bounds
 
 from .anatomy import readings, temperature_of
 from .check import CheckFailed, check
-from .conditions import SIGNS, LeavesOutTooMuch, judge, side_conditions, tie_conditions
+from .conditions import (
+    SIGNS,
+    LeavesOutTooMuch,
+    defined_where,
+    judge,
+    side_conditions,
+    tie_conditions,
+)
 from .diagnosis import diagnose
 from .gradients import GradientFact, gradient_fact
 from .positive import positive_where
@@ -47,11 +54,12 @@ class Recovery:
     """The answer for one spec.
 
     The statement: target loss = factor * (loss of the prior) + constant, for every policy, pair of
-    responses and parameter in its domain, where `side_conditions` hold. `kind` says whether margins
-    or whole losses were compared; `target` and `recovered` are those two, as written (`recovered`
-    with the prior still an unknown); `difference` is target minus recovered in normal form.
-    `derivation` leads from `recovered` to `target` when proved. `gradient` says whether gradients
-    are then equal too; None where no gradient is stopped, so that they are.
+    responses and parameter in its domain, where `side_conditions` hold and, of the lengths, at
+    those of `defined_where`: at others the formulas themselves have no value. `kind` says whether
+    margins or whole losses were compared; `target` and `recovered` are those two, as written
+    (`recovered` with the prior still an unknown); `difference` is target minus recovered in normal
+    form. `derivation` leads from `recovered` to `target` when proved. `gradient` says whether
+    gradients are then equal too; None where no gradient is stopped, so that they are.
     """
 
     spec: Spec
@@ -66,6 +74,7 @@ class Recovery:
     difference: Expr = S.Zero
     derivation: Derivation | None = None
     side_conditions: tuple[str, ...] = ()
+    defined_where: tuple[str, ...] = ()
     witness: Witness | None = None
     explanation: str = ""
     working_prior: str | None = None
@@ -89,6 +98,7 @@ class Recovery:
                 "token_level": facts.token_level,
             },
             "side_conditions": list(self.side_conditions),
+            "defined_where": list(self.defined_where),
             "steps": [
                 {
                     "rule": step.rule,
@@ -208,17 +218,17 @@ def units(problem: Problem, form: Form) -> int:
 
 def prove(problem: Problem, facts: PriorFacts | None, form: Form) -> Recovery | None:
     """A checked chain from the recovered side to the target, or None."""
-    chain = Derivation(problem.recovered)
     inserted = problem.inserted
-    uses = tuple(Instance(old, new) for old, new in problem.definitions.items())
-    chain.append(Step(PRIOR_RULE, problem.recovered, inserted, uses))
-    normalise(chain, **form)
-    other = Derivation(problem.target)
-    normalise(other, **form)
-    if is_zero(chain.end - other.end):
-        chain.arithmetic(other.end)
-    elif form is not CELL_FORM or not meet(chain, other):
-        return None
+    ends = _ends(problem, form)
+    if not _joined(*ends, form):
+        if form is not CELL_FORM or not any(
+                step.rule == "geometric_sum" for chain in ends for step in chain.steps):
+            return None
+        with sums_kept():
+            ends = _ends(problem, form)
+            if not _joined(*ends, form):
+                return None
+    chain, other = ends
     whole = chain.joined(other).without_detours()
     try:
         # What was spent on finding is not missing here: a step that is not looked at is none.
@@ -239,13 +249,32 @@ def prove(problem: Problem, facts: PriorFacts | None, form: Form) -> Recovery | 
     )
 
 
+def _ends(problem: Problem, form: Form) -> tuple[Derivation, Derivation]:
+    """Chains from the recovered side and from the target to their normal forms."""
+    chain = Derivation(problem.recovered)
+    uses = tuple(Instance(old, new) for old, new in problem.definitions.items())
+    chain.append(Step(PRIOR_RULE, problem.recovered, problem.inserted, uses))
+    normalise(chain, **form)
+    other = Derivation(problem.target)
+    normalise(other, **form)
+    return chain, other
+
+
+def _joined(chain: Derivation, other: Derivation, form: Form) -> bool:
+    """Lead the first chain to the other's end, if they are seen to meet; whether they do."""
+    if is_zero(chain.end - other.end):
+        chain.arithmetic(other.end)
+        return True
+    return form is CELL_FORM and meet(chain, other)
+
+
 def _refutation(
     problem: Problem, facts: PriorFacts | None, obstacles: list[str]
 ) -> Recovery | None:
     """A witness that the two sides differ, or None."""
     spec, margins = problem.spec, problem.kind == "margin"
     with allowance(*spec.expressions):
-        normal = None if obstacles else _normal_sides(problem)
+        normal = _normal_sides(problem)
         difference = _difference(problem, normal)
         try:
             witness = find_witness(spec, problem.target, problem.inserted, difference,
@@ -369,7 +398,7 @@ def _answer(problem: Problem, facts: PriorFacts | None, **found: Any) -> Recover
     conditions = side_conditions(problem.spec)
     if derivation is not None:
         if problem.positive is not None:
-            conditions += (f"{text(problem.positive)} > 0",)
+            conditions += positive_where(problem.positive) or ()
         conditions += tie_conditions(derivation)
     return Recovery(
         spec=problem.spec,
@@ -380,7 +409,8 @@ def _answer(problem: Problem, facts: PriorFacts | None, **found: Any) -> Recover
         facts=facts,
         factor=problem.factor,
         constant=problem.constant,
-        side_conditions=conditions,
+        side_conditions=tuple(dict.fromkeys(conditions)),
+        defined_where=defined_where(problem.spec),
         steps=tuple(derivation.steps) if derivation else (),
         **found,
     )

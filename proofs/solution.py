@@ -47,6 +47,7 @@ from midpo.symbolic.language import (
     LogSigmoid,
     Max,
     Step,
+    is_nonnegative,
     is_positive,
     roles,
     substitute,
@@ -62,6 +63,7 @@ from midpo.symbolic.text import text
 from midpo.symbolic.work import allowance, bounds
 
 from .anatomy import Parts, as_other_link, readings, temperature_of
+from .conditions import defined_where, of_lengths
 from .gradients import GradientFact
 from .positive import positive_where
 from .recovery import Recovery, verify
@@ -125,6 +127,11 @@ class Solution:
         return None if self.proof is None else self.proof.gradient
 
     @property
+    def defined_where(self) -> tuple[str, ...]:
+        """The lengths at which the target has a value, where these are not all."""
+        return defined_where(self.spec)
+
+    @property
     def representable(self) -> bool | None:
         """None where undecided."""
         return None if self.kind == "undecided" else self.kind in REPRESENTABLE
@@ -150,6 +157,7 @@ class Solution:
             "temperature": shown(self.temperature),
             "weight": shown(self.weight),
             "conditions": list(self.conditions),
+            "defined_where": list(self.defined_where),
             "gradient": None if self.gradient is None else self.gradient.as_json(),
             "reason": self.reason,
             "witness": None if self.witness is None else self.witness.as_json(),
@@ -303,6 +311,12 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         theorem = (f"outside the link, {_short(parts.weight, spec)} is a weight of the data: the "
                    f"loss is that of the pairs so weighted; {theorem}")
     proved = proof.verdict == "proved"
+    turning = [f for f in (temperature, parts.weight) if of_lengths(f) and not is_nonnegative(f)]
+    if turning:
+        proved = False
+        theorem = (f"what multiplies the prior's loss or its margin is 0 or negative at pairs of "
+                   f"some lengths: {_short(turning[0], spec)}, which is no weight of the data and "
+                   "no temperature there")
     return Solution(
         spec,
         kind if proved else "undecided",
@@ -322,9 +336,11 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
 
 def _conditions(temperature: Expr, parts: Parts, proof: Recovery) -> tuple[str, ...]:
     """What must hold for the answer: factors are positive, and what its proof leaves out."""
-    factors = (temperature, parts.weight, parts.scale)
+    factors = [f for f in (temperature, parts.weight, parts.scale) if not of_lengths(f)]
     signs = (condition for factor in factors for condition in positive_where(factor) or ())
-    return tuple(dict.fromkeys((*signs, *proof.side_conditions)))
+    found = tuple(dict.fromkeys((*signs, *proof.side_conditions)))
+    return tuple(c for c in found if not (  # what another says already
+        c.endswith(" != 0") and f"{c.removesuffix(' != 0')} > 0" in found))
 
 
 def _question(spec: Spec, parts: Parts, prior: Expr, *, plain: bool) -> Spec:

@@ -36,7 +36,7 @@ from .language import (
 from .polynomial import expand
 from .rule import CELLS
 from .signs import same_sign
-from .whole import lattice
+from .whole import lattice, thresholds
 
 if TYPE_CHECKING:
     from .derivation import Derivation
@@ -207,7 +207,23 @@ def _whole_sign(x: Expr, signs: Signs) -> Sign | None:
         return Sign(up, low + found.shift > 0)
     if high is not None and high + found.shift <= 0:
         return Sign(not up, high + found.shift < 0)
-    return None
+    above, below = _at_least_zero(x, signs), _at_least_zero(-x, signs)
+    if above:
+        return Sign(True, below is False)
+    return Sign(False, above is False) if below or above is False else None
+
+
+def _at_least_zero(x: Expr, signs: Signs) -> bool | None:
+    """Whether the polynomial `x` of one whole number is at least 0 for all values that the cell
+    leaves to it, or for none of them; None where neither is known."""
+    found = thresholds(x)
+    if found is None:
+        return None
+    u, first, jumps = found
+    low, high = bounds_of(u, signs)
+    if any((low is None or at > low) and (high is None or at <= high) for at, _ in jumps):
+        return None
+    return first + sum(jump for at, jump in jumps if low is not None and at <= low) > 0
 
 
 def within(index: Index, response: Expr) -> tuple[Expr, bool]:
@@ -222,7 +238,12 @@ def on_cell(expr: Expr, signs: Signs) -> tuple[Expr, frozenset[Expr]]:
     numbers of one value by it, and the cuts at whose zeros that may be wrong (never for a maximum,
     which is continuous)."""
     found, ties = without_pieces(expr, signs)
-    return at_values(found, signs), ties
+    plain = at_values(found, signs)
+    while plain != found:  # a number that has one value there may decide more of them
+        found, more = without_pieces(plain, signs)
+        ties |= more
+        plain = at_values(found, signs)
+    return found, ties
 
 
 def without_pieces(expr: Expr, signs: Signs) -> tuple[Expr, frozenset[Expr]]:

@@ -7,17 +7,35 @@ The checker and the conditions of rules rest on this; what finds derivations use
 from __future__ import annotations
 
 from math import lcm
+from typing import Any
 
 import sympy
-from sympy import QQ, Add, Dummy, Expr, Mul, Pow, Rational
+from sympy import QQ, Add, Dummy, Expr, Integer, Mul, Pow, Rational, S
 
 
 def equal_in_field(left: Expr, right: Expr) -> bool:
     """Whether the two are equal for every value of their atoms."""
     difference = sympy.expand(left - right)
-    if difference == 0 or not _sums_below(difference):
-        return bool(difference == 0)
-    return _is_zero_fraction(difference)
+    if difference == 0:
+        return True
+    turned = sympy.expand(_turned(difference))
+    if turned == 0 or not _sums_below(turned):
+        return bool(turned == 0)
+    return _is_zero_fraction(turned)
+
+
+def _turned(expr: Any) -> Any:
+    """`expr` with 1/(b - a) written as -1/(a - b), inside its atoms too, where SymPy holds that to
+    be the standard sign."""
+    if not expr.args:
+        return expr
+    args = [_turned(arg) for arg in expr.args]
+    if any(new is not old for new, old in zip(args, expr.args, strict=True)):
+        expr = expr.func(*args)
+    if isinstance(expr, Pow) and isinstance(expr.exp, Integer) and expr.exp < 0 and isinstance(
+            expr.base, Add) and expr.base.could_extract_minus_sign():
+        return Pow(S.NegativeOne, expr.exp) * Pow(sympy.expand(-expr.base), expr.exp)
+    return expr
 
 
 def _sums_below(expr: Expr) -> bool:

@@ -472,6 +472,10 @@ def _of_sum(expr: Expr, names: int) -> Interval:
     if not isinstance(expr, Add):
         return enclosure(expr)
     found = reduce(Interval.__add__, map(enclosure, expr.args))
+    if found.nonnegative or found.nonpositive:
+        return found
+    narrowed = found.meet(_token_by_token(expr))
+    found = found if narrowed is None else narrowed
     if found.nonnegative or found.nonpositive or not names or len(expr.args) > _MAX_SUM:
         return found
     for atom in _linear_atoms(expr)[:names]:
@@ -480,6 +484,28 @@ def _of_sum(expr: Expr, names: int) -> Interval:
         if found.nonnegative or found.nonpositive:
             break
     return found
+
+
+def _token_by_token(expr: Add) -> Interval:
+    """The enclosure of a sum in which a length counts as the sum of 1 over its tokens, so that
+    len(y) - sum(step(w(y, t)) for t in y) is a sum of 1 - step(w(y, t))."""
+    bodies: dict[Any, Interval] = {}
+    beside: list[Interval] = []
+    summed = {term.as_coeff_Mul()[1].args[2] for term in expr.args
+              if isinstance(term.as_coeff_Mul()[1], TokenSum)}
+    for term in expr.args:
+        factor, node = term.as_coeff_Mul()
+        if not (isinstance(factor, Rational) and isinstance(node, (TokenSum, Length))
+                and node.args[-1] in summed):
+            beside.append(enclosure(term))
+            continue
+        body = enclosure(node.args[0]) if isinstance(node, TokenSum) else point(Fraction(1))
+        body = point(Fraction(int(factor.p), int(factor.q))) * body
+        over = node.args[-1]
+        bodies[over] = bodies[over] + body if over in bodies else body
+    if not bodies:
+        return REAL
+    return reduce(Interval.__add__, [*map(repeated_sum, bodies.values()), *beside])
 
 
 def _linear_atoms(expr: Add) -> list[Expr]:

@@ -6,7 +6,9 @@ of monomials the converse holds too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from sympy import Add, Expr, Mul, Pow, Rational
@@ -36,6 +38,10 @@ _FIELD = tuple(
 _OF_MAXIMA = {"max_flat", "max_distribute", "max_between", "max_shift", "max_whole", "max_step"}
 _CELLS = tuple(rule for rule in _FIELD if rule.name not in _OF_MAXIMA)
 
+# Sums as they are written, where the cells of one sum are to meet another's.
+_OPEN = tuple(rule for rule in _CELLS if rule.name != "geometric_sum")
+_sums_kept: ContextVar[bool] = ContextVar("sums_kept", default=False)
+
 # What hides structure: reflections write one function of a margin as another.
 _REFLECTIONS = {"logsigmoid_reflection", "sigmoid_reflection"}
 _STRUCTURE = tuple(r for r in (*_WHOLE, *_EXPONENTIAL) if r.name not in _REFLECTIONS)
@@ -60,8 +66,19 @@ def normalise(
         if written_out:
             derivation.apply((*phase("value"), *_KNOWN))
             derivation.apply(_WRITTEN_OUT)
-        rules = (*_WHOLE, *_EXPONENTIAL) if not field else _CELLS if whole_maxima else _FIELD
+        cells = _OPEN if _sums_kept.get() else _CELLS
+        rules = (*_WHOLE, *_EXPONENTIAL) if not field else cells if whole_maxima else _FIELD
         settle(derivation, rules)
+
+
+@contextmanager
+def sums_kept() -> Iterator[None]:
+    """Inside, geometric series stay sums in the form in which cells decide."""
+    token = _sums_kept.set(True)
+    try:
+        yield
+    finally:
+        _sums_kept.reset(token)
 
 
 def settle(derivation: Derivation, rules: Iterable[Rule]) -> None:

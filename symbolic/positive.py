@@ -49,6 +49,7 @@ from .language import (
     with_label,
 )
 from .parser import Condition, Names
+from .polynomial import expand
 from .text import text
 
 _LAWS = (  # of a token after any prefix
@@ -116,7 +117,27 @@ def _conditions(prior: Expr, names: Names) -> Iterator[Condition]:
     if sign != 1:
         if enclosure(sign).nonpositive:
             raise _refusal(prior, f"the prior is nowhere positive ({text(sign)} is not)")
+        yield from _of_product(prior, sign)
+
+
+def _of_product(prior: Expr, sign: Expr) -> Iterator[Condition]:
+    """That a product of parameters is positive: its factors of even powers are not 0, the product
+    of the others is positive."""
+    try:
+        parts = factors(expand(sign), plain=True)
+    except MidpoError:
+        parts = ()
+    if not parts or not all(e.is_Integer for _, e in parts) or not any(
+            e % 2 == 0 for _, e in parts[1:]):
         yield _plainest(sign, "positive")
+        return
+    odd = Mul(*(base for base, e in parts if e % 2))
+    if enclosure(odd).nonpositive:
+        raise _refusal(prior, f"the prior is nowhere positive ({text(sign)} is not)")
+    if not enclosure(odd).positive:
+        yield _plainest(odd, "positive")
+    yield from (_plainest(base, "nonzero") for base, e in parts
+                if e % 2 == 0 and not enclosure(base).positive)
 
 
 def _plainest(expr: Expr, kind: str) -> Condition:
@@ -127,6 +148,8 @@ def _plainest(expr: Expr, kind: str) -> Condition:
             expr = expr.args[0]
         elif isinstance(expr, Abs):
             expr, kind = expr.args[0], "nonzero"
+        elif isinstance(expr, Log) and enclosure(expr.args[0]).positive:
+            expr = expr.args[0] - 1
         elif isinstance(expr, Step):
             return Condition(expr.args[0], "nonnegative")
         elif isinstance(expr, Max) and kind == "positive":

@@ -26,6 +26,7 @@ from .language import (
     Parameter,
     Sorted,
 )
+from .minimal import minimal
 from .parser import (
     BATCH,
     LINK,
@@ -243,7 +244,7 @@ class _Table:
         link = self.expression(self.table, "link", names, LINK)
         return Spec(
             name, names, title, reference, bibtex, defaults, prior, margin, loss, constraint,
-            self.multiplier(parameters, constraint), link, tuple(dict.fromkeys(self.conditions)),
+            self.multiplier(parameters, constraint), link, minimal(self.conditions),
             self.texts, self.digest, self.file, status, reason,
             self.prose("conventions"), responses, batch,
         )

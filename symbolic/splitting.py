@@ -59,7 +59,7 @@ from .quotients import quotient_form
 from .rule import CELLS
 from .rules import RULES
 from .signs import same_sign
-from .whole import Lattice, lattice
+from .whole import Lattice, lattice, thresholds
 from .work import spend
 
 MAX_CUTS = 16  # on one way through a tree
@@ -246,12 +246,20 @@ def _factors(x: Expr, signs: Signs) -> set[Expr]:
     for base in bases:
         whole = lattice(base)
         if whole is not None:
-            edges = _edges(whole) if len(bases) > 1 else {_cut(x, base)}
+            edges = _turns(base)
+            if not edges:
+                edges = _edges(whole) if len(bases) > 1 else {_cut(x, base)}
             found |= {cut for cut in edges if not _told(cut, signs)}
             continue
         same = same_sign(base)
         found |= {base} if same is None else _factors(same, signs)
     return found
+
+
+def _turns(base: Expr) -> set[Expr]:
+    """The cuts of one whole number that tell the sign of `base`, a polynomial of it."""
+    found = [known for x in (base, -base) if (known := thresholds(x)) is not None]
+    return {u - at for u, _, jumps in found for at, _ in jumps}
 
 
 def _cut(x: Expr, base: Expr) -> Expr:
