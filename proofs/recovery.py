@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -189,6 +190,11 @@ def _has_a_value(spec: Spec) -> None:
             if never[condition.kind]:
                 raise NoValue("the spec has no value anywhere, because "
                               f"{text(condition.expr)} {SIGNS[condition.kind]} never holds")
+    positive = [c.expr for c in spec.conditions if c.kind == "positive"]
+    for one, other in itertools.combinations(positive, 2):
+        if is_nonnegative(-one - other):
+            raise NoValue(f"the spec has no value anywhere, because {text(one)} > 0 and "
+                          f"{text(other)} > 0 exclude each other")
 
 
 def _first_proof(

@@ -273,7 +273,7 @@ alpha = "positive"
 beta = "real"
 k = "[1/2, 2]"
 [target]
-margin = "alpha*log(pi(y_w)/pi_ref(y_w))/(beta - 3) + (1 - exp(beta - k))**(1/2)*log(pi(y_l))"
+margin = "alpha*log(pi(y_w)/pi_ref(y_w))/(beta - 3) + (5 - exp(beta - k))**(1/2)*log(pi(y_l))"
 """
 
 
@@ -344,8 +344,8 @@ def conditions(prior: str) -> list[str] | None:
         ("n*pi_ref(y)", ["n > 0"]), ("beta*pi_ref(y) + beta*pi(y)", ["beta > 0"]),
         ("(eta - 2)*beta*pi_ref(y)", ["-beta > 0"]), ("abs(beta)*pi_ref(y)", ["beta != 0"]),
         ("max(beta, 0)*pi_ref(y)", ["beta > 0"]), ("gap*pi_ref(y)", ["gap > 0"]),
-        ("step(beta)*tanh(beta)*pi_ref(y)", ["beta >= 0", "beta > 0"]),
-        ("sqrt(beta)*pi_ref(y)", ["beta >= 0", "beta > 0"]), ("sg(beta)*pi_ref(y)", ["beta > 0"]),
+        ("step(beta)*tanh(beta)*pi_ref(y)", ["beta > 0"]),
+        ("sqrt(beta)*pi_ref(y)", ["beta > 0"]), ("sg(beta)*pi_ref(y)", ["beta > 0"]),
         ("by_label(beta, 2)*pi_ref(y)", ["beta > 0"]), ("score(y)*pi_ref(y)", ["score(y) > 0"]),
         ("by_label(beta, -beta)*pi_ref(y)", None), ("by_label(beta - 1, -beta)*pi_ref(y)", None),
         ("0", None), ("pi_ref(y) - pi_ref(y)", None), ("-3", None), ("-pi_ref(y)", None),

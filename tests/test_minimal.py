@@ -51,6 +51,12 @@ def test_a_product_that_is_never_positive_is_refused() -> None:
         spec("pi_ref(y)*(beta - k)*(k - beta)")
 
 
+def test_conditions_that_exclude_each_other_leave_nothing_to_decide() -> None:
+    asked = spec("pi_ref(y)*(beta - k)", " + sqrt(k - beta)/(k - beta)")
+    assert midpo.verify(asked).verdict == "undecided"
+    assert "exclude each other" in midpo.verify(asked).explanation
+
+
 LENGTHS = {
     "len(y_w) - len(y_l) != 0": " + (len(y_w)**2 - len(y_l)**2)/(len(y_w) - len(y_l))"
                                 " - len(y_w) - len(y_l)",

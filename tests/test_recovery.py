@@ -71,7 +71,7 @@ def test_the_paper_is_proved(name: str) -> None:
     answer = found.as_json()
     assert json.loads(json.dumps(answer)) == answer
     assert set(answer) == {"name", "verdict", "compared", "up_to", "difference", "prior",
-                           "side_conditions", "steps", "standing", "gradient"}
+                           "side_conditions", "defined_where", "steps", "standing", "gradient"}
     assert (answer["name"], answer["verdict"], answer["difference"]) == (name, "proved", "0")
     assert answer["up_to"] == {"factor": "1", "constant": "0"}
     assert answer["side_conditions"] == []
