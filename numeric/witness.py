@@ -180,15 +180,21 @@ def agreements(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> tupl
     return defined, agreeing
 
 
-def is_affine(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> bool:
+def is_affine(
+    spec: Spec, target: Expr, recovered: Expr, seed: int = 0,
+    *, at: Mapping[str, Fraction] | None = None,
+) -> bool:
     """Whether target = a*recovered + b with a > 0 can be true, as far as the cases show.
 
-    a and b may depend on the parameters, so only cases with the same ones are held together.
+    a and b may depend on the parameters, so only cases with the same ones are held together: plain
+    ones, or these.
 
     Raises: TooLarge where the expressions take too long to evaluate.
     """
     found: list[tuple[Any, Any]] = []
     for case in itertools.islice(cases(spec, seed), 0, None, ATTEMPTS_A_LENGTH):
+        if at is not None:
+            case = replace(case, parameters=at)
         try:
             values = certain(case)
             found.append((values(target), values(recovered)))

@@ -226,13 +226,15 @@ def _in_words(found: Comparison, sides: list[Expr]) -> str:
 def _witness(problem: Problem) -> Witness | None:
     """A case at which the sides differ, unless a factor and a constant could explain it."""
     sides, both = (problem.target, problem.recovered), losses(problem)
-    if moves(problem):
-        with allowance(*sides):
-            if is_affine(problem.spec, *both) and is_affine(problem.spec, *reversed(both)):
-                return None
     with allowance(*sides):
         difference = normal_form(sides[0] - sides[1])
-        return find_witness(problem.spec, *sides, difference, margins=problem.kind == "margin")
+        found = find_witness(problem.spec, *sides, difference, margins=problem.kind == "margin")
+    if found is not None and moves(problem):
+        with allowance(*sides):  # losses may differ at some values of a parameter alone
+            if all(is_affine(problem.spec, *pair, at=at) for pair in (both, both[::-1])
+                   for at in (None, found.case.parameters)):
+                return None
+    return found
 
 
 # --- As they stand -------------------------------------------------------------------------------

@@ -285,7 +285,9 @@ def _refutation(
         try:
             witness = find_witness(spec, problem.target, problem.inserted, difference,
                                    margins=margins)
-            if problem.only_losses_count and is_affine(spec, *problem.losses):
+            if witness is not None and problem.only_losses_count and all(
+                    is_affine(spec, *problem.losses, at=at)
+                    for at in (None, witness.case.parameters)):
                 return None
         except TooLarge as error:
             obstacles.append(_obstacle(error))

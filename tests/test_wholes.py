@@ -146,6 +146,13 @@ def test_lengths_of_the_pair() -> None:
     assert compare(once, tied).verdict != "equal"
 
 
+def test_windows_that_differ_at_whole_values_of_a_parameter_are_different() -> None:
+    one, other = (
+        target(name, " - ".join(f"sum({cut}*log(pi({y}, t)) for t in {y})" for y in ("y_w", "y_l")))
+        for name, cut in (("up-to", "step(k - t)"), ("below", "(1 - step(t - k))")))
+    assert compare(one, other).verdict == "different"
+
+
 def test_a_difference_is_exact_where_it_can_be() -> None:
     """Refutations are exported although the form with fields was given up for cells."""
     for seed in (20_000, 20_075, 20_100):
