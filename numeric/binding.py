@@ -116,7 +116,7 @@ class Binding:
         return frozenset(out & self.optional())
 
     def optional(self) -> set[str]:
-        parameters = inspect.signature(self.function).parameters.values()
+        parameters = signature(self.function).parameters.values()
         return {p.name for p in parameters if p.default is None}
 
     def __str__(self) -> str:
@@ -138,7 +138,7 @@ def bind(spec: Spec, function: Callable[..., Any], given: Mapping[str, Any] | No
     """
     name = getattr(function, "__name__", "the function")
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = signature(function).parameters
     except (TypeError, ValueError):
         raise MidpoError(f"{name}: its arguments cannot be read\n"
                          "  expected: a Python function") from None
@@ -183,6 +183,14 @@ def bind(spec: Spec, function: Callable[..., Any], given: Mapping[str, Any] | No
     options = frozenset(n for n in parameters if n in OPTIONS and sources[n].kind == "option")
     found = Binding(function, sources, positional, kinds, fixed, tuple(notes), options)
     return replace(found, left_out=found.superfluous())
+
+
+def signature(function: Callable[..., Any]) -> inspect.Signature:
+    """That of a function; of a torch module, that of its `forward`."""
+    found = inspect.signature(function)
+    loose = all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in found.parameters.values())
+    forward = getattr(function, "forward", None)
+    return inspect.signature(forward) if loose and callable(forward) else found
 
 
 def find(spec: Spec, argument: str) -> Source | None:

@@ -7,7 +7,10 @@ the leaf's own shape.
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,7 +149,7 @@ class Call:
         """A value of the whole batch in the padded layout."""
         torch, policy = self.torch, source.name
         if source.kind == "feature":
-            return self.leaves[policy]
+            return self.leaves[policy] if self.kept() else self.leaves[policy] * 1
         if source.kind == "labels":
             labels = torch.tensor(self.batch.labels, device=self.device)
             return torch.where(self.counted, labels, self.way.ignore_index)
@@ -157,8 +160,11 @@ class Call:
         if source.kind == "logps":
             return self.logps(policy)
         leaf = self.leaves.get(f"{policy}/{source.kind}")
-        # What may be overwritten is no leaf.
-        return leaf * 1 if self.way.inplace and leaf is not None and policy == "pi" else leaf
+        return leaf if leaf is None or self.kept() else leaf * 1
+
+    def kept(self) -> bool:
+        """Whether the inputs are not written to: what is, may be no leaf."""
+        return "inplace_backward" in self.binding.options and not self.way.inplace
 
     def logps(self, policy: str) -> Any:
         """Log-probabilities of the labels, (2B, T); those of whole responses where a kernel takes
@@ -180,10 +186,19 @@ class Call:
     # -- the call
 
     def __call__(self, seeds: Any) -> Answer:
-        """Call, and differentiate with these seeds: one a pair, or one of a scalar."""
-        if self.way.shards > 1:
-            return self.in_shards(seeds)
+        """Call, and differentiate with these seeds: one a pair, or one of a scalar. What the
+        function prints goes to standard error; where it ends the program, it fails.
+        Raises: MidpoError for what is no loss; the function's own errors."""
+        try:
+            with redirect_stdout(sys.stderr):
+                return self.in_shards(seeds) if self.way.shards > 1 else self.once(seeds)
+        except SystemExit as error:
+            raise RuntimeError(f"SystemExit: {error.code}") from None
+
+    def once(self, seeds: Any) -> Answer:
         loss, logged = outcome(self.torch, self.binding.call(self.values()))
+        if loss.dim() == 1 and loss.shape[0] != self.batch.pairs:
+            raise MidpoError(misshaped(loss))
         asked = {name: leaf for name, leaf in self.leaves.items() if leaf.requires_grad}
         if not loss.requires_grad:
             return Answer(loss, dict.fromkeys(asked), logged)
@@ -242,13 +257,22 @@ def _same(torch: Any, a: Any, b: Any) -> bool:
     return bool(torch.equal(a.nan_to_num(nan=7.0), b.nan_to_num(nan=7.0)))
 
 
+def misshaped(loss: Any) -> str:
+    return (f"the function returned a loss of shape {tuple(loss.shape)}\n"
+            "  expected: a scalar, or (B,), a loss of each pair")
+
+
 def outcome(torch: Any, result: Any) -> tuple[Any, Mapping[str, Any] | None]:
     """The loss of what a function returned, and the metrics where there are any: the first of a
-    tuple, `loss` or `losses` of a mapping or an object.
+    tuple, `loss` or `losses` of a mapping or an object; a list of numbers is one of each pair.
 
     Raises: MidpoError for anything else.
     """
     logged = None
+    scalars = isinstance(result, list) and all(
+        isinstance(x, torch.Tensor) and x.dim() == 0 for x in result)
+    if scalars and len(result) > 1:
+        result = torch.stack(result)
     if isinstance(result, (tuple, list)) and result:
         logged = result[1] if len(result) == 2 and isinstance(result[1], Mapping) else None
         result = result[0]
@@ -260,6 +284,9 @@ def outcome(torch: Any, result: Any) -> tuple[Any, Mapping[str, Any] | None]:
             result = getattr(result, key)
             break
     if not isinstance(result, torch.Tensor) or not result.is_floating_point():
-        raise MidpoError(f"the function returned {type(result).__name__}\n"
+        if inspect.iscoroutine(result):
+            result.close()  # never awaited, and not warned of
+        what = getattr(result, "dtype", None) or type(result).__name__
+        raise MidpoError(f"the function returned {what}\n"
                          "  expected: a loss (a tensor), or a tuple or dict with it")
     return result, logged

@@ -24,8 +24,9 @@ from midpo.symbolic.spec import Spec, policy_argument
 
 from . import logged
 from .binding import Binding, bind
-from .calling import Answer, Call
+from .calling import Answer, Call, misshaped
 from .judging import LIMIT, Failure, Judge, Numbers
+from .judging import plain as plain_number
 from .oracle import Oracle, Truth
 from .policies import IGNORED, Batch, nth_batch, random_batch
 from .ways import Way, plain, ways
@@ -129,9 +130,10 @@ class CrossCheck:
             "cases": self.cases,
             "seed": self.seed,
             "device": self.device,
-            "dtypes": [vars(d) for d in self.dtypes],
+            "dtypes": [{k: plain_number(x) if isinstance(x, float) else x
+                        for k, x in vars(d).items()} for d in self.dtypes],
             "ways": list(self.ways),
-            "prior_gap": self.prior_gap,
+            "prior_gap": None if self.prior_gap is None else plain_number(self.prior_gap),
             "gradcheck": self.gradcheck,
             "failure": self.failure,
             "case": None if self.case is None else dict(self.case),
@@ -280,14 +282,14 @@ class _Check:
         if way.shards > 1 and batch.logits["pi"].shape[-1] < way.shards:
             return
         numbers = Numbers.of(self.torch, dtype)
-        judge = Judge(truth, batch, numbers)
+        judge = Judge(truth, batch, numbers, 0.0 if self.generated else 1.0)
         self.taken[str(way)] = None
         try:
             self.judged(judge, batch, way, dtype)
             self.runs = True
-        except MidpoError:
-            raise
         except Exception as error:  # the function's own
+            if isinstance(error, MidpoError) and not self.generated:
+                raise
             self.raised(judge, way, error)
         finally:
             self.tallies[dtype].add(judge)
@@ -320,6 +322,9 @@ class _Check:
         if answer.loss.dim() != wanted and way != self.plain:
             self.notes.append(f"{way} gives a loss of {answer.loss.dim()} dimensions")
             return
+        if self.generated and answer.loss.dtype != call.wide:
+            judge.fail(way, f"dtype of the loss {answer.loss.dtype}, bits", *(
+                self.torch.finfo(d).bits for d in (call.wide, answer.loss.dtype)), float("inf"))
         if answer.loss.dim() == 1:
             judge.losses(way, answer.loss.double().tolist())
             weights = per_pair
@@ -328,8 +333,7 @@ class _Check:
             judge.total(way, answer.loss.double().item(), divisor)
             weights = [1.75 / divisor] * pairs
         else:
-            raise MidpoError(f"the function returned a loss of shape {tuple(answer.loss.shape)}\n"
-                             "  expected: a scalar, or (B,), a loss of each pair")
+            raise MidpoError(misshaped(answer.loss))
         judge.gradients(way, answer, weights, frozen=self.generated)
         if self.generated and way.metrics:
             logged.judge(judge, way, self.spec, batch, answer.logged or {}, self.promised)

@@ -8,7 +8,7 @@ own rounding moves.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,7 +69,7 @@ class Failure:
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {
             "dtype": self.dtype, "way": str(self.way), "what": self.what,
-            "wanted": _plain(self.wanted), "got": _plain(self.got), "ulp": _plain(self.ulp),
+            "wanted": plain(self.wanted), "got": plain(self.got), "ulp": plain(self.ulp),
         }
         return found | ({} if self.batch is None else {"inputs": inputs(self.batch)})
 
@@ -84,14 +84,15 @@ def inputs(batch: Batch) -> dict[str, Any]:
     arrays |= {f"{p} token logps": z for p, z in batch.logps.items()}
     arrays |= {f"{p} logps": z for p, z in batch.whole.items()}
     shown = {
-        name: np.vectorize(_plain, otypes=[object])(x).tolist() if x.size <= SHOWN
+        name: np.vectorize(plain, otypes=[object])(x).tolist() if x.size <= SHOWN
         else f"shape {x.shape}"
         for name, x in arrays.items()
     }
     return {"parameters": {k: str(v) for k, v in batch.parameters.items()}, **shown}
 
 
-def _plain(x: Any) -> Any:
+def plain(x: Any) -> Any:
+    """A number as JSON has it: one that is not finite as text."""
     value = float(x)
     return value if np.isfinite(value) else str(value)
 
@@ -104,10 +105,16 @@ def units(found: Any, exact: Any, unit: float, floor: float) -> float:
 
 
 class Judge:
-    """Judges answers to one batch, in one dtype."""
+    """Judges answers to one batch, in one dtype. `nats` is the size below which a loss need not
+    keep its digits: 0 for a kernel, 1 for a function whose author promised none, since
+    log(1 + exp(-m)) has none left at a large m."""
 
-    def __init__(self, truth: Truth, batch: Batch, numbers: Numbers) -> None:
-        self.truth, self.batch, self.numbers = truth, batch, numbers
+    def __init__(
+        self, truth: Truth, batch: Batch, numbers: Numbers, nats: float = 0.0
+    ) -> None:
+        self.truth, self.batch, self.numbers, self.nats = truth, batch, numbers, nats
+        slopes = [1.0, *(abs(float(x)) for x in batch.parameters.values())]
+        self.steepest = nats * max(slopes)  # of a loss by a log-probability
         self.failures: list[Failure] = []
         self.value = self.gradient = 0.0
         # Pairs of which no loss is a number of the dtype: infinity is right, and no gradient is.
@@ -118,7 +125,7 @@ class Judge:
             self.numbers.name, way, what, float(wanted), float(got), ulp, self.batch, note))
 
     def unit(self, pair: int) -> float:
-        size = max(float(abs(self.truth.losses[pair])), self.truth.sensitivities[pair])
+        size = max(float(abs(self.truth.losses[pair])), self.truth.sensitivities[pair], self.nats)
         return self.numbers.eps * size
 
     def losses(self, way: Way, found: list[float], skip: set[int] = frozenset()) -> None:  # type: ignore[assignment]
@@ -162,6 +169,10 @@ class Judge:
         if skip and (way.reduction != "none" or self.truth.mixes):
             return
         wanted = self.truth.gradients(weights)
+        if self.nats:
+            least = self.steepest * max(map(abs, weights))
+            wanted = {name: replace(g, sensitivity=np.maximum(g.sensitivity, least))
+                      for name, g in wanted.items()}
         head = self.batch.heads.get("pi")
         for name, got in answer.gradients.items():
             what = name.removeprefix("pi/")

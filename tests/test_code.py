@@ -69,6 +69,70 @@ def tdpo(chosen_logits, rejected_logits, reference_chosen_logits, reference_reje
     return -F.logsigmoid(alpha * (chosen - rejected))
 
 
+def other(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, alpha, /):
+    print("nor is this")
+    margin = alpha * (chosen_logps - rejected_logps - ref_chosen_logps + ref_rejected_logps)
+    return F.binary_cross_entropy_with_logits(margin, torch.ones_like(margin), reduction="none")
+
+
+def naive(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, *, alpha):
+    margin = alpha * (chosen_logps - rejected_logps - ref_chosen_logps + ref_rejected_logps)
+    few = torch.log(1 + torch.exp(-margin.clamp(min=-30)))
+    return list(torch.where(margin < -30, -margin, few))
+
+
+class Module(torch.nn.Module):
+    def forward(self, chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, alpha):
+        return other(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, alpha)
+
+
+class Callable:
+    def __call__(self, policy_logits, reference_logits, labels, alpha):
+        counted = labels != -100
+        labels[~counted] = 0  # the check's own inputs are not written to
+        policy_logits.sub_(policy_logits.detach().amax(-1, keepdim=True))
+
+        def logps(own):
+            return (own.log_softmax(-1).gather(-1, labels[..., None])[..., 0] * counted).sum(-1)
+
+        chosen, rejected = (alpha * (logps(policy_logits) - logps(reference_logits))).chunk(2)
+        return F.softplus(rejected - chosen, threshold=80)
+
+
+module, instance = Module(), Callable()
+
+
+def detached(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, alpha):
+    return other(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps,
+                 alpha).detach()
+
+
+def endless(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, alpha):
+    return other(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps,
+                 alpha) + float("inf")
+
+
+def no_number(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, alpha):
+    return other(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps,
+                 alpha) * float("nan")
+
+
+def array(chosen_logps, rejected_logps):
+    return (rejected_logps - chosen_logps).detach().numpy()
+
+
+def exits(chosen_logps, rejected_logps):
+    raise SystemExit(0)
+
+
+def one(chosen_logps, rejected_logps):
+    return torch.cat([chosen_logps, rejected_logps])
+
+
+async def later(chosen_logps, rejected_logps):
+    return rejected_logps - chosen_logps
+
+
 def raises(policy_logits, labels):
     raise RuntimeError("a word\\nof its own")
 
@@ -83,11 +147,18 @@ AGREE = [
     ("cdpo", "dpo", ["beta=alpha", "label_smoothing=epsilon"]),
     ("dpo", "summed", []),
     ("dpo", "from_logits", []),
+    ("dpo", "other", []),
+    ("dpo", "naive", []),
+    ("dpo", "module", []),
+    ("dpo", "instance", []),
     ("simpo", "simpo", ["beta=alpha", "gamma_beta_ratio=gamma/alpha"]),
     ("tdpo", "tdpo", []),
 ]
 DIFFER = [
     ("dpo", "exchanged", []),
+    ("dpo", "detached", []),
+    ("dpo", "endless", []),
+    ("dpo", "no_number", []),
     ("dpo", "dpo", ["beta=alpha/2"]),
     ("dpo", "dpo", ["beta=alpha", "label_smoothing=0.1"]),
     ("simpo", "simpo", ["beta=alpha", "gamma_beta_ratio=gamma"]),
@@ -159,6 +230,10 @@ def test_generated_files_are_known_by_their_header(tmp_path: Path, backend: str)
     (OWN, "own.py", [], "which function?"),
     (OWN, "own.py:raises", [], "RuntimeError: a word of its own"),
     (OWN, "own.py:returns_text", [], "returned str"),
+    (OWN, "own.py:array", [], "returned float64"),
+    (OWN, "own.py:exits", [], "SystemExit: 0"),
+    (OWN, "own.py:one", [], "a loss of shape ("),
+    (OWN, "own.py:later", [], "returned coroutine"),
     (OWN, "none.py", [], "no such file"),
     ("import nothing_of_this_name", "own.py", [], "line 1: ModuleNotFoundError"),
     ("x = 1\ndef f(:", "own.py", [], "line 2: SyntaxError"),
