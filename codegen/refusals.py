@@ -9,6 +9,7 @@ from sympy import Expr
 
 from midpo.symbolic.intervals import Interval
 from midpo.symbolic.language import BY_NODE, Max, Min, Parameter, Step, StopGradient
+from midpo.symbolic.needs import telling
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import Writer, text
 
@@ -23,7 +24,7 @@ def refusals(spec: Spec, parameters: Mapping[str, Interval]) -> Iterator[tuple[s
     names are marked in both."""
     for name, domain in parameters.items():
         yield domain.test(marked(name)), _message([name], domain.described)
-    for condition in spec.conditions:
+    for condition in telling(spec.conditions):
         expr = condition.expr
         names = sorted(str(s.name) for s in expr.free_symbols if isinstance(s, Parameter))
         if len(names) < len(expr.free_symbols) or not names or not set(names) <= set(parameters):

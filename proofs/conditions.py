@@ -14,12 +14,11 @@ from midpo.numeric.ties import counts, varies
 from midpo.symbolic.cells import ties_of
 from midpo.symbolic.derivation import Derivation
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language import Index, Parameter, is_nonnegative, is_positive, structural
+from midpo.symbolic.language import Index, Parameter, structural
+from midpo.symbolic.needs import telling
 from midpo.symbolic.parser import Condition
-from midpo.symbolic.polynomial import expand
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
-from midpo.symbolic.whole import lattice
 
 
 class LeavesOutTooMuch(TooLarge):
@@ -32,13 +31,13 @@ SIGNS = {"nonzero": "!= 0", "nonnegative": ">= 0", "positive": "> 0"}
 def side_conditions(spec: Spec) -> tuple[str, ...]:
     """What must hold beyond the declared domains of parameters and data for both sides to have a
     value."""
-    return tuple(_said(c) for c in spec.conditions if not _of_lengths(c) and not _always(c))
+    return tuple(_said(c) for c in telling(spec.conditions) if not _of_lengths(c))
 
 
 def defined_where(spec: Spec) -> tuple[str, ...]:
     """The lengths at which the spec's own formulas have a value, where these are not all: nothing
     is left out of a statement there, as there is nothing to state."""
-    return tuple(_said(c) for c in spec.conditions if _of_lengths(c) and not _always(c))
+    return tuple(_said(c) for c in telling(spec.conditions) if _of_lengths(c))
 
 
 def _said(condition: Condition) -> str:
@@ -72,18 +71,3 @@ def everywhere(expr: Expr, relation: str) -> str:
     """`expr` and its relation to 0, for every value of the indices in it that nothing binds."""
     free = sorted(str(i) for i in expr.free_symbols if isinstance(i, Index))
     return f"{text(expr)} {relation}" + (f" for every {', '.join(free)}" if free else "")
-
-
-def _always(condition: Condition) -> bool:
-    """Whether the condition is met by every whole number and every value of a domain."""
-    try:
-        x = expand(condition.expr)
-        whole = lattice(x)
-    except TooLarge:
-        return False
-    return {
-        "nonzero": is_positive(x) or is_positive(-x)
-        or (whole is not None and whole.shift.denominator > 1),
-        "nonnegative": is_nonnegative(x),
-        "positive": is_positive(x),
-    }[condition.kind]

@@ -11,6 +11,7 @@ from sympy import Expr
 from midpo.symbolic.derivation import Step
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import logistic_form
+from midpo.symbolic.needs import telling
 from midpo.symbolic.normal import normal_form
 from midpo.symbolic.notation import broken, domain, name, policy, responses
 from midpo.symbolic.notation import response as sign
@@ -88,7 +89,7 @@ def side_conditions(spec: Spec) -> tuple[str, ...]:
     """Displays of what must not vanish, or must be positive."""
     signs = {"nonzero": r"\ne 0", "positive": "> 0", "nonnegative": r"\ge 0"}
     displays = []
-    for condition in spec.conditions:
+    for condition in telling(spec.conditions):
         *most, last = broken(condition.expr, width() - 8)
         parts = [*most, f"{last} {signs[condition.kind]}"]
         displays.append(pasted("", parts, numbered=False))

@@ -10,6 +10,7 @@ from markupsafe import Markup
 from midpo.numeric.figures import below
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import recovered_margin
+from midpo.symbolic.needs import telling
 from midpo.symbolic.notation import latex, responses
 from midpo.symbolic.parser import PRIOR, parse
 from midpo.symbolic.representable import PriorFacts, prior_facts
@@ -130,7 +131,7 @@ def _stated(spec: Spec) -> list[dict[str, Any]]:
 
 def _conditions(spec: Spec) -> list[Display]:
     signs = {"nonzero": r" \ne 0", "positive": " > 0", "nonnegative": r" \ge 0"}
-    return [display("", c.expr, signs[c.kind]) for c in spec.conditions]
+    return [display("", c.expr, signs[c.kind]) for c in telling(spec.conditions)]
 
 
 # --- Recoveries ----------------------------------------------------------------------------------
@@ -167,7 +168,7 @@ def _up_to(recovery: Recovery) -> str:
 
 def _varying(spec: Spec) -> str:
     more = ["parameters"] * bool(spec.names.parameters) + ["data"] * bool(spec.names.features)
-    held = ", where the side conditions hold" if spec.conditions else ""
+    held = ", where the side conditions hold" if telling(spec.conditions) else ""
     return (f", all {' and '.join(more)}" if more else "") + held
 
 

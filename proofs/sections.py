@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import recovered_margin
+from midpo.symbolic.needs import telling
 from midpo.symbolic.notation import broken, latex, responses
 from midpo.symbolic.parser import PRIOR, parse
 from midpo.symbolic.representable import prior_facts
@@ -80,7 +81,7 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
                          escape(section.certificate)))
     if source:
         known.insert(0, source)
-    if spec.conditions:
+    if parts["conditions"]:
         known.append(("The conditions under which both sides have a value",
                       "read off the divisions, roots and logarithms of the specification"))
     parts["class"] = findings.solution(section.solution, known)
@@ -178,7 +179,7 @@ def _rules(recovery: Recovery) -> str:
 def _statement(recovery: Recovery, key: str) -> dict[str, str]:
     spec = recovery.spec
     mixed = affine(recovery, r"\ell_{\zeta}" + responses(spec))
-    conditions = " that satisfy the conditions above" if spec.conditions else " as above"
+    conditions = " that satisfy the conditions above" if telling(spec.conditions) else " as above"
     varying = narrative.listed([
         "every prompt", "every pair of responses",
         "all policies", *(["all parameters"] if spec.names.parameters else []),

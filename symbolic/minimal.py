@@ -8,22 +8,35 @@ from sympy import Add, Expr, Mul, Pow, Rational
 
 from .language import Exp, Log, enclosure, is_negative, is_positive
 from .parser import Condition
+from .polynomial import expand
 from .signs import plainer
+
+MAX_COMPARED = 40  # conditions that are held against each other
 
 
 def minimal(conditions: Iterable[Condition]) -> tuple[Condition, ...]:
     """The conditions, each said of what decides it, less those that follow from the others."""
-    kept = list(dict.fromkeys(map(_plain, conditions)))
+    kept = list(dict.fromkeys(_plain(part) for c in conditions for part in _parts(c)))
     for found in [c for c in kept if c.kind == "nonnegative"]:
         apart = Condition(found.expr, "nonzero")
         if apart in kept:
             kept[kept.index(found)] = Condition(found.expr, "positive")
             kept.remove(apart)
     kept = list(dict.fromkeys(kept))
+    if len(kept) > MAX_COMPARED:
+        return tuple(kept)
     for found in list(kept):
         if any(_implies(other, found) for other in kept if other != found):
             kept.remove(found)
     return tuple(kept)
+
+
+def _parts(condition: Condition) -> Iterable[Condition]:
+    """A product is not 0 where no factor is."""
+    if condition.kind != "nonzero":
+        return (condition,)
+    parts = [f for f in Mul.make_args(condition.expr) if not (is_positive(f) or is_negative(f))]
+    return [Condition(part, "nonzero") for part in parts] or (condition,)
 
 
 def _plain(condition: Condition) -> Condition:
@@ -34,6 +47,9 @@ def _plain(condition: Condition) -> Condition:
             is_positive(f) or (kind == "nonzero" and is_negative(f)))]
         if open_ and len(open_) < len(Mul.make_args(expr)):
             expr = Mul(*open_)
+            continue
+        if isinstance(expr, Log):  # log(x) has the sign of x - 1
+            expr = expand(expr.args[0] - 1)
             continue
         simpler = plainer(expr) if isinstance(expr, Add) and expr.has(Exp) else None
         if simpler is not None and not simpler.has(Log):  # exp(x) - 1 has the sign of x

@@ -329,8 +329,62 @@ def conditions(prior: str) -> list[str] | None:
     try:
         return list(side_conditions(midpo.loads(HEAD.format(prior))))
     except SpecError as error:
-        assert error.key == "prior" and error.column == 0 and "the prior is" in error.problem
+        assert error.key == "prior" and error.column == 0 and error.problem.startswith("the prior ")
         return None
+
+
+# Positive everywhere, each by something that an enclosure term by term does not see.
+POSITIVE_PRIORS = (
+    "pi_ref(y)*(1 + len(y))", "pi_ref(y)*(2 - pi(y))", "pi(y)/(pi(y) + pi_ref(y))",
+    "1/(1 - pi(y)/2)",
+    "sum(pi(y, t) for t in y)", "sum(1 - pi(y, t) for t in y)", "pi_ref(y)*(1 - eta/2)",
+    "len(y)**2 - len(y) + 1", "len(y)**2 - 5*len(y) + 7", "sigmoid(beta)", "-log(pi_ref(y))",
+    "1 - exp(-tau)", "pi_ref(y)*(beta**2 - beta + 1)", "pi_ref(y)*(1 - 2*pi(y)*(1 - pi(y)))",
+    "pi(y)**2 - pi(y)*pi_ref(y) + pi_ref(y)**2", "tau + 1/tau - 1", "beta**2 - beta*tau + tau**2",
+    "1 - sum(pi(y, t) for t in y)/len(y)", "1 + len(y) - sum(pi(y, t) for t in y)",
+    "max(pi(y), pi_ref(y)) - pi(y)/2", "2 - min(1, tau)", "abs(beta) - beta + 1",
+    "6 - min(len(y), 5)",
+)
+
+
+@pytest.mark.parametrize("prior", POSITIVE_PRIORS)
+def test_ordinary_positive_priors_need_no_condition(prior: str) -> None:
+    assert conditions(prior) == []
+
+
+@pytest.mark.parametrize(
+    ("prior", "where"),
+    [
+        ("pi_ref(y)/beta", ["beta > 0"]), ("pi_ref(y)/beta**2", ["beta != 0"]),
+        ("pi_ref(y)/(beta - 1)**2", ["1 - beta != 0"]), ("pi_ref(y)/n", ["n > 0"]),
+        ("(exp(beta) - 1)*pi_ref(y)", ["beta > 0"]), ("pi_ref(y)*sqrt(beta)/beta", ["beta > 0"]),
+        ("pi_ref(y)*beta**tau", ["beta > 0"]), ("by_label(beta, 1/beta)*pi_ref(y)", ["beta > 0"]),
+        ("(len(y) + beta)**eta*beta", ["beta > 0"]), ("log(1 + beta)*pi_ref(y)", ["beta > 0"]),
+        ("sum(w(y, t)**2 for t in y)*pi_ref(y)", ["sum(w(y, t)**2 for t in y) > 0"]),
+        ("pi_ref(y)/(score(y)*gap)**2", ["score(y) != 0", "gap != 0"]),
+    ],
+)
+def test_conditions_are_said_once(prior: str, where: list[str]) -> None:
+    assert sorted(conditions(prior) or ["refused"]) == sorted(where)
+
+
+@pytest.mark.parametrize(
+    ("prior", "said"),
+    [
+        ("by_label(pi_ref(y), -pi_ref(y))", "dispreferred response, -pi_ref(y), is negative "),
+        ("by_label(pi_ref(y) - 1, 1)", "the preferred response, pi_ref(y) - 1, is negative "),
+        ("pi_ref(y)/(len(y) - 1)", "no value at |y| = 1: len(y) - 1 is 0 there"),
+        ("log(len(y))", "0 at |y| = 1"), ("pi_ref(y)*(10 - len(y))", "0 at |y| = 10"),
+        ("pi_ref(y)*(99/100 - pi(y))", "at pi(y) = "), ("1/2 - pi(y)", "at pi(y) = "),
+        ("max(pi(y) - pi_ref(y), 0)", "at |y| = 1, pi(y) = "),
+        ("sum(kl(pi, pi_ref, y, t) for t in y)", "over the vocabulary"),
+        ("pi(y)*(30 + sum(w(y, t)**2 for t in y)) - len(y)", "at |y| = "),
+    ],
+)
+def test_refusals_say_what_is_true(prior: str, said: str) -> None:
+    with pytest.raises(SpecError) as error:
+        midpo.loads(HEAD.format(prior))
+    assert said in str(error.value)
 
 
 @pytest.mark.parametrize(
