@@ -46,7 +46,8 @@ def write(path: Path, content: str | bytes) -> None:
         else:
             _in_place(path, data)
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
+        if error.errno is not None:  # else its own words are all that it says
+            error.filename, error.filename2 = str(path), None
         raise
 
 
