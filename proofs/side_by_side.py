@@ -106,7 +106,8 @@ def side_by_side(first: Spec, second: Spec) -> Problem:
                   ranges)
 
     def common(spec: Spec, expr: Expr) -> Expr:
-        held: dict[Expr, Expr] = {o: parameters[n] for n, o in spec.names.parameters.items()}
+        # By name: where settings were inserted, one name may come with the domains of both.
+        held: dict[Expr, Expr] = {o: parameters[o.name] for o in expr.atoms(Parameter)}
         return substitute(expr, held | {spec.names.datum(n): names.datum(n) for n in ranges})
 
     (one, link), (other, link_too) = (
