@@ -7,7 +7,6 @@ counted (Sturm), so that the answer is exact.
 
 from __future__ import annotations
 
-import math
 from fractions import Fraction
 
 from sympy import Add, Dummy, Expr, Integer, Mul, Poly, Rational
@@ -132,7 +131,7 @@ def _sign(poly: Poly, domain: Interval, whole: bool) -> int:
                 poly = -poly
             if poly.degree() <= 0:
                 break
-    low, high = (None if math.isinf(b) else Rational(b.numerator, b.denominator)
+    low, high = (Rational(b.numerator, b.denominator) if isinstance(b, Fraction) else None
                  for b in (domain.lower, domain.upper))
     if poly.degree() > 0 and poly.count_roots(low, high):
         return 0
