@@ -26,11 +26,13 @@ MAX_TERMS = 40  # of a sum that is looked at
 
 @dataclass(frozen=True)
 class Piece:
-    """scale*(exp(x) - 1), or where `whole`, scale*(exp(x) - 1 - x)."""
+    """scale*(exp(x) - 1), or where `whole`, scale*(exp(x) - 1 - x), or where
+    `even`, scale*(exp(x) + exp(-x) - 2)."""
 
     scale: Expr
     exponent: Expr
     whole: bool = False
+    even: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def cancelling(expr: Expr) -> tuple[list[Piece], Expr]:
     if not isinstance(expr, Add) or not expr.has(Exp) or len(expr.args) > MAX_TERMS:
         return [], expr
     terms = list(expr.args)
-    pieces = [*_remainders(terms)]
+    pieces = [*_evens(terms), *_remainders(terms)]
     at_poles, rest = _at_poles(Add(*terms))
     terms = list(Add.make_args(rest))
     pieces += [*at_poles, *_complements(terms)]
@@ -93,6 +95,18 @@ def _remainders(terms: list[Expr]) -> Iterator[Piece]:
             continue
         terms[:] = others
         yield Piece(scale, exponent, whole=True)
+
+
+def _evens(terms: list[Expr]) -> Iterator[Piece]:
+    for term in list(terms):
+        parts = _exponential(term)
+        others = [t for t in terms if t != term]
+        if parts is None or term not in terms:
+            continue
+        scale, exponent = parts
+        if _take([scale * Exp(-exponent), *Add.make_args(-2 * scale)], others):
+            terms[:] = others
+            yield Piece(scale, exponent, even=True)
 
 
 def _complements(terms: list[Expr]) -> Iterator[Piece]:
@@ -222,13 +236,14 @@ def _resolved(expr: Expr, pole: Pole) -> tuple[list[Piece], Expr] | Missing | No
 
 
 def _limit(exponent: Expr, parameter: Parameter, at: Rational) -> Expr | None:
-    """The exponent where the parameter is `at`; None where it is no polynomial in it and in its
-    logarithm."""
-    logarithm = Log(parameter)
-    if at == 1:
-        exponent = exponent.xreplace({logarithm: S.Zero})
-    elif exponent.has(logarithm):
+    """The exponent where the parameter is `at`; None where it is no polynomial in it and in
+    logarithms that are 0 there."""
+    logs = [g for g in exponent.atoms(Log) if parameter in g.free_symbols]
+    if any(g.args[0].has(Node) for g in logs):
         return None
+    if any(expand(g.args[0].xreplace({parameter: at})) != 1 for g in logs):
+        return None
+    exponent = exponent.xreplace(dict.fromkeys(logs, S.Zero))
     if _inside_functions(exponent, parameter):
         return None
     limit = expand(exponent.xreplace({parameter: at}))

@@ -21,6 +21,7 @@ from midpo.symbolic.language import (
     TokenSum,
     is_positive,
 )
+from midpo.symbolic.polynomial import expand
 from midpo.symbolic.text import split_fraction
 
 from .cancellation import Piece
@@ -32,20 +33,31 @@ if TYPE_CHECKING:
 
 
 def piece(printer: Printer, piece: Piece, level: str, scale: Expr) -> str:
-    """scale*(exp(x) - 1), or scale*(exp(x) - 1 - x)."""
-    kind = "exp_remainder" if piece.whole else "bounded_expm1" if printer.guarded else "expm1"
-    argument = printer.tensor(piece.exponent, level)
-    if piece.whole or printer.guards:
-        printer.helpers.add(kind)
-        written = f"_{kind}({argument})"
+    """scale*(exp(x) - 1), scale*(exp(x) - 1 - x) or scale*(exp(x) + exp(-x) - 2)."""
+    if piece.even:  # (exp(x) - 1)*(1 - exp(-x))
+        first, second = (complement(printer, e, level) for e in (piece.exponent, -piece.exponent))
+        return term_of(printer, scale, f"{first} * -{second}", level)
+    if piece.whole:
+        printer.helpers.add("exp_remainder")
+        written = f"_exp_remainder({printer.tensor(piece.exponent, level)})"
     else:
-        written = f"torch.expm1({argument})"
+        written = complement(printer, piece.exponent, level)
     if scale == 1:
         return written
     if printer.guarded and not is_positive(scale):
         printer.helpers.add("scaled")
         return f"_scaled({printer(scale, level)}, {written})"
     return term_of(printer, scale, written, level)
+
+
+def complement(printer: Printer, exponent: Expr, level: str) -> str:
+    """exp(x) - 1."""
+    argument = printer.tensor(exponent, level)
+    if not printer.guards:
+        return f"torch.expm1({argument})"
+    kind = "bounded_expm1" if printer.guarded else "expm1"
+    printer.helpers.add(kind)
+    return f"_{kind}({argument})"
 
 
 def term_of(printer: Printer, scale: Expr, written: str, level: str) -> str:
@@ -126,7 +138,10 @@ def logsigmoid_difference(printer: Printer, a: Expr, b: Expr, level: str) -> str
     """logsigmoid(a) - logsigmoid(b), which has no digits left as it stands where a is near
     b."""
     x, y = (printer.bind(("logit", level, e), "logit", printer(e, level)) for e in (a, b))
-    gap = printer.bind(("gap", level, a, b), "gap", f"{x} - {y}")
+    apart = expand(a - b)
+    shared = len(Add.make_args(apart)) < len(Add.make_args(a)) + len(Add.make_args(b))
+    difference = printer.tensor(apart, level) if shared else f"{x} - {y}"
+    gap = printer.bind(("gap", level, a, b), "gap", difference)
     near = printer.bind(
         ("near", level, a, b), "near",
         f"torch.log1p(torch.exp(F.logsigmoid(-{x})) * torch.expm1({gap}.clamp(-1, 1)))")

@@ -59,6 +59,7 @@ from .keeping import (
     parameter_power,
     piece,
     scaled,
+    term_of,
 )
 from .levels import ATOM, LONG, POWER, PRODUCT, SUM, UNARY
 from .names import marked, policy_argument
@@ -187,8 +188,11 @@ class Printer:
         return self.function(expr, level)
 
     def sum(self, expr: Add, level: str) -> str:
-        if (logits := _logsigmoid_difference(expr)) and not any(map(self.is_scalar, logits)):
-            return logsigmoid_difference(self, *logits, level)
+        if found := _logsigmoid_difference(expr):
+            scale, *logits = found
+            if not any(map(self.is_scalar, logits)):
+                written = logsigmoid_difference(self, *logits, level)
+                return written if scale == 1 else term_of(self, scale, written, level)
         pieces, rest = ([], expr) if self.is_scalar(expr) else cancelling(expr)
         parts: list[str] = []
         for one in pieces:
@@ -495,11 +499,14 @@ def _is_probability(factor: Any) -> bool:
     return isinstance(base, VocabProb) and bool(exponent.is_Rational and exponent > 0)
 
 
-def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr] | None:
-    """The (a, b) of logsigmoid(a) - logsigmoid(b), else None."""
-    plus = [t.args[0] for t in expr.args if isinstance(t, LogSigmoid)]
-    minus = [(-t).args[0] for t in expr.args if isinstance(-t, LogSigmoid)]
-    return (plus[0], minus[0]) if len(plus) == len(minus) == 1 and len(expr.args) == 2 else None
+def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr, Expr] | None:
+    """The (k, a, b) of k*(logsigmoid(a) - logsigmoid(b)), else None."""
+    found = [(t / f, f.args[0]) for t in expr.args
+             for f in Mul.make_args(t) if isinstance(f, LogSigmoid)]
+    if len(found) != 2 or len(expr.args) != 2 or found[0][0] != -found[1][0]:
+        return None
+    (scale, a), (_, b) = sorted(found, key=lambda term: bool(term[0].as_coeff_Mul()[0] < 0))
+    return scale, a, b
 
 
 def near_one(*parts: Expr | None) -> bool:
