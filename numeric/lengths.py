@@ -38,7 +38,8 @@ from midpo.symbolic.whole import is_whole, thresholds
 Lengths = tuple[int, int]
 
 LONGEST = 600  # tokens that a witness may have
-MOST = 20  # pairs of lengths
+MOST = 24  # pairs of lengths
+FEW = 6  # lengths that are tried beside more than one other
 COUNTED = 5
 PIECES = 64  # that a number held against 0 may have
 _VALUES: dict[type, Callable[..., tuple[Any, ...]]] = {
@@ -53,7 +54,8 @@ def telling_lengths(exprs: tuple[Expr, ...]) -> tuple[Lengths, ...]:
     turns, and next to it, the shortest first; none where nothing speaks of them."""
     edges = sorted({n for x in _compared(exprs) for n in _turns(x)})
     around = dict.fromkeys(at for n in edges for at in (n, n - 1, n + 1) if 1 <= at <= LONGEST)
-    pairs = [pair for at in around for other in (1, 2) for pair in ((at, other), (other, at))
+    others = (1, 2) if len(around) <= FEW else (1,)
+    pairs = [pair for at in around for other in others for pair in ((at, other), (other, at))
              if pair != (1, 1)]  # that would be one response
     return tuple(sorted(dict.fromkeys(pairs[:MOST]), key=lambda pair: (sum(pair), pair)))
 

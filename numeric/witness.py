@@ -193,8 +193,8 @@ def is_affine(
     """
     found: list[tuple[Any, Any]] = []
     for case in itertools.islice(cases(spec, seed), 0, None, ATTEMPTS_A_LENGTH):
-        if at is not None:
-            case = replace(case, parameters=at)
+        at = case.parameters if at is None else at
+        case = replace(case, parameters=at)
         try:
             values = certain(case)
             found.append((values(target), values(recovered)))

@@ -35,6 +35,7 @@ from midpo.numeric.crossing import (
 from midpo.numeric.figures import figure
 from midpo.numeric.linkage import mixed_derivative, no_log_sigmoid
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.factor import factors
 from midpo.symbolic.language import (
     CHOSEN,
     POLICY,
@@ -265,7 +266,7 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
     if prior is None:  # a stopped gradient separated what its value mixes
         return _not_separable(spec, parts, margin)
     # What is answered is text: prove what a reader would paste.
-    prior = parse(text(prior, spec.names.taken()), spec.names, PRIOR)
+    prior = parse(text(fold(prior), spec.names.taken()), spec.names, PRIOR)
     proof = verify(_question(spec, parts, prior, plain=temperature == 1))
     facts = prior_facts(replace(spec, prior=prior))
     kind: Kind = facts.policy  # type: ignore[assignment]
@@ -311,12 +312,12 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         theorem = (f"outside the link, {_short(parts.weight, spec)} is a weight of the data: the "
                    f"loss is that of the pairs so weighted; {theorem}")
     proved = proof.verdict == "proved"
-    turning = [f for f in (temperature, parts.weight) if of_lengths(f) and not is_nonnegative(f)]
+    turning = [f for f in (temperature, parts.weight) if of_lengths(f) and not _never_negative(f)]
     if turning:
         proved = False
-        theorem = (f"what multiplies the prior's loss or its margin is 0 or negative at pairs of "
-                   f"some lengths: {_short(turning[0], spec)}, which is no weight of the data and "
-                   "no temperature there")
+        theorem = (f"what multiplies the prior's loss or its margin is not seen to be positive at "
+                   f"all lengths: {_short(turning[0], spec)}; where it is negative it is no weight "
+                   "of the data and no temperature")
     return Solution(
         spec,
         kind if proved else "undecided",
@@ -332,6 +333,14 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         standing=f"{proof.verdict}: this prior gives the margin ({proof.standing})",
         swap_sum=swap,
     )
+
+
+def _never_negative(expr: Expr) -> bool:
+    """Whether it, or the product of its factors of odd powers, is seen to be at least 0."""
+    if is_nonnegative(expr):
+        return True
+    found = factors(expr, plain=True)
+    return bool(found) and is_nonnegative(Mul(*(b**e for b, e in found if e % 2)))
 
 
 def _conditions(temperature: Expr, parts: Parts, proof: Recovery) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sympy import Add, Expr, Mul, Pow, S
+from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from .language import (
     CHOSEN,
@@ -68,7 +68,8 @@ def prior_facts(spec: Spec) -> PriorFacts:
 
 
 def fold(expr: Expr) -> Expr:
-    """`expr` with sums of token log-probabilities written as log-probabilities of responses."""
+    """`expr` with sums of token log-probabilities written as log-probabilities of responses, and
+    exponentials of multiples of logarithms as powers."""
 
     def whole(node: Expr) -> Expr:
         body, index, response = node.args
@@ -78,7 +79,17 @@ def fold(expr: Expr) -> Expr:
                 return Log(Prob(policy, response))
         return node
 
-    return substitute(expr, {node: whole(node) for node in expr.atoms(TokenSum)})
+    folded = substitute(expr, {node: whole(node) for node in expr.atoms(TokenSum)})
+    powers = {node: power for node in folded.atoms(Exp) if (power := _as_power(node)) is not None}
+    return substitute(folded, powers)
+
+
+def _as_power(node: Expr) -> Expr | None:
+    """exp(a*log(x) + b*log(y)) as x**a*y**b, with rational a and b."""
+    parts = [term.as_coeff_Mul() for term in Add.make_args(node.args[0])]
+    if not all(isinstance(log, Log) and isinstance(c, Rational) for c, log in parts):
+        return None
+    return Mul(*(Pow(log.args[0], c) for c, log in parts))
 
 
 def prior_of_margin(margin: Expr, alpha: Expr) -> Expr | None:

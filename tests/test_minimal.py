@@ -10,8 +10,11 @@ from click.testing import CliRunner
 
 import midpo
 from midpo.cli import main
+from midpo.numeric.witness import is_affine
 from midpo.proofs.conditions import defined_where, side_conditions
 from midpo.symbolic.errors import SpecError
+from midpo.symbolic.language import LogSigmoid
+from midpo.symbolic.loss import recovered_margin
 
 HEAD = """name = "x"
 prior = "PRIOR"
@@ -92,3 +95,32 @@ def test_no_weight_turns_at_lengths(factor: str) -> None:
         'margin = "', f'loss = "-{factor}*logsigmoid(').replace("MORE", ")")
     found = midpo.solve(midpo.loads(text))
     assert found.kind in ("undecided", "none") and "> 0" not in " ".join(found.conditions)
+
+
+def test_squares_of_lengths_are_weights() -> None:
+    text = HEAD.replace("PRIOR", "pi_ref(y)").replace(
+        'margin = "', 'loss = "-(len(y_w) - len(y_l))**2*logsigmoid(').replace("MORE", ")")
+    found = midpo.solve(midpo.loads(text))
+    assert found.kind == "weighted" and found.conditions == ()
+
+
+def test_no_prior_is_written_with_the_logarithm_in_an_exponential() -> None:
+    text = HEAD.replace("PRIOR", "pi_ref(y)").replace(
+        "MORE", " - log((pi(y_w) + 3*pi_ref(y_w))/2) + log(pi(y_l) + pi_ref(y_l)**2)")
+    found = midpo.solve(midpo.loads(text))
+    assert found.prior is not None and "exp(log" not in found.as_json()["prior"]
+
+
+def test_factors_of_parameters_refute_nothing() -> None:
+    """Losses are held together at one value of each parameter, whatever cuts they have."""
+    text = ("(1 - g)*(max(k*s(y_w), k*s(y_l)) + log(1 + exp(-abs(k*s(y_w) - k*s(y_l)))) "
+            "- k*s(y_w))")
+    asked = midpo.loads(HEAD.replace("PRIOR", "pi(y)*exp(-k*s(y))").replace(
+        'a = "positive"', 'g = "unit"').replace("margin", "loss").split('loss = "')[0]
+        + f'loss = "{text}"\n')
+    spec_, target_ = asked, asked.loss
+    assert target_ is not None
+    other = -(1 - asked.names.parameters["g"])*LogSigmoid(recovered_margin(spec_))
+    assert is_affine(spec_, target_, -LogSigmoid(recovered_margin(spec_)))
+    assert is_affine(spec_, other, target_)
+    assert midpo.verify(asked).verdict == "proved"
