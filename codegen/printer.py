@@ -189,10 +189,10 @@ class Printer:
 
     def sum(self, expr: Add, level: str) -> str:
         if found := _logsigmoid_difference(expr):
-            scale, *logits = found
-            if not any(map(self.is_scalar, logits)):
-                written = logsigmoid_difference(self, *logits, level)
-                return written if scale == 1 else term_of(self, scale, written, level)
+            scale, a, b = found
+            if not (self.is_scalar(a) or self.is_scalar(b)):
+                apart = logsigmoid_difference(self, a, b, level)
+                return apart if scale == 1 else term_of(self, scale, apart, level)
         pieces, rest = ([], expr) if self.is_scalar(expr) else cancelling(expr)
         parts: list[str] = []
         for one in pieces:
