@@ -113,14 +113,9 @@ def test_no_prior_is_written_with_the_logarithm_in_an_exponential() -> None:
 
 def test_factors_of_parameters_refute_nothing() -> None:
     """Losses are held together at one value of each parameter, whatever cuts they have."""
-    text = ("(1 - g)*(max(k*s(y_w), k*s(y_l)) + log(1 + exp(-abs(k*s(y_w) - k*s(y_l)))) "
-            "- k*s(y_w))")
-    asked = midpo.loads(HEAD.replace("PRIOR", "pi(y)*exp(-k*s(y))").replace(
-        'a = "positive"', 'g = "unit"').replace("margin", "loss").split('loss = "')[0]
-        + f'loss = "{text}"\n')
-    spec_, target_ = asked, asked.loss
-    assert target_ is not None
-    other = -(1 - asked.names.parameters["g"])*LogSigmoid(recovered_margin(spec_))
-    assert is_affine(spec_, target_, -LogSigmoid(recovered_margin(spec_)))
-    assert is_affine(spec_, other, target_)
-    assert midpo.verify(asked).verdict == "proved"
+    asked = midpo.loads(HEAD.replace("PRIOR", "pi_ref(y)*exp(step(s(y) - 4*g)*step(2*s(y) - g))")
+                        .replace("MORE", "").replace('a = "positive"', 'g = "unit"'))
+    loss = -LogSigmoid(recovered_margin(asked))
+    g = asked.names.parameters["g"]
+    assert is_affine(asked, g * loss, loss) and is_affine(asked, loss + g, loss)
+    assert not is_affine(asked, loss**2, loss)
