@@ -19,6 +19,7 @@ from midpo.symbolic.language import (
     Log,
     Parameter,
     TokenSum,
+    is_negative,
     is_positive,
 )
 from midpo.symbolic.polynomial import expand
@@ -44,7 +45,7 @@ def piece(printer: Printer, piece: Piece, level: str, scale: Expr) -> str:
         written = complement(printer, piece.exponent, level)
     if scale == 1:
         return written
-    if printer.guarded and not is_positive(scale):
+    if not is_positive(scale) and not is_negative(scale):
         printer.helpers.add("scaled")
         return f"_scaled({printer(scale, level)}, {written})"
     return term_of(printer, scale, written, level)
@@ -68,16 +69,23 @@ def term_of(printer: Printer, scale: Expr, written: str, level: str) -> str:
 
 
 def scaled(printer: Printer, above: list[Expr], below: list[Expr], level: str) -> str | None:
-    """A factor times an exponential, 0 where the factor is 0 and the exponential infinite;
-    None where there are not both."""
-    grown = [f for f in above if isinstance(f, Exp) and not printer.is_scalar(f)
-             and not parameter_power(f)]
+    """A factor times an exponential or a sum of such, 0 where the factor is 0 and the exponential
+    infinite; None where there are not both."""
+    grown = [f for f in above if _grows(printer, f)]
     others = [f for f in above if f not in grown and not is_positive(f)]
     if len(grown) != 1 or not others or printer.clipped:
         return None
     printer.helpers.add("scaled")
     rest = Mul(*(f for f in above if f not in grown), *(1 / f for f in below))
     return f"_scaled({printer(rest, level)}, {printer(grown[0], level)})"
+
+
+def _grows(printer: Printer, factor: Expr) -> bool:
+    """Whether a factor is an exponential of data, or a sum with one."""
+    if isinstance(factor, Add):
+        return any(_grows(printer, f) for t in factor.args for f in Mul.make_args(t))
+    return isinstance(factor, Exp) and not printer.is_scalar(factor) and (
+        parameter_power(factor) is None)
 
 
 def logarithm(printer: Printer, inside: Expr, level: str) -> tuple[str, int]:

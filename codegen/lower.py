@@ -30,7 +30,7 @@ from midpo.symbolic.language import (
     rebuild,
     structural,
 )
-from midpo.symbolic.loss import logistic_form, loss_of_margin, recovered_margin
+from midpo.symbolic.loss import logistic_form, loss_of_margin, recovered_margin, stated_sides
 from midpo.symbolic.rules import RULES, phase
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.work import allowance
@@ -81,14 +81,17 @@ class Lowered:
     """The loss of one pair, ready to print.
 
     `margin` is the lowered margin (None where the loss has none) and `loss` the lowered loss, in m
-    where there is a margin. `derivations` lead from what the spec says to these, one each; `notes`
-    say what was not done.
+    where there is a margin. `sides` are the implicit rewards as the spec's margin has them, where
+    each of its terms speaks of one response alone: a constant that cancels between the two is part
+    of either. `derivations` lead from what the spec says to these, one each; `notes` say what
+    was not done.
     """
 
     margin: Expr | None
     loss: Expr
     derivations: tuple[Derivation, ...]
     notes: tuple[str, ...] = ()
+    sides: tuple[Expr, Expr] | None = None
 
 
 def lower(spec: Spec, *, as_written: bool = False) -> Lowered:
@@ -115,14 +118,17 @@ def lower(spec: Spec, *, as_written: bool = False) -> Lowered:
 def _lowered(
     margin: Expr | None, loss: Expr, form: Callable[[Expr], Derivation]
 ) -> Lowered:
-    chains = []
+    chains, sides = [], None
     if margin is not None:
+        stated = stated_sides(margin)
+        if stated is not None:
+            sides = form(stated[0]).end, form(stated[1]).end
         chain = form(margin)
         margin = chain.end
         chains.append(chain)
     chain = form(loss)
     chains.append(chain)
-    return Lowered(margin, chain.end, tuple(chains))
+    return Lowered(margin, chain.end, tuple(chains), sides=sides)
 
 
 def _margin_and_loss(spec: Spec) -> tuple[Expr | None, Expr]:

@@ -46,7 +46,7 @@ Rewards = tuple[Expr, Expr]
 def implicit_rewards(lowered: Lowered) -> Rewards | None:
     """(r_w, r_l), or None where no margin is separable, or the loss has several of them."""
     if lowered.margin is not None and (sides := _sides(lowered.margin)) is not None:
-        return sides
+        return lowered.sides or sides
     terms = Add.make_args(lowered.loss if lowered.margin is None else lowered.margin)
     found = {_oriented(sides) for term in terms for sides in _inside(term, _sides)}
     if not found:

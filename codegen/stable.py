@@ -29,6 +29,8 @@ from midpo.symbolic.language import (
     TokenProb,
     TokenSum,
     VocabSum,
+    is_negative,
+    is_nonnegative,
     rebuild,
     structural,
 )
@@ -126,7 +128,9 @@ def _added(scales: list[Expr]) -> Expr:
         return total
     if len(below) > 1:
         return sympy.factor(total)
-    return Add(*map(sympy.numer, scales)) / below.pop()
+    total = Add(*map(sympy.numer, scales)) / below.pop()
+    number = sympy.cancel(total)
+    return number if number.is_Number else total
 
 
 def reflect(expr: Expr) -> tuple[Expr, list[Expr]]:
@@ -198,9 +202,22 @@ def mirrored(expr: Expr) -> list[Instance]:
     found: dict[Expr, bool] = {}
     for log, scale, terms in _logarithms(expr, LogSigmoid):
         taken = set(Add.make_args(expand(-scale * log.args[0]))) <= terms
+        taken = taken or _against(scale, log.args[0], terms)
         found[log] = found.get(log, True) and taken
     return [Instance(log, row.right(-log.args[0]), (-log.args[0],))
             for log, taken in sorted(found.items(), key=lambda item: structural(item[0])) if taken]
+
+
+def _against(scale: Expr, x: Expr, terms: set[Expr]) -> bool:
+    """Whether scale*logsigmoid(x) stands beside the larger share*logsigmoid(-x) of the other sign,
+    of constants: what they have in common is a multiple of x."""
+    for term in terms:
+        share = term / LogSigmoid(-x)
+        if is_constant(scale) and is_constant(share) and (
+            is_nonnegative(sympy.numer(scale)) and is_negative(sympy.numer(share))
+            and sympy.denom(scale) == sympy.denom(share) != 1):
+            return True
+    return False
 
 
 def _logarithms(

@@ -199,6 +199,8 @@ class Judge:
             else (numbers.own_eps, numbers.own_tiny, numbers.own_most))
         unit = numbers.eps * wanted.sensitivity + own_eps / 8 * wanted.size
         floor = numbers.tiny * (1 + wanted.under) + own_tiny
+        if feature:  # a value such as log(1 + e), times a number, as in `losses`
+            floor = floor + _FLOOR * (1 + wanted.size)
         with np.errstate(invalid="ignore", over="ignore"):
             error = np.abs(found - wanted.exact) - wanted.radius
             error = np.maximum(error, 0) / np.maximum(unit, floor)

@@ -17,9 +17,8 @@ from midpo.symbolic.language import (
     Log,
     Prob,
     TokenSum,
-    roles,
 )
-from midpo.symbolic.loss import kernel_loss, logistic_form
+from midpo.symbolic.loss import kernel_loss, logistic_form, stated_sides
 from midpo.symbolic.spec import Spec, policy_argument
 
 from .judging import LIMIT, Judge, units
@@ -37,12 +36,7 @@ def rewards(spec: Spec) -> tuple[Expr, Expr] | None:
     margin = form.margin if form is not None else spec.margin
     if margin is None:
         return None
-    terms = Add.make_args(margin.expand())
-    if any(len(roles(t)) > 1 for t in terms):
-        return None
-    chosen = Add(*(t for t in terms if roles(t) == {CHOSEN}))
-    rejected = -Add(*(t for t in terms if roles(t) == {REJECTED}))
-    return (chosen, rejected) if chosen != 0 and rejected != 0 else None
+    return stated_sides(margin) or stated_sides(margin.expand())
 
 
 @dataclass(frozen=True)

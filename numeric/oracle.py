@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from sympy import Expr
 
-from midpo.symbolic.language import Sorted, StopGradient
+from midpo.symbolic.language import Divergence, Entropy, Sorted, StopGradient
 
 from .arithmetic import Undefined, digits
 from .evaluate import Evaluator
@@ -137,11 +137,33 @@ class _Leaves:
 
 
 class _Differentiated(Evaluator):
-    """Nothing is differentiated through a stopped gradient."""
+    """Nothing is differentiated through a stopped gradient, and a sum over the vocabulary has a
+    rounding error of its own, which no error of the probabilities makes up for."""
+
+    leaves: _Leaves | None = None
 
     def compute(self, expr: Any, scope: Any) -> Any:
         value = super().compute(expr, scope)
-        return value.value if isinstance(expr, StopGradient) and isinstance(value, Taped) else value
+        if isinstance(expr, StopGradient) and isinstance(value, Taped):
+            return value.value
+        if isinstance(expr, (Divergence, Entropy)) and self.leaves is not None:
+            *policies, response, position = expr.args
+            rows = [self.point.tables[str(p), str(response)][scope[position]] for p in policies]
+            size = _magnitude(rows, self.ops.ops)
+            return value + self.leaves("", (), self.ops.number(Fraction(0)), size)
+        return value
+
+
+def _magnitude(rows: list[Any], ops: Any) -> float:
+    """The sizes of the logarithms in a divergence or an entropy, weighted as these are: each is
+    known up to eps, or eps of itself."""
+    total = 0.0
+    for entries in zip(*rows, strict=True):
+        values = [getattr(p, "value", p) for p in entries]
+        if all(p > 0 for p in values):
+            logs = sum(max(1.0, abs(float(ops.log(p)))) for p in values)
+            total += float(values[0]) * logs
+    return total
 
 
 @dataclass
@@ -237,6 +259,8 @@ class Oracle:
             noisy = [self.taped(each, side=True) for each in errors]
         except Undefined:
             return None
+        if base.tape.level:
+            return None  # of equal places either order is right
         losses = base.values()
         choices = [[each.values()[b] for each in (base, *sides)] for b in range(len(losses))]
         sensitivities = [base.sensitivity(b) for b in range(len(losses))]
@@ -249,7 +273,7 @@ class Oracle:
         tape = Tape(self.ops)
         leaves = _Leaves(tape)
         points = [self.batch.point(tape, b, None, leaves) for b in range(self.batch.pairs)]
-        evaluators = [Evaluator(tape, point, limit=MAX_VALUES) for point in points]
+        evaluators = [self.evaluator(tape, point, leaves) for point in points]
         found = {}
         for name, expr in expressions.items():
             try:
@@ -284,8 +308,15 @@ class Oracle:
         losses = []
         for pair in range(self.batch.pairs):
             point = read(tape, pair, None, leaves)
-            losses.append(_Differentiated(tape, point, limit=MAX_VALUES)(self.loss))
+            losses.append(self.evaluator(tape, point, leaves)(self.loss))
         return _Taped(tape, leaves.found, losses, errors is not None)
+
+    def evaluator(self, tape: Tape, point: Any, leaves: _Leaves) -> Evaluator:
+        """An evaluator whose sums over the vocabulary are inputs' fellows in `leaves`. Of a batch
+        that a loss orders, other pairs are evaluated without."""
+        found = _Differentiated(tape, point, limit=MAX_VALUES)
+        found.leaves = leaves
+        return found
 
     def direction(self) -> Any:
         logits = self.batch.logits["pi"]

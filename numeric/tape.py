@@ -16,6 +16,7 @@ from typing import Any
 from .arithmetic import Undefined
 
 TIE = 1e-35  # nearer to 0 than this, a number that was computed is a tie
+LEVEL = 1e-5  # nearer than this relative to their size, numbers that are ordered may change places
 
 
 class Taped:
@@ -70,7 +71,10 @@ class Taped:
         return Taped(self.tape, self.value**exponent, (self, slope))
 
     def __lt__(self, other: Any) -> bool:  # sorted() orders by it
-        return bool(self.value < _value(other))
+        there = _value(other)
+        if abs(self.value - there) <= LEVEL * max(abs(self.value), abs(there)):
+            self.tape.level = True
+        return bool(self.value < there)
 
 
 def _value(x: Any) -> Any:
@@ -81,13 +85,14 @@ class Tape:
     """The functions of an arithmetic, on its numbers and on `Taped` ones.
 
     `side` is what a tie counts as: None as the rounded number says, True below 0, False not.
-    `ties` says whether there was one.
+    `ties` says whether there was one, `level` whether two numbers that were ordered are equal but
+    for rounding.
     """
 
     def __init__(self, ops: Any, side: bool | None = None, tie: float = TIE) -> None:
         self.ops, self.side, self.tie = ops, side, tie
         self.nodes: list[Taped] = []
-        self.ties = False
+        self.ties = self.level = False
         self.name = ops.name
 
     def leaf(self, value: Any) -> Taped:

@@ -24,6 +24,7 @@ from .language import (
     Sigmoid,
     is_nonnegative,
     is_positive,
+    roles,
     substitute,
     with_label,
 )
@@ -160,3 +161,15 @@ def is_constant(expr: Expr) -> bool:
     if isinstance(expr, (Symbol, Feature)):
         return isinstance(expr, Parameter)
     return all(is_constant(arg) for arg in expr.args)
+
+
+def stated_sides(margin: Expr) -> tuple[Expr, Expr] | None:
+    """(r_w, r_l) of a margin r_w - r_l + c as it stands, where each of its terms speaks of one
+    response alone, or of neither (c); None where one speaks of both, or a side is missing."""
+    terms = Add.make_args(margin)
+    whose = [roles(term) for term in terms]
+    if any(len(each) > 1 for each in whose):
+        return None
+    chosen = Add(*(t for t, each in zip(terms, whose, strict=True) if each == {CHOSEN}))
+    rejected = -Add(*(t for t, each in zip(terms, whose, strict=True) if each == {REJECTED}))
+    return (chosen, rejected) if chosen != 0 and rejected != 0 else None
