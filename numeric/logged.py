@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sympy import Add, Expr, Symbol
@@ -60,8 +61,8 @@ def expressions(
             side = {CHOSEN: "chosen", REJECTED: "rejected"}.get(role, str(role))
             found[f"{head}/{side}"] = Log(Prob(Symbol(policy), role))
     stated = rewards(spec)
-    if own is not None or stated is not None:
-        both, margin = own or stated, stated or own
+    both, margin = own or stated, stated or own
+    if both is not None and margin is not None:
         found |= {"rewards/chosen": both[0], "rewards/rejected": both[1]}
         found["rewards/margins"] = margin[0] - margin[1]
     return found
@@ -72,11 +73,12 @@ def of_tokens(spec: Spec, policies: tuple[str, ...]) -> dict[str, Expr]:
     t = Index("t", position=True)
     found = {}
     for p in policies:
-        each = {f"entropy/{_short(p)}": (Entropy, (Symbol(p),))}
-        each |= {f"kl/{_short(p)}_{_short(q)}": (Divergence, (Symbol(p), Symbol(q)))
+        each: dict[str, Callable[[Expr, Expr], Expr]] = {
+            f"entropy/{_short(p)}": partial(Entropy, Symbol(p))}
+        each |= {f"kl/{_short(p)}_{_short(q)}": partial(Divergence, Symbol(p), Symbol(q))
                  for q in policies}
-        for key, (kind, args) in each.items():
-            found[key] = Add(*(TokenSum(kind(*args, y, t), t, y) for y in spec.roles))
+        for key, of in each.items():
+            found[key] = Add(*(TokenSum(of(y, t), t, y) for y in spec.roles))
     return found
 
 
