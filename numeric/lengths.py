@@ -103,7 +103,8 @@ def _pieces(x: Expr) -> list[Expr]:
             found.append(expr)
             continue
         node = inner[0]
-        for value in _VALUES.get(type(node), lambda *args: args)(*node.args):
+        values = _VALUES.get(type(node))
+        for value in node.args if values is None else values(*node.args):
             try:
                 waiting.append(substitute(expr, {node: value}))
             except (NoValue, TooLarge):
