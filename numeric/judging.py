@@ -202,11 +202,14 @@ class Judge:
         if feature:  # a value such as log(1 + e), times a number, as in `losses`
             floor = floor + _FLOOR * (1 + wanted.size)
         with np.errstate(invalid="ignore", over="ignore"):
-            error = np.abs(found - wanted.exact) - wanted.radius
+            # An infinity says no more than "beyond all numbers of the dtype": where that is within
+            # the rounding of a sum that cancels, so is the infinity.
+            error = np.abs(np.clip(found, -own_most, own_most) - wanted.exact) - wanted.radius
             error = np.maximum(error, 0) / np.maximum(unit, floor)
-        error[np.isnan(error) | ~np.isfinite(found)] = np.inf
+        error[np.isnan(error)] = np.inf
         # A number beyond all of the dtype is an infinity, or the dtype's own largest.
-        error[(np.abs(wanted.exact) > own_most * 0.99) & (np.abs(found) > own_most * 0.98)] = 0
+        beyond = np.abs(wanted.exact) > own_most * 0.99
+        error[beyond & (np.abs(found) > own_most * 0.98) & (found * wanted.exact > 0)] = 0
         error[np.abs(wanted.exact) >= 1e299] = 0  # beyond float64
         rows = self.skipped(skip, len(error))
         error[rows] = 0

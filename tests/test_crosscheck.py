@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 import midpo
 from midpo.codegen.emit import Kernel
 from midpo.numeric.crosscheck import crosscheck
-from midpo.symbolic.loss import recovered_loss
+from midpo.numeric.judging import Judge, Numbers
+from midpo.numeric.oracle import Gradient, Oracle
+from midpo.numeric.policies import random_batch
+from midpo.numeric.ways import Way
+from midpo.symbolic.loss import kernel_loss, recovered_loss
 from midpo.symbolic.spec import catalogue, load
 
-pytest.importorskip("torch", reason="kernels run on torch")
+torch = pytest.importorskip("torch", reason="kernels run on torch")
 
 EIGHT = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")
 TRIALS = 6
@@ -132,3 +138,26 @@ def test_a_policy_whose_name_ends_like_ours(backend: str) -> None:
     )
     answer = midpo.check(spec, backend=backend, trials=1, dtypes=["float64"])
     assert answer.passed, answer
+
+@pytest.mark.parametrize(("exact", "unit", "found", "right"), [
+    (1.0, 1e4, -math.inf, True),  # a sum of large terms that cancels: -inf is within its rounding
+    (1.0, 1e4, math.nan, False),
+    (1.0, 1.0, math.inf, False),
+    (6e4, 1e3, math.inf, True),
+    (6e4, 1e1, math.inf, False),
+    (1e6, 1.0, math.inf, True),
+    (1e6, 1.0, -math.inf, False),  # beyond the dtype, on the other side
+])
+def test_an_infinite_gradient_is_right_only_within_rounding(
+    exact: float, unit: float, found: float, right: bool
+) -> None:
+    numbers = Numbers.of(torch, "float16")
+    spec = midpo.load("dpo")
+    batch = random_batch(spec, dict.fromkeys(("pi", "pi_ref"), "logits"),
+                         np.random.default_rng(0), scale=1.0, vocabulary=3, pairs=1)
+    truth = Oracle(batch, kernel_loss(spec), 0).truth()
+    assert truth is not None
+    judge, one = Judge(truth, batch, numbers), np.ones((2, 1))
+    wanted = Gradient(exact * one, 0 * one, unit / numbers.eps * one, 0 * one, 0 * one)
+    judge.one(Way(), "gradient", wanted, torch.full((2, 1), found, dtype=torch.float16), set())
+    assert (not judge.failures) is right

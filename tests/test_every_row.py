@@ -20,7 +20,7 @@ QUICK = (
 )
 # Losses that kernels still lose digits of, on some backend: at ends of domains, at huge logits.
 KNOWN = {
-    "dmpo", "reward-aware-po", "mallowspo-entropy", "dpop", "dpop-outside", "discopop", "tis-dpo",
+    "dmpo", "reward-aware-po", "mallowspo-entropy",
 }
 
 
