@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sympy import Add, Expr, Mul, S
+from sympy import Add, Expr, Mul, S, Symbol
 
 from midpo.symbolic.language import (
     BY_NODE,
     RESPONSE,
+    Entropy,
     Exp,
     Log,
     Parameter,
+    TokenProb,
     TokenSum,
     is_negative,
     is_positive,
@@ -107,7 +109,22 @@ def logarithm(printer: Printer, inside: Expr, level: str) -> tuple[str, int]:
     with printer.guarding(Log(inside)):
         if isinstance(inside, Add) and S.One in inside.args:
             return f"torch.log1p({printer.tensor(inside - 1, level)})", ATOM
-        return BY_NODE[Log].torch.format(printer.tensor(inside, level)), ATOM
+        written = printer.tensor(inside, level)
+        if _rounds_to_zero(inside):
+            tiny = f"torch.finfo({printer.dtype}).tiny"
+            written = printer.bind(("argument", level, inside), "inner", written)
+            written = f"{written}.clamp(min={tiny})"
+        return BY_NODE[Log].torch.format(written), ATOM
+
+
+def _rounds_to_zero(expr: Expr) -> bool:
+    """Whether `expr` is positive because entropies are: at large logits they round to 0."""
+    if not expr.has(Entropy):
+        return False
+    any_positive = {
+        h: TokenProb(*h.args) / TokenProb(Symbol("other"), *h.args[1:]) for h in expr.atoms(Entropy)
+    }
+    return is_positive(expr.xreplace(any_positive))
 
 
 def log_of_total(printer: Printer, total: TokenSum, level: str) -> str:
