@@ -9,6 +9,7 @@ denominator.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from midpo.symbolic.language import Exp, Log, Node, Parameter, structural
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.polynomial import expand
 
-from .stable import collected
+from .stable import collected, is_discount
 
 MAX_TERMS = 40  # of a sum that is looked at
 
@@ -27,12 +28,13 @@ MAX_TERMS = 40  # of a sum that is looked at
 @dataclass(frozen=True)
 class Piece:
     """scale*(exp(x) - 1), or where `whole`, scale*(exp(x) - 1 - x), or where
-    `even`, scale*(exp(x) + exp(-x) - 2)."""
+    `even`, scale*(exp(x) + exp(-x) - 2); with a `least`, scale*(exp(least + x) - exp(least))."""
 
     scale: Expr
     exponent: Expr
     whole: bool = False
     even: bool = False
+    least: Expr | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def cancelling(expr: Expr) -> tuple[list[Piece], Expr]:
     pieces = [*_evens(terms), *_remainders(terms)]
     at_poles, rest = _at_poles(Add(*terms))
     terms = list(Add.make_args(rest))
-    pieces += [*at_poles, *_complements(terms)]
+    pieces += [*at_poles, *_complements(terms), *_discounts(terms)]
     return pieces, Add(*terms)
 
 
@@ -116,6 +118,42 @@ def _complements(terms: list[Expr]) -> Iterator[Piece]:
         if parts is not None and term in terms and _take([-parts[0]], others):
             terms[:] = others
             yield Piece(*parts)
+
+
+def _discounts(terms: list[Expr]) -> Iterator[Piece]:
+    """c*g**a - c*g**b of parameters g, places and lengths a and b."""
+    for one, other in itertools.combinations(list(terms), 2):
+        first, second = map(_discounted, (one, other))
+        if first is None or second is None or one not in terms or other not in terms:
+            continue
+        (scale, a), (less, b) = first, second
+        if scale == -less:
+            if scale.as_coeff_Mul()[0] < 0:
+                scale, a, b = less, b, a
+            terms.remove(one)
+            terms.remove(other)
+            yield Piece(scale, by_logarithm(a - b), least=by_logarithm(b))
+
+
+def _discounted(term: Expr) -> tuple[Expr, Expr] | None:
+    """(k, x) of k*exp(x), with the powers of parameters in k that stand in x too taken into x."""
+    parts = _exponential(term)
+    if parts is None or not is_discount(parts[1]):
+        return None
+    scale, exponent = parts
+    for log in sorted(exponent.atoms(Log), key=structural):
+        base = log.args[0]
+        if isinstance(base, Parameter):
+            for factor in Mul.make_args(scale):
+                under, power = factor.as_base_exp()
+                if under == base and power.is_Integer:
+                    scale, exponent = scale / factor, exponent + power * log
+    return scale, exponent
+
+
+def by_logarithm(exponent: Expr) -> Expr:
+    """n*log(g) for t*log(g) - log(g) and such: places and lengths subtract exactly."""
+    return sympy.collect(expand(exponent), sorted(exponent.atoms(Log), key=structural))
 
 
 def _take(wanted: list[Expr], terms: list[Expr]) -> bool:

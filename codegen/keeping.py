@@ -27,7 +27,7 @@ from midpo.symbolic.language import (
 from midpo.symbolic.polynomial import expand
 from midpo.symbolic.text import split_fraction
 
-from .cancellation import Piece
+from .cancellation import Piece, by_logarithm
 from .exponentials import is_positive_total, signed
 from .levels import ATOM, EXPONENT, SUM, UNARY
 
@@ -36,10 +36,12 @@ if TYPE_CHECKING:
 
 
 def piece(printer: Printer, piece: Piece, level: str, scale: Expr) -> str:
-    """scale*(exp(x) - 1), scale*(exp(x) - 1 - x) or scale*(exp(x) + exp(-x) - 2)."""
+    """scale*(exp(x) - 1), scale*(exp(x) - 1 - x) or another of the forms of a piece."""
     if piece.even:  # (exp(x) - 1)*(1 - exp(-x))
         first, second = (complement(printer, e, level) for e in (piece.exponent, -piece.exponent))
         return term_of(printer, scale, f"{first} * -{second}", level)
+    if piece.least is not None:
+        return term_of(printer, scale, gap_of_exponentials(printer, piece, level), level)
     if piece.whole:
         printer.helpers.add("exp_remainder")
         written = f"_exp_remainder({printer.tensor(piece.exponent, level)})"
@@ -61,6 +63,18 @@ def complement(printer: Printer, exponent: Expr, level: str) -> str:
     kind = "bounded_expm1" if printer.guarded else "expm1"
     printer.helpers.add(kind)
     return f"_{kind}({argument})"
+
+
+def gap_of_exponentials(printer: Printer, piece: Piece, level: str) -> str:
+    """exp(a + x) - exp(a) by the larger of the two, so that nothing infinite is multiplied by 0."""
+    assert piece.least is not None
+    gap = printer.bind(("gap", level, piece.exponent), "gap", printer(piece.exponent, level))
+    both = [printer.tensor(e, level)
+            for e in (by_logarithm(piece.least + piece.exponent), piece.least)]
+    top = printer.bind(("larger", level, piece), "larger",
+                       f"torch.exp(torch.maximum({', '.join(both)}))")
+    return printer.bind(("discount", level, piece), "discount",
+                        f"-{top} * torch.sign({gap}) * torch.expm1(-{gap}.abs())")
 
 
 def term_of(printer: Printer, scale: Expr, written: str, level: str) -> str:

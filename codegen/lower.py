@@ -188,6 +188,8 @@ def _by_linearity(chain: Derivation, gathered: Expr) -> Derivation:
     back = Derivation(gathered)
     back.arithmetic(distributed(gathered))
     back.apply(_LINEAR)
+    back.arithmetic(distributed(back.end))
+    back.apply((RULES["exp_product"],))
     back.arithmetic(chain.end)
     return chain.joined(back)
 

@@ -265,6 +265,7 @@ def _gathered(total: Expr) -> Expr:
         scale = Mul(*(f for f in others if is_constant(f)))
         summands = groups[(weight, *one.args[1:])]
         summands[one.args[0]] = summands.get(one.args[0], S.Zero) + scale
+    _merge(groups)
     for (weight, index, response), summands in groups.items():
         counted = _counts(rest, weight, response, summands)
         terms = [(scale, s) for s, scale in {**summands, **counted}.items() if scale != 0]
@@ -274,6 +275,48 @@ def _gathered(total: Expr) -> Expr:
         body = _by_coefficient([(_quotient(scale, common), summand) for scale, summand in terms])
         rest.append(common * weight * TokenSum(body, index, response))
     return Add(*rest)
+
+
+def _merge(groups: dict[tuple[Expr, ...], dict[Expr, Expr]]) -> None:
+    """Token sums of the same data under two discounts that depend on the length, of opposite signs,
+    as one sum: discounts that are near each other differ by few digits, their sums keep none."""
+    plainest = sorted(groups, key=lambda key: sympy.count_ops(key[0]))
+    for first, second in itertools.combinations(plainest, 2):
+        if first[1:] != second[1:] or first not in groups or second not in groups:
+            continue
+        ratio = _discount(second[0], first[0])
+        if ratio is None or not _opposed(groups[first], groups[second]):
+            continue
+        for summand, scale in groups.pop(second).items():
+            inner = ratio * summand
+            groups[first][inner] = groups[first].get(inner, S.Zero) + scale
+
+
+def _discount(above: Expr, below: Expr) -> Expr | None:
+    """The quotient of two weights where it is exp(a) with an a of parameters and lengths alone."""
+    def parts(weight: Expr) -> tuple[Expr, Expr]:
+        factors = Mul.make_args(weight)
+        grown = [f for f in factors if isinstance(f, Exp)]
+        return Mul(*(f for f in factors if f not in grown)), Add(*(f.args[0] for f in grown))
+
+    (rest, a), (other, b) = parts(above), parts(below)
+    apart = expand(a - b)
+    return Exp(apart) if rest == other and apart != 0 and is_discount(apart) else None
+
+
+def _opposed(first: dict[Expr, Expr], second: dict[Expr, Expr]) -> bool:
+    """Whether each summand of one stands in the other, but for a discount, with the other sign."""
+    def bare(summands: dict[Expr, Expr]) -> dict[Expr, int]:
+        return {Mul(*(f for f in Mul.make_args(s) if not isinstance(f, Exp) or not
+                      is_discount(f.args[0]))): _powers(scale)[0] for s, scale in summands.items()}
+
+    ours, theirs = bare(first), bare(second)
+    return ours.keys() == theirs.keys() and all(ours[s] * theirs[s] < 0 for s in ours)
+
+
+def is_discount(exponent: Expr) -> bool:
+    """Whether an exponent is made of parameters, places and lengths alone."""
+    return exponent.atoms(Node) <= exponent.atoms(Log, Length) and not exponent.has(TokenProb)
 
 
 def _counts(
@@ -347,4 +390,13 @@ def _by_coefficient(terms: list[tuple[Expr, Expr]]) -> Expr:
         weight = Mul(*(f for f in factors if f not in statistics and f != -1))
         sign = S.NegativeOne if S.NegativeOne in factors else S.One
         groups[weight].append(sign * Mul(*statistics))
-    return Add(*(weight * Add(*inside) for weight, inside in groups.items()))
+    brackets: dict[Expr, Expr] = {}
+    for weight, inside in groups.items():
+        data = Add(*inside)
+        if any(isinstance(f, Exp) and is_discount(f.args[0]) for f in Mul.make_args(weight)):
+            if -data in brackets:
+                data, weight = -data, -weight
+        else:
+            data, weight = weight * data, S.One
+        brackets[data] = brackets.get(data, S.Zero) + weight
+    return Add(*(weight * data for data, weight in brackets.items()))

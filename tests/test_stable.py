@@ -85,6 +85,11 @@ AT_ENDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "complement": (f"1 - {of(U)}**b", "b", ("1e-6",)),
     "smoothed": (f"-(1 - c)*logsigmoid(8*{of(LW)}) - c*logsigmoid(-8*{of(LW)})", "c",
                  ("0.99999", "1e-5")),
+    "discounts": ("sum(c**(t - 1)*(1 - c**(len(y_w) - t + 1))/(1 - c**len(y_w))"
+                  "*log(pi(y_w, t)/pi_ref(y_w, t)) for t in y_w)", "c",
+                  ("0.9999999", "0.999", "1e-4")),
+    "discounts from each other": ("sum((b**t - b**len(y_w))/(1 - b)*log(pi(y_w, t)) for t in y_w)",
+                                  "b", ("0.9999999", "1.0000001", "1e-4")),
     "reflected": (f"(1 - c)*(1 - sigmoid({of(LW)})) + c*(1 - sigmoid(-{of(LW)}))", "c",
                   ("0.99999",)),
 }
