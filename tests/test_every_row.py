@@ -20,9 +20,10 @@ QUICK = (
     ("robust-dpo", "eager", "float64"), ("aot-unpaired", "logps", "float64"),
 )
 # Losses that kernels still lose digits of, on some backend: at ends of domains, at huge logits.
-KNOWN = {
-    "reward-aware-po", "mallowspo-entropy",
-}
+KNOWN = {(name, backend) for name in ("reward-aware-po",) for backend in BACKENDS}
+# In float64 an entropy below the smallest number is taken as that number; its logarithm is not so.
+KNOWN |= {("mallowspo-entropy", "linear")}
+DIGITS = pytest.mark.xfail(reason="digits at ends of domains")
 
 
 @pytest.mark.parametrize(("name", "backend", "dtype"), QUICK)
@@ -32,10 +33,9 @@ def test_rows_that_lost_digits(name: str, backend: str, dtype: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("name", [
-    pytest.param(n, marks=[pytest.mark.xfail(reason="digits at ends of domains")] * (n in KNOWN))
-    for n in midpo.catalogue()
+@pytest.mark.parametrize(("name", "backend"), [
+    pytest.param(n, b, marks=[DIGITS] * ((n, b) in KNOWN))
+    for n in midpo.catalogue() for b in BACKENDS
 ])
 def test_every_row_agrees_as_called(name: str, backend: str) -> None:
     try:
