@@ -177,15 +177,40 @@ def logsigmoid_difference(printer: Printer, a: Expr, b: Expr, level: str) -> str
     """logsigmoid(a) - logsigmoid(b), which has no digits left as it stands where a is near
     b."""
     x, y = (printer.bind(("logit", level, e), "logit", printer(e, level)) for e in (a, b))
-    apart = expand(a - b)
-    shared = len(Add.make_args(apart)) < len(Add.make_args(a)) + len(Add.make_args(b))
-    difference = printer.tensor(apart, level) if shared else f"{x} - {y}"
-    gap = printer.bind(("gap", level, a, b), "gap", difference)
+    gap = printer.bind(("gap", level, a, b), "gap", _apart(printer, a, b, x, y, level))
     near = printer.bind(
         ("near", level, a, b), "near",
         f"torch.log1p(torch.exp(F.logsigmoid(-{x})) * torch.expm1({gap}.clamp(-1, 1)))")
     written = f"torch.where({gap}.abs() < 1, {near}, F.logsigmoid({x}) - F.logsigmoid({y}))"
     return printer.bind(("difference", level, a, b), "difference", written)
+
+
+def _apart(printer: Printer, a: Expr, b: Expr, x: str, y: str, level: str) -> str:
+    """a - b, written x and y: what they share is taken from both first."""
+    apart = expand(a - b)
+    shared = len(Add.make_args(apart)) < len(Add.make_args(a)) + len(Add.make_args(b))
+    return printer.tensor(apart, level) if shared else f"{x} - {y}"
+
+
+def bernoulli_divergence(printer: Printer, a: Expr, b: Expr, level: str) -> str:
+    """sigmoid(a)*(logsigmoid(a) - logsigmoid(b)) and the same of -a and -b: with s = sigmoid(a),
+    g = b - a, w = log(1 + s*(exp(g) - 1)) and r(x) = exp(x) - 1 - x it is s*r(g) - r(w), where a
+    sum that is quadratic in g has its digits. Where s > 1/2 the signs of a and b are turned."""
+    x, y = (printer.bind(("logit", level, e), "logit", printer.tensor(e, level)) for e in (a, b))
+    printer.helpers.add("exp_remainder")
+
+    def local(name: str, text: str) -> str:
+        return printer.bind((name, level, a, b), name, text)
+
+    turn = local("turn", f"torch.where({x} > 0, -1.0, 1.0).to({x}.dtype)")
+    share = local("share", f"torch.sigmoid({turn} * {x})")
+    gap = local("gap", _apart(printer, b, a, y, x, level))
+    step = local("step", f"{turn} * {gap}.clamp(-1, 1)")
+    log = local("log_ratio", f"torch.log1p({share} * torch.expm1({step}))")
+    far = local("far", f"torch.sigmoid({x}) * (F.logsigmoid({x}) - F.logsigmoid({y}))"
+                f" + torch.sigmoid(-{x}) * (F.logsigmoid(-{x}) - F.logsigmoid(-{y}))")
+    near = f"{share} * _exp_remainder({step}) - _exp_remainder({log})"
+    return local("divergence", f"torch.where({gap}.abs() < 1, {near}, {far})")
 
 
 def log_of_complement(printer: Printer, exponent: str) -> str:

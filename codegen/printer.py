@@ -36,6 +36,7 @@ from midpo.symbolic.language import (
     Parameter,
     Prob,
     Relu,
+    Sigmoid,
     Sorted,
     Step,
     StopGradient,
@@ -47,12 +48,14 @@ from midpo.symbolic.language import (
     VocabSum,
     roles,
 )
+from midpo.symbolic.polynomial import expand
 from midpo.symbolic.text import ordered_terms, split_fraction, text
 
 from .breaking import wrap
 from .cancellation import cancelling
 from .exponentials import signed
 from .keeping import (
+    bernoulli_divergence,
     bounded_exponential,
     logarithm,
     logsigmoid_difference,
@@ -188,6 +191,10 @@ class Printer:
         return self.function(expr, level)
 
     def sum(self, expr: Add, level: str) -> str:
+        if agreeing := _agreeing(expr):
+            scale, a, b = agreeing
+            apart = bernoulli_divergence(self, a, b, level)
+            return apart if scale == 1 else term_of(self, scale, apart, level)
         if found := _logsigmoid_difference(expr):
             scale, a, b = found
             if not (self.is_scalar(a) or self.is_scalar(b)):
@@ -507,6 +514,27 @@ def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr, Expr] | None:
         return None
     (scale, a), (_, b) = sorted(found, key=lambda term: bool(term[0].as_coeff_Mul()[0] < 0))
     return scale, a, b
+
+
+def _agreeing(expr: Add) -> tuple[Expr, Expr, Expr] | None:
+    """The (k, a, b) of k times the divergence of sigmoid(b) from sigmoid(a), else None."""
+    found = []
+    for term in expr.args:
+        factors = Mul.make_args(term)
+        sums = [f for f in factors if isinstance(f, Add) and f.has(LogSigmoid)]
+        parts = _logsigmoid_difference(sums[0]) if len(sums) == 1 else None
+        if parts is None:
+            return None
+        scale, a, b = parts
+        scale *= term / sums[0]
+        if Sigmoid(b) in Mul.make_args(scale):
+            scale, a, b = -scale, b, a
+        found.append((scale / Sigmoid(a), a, b))
+    if len(found) != 2:
+        return None
+    (scale, a, b), (other, c, d) = found
+    same = scale == other and not scale.has(Sigmoid) and expand(a + c) == 0 == expand(b + d)
+    return (scale, a, b) if same else None
 
 
 def near_one(*parts: Expr | None) -> bool:

@@ -16,6 +16,7 @@ QUICK = (
     ("chi-po-unclipped", "eager", "float32"), ("f-dpo-forward", "logps", "float64"),
     ("alphapo", "eager", "float64"),
     ("lipo", "eager", "float64"), ("dmpo", "eager", "float64"),
+    ("reward-aware-po", "eager", "float64"),
     ("mallowspo-entropy", "native", "float32"), ("discopop", "linear", "float16"),
     ("robust-dpo", "eager", "float64"), ("aot-unpaired", "logps", "float64"),
 )

@@ -90,6 +90,9 @@ AT_ENDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
                   ("0.9999999", "0.999", "1e-4")),
     "discounts from each other": ("sum((b**t - b**len(y_w))/(1 - b)*log(pi(y_w, t)) for t in y_w)",
                                   "b", ("0.9999999", "1.0000001", "1e-4")),
+    "agreeing": (f"sigmoid(gap)*(logsigmoid(gap) - logsigmoid(gap + b*{of(LW)}))"
+                 f" + sigmoid(-gap)*(logsigmoid(-gap) - logsigmoid(-(gap + b*{of(LW)})))",
+                 "b", ("1e-4", "1/2", "30")),
     "reflected": (f"(1 - c)*(1 - sigmoid({of(LW)})) + c*(1 - sigmoid(-{of(LW)}))", "c",
                   ("0.99999",)),
 }
