@@ -207,8 +207,8 @@ def bernoulli_divergence(printer: Printer, a: Expr, b: Expr, level: str) -> str:
     gap = local("gap", _apart(printer, b, a, y, x, level))
     step = local("step", f"{turn} * {gap}.clamp(-1, 1)")
     log = local("log_ratio", f"torch.log1p({share} * torch.expm1({step}))")
-    far = local("far", f"torch.sigmoid({x}) * (F.logsigmoid({x}) - F.logsigmoid({y}))"
-                f" + torch.sigmoid(-{x}) * (F.logsigmoid(-{x}) - F.logsigmoid(-{y}))")
+    far = local("far", f"torch.exp(F.logsigmoid({x})) * (F.logsigmoid({x}) - F.logsigmoid({y}))"
+                f" + torch.exp(F.logsigmoid(-{x})) * (F.logsigmoid(-{x}) - F.logsigmoid(-{y}))")
     near = f"{share} * _exp_remainder({step}) - _exp_remainder({log})"
     return local("divergence", f"torch.where({gap}.abs() < 1, {near}, {far})")
 
