@@ -161,7 +161,7 @@ def test_compiles_without_a_warning(name: str, tmp_path: Path) -> None:
 
 
 def test_statements() -> None:
-    lines = ["x = 1 / 2 * a1 - 2.5e-05", "y += (", "    x * 3", "    + b", ")", "x = y"]
+    lines = ["x = 1 / 2 * a1 - 2.5e-05", "y += (x * 3 + b)", "x = y"]
     assert statements(lines, ["y"]) == [
         "float x = 1.0f / 2.0f * a1 - 2.5e-05f;", "y += (x * 3.0f + b);", "x = y;"
     ]
