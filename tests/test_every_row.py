@@ -20,10 +20,8 @@ QUICK = (
     ("mallowspo-entropy", "native", "float32"), ("discopop", "linear", "float16"),
     ("robust-dpo", "eager", "float64"), ("aot-unpaired", "logps", "float64"),
 )
-# Losses that kernels still lose digits of, on some backend: at ends of domains, at huge logits.
-KNOWN = {(name, backend) for name in ("reward-aware-po",) for backend in BACKENDS}
 # In float64 an entropy below the smallest number is taken as that number; its logarithm is not so.
-KNOWN |= {("mallowspo-entropy", "linear")}
+KNOWN = {("mallowspo-entropy", "linear")}
 DIGITS = pytest.mark.xfail(reason="digits at ends of domains")
 
 
