@@ -100,7 +100,7 @@ class Evaluator:
             return ops.number(Fraction(scope[expr] + 1))
         if isinstance(expr, Parameter):
             return point.parameters[expr.name]
-        if expr == MARGIN:
+        if expr == MARGIN and point.margin is not None:
             return point.margin
         if isinstance(expr, Add):
             return sum((self.value(arg, scope) for arg in expr.args), ops.number(Fraction(0)))

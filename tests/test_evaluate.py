@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from strategies import NAMES, point, python_value, texts
 
+import midpo
 from midpo.numeric.arithmetic import Digits, Dyadic, Floats, Intervals, Log2, NotExact, Undefined
 from midpo.numeric.evaluate import Evaluator, Point
 from midpo.symbolic.errors import SpecError, TooLarge
@@ -241,3 +242,16 @@ def test_dyadic_equals_digits_on_witness_cases() -> None:
             assert exact.float(shown) == pytest.approx(float(value), rel=1e-12, abs=1e-12)
             checked += 1
     assert checked > 20
+
+
+@pytest.mark.parametrize("link", ["max(0, 1 - m)", "m*step(m - 1)", "abs(m)", "min(m**2, m)"])
+def test_a_margin_has_no_value_where_none_is_stated(link: str) -> None:
+    """A cut of a link speaks of the margin, also where cases are drawn around all cuts."""
+    cut = parse(link, Names(), LINK)
+    with pytest.raises(Undefined):
+        Evaluator(Floats(), by_hand(Floats()))(cut)
+    wrong = midpo.loads(
+        f'name = "x"\nprior = "pi_ref(y)*exp(len(y))"\nlink = "{link}"\n[parameters]\n'
+        'c = "positive"\n[target]\nmargin = "c*log(pi(y_w)/pi_ref(y_w))'
+        ' - c*log(pi(y_l)/pi_ref(y_l))"\n')
+    assert midpo.verify(wrong).verdict == "refuted"
