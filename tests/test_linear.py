@@ -215,7 +215,7 @@ MISTAKES = [
     ("at.start + edge, at.stop + edge", "at.start, at.stop"),
     ("g * seed.item()", "g"),
     ("(1 - (raw * (temperature / softcap)) ** 2)", "(1 - raw)"),
-    ("gradients[0][at] += gradient @ weight", "gradients[0][at] += gradient.flip(0) @ weight"),
+    ("torch.mm(gradient, weight, **more)", "torch.mm(gradient.flip(0), weight, **more)"),
 ]
 
 

@@ -10,6 +10,7 @@ import sympy
 from sympy import Expr, Rational, Symbol
 
 import midpo
+from midpo.codegen import names
 from midpo.codegen.backends import passes
 from midpo.codegen.chunks import Chunk
 from midpo.codegen.lower import lower
@@ -119,7 +120,7 @@ def start(found: Chunk, made: dict[str, Any]) -> dict[str, Any]:
 
 
 def run(lines: list[str], space: dict[str, Any]) -> None:
-    exec("\n".join(lines), space)
+    exec(names.plain("\n".join(lines)), space)
 
 
 def online(made: dict[str, Any], space: dict[str, Any]) -> None:
