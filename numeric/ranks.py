@@ -21,6 +21,8 @@ class Ranks:
         self.ReduceOp = operations
         self.torch, self.size = torch, size
         self.barrier = threading.Barrier(size)
+        # One rank runs at a time: the interpreter of Triton changes its module while it runs.
+        self.turn = threading.Lock()
         self.said: list[Any] = [None] * size
         self.me = threading.local()
         self.distributed_c10d = SimpleNamespace(_resolve_process_group=lambda name: name)
@@ -34,10 +36,17 @@ class Ranks:
     def exchange(self, value: Any) -> list[Any]:
         """What every rank says, to every rank."""
         self.said[self.get_rank()] = value.detach().clone()
-        self.barrier.wait(TIMEOUT)
+        self.meet()
         heard = list(self.said)
-        self.barrier.wait(TIMEOUT)
+        self.meet()
         return heard
+
+    def meet(self) -> None:
+        self.turn.release()
+        try:
+            self.barrier.wait(TIMEOUT)
+        finally:
+            self.turn.acquire()
 
     def all_reduce(self, tensor: Any, op: Any = None, group: Any = None) -> None:
         heard = self.torch.stack(self.exchange(tensor))
@@ -68,7 +77,8 @@ def in_ranks(
     def run(rank: int) -> None:
         ranks.me.rank = rank
         try:
-            found[rank] = work(rank, SimpleNamespace(group_name="shards"))
+            with ranks.turn:
+                found[rank] = work(rank, SimpleNamespace(group_name="shards"))
         except threading.BrokenBarrierError:
             pass  # another rank's error is the one to tell
         except Exception as error:
