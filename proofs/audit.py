@@ -82,7 +82,7 @@ def audit(
     for; `units` bounds the work. Raises: SpecError where there is no prior, TooLarge and Undefined
     never.
     """
-    solved, parts = "", (None, None, None)
+    solved, parts = "", (None, None, None, None)
     if spec.prior is None:
         progress("solve")
         found = solve(spec)
@@ -92,7 +92,7 @@ def audit(
                 expected="a prior, or a target that has one (midpo solve)",
             )
         spec, solved = replace(spec, prior=found.prior), text(found.prior)
-        parts = found.weight, found.link, found.constraint
+        parts = found.weight, found.link, found.constraint, found.temperature
     with allowance(*spec.expressions, units=units), np.errstate(all="ignore"):
         total = _swap_sum(spec)
         one = total is not None and (total == 0 or is_constant(total))

@@ -177,10 +177,10 @@ def formulas(gradients: Gradients) -> Answer:
 
 def answers(
     spec: Spec, seed: int, trials: int, progress: Progress,
-    parts: tuple[Expr | None, Expr | None, Expr | None] = (None, None, None),
+    parts: tuple[Expr | None, ...] = (None, None, None, None),
 ) -> Iterator[Answer]:
-    """Every answer about the gradient; `parts` are the weight, the link and the further term that
-    were found beside the prior."""
+    """Every answer about the gradient; `parts` are the weight, the link, the further term
+    and the temperature that were found beside the prior."""
     gradients = Gradients(spec)
     yield mode(gradients, seed)
     yield formulas(gradients)

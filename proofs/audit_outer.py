@@ -7,14 +7,11 @@ the argument too; outside, -g*log sigmoid(m), it weighs the data and nothing els
 
 from __future__ import annotations
 
-from sympy import Expr
+from sympy import Expr, S
 
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import MARGIN, LogSigmoid, Sigmoid, substitute
-from midpo.symbolic.loss import logistic_form, recovered_margin, target_loss
-from midpo.symbolic.normal import form
 from midpo.symbolic.notation import latex
-from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.text import text
 from midpo.symbolic.unicode import mathematics
@@ -22,25 +19,23 @@ from midpo.symbolic.unicode import mathematics
 from .audit_answer import PROVED, Answer, Formula
 
 
-def outer(spec: Spec, weight: Expr | None, link: Expr | None = None) -> Expr:
+def outer(
+    spec: Spec, weight: Expr | None, link: Expr | None = None, temperature: Expr | None = None
+) -> Expr:
     """f with target = f(m), written in the margin m, up to a positive factor and a constant.
 
-    `weight` and `link` are what `solve` found beside the prior that `spec` has; a link that the
-    spec states itself counts where `solve` was not asked.
+    `weight`, `link` and `temperature` are what `solve` found beside the prior that `spec` has; a
+    link that the spec states itself counts where `solve` was not asked.
     """
     link = spec.link if link is None else link
-    if weight is None:
-        return -LogSigmoid(MARGIN) if link is None else link
-    logistic = logistic_form(target_loss(spec)) if spec.margin is None else None
-    margin = spec.margin if logistic is None else logistic.margin
-    if margin is not None and is_zero(form(margin - weight * recovered_margin(spec))):
-        return -LogSigmoid(weight * MARGIN) if link is None else substitute(
-            link, {MARGIN: weight * MARGIN})
-    return weight * (-LogSigmoid(MARGIN) if link is None else link)
+    margin = MARGIN if temperature is None else temperature * MARGIN
+    function = -LogSigmoid(margin) if link is None else substitute(link, {MARGIN: margin})
+    return function if weight is None else weight * function
 
 
 def loss_gradient(
-    spec: Spec, weight: Expr | None = None, link: Expr | None = None, beside: Expr | None = None
+    spec: Spec, weight: Expr | None = None, link: Expr | None = None, beside: Expr | None = None,
+    temperature: Expr | None = None,
 ) -> Answer | None:
     """nabla of the target in terms of nabla m; None where it is the plain -sigmoid(-m)*nabla m.
 
@@ -49,17 +44,16 @@ def loss_gradient(
     question = "the loss's gradient"
     if beside is None and spec.constraint is not None:
         beside = spec.multiplier * spec.constraint
-    parts = (weight, beside, link, spec.link)
+    parts = (weight, beside, link, spec.link, temperature)
     if not spec.has_target or all(part is None for part in parts):
         return None
     try:
-        function = outer(spec, weight, link)
+        function = outer(spec, weight, link, temperature)
     except (MidpoError, RecursionError):
         return None
     data = {"loss": text(function, spec.names.taken())}
-    inside = weight is not None and function.has(weight * MARGIN)
     verdict, words = "the margin's and another term's", "a term stands beside the margin's loss"
-    if weight is not None and inside:
+    if temperature is not None:
         verdict = "temperature of the pair"
         words = ("a weight inside the sigmoid is the pair's temperature: it scales the step, and "
                  "the margin at which the step becomes small")
@@ -68,7 +62,7 @@ def loss_gradient(
         words = "a weight outside the sigmoid weighs the pair in the data, and changes nothing else"
     elif link is not None or spec.link is not None:
         verdict, words = "another link", "the loss is another function of the margin"
-    factor = _derivative(function, weight)
+    factor = _derivative(weight, temperature, spec.link if link is None else link)
     if factor is None:
         shown = Formula(f"f′(m)·∇m, f(m) = {mathematics(function)}",
                         rf"f'(m)\,\nabla m,\quad f(m) = {latex(function)}")
@@ -82,10 +76,12 @@ def loss_gradient(
     return Answer(question, verdict, words, f"{PROVED}: chain rule", (formula,), data)
 
 
-def _derivative(function: Expr, weight: Expr | None) -> Expr | None:
+def _derivative(
+    weight: Expr | None, temperature: Expr | None, link: Expr | None
+) -> Expr | None:
     """df/dm, of a logistic f; None for another."""
-    if weight is None:
-        return -Sigmoid(-MARGIN) if function == -LogSigmoid(MARGIN) else None
-    if function == -LogSigmoid(weight * MARGIN):
-        return -weight * Sigmoid(-weight * MARGIN)
-    return -weight * Sigmoid(-MARGIN) if function == -weight * LogSigmoid(MARGIN) else None
+    if link is not None:
+        return None
+    inside = S.One if temperature is None else temperature
+    outside = S.One if weight is None else weight
+    return -outside * inside * Sigmoid(-inside * MARGIN)

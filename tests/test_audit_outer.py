@@ -62,14 +62,14 @@ def stated(spec: Spec) -> Expr | None:
         if found.prior is None:
             return None
         spec = replace(spec, prior=found.prior)
-    weight, link, beside = (None, None, None) if found is None else (
-        found.weight, found.link, found.constraint)
-    function = outer(spec, weight, link)
+    weight, link, beside, temperature = (None, None, None, None) if found is None else (
+        found.weight, found.link, found.constraint, found.temperature)
+    function = outer(spec, weight, link, temperature)
     if beside is None and spec.constraint is not None:
         beside = spec.multiplier * spec.constraint
-    answer = loss_gradient(spec, weight, link, beside)
-    assert (answer is None) == (weight is None and link is None and beside is None
-                                and spec.link is None)
+    answer = loss_gradient(spec, weight, link, beside, temperature)
+    assert (answer is None) == all(
+        part is None for part in (weight, link, beside, temperature, spec.link))
     return substitute(function, {MARGIN: recovered_margin(spec)}) + (beside or S.Zero)
 
 
