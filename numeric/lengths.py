@@ -55,8 +55,7 @@ def telling_lengths(exprs: tuple[Expr, ...]) -> tuple[Lengths, ...]:
     edges = sorted({n for x in _compared(exprs) for n in _turns(x)})
     around = dict.fromkeys(at for n in edges for at in (n, n - 1, n + 1) if 1 <= at <= LONGEST)
     others = (1, 2) if len(around) <= FEW else (1,)
-    pairs = [pair for at in around for other in others for pair in ((at, other), (other, at))
-             if pair != (1, 1)]  # that would be one response
+    pairs = [pair for at in around for other in others for pair in ((at, other), (other, at))]
     return tuple(sorted(dict.fromkeys(pairs[:MOST]), key=lambda pair: (sum(pair), pair)))
 
 

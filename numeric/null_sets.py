@@ -33,8 +33,6 @@ def is_null_set(spec: Spec, cut: Expr) -> bool:
     free = sorted((i for i in cut.free_symbols if isinstance(i, Index)), key=str)
     spoken = [str(y) for y in roles(cut)]
     for lengths in itertools.product(range(1, SMALL + 1), repeat=2):
-        if lengths == (1, 1):
-            continue  # that would be one response
         named = dict(zip(("y_w", "y_l"), lengths, strict=True))
         beside = {str(y): 1 + n % SMALL for n, y in enumerate(spec.names.responses)}
         shortest = min(((named | beside)[y] for y in spoken), default=1)

@@ -31,7 +31,7 @@ EOS = 0
 VOCABULARY = 4
 # By total length; equal lengths hide what depends on them, so they come late.
 LENGTHS = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2), (4, 2), (3, 4), (2, 2), (5, 8), (12, 7))
-LAST_LENGTHS = ((3, 3), (4, 4))  # there is but one response of one token
+LAST_LENGTHS = ((1, 1), (3, 3), (4, 4))
 TURN_LENGTHS = ((1, 2), (4, 1), (5, 3))  # at which cuts are looked at for values of other names
 ATTEMPTS_A_LENGTH = 6
 MAX_VALUES = 20_000  # that one evaluation may compute
@@ -277,7 +277,7 @@ def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
     generator = random.Random(seed)
     telling = telling_lengths(spec.expressions)
     last = sorted({*LAST_LENGTHS, *telling} - {*LENGTHS}, key=lambda pair: (sum(pair), pair))
-    for lengths in (*LENGTHS, *(last if telling else ())):
+    for lengths in (*LENGTHS, *last):
         for attempt in range(ATTEMPTS_A_LENGTH):
             named = dict(zip(("y_w", "y_l"), lengths, strict=True))
             beside = {str(y): 1 + (n + attempt) % 3 for n, y in enumerate(spec.names.responses)}
@@ -294,9 +294,12 @@ def random_case(
     """A case with a response of each of these lengths; the first attempt has plain parameters."""
     tokens: dict[str, tuple[int, ...]] = {}
     for offset, (response, length) in enumerate(lengths.items()):
-        # Ends in EOS, with none before: no response is a prefix of another.
+        # Ends in EOS, with none before, so that none is a prefix of another; where that would be
+        # one response twice, as of one token each, the later ended for want of room.
         inner = [1 + (offset + attempt) % 3] + [rng.randint(1, 3) for _ in range(length)]
-        tokens[response] = (*inner[: length - 1], EOS)
+        ended = (*inner[: length - 1], EOS)
+        taken = ended in tokens.values()
+        tokens[response] = (*ended[:-1], 1 + (offset + attempt) % 3) if taken else ended
     prefixes = sorted(
         {t[:i] for t in tokens.values() for i in range(len(t))}, key=lambda p: (len(p), p)
     )

@@ -20,7 +20,7 @@ from midpo.proofs.recovery import Recovery, verify
 from midpo.proofs.solution import solve
 from midpo.symbolic.language import CHOSEN, Index, Length, Step
 from midpo.symbolic.loss import recovered_loss, target_loss
-from midpo.symbolic.spec import Spec, loads
+from midpo.symbolic.spec import Spec, load, loads
 from midpo.symbolic.whole import is_whole, lattice
 
 HEAD = """name = "cut"
@@ -256,3 +256,27 @@ def test_random_specs() -> None:
 def test_ten_thousand_random_specs(start: int) -> None:
     counts = sample(range(start, start + 500), every=25)
     assert counts.get("undecided", 0) <= 0.005 * sum(counts.values()), counts
+
+
+@pytest.mark.parametrize("cut", [
+    # 0 at every pair of one-token answers, and at no other
+    "sum((t - 1)*w(y_w, t) for t in y_w) + sum((t - 1)*w(y_l, t) for t in y_l)",
+    "score(y_w)*(len(y_w)*len(y_l) - 1)",
+    # 0 at every answer of some length that is not among the shortest
+    "score(y_w)*max(0, 5 - len(y_w))", "score(y_w)*(len(y_w)**2 - 36)", "c*(len(y_w) - 8)",
+])
+def test_a_tie_at_some_lengths_is_no_null_set(cut: str) -> None:
+    """step(a) + step(-a) is 2 where a is 0, else 1."""
+    d = "(log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l)))"
+    spec = loads('name = "x"\nprior = "pi_ref(y)"\n[parameters]\nc = "positive"\n[features]\n'
+                 'w = "token"\nscore = { kind = "response", domain = "positive" }\n'
+                 f'[target]\nmargin = "{d}*(step({cut}) + step(-({cut})))"\n')
+    found = verify(spec)
+    assert found.verdict == "refuted" and not found.side_conditions
+    assert solve(spec).representable is not True
+
+
+def test_two_responses_of_one_token_are_two() -> None:
+    spec = load("dpo")
+    case = random_case(spec, {"y_w": 1, "y_l": 1}, 0, random.Random(0))
+    assert len(set(case.tokens.values())) == 2
