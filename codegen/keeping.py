@@ -8,7 +8,6 @@ the text calls.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sympy import Add, Expr, Mul, S, Symbol
 
@@ -30,12 +29,10 @@ from midpo.symbolic.text import split_fraction
 from .cancellation import Piece, by_logarithm
 from .exponentials import is_positive_total, signed
 from .levels import ATOM, EXPONENT, SUM, UNARY
-
-if TYPE_CHECKING:
-    from .printer import Printer
+from .scribe import Scribe
 
 
-def piece(printer: Printer, piece: Piece, level: str, scale: Expr) -> str:
+def piece(printer: Scribe, piece: Piece, level: str, scale: Expr) -> str:
     """scale*(exp(x) - 1), scale*(exp(x) - 1 - x) or another of the forms of a piece."""
     if piece.even:  # (exp(x) - 1)*(1 - exp(-x))
         first, second = (complement(printer, e, level) for e in (piece.exponent, -piece.exponent))
@@ -55,7 +52,7 @@ def piece(printer: Printer, piece: Piece, level: str, scale: Expr) -> str:
     return term_of(printer, scale, written, level)
 
 
-def complement(printer: Printer, exponent: Expr, level: str) -> str:
+def complement(printer: Scribe, exponent: Expr, level: str) -> str:
     """exp(x) - 1."""
     argument = printer.tensor(exponent, level)
     if not printer.guards:
@@ -65,7 +62,7 @@ def complement(printer: Printer, exponent: Expr, level: str) -> str:
     return f"_{kind}({argument})"
 
 
-def gap_of_exponentials(printer: Printer, piece: Piece, level: str) -> str:
+def gap_of_exponentials(printer: Scribe, piece: Piece, level: str) -> str:
     """exp(a + x) - exp(a) by the larger of the two, so that nothing infinite is multiplied by 0."""
     assert piece.least is not None
     gap = printer.bind(("gap", level, piece.exponent), "gap", printer(piece.exponent, level))
@@ -77,14 +74,14 @@ def gap_of_exponentials(printer: Printer, piece: Piece, level: str) -> str:
                         f"-{top} * torch.sign({gap}) * torch.expm1(-{gap}.abs())")
 
 
-def term_of(printer: Printer, scale: Expr, written: str, level: str) -> str:
+def term_of(printer: Scribe, scale: Expr, written: str, level: str) -> str:
     above, below = split_fraction(scale)
     top = " * ".join([*(printer.wrapped(f, level, UNARY) for f in above), written])
     bottom = " * ".join(printer.wrapped(f, level, UNARY) for f in below)
     return f"{top} / {bottom if len(below) == 1 else f'({bottom})'}" if below else top
 
 
-def scaled(printer: Printer, above: list[Expr], below: list[Expr], level: str) -> str | None:
+def scaled(printer: Scribe, above: list[Expr], below: list[Expr], level: str) -> str | None:
     """A factor times an exponential or a sum of such, 0 where the factor is 0 and the exponential
     infinite; None where there are not both."""
     grown = [f for f in above if _grows(printer, f)]
@@ -96,7 +93,7 @@ def scaled(printer: Printer, above: list[Expr], below: list[Expr], level: str) -
     return f"_scaled({printer(rest, level)}, {printer(grown[0], level)})"
 
 
-def _grows(printer: Printer, factor: Expr) -> bool:
+def _grows(printer: Scribe, factor: Expr) -> bool:
     """Whether a factor is an exponential of data, or a sum with one."""
     if isinstance(factor, Add):
         return any(_grows(printer, f) for t in factor.args for f in Mul.make_args(t))
@@ -104,7 +101,7 @@ def _grows(printer: Printer, factor: Expr) -> bool:
         parameter_power(factor) is None)
 
 
-def logarithm(printer: Printer, inside: Expr, level: str) -> tuple[str, int]:
+def logarithm(printer: Scribe, inside: Expr, level: str) -> tuple[str, int]:
     """log(inside), of sums of exponentials without the exponentials, which may overflow."""
     if isinstance(inside, TokenSum) and is_positive_total(inside) and level in ("pair", "row"):
         return log_of_total(printer, inside, level), ATOM
@@ -141,7 +138,7 @@ def _rounds_to_zero(expr: Expr) -> bool:
     return is_positive(expr.xreplace(any_positive))
 
 
-def log_of_total(printer: Printer, total: TokenSum, level: str) -> str:
+def log_of_total(printer: Scribe, total: TokenSum, level: str) -> str:
     """The logarithm of a sum of positive terms over the tokens."""
     body, _, response = total.args
     printer.helpers.add("token_log_sum")
@@ -151,7 +148,7 @@ def log_of_total(printer: Printer, total: TokenSum, level: str) -> str:
     return printer.lift(total, name, "row", level)
 
 
-def log_of_sum(printer: Printer, exponents: Sequence[Expr], level: str) -> tuple[str, int]:
+def log_of_sum(printer: Scribe, exponents: Sequence[Expr], level: str) -> tuple[str, int]:
     """log(exp(a) + exp(b) + ...), by the largest of them; a 1 among them leaves the others
     their digits where these are small."""
     numbers = [e for e in exponents if printer.is_scalar(e)]
@@ -173,7 +170,7 @@ def log_of_sum(printer: Printer, exponents: Sequence[Expr], level: str) -> tuple
     return f"torch.logaddexp({written}, {printer(Log(constant), level)})", ATOM
 
 
-def logsigmoid_difference(printer: Printer, a: Expr, b: Expr, level: str) -> str:
+def logsigmoid_difference(printer: Scribe, a: Expr, b: Expr, level: str) -> str:
     """logsigmoid(a) - logsigmoid(b), which has no digits left as it stands where a is near
     b."""
     x, y = (printer.bind(("logit", level, e), "logit", printer(e, level)) for e in (a, b))
@@ -185,14 +182,14 @@ def logsigmoid_difference(printer: Printer, a: Expr, b: Expr, level: str) -> str
     return printer.bind(("difference", level, a, b), "difference", written)
 
 
-def _apart(printer: Printer, a: Expr, b: Expr, x: str, y: str, level: str) -> str:
+def _apart(printer: Scribe, a: Expr, b: Expr, x: str, y: str, level: str) -> str:
     """a - b, written x and y: what they share is taken from both first."""
     apart = expand(a - b)
     shared = len(Add.make_args(apart)) < len(Add.make_args(a)) + len(Add.make_args(b))
     return printer.tensor(apart, level) if shared else f"{x} - {y}"
 
 
-def bernoulli_divergence(printer: Printer, a: Expr, b: Expr, level: str) -> str:
+def bernoulli_divergence(printer: Scribe, a: Expr, b: Expr, level: str) -> str:
     """sigmoid(a)*(logsigmoid(a) - logsigmoid(b)) and the same of -a and -b: with s = sigmoid(a),
     g = b - a, w = log(1 + s*(exp(g) - 1)) and r(x) = exp(x) - 1 - x it is s*r(g) - r(w), where a
     sum that is quadratic in g has its digits. Where s > 1/2 the signs of a and b are turned."""
@@ -213,7 +210,7 @@ def bernoulli_divergence(printer: Printer, a: Expr, b: Expr, level: str) -> str:
     return local("divergence", f"torch.where({gap}.abs() < 1, {near}, {far})")
 
 
-def log_of_complement(printer: Printer, exponent: str) -> str:
+def log_of_complement(printer: Scribe, exponent: str) -> str:
     """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
     x = printer.bind(("exponent", exponent), "exponent", exponent)
     near = f"{x}.clamp(-0.5, -torch.finfo({x}.dtype).tiny)"
@@ -222,7 +219,7 @@ def log_of_complement(printer: Printer, exponent: str) -> str:
     return printer.bind(("complement", x), "complement", written)
 
 
-def bounded_exponential(printer: Printer, argument: Expr, level: str) -> str:
+def bounded_exponential(printer: Scribe, argument: Expr, level: str) -> str:
     """An exponential that a clip decides long before it overflows: beyond EXPONENT it goes on
     as its tangent, so that neither it nor its gradient is infinite and order is kept."""
     name = printer.bind(("exponent", level, argument), "exponent", printer(argument, level))

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from midpo.api import check, generate, report, solve, verify
     from midpo.codegen.emit import Kernel
     from midpo.numeric.crosscheck import CrossCheck
-    from midpo.proofs.framework import Theorem, theorem, theorems
+    from midpo.proofs.framework import Theorem
+    from midpo.proofs.framework_theorems import theorem, theorems
     from midpo.proofs.recovery import Recovery
     from midpo.proofs.report import Report
     from midpo.proofs.solution import Solution
@@ -48,8 +49,8 @@ _ROOMS = {
     "Spec": "midpo.symbolic.spec",
     "verify": "midpo.api",
     "solve": "midpo.api",
-    "theorems": "midpo.proofs.framework",
-    "theorem": "midpo.proofs.framework",
+    "theorems": "midpo.proofs.framework_theorems",
+    "theorem": "midpo.proofs.framework_theorems",
     "generate": "midpo.api",
     "check": "midpo.api",
     "report": "midpo.api",

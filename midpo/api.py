@@ -7,12 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from midpo.codegen import emit
 from midpo.codegen.emit import Kernel
 from midpo.extras import needed
+from midpo.generating import checked_kernel
 from midpo.proofs import recovery
-from midpo.proofs.check import CheckFailed
-from midpo.proofs.check import check as replay
 from midpo.proofs.recovery import Recovery
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import loss_of_margin
@@ -90,14 +88,7 @@ def generate(source: Source, backend: str = "eager") -> Kernel:
     step does not follow, the loss is computed as it is written, and the kernel says so.
     Raises: SpecError for a spec that cannot be read, NotYet for what no kernel is written for.
     """
-    spec = spec_of(source)
-    kernel = emit.generate(spec, backend)
-    try:
-        for derivation in kernel.lowered.derivations:
-            replay(derivation, derivation.start, derivation.end)
-    except (CheckFailed, RecursionError):
-        return emit.generate(spec, backend, as_written=True)
-    return kernel
+    return checked_kernel(spec_of(source), backend)
 
 
 def check(

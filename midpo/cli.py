@@ -17,7 +17,7 @@ from midpo.certify import certify
 from midpo.compare import compare
 from midpo.derive import derive
 from midpo.extras import missing, needed
-from midpo.listing import list_command
+from midpo.list_command import list_command
 from midpo.map import map_command
 from midpo.optimise import optimise
 from midpo.streams import echo, print_file, print_json

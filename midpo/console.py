@@ -55,17 +55,16 @@ def _mark(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def catalogue(rows: Sequence[Row]) -> None:
+def catalogue(rows: Sequence[tuple[str | None, dict[str, str]]]) -> None:
+    """The catalogue as a table: of each row the class that was found, and its cells."""
     if not rows:
         out.print("no row of the catalogue is such")
         return
-    from midpo.listing import cells
-
     # Titles have room only beside a wide table; `midpo show` has them all.
-    left_out = {"title", "libraries", *({"prior"} if rows[0].kind else ())}
+    left_out = {"title", "libraries", *({"prior"} if rows[0][0] else ())}
     if out.width >= 120:
         left_out = {"libraries"} if out.width < 160 else set()
-    table = [{k: v for k, v in cells(row).items() if k not in left_out} for row in rows]
+    table = [{k: v for k, v in cells.items() if k not in left_out} for _, cells in rows]
     shown = _table(*table[0])
     for column in shown.columns:
         column.no_wrap = column.header != "title"
@@ -166,6 +165,8 @@ def _line(markup: str) -> None:
 
 
 def recovery(found: Recovery, *, steps: bool = False) -> None:
+    from midpo.symbolic.rules import reason
+
     style, how = _STYLE[found.verdict], found.standing.removeprefix(f"{found.verdict}: ")
     _line(f"[bold]{found.spec.name}[/]  [{style}]{found.verdict}[/]  {escape(how)}")
     if found.verdict == "proved":
@@ -190,7 +191,7 @@ def recovery(found: Recovery, *, steps: bool = False) -> None:
         _witness(found.witness)
     if steps:
         for number, step in enumerate(found.steps, 1):
-            _line(f"  {number}. [italic]{step.reason}[/] ({step.rule})")
+            _line(f"  {number}. [italic]{reason(step.rule)}[/] ({step.rule})")
             _equation("=", step.after, 5)
 
 

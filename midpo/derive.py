@@ -44,7 +44,7 @@ def derive(names: tuple[str, ...], as_json: bool, slips: bool) -> None:
       midpo derive optimal-policy theorem-7
       midpo derive --slips
     """
-    from midpo.proofs import framework
+    from midpo.proofs import framework_theorems as framework
 
     chosen = [framework.theorem(name) for name in dict.fromkeys(names)]
     whole = framework.theorems() if not names and not slips else chosen

@@ -27,15 +27,16 @@ def map_command(output: str | None, parents: bool, as_json: bool) -> None:
     if as_json and output == "-":
         raise click.UsageError("--json and -o -: expected one thing on standard output")
     from midpo.proofs.family import family
+    from midpo.proofs.family_svg import draw
     from midpo.symbolic.files import target, write
 
     if output not in (None, "-"):
         target(Path(output), parents=parents)
     found = family()
     if output == "-":
-        print_file(found.svg())
+        print_file(draw(found))
     elif output is not None:
-        write(Path(output), found.svg())
+        write(Path(output), draw(found))
         echo(f"wrote {output}: {len(found.edges)} cases", err=True)
     if as_json:
         print_json(found.as_json())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from midpo import api
 from midpo.proofs.page import Entry, entry, render
-from midpo.proofs.report import Section
+from midpo.proofs.section import Section
 from midpo.reporting import Wanted, certified, section_of
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.files import folder
@@ -92,5 +92,6 @@ def _section(spec: Spec, check: CrossCheck | None, audit: bool) -> Section:
 def family_map() -> str:
     """The family of the catalogue as SVG."""
     from midpo.proofs.family import family
+    from midpo.proofs.family_svg import draw
 
-    return family().svg()
+    return draw(family())

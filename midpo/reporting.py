@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from midpo.numeric.crosscheck import CrossCheck
     from midpo.proofs.audit import Audit
     from midpo.proofs.plots import Plot
-    from midpo.proofs.report import Section
+    from midpo.proofs.section import Section
 
 AUDIT_TRIALS = 24  # random pairs for the audit's cosines: enough to show a sign
 AUDIT_UNITS = 1_000_000  # of work: a few seconds, which no audit of the catalogue needs
@@ -93,16 +93,17 @@ def cores() -> int:
 
 def section_of(spec: Spec, check: CrossCheck | None, wanted: Wanted) -> Section:
     """What is known of one spec."""
-    from midpo import api
-    from midpo.proofs.report import Section
+    from midpo.proofs.recovery import verify
+    from midpo.proofs.section import Section
+    from midpo.proofs.solution import solve
 
     if spec.reason:
         kernel = kernel_text(spec) if wanted.kernel and spec.batch is not None else ""
         return Section(spec, None, check, kernel)
-    recovery = api.verify(spec) if spec.prior is not None and spec.has_target else None
+    recovery = verify(spec) if spec.prior is not None and spec.has_target else None
     section = Section(spec, recovery, check, kernel_text(spec) if wanted.kernel else "")
     if wanted.solution and spec.has_target:
-        section = replace(section, solution=api.solve(spec))
+        section = replace(section, solution=solve(spec))
     found = section.solution
     if wanted.audit and not (found and spec.prior is None and found.prior is None):
         section = replace(section, audit=_audited(spec))
@@ -123,10 +124,10 @@ def _audited(spec: Spec) -> Audit | None:
 
 def kernel_text(spec: Spec) -> str:
     """The mathematics of the kernel's source; empty where none is written."""
-    from midpo import api
+    from midpo.generating import checked_kernel
 
     try:
-        return api.generate(spec).mathematics
+        return checked_kernel(spec, "eager").mathematics
     except MidpoError:  # a report without a kernel is still a report
         return ""
 

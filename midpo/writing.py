@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from midpo.proofs import fragment, report
-from midpo.proofs.report import Report, Section
+from midpo.proofs.report import Report
+from midpo.proofs.section import Section
 from midpo.proofs.typeset import TypesetFailed, typeset
 from midpo.symbolic.files import folder, write
 

@@ -19,9 +19,10 @@ from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.spec import Spec
 
 from .arithmetic import Intervals, Undefined
+from .case import Case, map_numbers
 from .evaluate import Evaluator
 from .lengths import telling_lengths
-from .witness import MAX_VALUES, SEGMENT, Case, cases, certain, map_numbers, random_case
+from .witness import MAX_VALUES, SEGMENT, cases, certain, random_case
 
 # Cycles of pairs (chosen, rejected), with the sign of each: f(w) - g(l) sums to 0 around them.
 Cycle = Mapping[tuple[str, str], int]

@@ -19,8 +19,9 @@ from midpo.symbolic.language import POLICY
 from midpo.symbolic.spec import Spec
 
 from .arithmetic import Digits, Undefined
+from .case import Case
 from .evaluate import Evaluator, Point
-from .witness import MAX_VALUES, Case, cases
+from .witness import MAX_VALUES, cases
 
 DIGITS = 80
 STEP = Fraction(1, 10**18)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sympy import Expr
 
@@ -30,10 +30,8 @@ from midpo.symbolic.language import (
 from midpo.symbolic.spec import Spec
 
 from .arithmetic import Floats, Undefined
+from .case import Case
 from .evaluate import Evaluator
-
-if TYPE_CHECKING:
-    from .witness import Case
 
 MOST = 12  # values of one name at one case
 CUTS = 24  # that are looked at

@@ -22,13 +22,13 @@ from midpo.symbolic.loss import is_constant, loss_of_margin
 from midpo.symbolic.spec import Spec
 
 from .arithmetic import Dyadic, Intervals, NotExact, Undefined
+from .case import VOCABULARY, Case, map_numbers
 from .evaluate import Evaluator, Point
 from .lengths import telling_lengths
 from .ties import Certain
 from .turns import at_turns
 
 EOS = 0
-VOCABULARY = 4
 # By total length; equal lengths hide what depends on them, so they come late.
 LENGTHS = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2), (4, 2), (3, 4), (2, 2), (5, 8), (12, 7))
 LAST_LENGTHS = ((1, 1), (3, 3), (4, 4))
@@ -48,57 +48,6 @@ _RAY = (Fraction(1, 2), Fraction(2), Fraction(3), Fraction(1, 4))
 SEGMENT = (Fraction(1, 2), Fraction(1, 4), Fraction(3, 4))
 _FEATURES = (Fraction(1, 2), Fraction(2), Fraction(1, 4), Fraction(3, 4), Fraction(3, 2))
 _SIGNED = (*_FEATURES, *(-x for x in _FEATURES), Fraction(0))
-
-
-@dataclass(frozen=True)
-class Case:
-    """A pair of responses, policies and parameters, all rational.
-
-    `laws[policy]` maps each prefix (a tuple of token ids) to the law of the next token.
-    """
-
-    tokens: Mapping[str, tuple[int, ...]]
-    laws: Mapping[str, Mapping[tuple[int, ...], tuple[Fraction, ...]]]
-    parameters: Mapping[str, Fraction]
-    features: Mapping[str, Any]
-
-    @property
-    def total(self) -> int:
-        """How many tokens the responses have together."""
-        return sum(map(len, self.tokens.values()))
-
-    def as_json(self) -> dict[str, Any]:
-        show = map_numbers(str)
-        return {
-            "lengths": {k: len(v) for k, v in self.tokens.items()},
-            "tokens": {k: list(v) for k, v in self.tokens.items()},
-            "vocabulary": VOCABULARY,
-            "distributions": {
-                policy: {
-                    " ".join(map(str, prefix)): [str(p) for p in law]
-                    for prefix, law in laws.items()
-                }
-                for policy, laws in self.laws.items()
-            },
-            "parameters": {k: str(v) for k, v in self.parameters.items()},
-            "features": {k: show(v) for k, v in self.features.items()},
-        }
-
-    def point(self, ops: Any) -> Point:
-        tables = {
-            (policy, response): [
-                [ops.number(p) for p in law[tuple(tokens[:t])]] for t in range(len(tokens))
-            ]
-            for policy, law in self.laws.items()
-            for response, tokens in self.tokens.items()
-        }
-        convert = map_numbers(ops.number)
-        return Point(
-            self.tokens,
-            tables,
-            {k: ops.number(v) for k, v in self.parameters.items()},
-            {k: convert(v) for k, v in self.features.items()},
-        )
 
 
 @dataclass(frozen=True)
@@ -323,16 +272,3 @@ def random_case(
         else:
             features[name] = {y: [rng.choice(known) for _ in t] for y, t in tokens.items()}
     return Case(tokens, laws, parameters, features)
-
-
-def map_numbers(convert: Any) -> Any:
-    """A function that applies `convert` to each number in nested lists and mappings."""
-
-    def walk(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {k: walk(v) for k, v in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [walk(v) for v in value]
-        return convert(value)
-
-    return walk

@@ -16,8 +16,8 @@ from typing import Any
 from sympy import Expr
 
 from midpo.numeric.arithmetic import Dyadic, Log2, NotExact, Undefined
+from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
-from midpo.numeric.witness import Case
 from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language import Further
 from midpo.symbolic.loss import loss_of_margin, recovered_margin

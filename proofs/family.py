@@ -80,12 +80,6 @@ class Family:
         related = {name for edge in self.edges for name in (edge.general, edge.special)}
         return tuple(c[0] for c in self.classes if len(c) == 1 and c[0] not in related)
 
-    def svg(self) -> str:
-        """The edges that no chain of others implies, as a drawing: general on the left."""
-        from .family_svg import draw
-
-        return draw(self)
-
     def as_json(self) -> dict[str, Any]:
         return {
             "classes": [list(c) for c in self.classes if len(c) > 1],

@@ -10,7 +10,8 @@ from midpo.symbolic import VERSION
 from . import bibliography, cited, findings
 from .latex import set_in
 from .renaming import commands, renamed, wider
-from .report import Section, environment, notation, references, section_text
+from .report import environment, notation, references, section_text
+from .section import Section
 
 TEXT_WIDTH = 345.0  # of a line of the article class at ten points, in points
 LEVELS = {

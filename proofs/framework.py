@@ -17,7 +17,7 @@ from sympy import Expr, S
 from midpo.numeric.framework import Values, draw
 from midpo.symbolic.derivation import Derivation, Step
 from midpo.symbolic.equality import equal_in_field
-from midpo.symbolic.errors import MidpoError, SpecError, nearest
+from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.framework import Gap, Partial, nonnegative, positive
 from midpo.symbolic.framework_hypothesis import HYPOTHESIS, Hypothesis
 from midpo.symbolic.framework_rules import EVERY_RULE, FRAMEWORK
@@ -307,29 +307,3 @@ def _error(part: Part, seed: int, without: str = "") -> float:
     values = Values(instance)
     left, right = (values.value(side, dict(instance.scope)) for side in (part.start, part.end))
     return float(abs(left - right) / max(1, abs(left), abs(right)))
-
-
-# --- The theorems --------------------------------------------------------------------------------
-
-
-def theorems() -> tuple[Theorem, ...]:
-    """The framework's theorems, in the paper's order, then those that `solve` cites."""
-    from . import framework_information, framework_optimum, framework_prior
-    from . import framework_representability as representability
-
-    return (
-        framework_optimum.OPTIMAL_POLICY,
-        framework_optimum.BRADLEY_TERRY,
-        framework_information.MUTUAL_INFORMATION,
-        framework_prior.CONSTRAINTS,
-        framework_prior.LEARNED_PRIOR,
-        *representability.THEOREMS,
-    )
-
-
-def theorem(name: str) -> Theorem:
-    """The theorem of this name. Raises: SpecError naming what is near."""
-    known = {t.name: t for t in theorems()}
-    if name not in known:
-        raise SpecError(f'no theorem is called "{name}"', expected=nearest(name, known))
-    return known[name]

@@ -11,10 +11,12 @@ from sympy import Expr
 from midpo.symbolic.derivation import Step
 from midpo.symbolic.framework_hypothesis import HYPOTHESIS
 from midpo.symbolic.glyphs import width as measure
-from midpo.symbolic.notation import broken, latex
+from midpo.symbolic.layout import lines as broken
+from midpo.symbolic.notation import latex
 from midpo.symbolic.unicode import mathematics
 
-from .framework import Proof, Theorem, theorems
+from .framework import Proof, Theorem
+from .framework_theorems import theorems
 from .latex import WIDTH, escape, pasted, rows, scientific
 from .slip_checks import Finding
 from .slips import SLIPS

@@ -11,16 +11,11 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
 
 from sympy import Expr
 
 from midpo.symbolic.glyphs import width as measure
-from midpo.symbolic.notation import broken, latex, responses
-from midpo.symbolic.representable import fold
-
-if TYPE_CHECKING:
-    from .recovery import Recovery
+from midpo.symbolic.layout import lines as broken
 
 WIDTH = 77.0  # of a line of a display, in digits; the text is 89 wide, less indent and number
 _LESS = 12.8  # what a line of text has beyond that, in digits
@@ -163,43 +158,3 @@ def scientific(value: float, digits: int = 3) -> str:
         return escape(str(value))
     mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
     return rf"${mantissa}$" if not exponent else rf"${mantissa}\times 10^{{{int(exponent)}}}$"
-
-
-def recovery_latex(recovery: Recovery) -> str:
-    """A recovery as one display for notebooks: the prior, the two sides, the verdict."""
-    prior = recovery.spec.prior
-    assert prior is not None
-    side, other = ("m", r"m_{\zeta}") if recovery.kind == "margin" else (r"\ell", r"\ell_{\zeta}")
-    pair = responses(recovery.spec)
-    if recovery.kind == "loss":
-        other = affine(recovery, other + pair)
-    else:
-        other += pair
-    shown = [_stacked(r"\zeta(y\mid x) \propto", prior)]
-    if recovery.verdict == "proved":
-        count = len(recovery.steps)
-        shown.append(_stacked(f"{side}{pair} = {other} =", recovery.target))
-        steps = f"{count} step{'s' * (count != 1)}"
-        shown.append(rf"& \text{{proved: {steps}, replayed by the checker}}")
-    elif recovery.verdict == "refuted":
-        shown.append(_stacked(f"{side}{pair} - {other} =", fold(recovery.difference)))
-        shown.append(r"& \text{refuted: not zero at the witness}")
-    else:
-        shown.append(_stacked(f"{side}{pair} =", recovery.target))
-        shown.append(r"& \text{undecided}")
-    return "$$\n\\begin{aligned}\n" + " \\\\\n".join(shown) + "\n\\end{aligned}\n$$"
-
-
-def affine(recovery: Recovery, loss: str) -> str:
-    """a*loss + b, as the recovery found the factor a and the constant b."""
-    factor = "" if recovery.factor == 1 else latex(recovery.factor) + r"\,"
-    if recovery.factor.is_Add:
-        factor = rf"\left({latex(recovery.factor)}\right)"
-    constant = "" if recovery.constant == 0 else latex(recovery.constant)
-    sign = "" if not constant or constant.startswith("-") else " + "
-    return f"{factor}{loss}{sign}{constant}"
-
-
-def _stacked(head: str, expr: Expr) -> str:
-    first, *rest = broken(expr, 100)
-    return " \\\\\n".join([f"& {head} {first}", *(rf"& \qquad {line}" for line in rest)])

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING
 from sympy import Expr
 
 from midpo.symbolic.derivation import Step
+from midpo.symbolic.displays import responses
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.layout import lines as broken
 from midpo.symbolic.loss import logistic_form
 from midpo.symbolic.needs import telling
 from midpo.symbolic.normal import normal_form
-from midpo.symbolic.notation import broken, domain, name, policy, responses
+from midpo.symbolic.notation import domain, name, policy
 from midpo.symbolic.notation import response as sign
 from midpo.symbolic.representable import PriorFacts, fold, prior_of_margin
 from midpo.symbolic.rule import ARITHMETIC
+from midpo.symbolic.rules import reason as usual_reason
 from midpo.symbolic.spec import Spec
 
 from .latex import pasted, rows, width
@@ -41,7 +44,7 @@ def listed(items: Iterable[str]) -> str:
 
 def batch_head(spec: Spec) -> str:
     """The left side of a loss that is not one of a pair."""
-    return r"\ell_i = " if spec.orders_batch else rf"\ell{responses(spec)} = "
+    return r"\ell_i = " if spec.orders_batch else rf"\ell{responses(spec.roles)} = "
 
 
 def of_batch(spec: Spec) -> str:
@@ -101,7 +104,7 @@ def side_conditions(spec: Spec) -> tuple[str, ...]:
 
 def reason(step: Step) -> str:
     """Why a step holds, as the sentence that leads to its formula."""
-    words = step.reason
+    words = usual_reason(step.rule)
     if step.reverse:
         words = _FROM_RIGHT.get(step.rule, f"{words} (read from right to left)")
     return f"{words[:1].upper()}{words[1:]}:"

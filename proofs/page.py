@@ -22,7 +22,8 @@ from . import page_section
 from .page_family import embedded
 from .page_references import references
 from .page_text import formula, inline, words
-from .report import TEMPLATES, Section, notation
+from .report import TEMPLATES, notation
+from .section import Section
 
 STYLES = ("page.css",)
 SCRIPTS = ("page_controls.js", "page_table.js", "page_plots.js")

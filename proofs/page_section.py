@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from midpo.numeric.figures import below
+from midpo.symbolic.displays import responses
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.loss import recovered_margin
 from midpo.symbolic.needs import telling
-from midpo.symbolic.notation import latex, responses
+from midpo.symbolic.notation import latex
 from midpo.symbolic.parser import PRIOR, parse
 from midpo.symbolic.representable import PriorFacts, prior_facts
 from midpo.symbolic.spec import CONFIRMED, Spec
 
 from . import narrative
-from .latex import affine
 from .page_plots import Plot, plots
 from .page_standing import kind_of, standings
 from .page_text import Display, display, formula, inline, words
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from .audit import Audit
     from .recovery import Recovery
-    from .report import Section
+    from .section import Section
 
 LOSS, MARGIN = r"\ell_{\zeta}", r"m_{\zeta}"  # through the prior
 _ZETA = r"\zeta(y\mid x) \propto "
@@ -111,10 +111,10 @@ def _stated(spec: Spec) -> list[dict[str, Any]]:
                       display(_ZETA, spec.prior)))
     if spec.loss is not None:
         shown.append(("target", "The target, the loss of one pair:",
-                      display(rf"\ell{responses(spec)} = ", spec.loss)))
+                      display(rf"\ell{responses(spec.roles)} = ", spec.loss)))
     if spec.margin is not None:
         shown.append(("target", words(rf"The target, the loss ${outer(spec, 'm')}$ of the margin:"),
-                      display(f"m{responses(spec)} = ", spec.margin)))
+                      display(f"m{responses(spec.roles)} = ", spec.margin)))
     if spec.batch is not None:
         shown.append(("target", words(narrative.of_batch(spec)),
                       display(narrative.batch_head(spec), spec.batch)))
@@ -125,7 +125,8 @@ def _stated(spec: Spec) -> list[dict[str, Any]]:
         multiplied = words(
             f"The constraint, added to the losses with the multiplier ${latex(spec.multiplier)}$:"
         )
-        shown.append(("constraint", multiplied, display(f"c{responses(spec)} = ", spec.constraint)))
+        shown.append(("constraint", multiplied,
+                      display(f"c{responses(spec.roles)} = ", spec.constraint)))
     return [{"key": k, "words": w, "display": d} for k, w, d in shown]
 
 
@@ -150,12 +151,13 @@ def _statement(recovery: Recovery | None) -> dict[str, Any] | None:
             "close": "",
         }
     spec = recovery.spec
+    of_all = responses(spec.roles)
     return {
         "kind": "Theorem",
         "text": Markup("With this prior the generalised loss {} equals the target{}, for every "
                        "prompt, pair of responses and choice of policies{}:").format(
             inline(LOSS + " = " + outer(spec, MARGIN)), _up_to(recovery), _varying(spec)),
-        "display": formula(rf"\ell{responses(spec)} = {affine(recovery, LOSS + responses(spec))}"),
+        "display": formula(rf"\ell{of_all} = {recovery.affine(LOSS + of_all)}"),
         "close": _gradients(recovery),
     }
 
@@ -183,8 +185,8 @@ def _gradients(recovery: Recovery) -> Markup | str:
 def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
     if recovery is None or recovery.verdict != "proved":
         return None
-    of_all = responses(recovery.spec)
-    left = MARGIN + of_all if recovery.kind == "margin" else affine(recovery, LOSS + of_all)
+    of_all = responses(recovery.spec.roles)
+    left = MARGIN + of_all if recovery.kind == "margin" else recovery.affine(LOSS + of_all)
     side = "margin" if recovery.kind == "margin" else "loss"
     return {
         "opening": f"The {side} through the prior is taken, step by step, to the target {side}.",
@@ -215,7 +217,7 @@ def _remarks(section: Section) -> list[dict[str, Any]]:
         return [{
             "title": "The loss of this prior",
             "text": Markup("The generalised loss with this prior is {} of the margin").format(loss),
-            "display": display(f"{MARGIN}{responses(spec)} = ", recovered_margin(spec)),
+            "display": display(f"{MARGIN}{responses(spec.roles)} = ", recovered_margin(spec)),
         }]
     return []
 
@@ -239,7 +241,7 @@ def _solved(section: Section) -> list[dict[str, Any]]:
     shown = [{"title": "Which prior gives this loss",
               "text": f"{answer} {found.reason}{where}{stopped}",
               "display": None if found.prior is None else display(_ZETA, found.prior)}]
-    of_all = responses(section.spec)
+    of_all = responses(section.spec.roles)
     beside = {
         "link": ("With the link", "f(m) = "),
         "constraint": ("With the constraint", f"c{of_all} = "),

@@ -10,11 +10,10 @@ from midpo.numeric.figures import below
 from midpo.symbolic.representable import PriorFacts
 from midpo.symbolic.spec import CONFIRMED
 
-from .latex import affine
 from .page_text import inline, words
 
 if TYPE_CHECKING:
-    from .report import Section
+    from .section import Section
 
 Claim = tuple[Markup | str, str, str]  # the claim, its kind of standing, the words
 
@@ -58,7 +57,7 @@ def _recovery(section: Section) -> list[Claim]:
                  f"at the witness: {recovery.witness.standing}"), kernel]
     steps = len(recovery.steps)
     agree = Markup("The losses agree: {}").format(
-        inline(r"\ell = " + affine(recovery, r"\ell_{\zeta}")))
+        inline(r"\ell = " + recovery.affine(r"\ell_{\zeta}")))
     stopped = recovery.gradient
     gradients: Claim = (
         words(r"The gradients agree where both sides are differentiable and $\zeta$ is "

@@ -13,8 +13,9 @@ from markupsafe import Markup, escape
 from sympy import Expr
 
 from midpo.symbolic.glyphs import width as measure
+from midpo.symbolic.layout import lines as broken
 from midpo.symbolic.mathml import NotNotation, mathml
-from midpo.symbolic.notation import broken, latex
+from midpo.symbolic.notation import latex
 
 WIDTH = 42.0  # of a piece, in digits: what a phone shows in one line
 

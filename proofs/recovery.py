@@ -27,6 +27,7 @@ from midpo.symbolic.normal import normal_form, normalise, outside, sums_kept
 from midpo.symbolic.polynomial import is_zero
 from midpo.symbolic.representable import PriorFacts, fold, prior_facts, prior_of_margin
 from midpo.symbolic.rule import PRIOR_RULE
+from midpo.symbolic.rules import reason as reason_of
 from midpo.symbolic.spec import Spec
 from midpo.symbolic.splitting import CELL_FORM, meet
 from midpo.symbolic.text import text
@@ -46,6 +47,7 @@ from .diagnosis import diagnose
 from .gradients import GradientFact, gradient_fact
 from .positive import positive_where
 from .problem import FORMS, Form, Problem
+from .recovery_display import affine, display, sides
 
 Verdict = Literal["proved", "refuted", "undecided"]
 
@@ -105,7 +107,7 @@ class Recovery:
                     "rule": step.rule,
                     "before": text(step.before, taken),
                     "after": text(step.after, taken),
-                    "reason": step.reason,
+                    "reason": reason_of(step.rule),
                 }
                 for step in self.steps
             ],
@@ -119,10 +121,22 @@ class Recovery:
             answer["witness"] = self.witness.as_json() if self.witness else None
         return answer
 
-    def _repr_latex_(self) -> str:
-        from .latex import recovery_latex
+    def affine(self, loss: str) -> str:
+        """factor*loss + constant, in LaTeX: what the target is of a loss of the prior's."""
+        return affine(self.factor, self.constant, loss)
 
-        return recovery_latex(self)
+    def _repr_latex_(self) -> str:
+        assert self.spec.prior is not None
+        side, other = sides(self.spec, self.kind, self.factor, self.constant)
+        head, shown, said = f"{side} =", self.target, "undecided"
+        if self.verdict == "proved":
+            count = len(self.steps)
+            head = f"{side} = {other} ="
+            said = f"proved: {count} step{'s' * (count != 1)}, replayed by the checker"
+        elif self.verdict == "refuted":
+            head, shown = f"{side} - {other} =", fold(self.difference)
+            said = "refuted: not zero at the witness"
+        return display(r"\zeta(y\mid x) \propto", self.spec.prior, head, shown, said)
 
 
 def verify(spec: Spec) -> Recovery:

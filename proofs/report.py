@@ -11,40 +11,20 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from midpo.symbolic.glyphs import width as measure
-from midpo.symbolic.notation import broken
+from midpo.symbolic.layout import lines as broken
 from midpo.symbolic.spec import Spec
 
 from . import bibliography, cited, findings, framework_report, sections
 from .latex import escape
-from .recovery import Recovery
 from .renaming import renamed
+from .section import Section
 
 if TYPE_CHECKING:
-    from midpo.numeric.crosscheck import CrossCheck
-
-    from .audit import Audit
     from .plots import Plot
-    from .solution import Solution
 
 TEMPLATES = Path(__file__).parent / "templates"
 _CELL, _CELL_LINES = 37.0, 4  # the size of a prior in the table of priors: digits, lines
 
-
-@dataclass(frozen=True)
-class Section:
-    """One spec with what is known of it; `kernel` is source text (`source` the whole file),
-    `certificate` what an independent proof kernel says of the recovery, `solution` what `solve`
-    says of the target, `plots` the pictures to show. What was not asked for is None or empty."""
-
-    spec: Spec
-    recovery: Recovery | None
-    check: CrossCheck | None
-    kernel: str = ""
-    certificate: str = "not checked"
-    solution: Solution | None = None
-    audit: Audit | None = None
-    plots: tuple[Plot, ...] = ()
-    source: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from midpo.symbolic.displays import responses
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.layout import lines as broken
 from midpo.symbolic.loss import recovered_margin
 from midpo.symbolic.needs import telling
-from midpo.symbolic.notation import broken, latex, responses
+from midpo.symbolic.notation import latex
 from midpo.symbolic.parser import PRIOR, parse
 from midpo.symbolic.representable import prior_facts
 from midpo.symbolic.spec import Spec
 
 from . import findings, narrative, worked
 from .audit_latex import audit_latex
-from .latex import affine, escape, pasted, plain, rows, scientific, typewriter, width
+from .latex import escape, pasted, plain, rows, scientific, typewriter, width
 from .prose import code
 from .recovery import Recovery
 
 if TYPE_CHECKING:
     from midpo.numeric.crosscheck import CrossCheck
 
-    from .report import Section
+    from .section import Section
 
 _THROUGH = r"m_{\zeta}"  # the margin through the prior
 _MARK = {"proved": r"\proved{}", "refuted": r"\refuted{}", "undecided": r"\undecided{}"}
@@ -121,10 +123,10 @@ def _target(spec: Spec, key: str) -> list[tuple[str, str]]:
     label = rf" \label{{eq:{key}:target}}"
     if spec.loss is not None:
         shown.append(("The target, the loss of one pair:",
-                      rows(rf"\ell{responses(spec)} = ", spec.loss) + label))
+                      rows(rf"\ell{responses(spec.roles)} = ", spec.loss) + label))
     if spec.margin is not None:
         shown.append((rf"The target, the loss ${outer(spec, 'm')}$ of the margin",
-                      rows(rf"m{responses(spec)} = ", spec.margin) + label))
+                      rows(rf"m{responses(spec.roles)} = ", spec.margin) + label))
     if spec.batch is not None:
         shown.append((narrative.of_batch(spec), rows(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
@@ -133,7 +135,7 @@ def _target(spec: Spec, key: str) -> list[tuple[str, str]]:
     if spec.constraint is not None:
         weight = f"the multiplier ${latex(spec.multiplier)}$"
         shown.append((f"The constraint, added to the losses with {weight}:",
-                      rows(f"c{responses(spec)} = ", spec.constraint)))
+                      rows(f"c{responses(spec.roles)} = ", spec.constraint)))
     return shown
 
 
@@ -141,7 +143,7 @@ def outer(spec: Spec, margin: str) -> str:
     """The loss of a pair as a formula in its margin."""
     link = rf"-\log\sigma({margin})" if spec.link is None else f"f({margin})"
     return link if spec.constraint is None else (
-        rf"{link} + {latex(spec.multiplier)}\,c{responses(spec)}"
+        rf"{link} + {latex(spec.multiplier)}\,c{responses(spec.roles)}"
     )
 
 
@@ -151,7 +153,7 @@ def outer(spec: Spec, margin: str) -> str:
 def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[str, Any]:
     steps = recovery.steps
     count = f"{len(steps)} step{'s' * (len(steps) != 1)}"
-    losses = r"$\ell = " + affine(recovery, r"\ell_{\zeta}") + "$"
+    losses = r"$\ell = " + recovery.affine(r"\ell_{\zeta}") + "$"
     known += [
         (f"The losses agree: {losses}",
          rf"\proved{{}}: {count}, replayed by the checker; by {_rules(recovery)}"),
@@ -178,7 +180,7 @@ def _rules(recovery: Recovery) -> str:
 
 def _statement(recovery: Recovery, key: str) -> dict[str, str]:
     spec = recovery.spec
-    mixed = affine(recovery, r"\ell_{\zeta}" + responses(spec))
+    mixed = recovery.affine(r"\ell_{\zeta}" + responses(spec.roles))
     conditions = " that satisfy the conditions above" if telling(spec.conditions) else " as above"
     varying = narrative.listed([
         "every prompt", "every pair of responses",
@@ -200,7 +202,7 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
         "text": rf"With the prior \eqref{{eq:{key}:prior}}, the generalised loss"
         f"{_generalised(spec)} equals the target loss{_up_to(recovery)}: "
         f"for {varying}{conditions},",
-        "display": rf"& \ell{responses(spec)} = \fit{{{mixed}}}.",
+        "display": rf"& \ell{responses(spec.roles)} = \fit{{{mixed}}}.",
         "close": gradients,
     }
 
@@ -234,15 +236,15 @@ def _scaled(recovery: Recovery) -> str:
     if recovery.kind == "loss" or recovery.spec.loss is None:
         return ""
     loss = r"-\log\sigma(m)"
-    scaled = affine(recovery, rf"\bigl({loss}\bigr)" if recovery.factor != 1 else loss)
+    scaled = recovery.affine(rf"\bigl({loss}\bigr)" if recovery.factor != 1 else loss)
     return rf"the target is ${scaled}$ of a margin $m$, and "
 
 
 def _start(recovery: Recovery) -> str:
-    of_all = responses(recovery.spec)
+    of_all = responses(recovery.spec.roles)
     left = rf"m_{{\zeta}}{of_all}"
     if recovery.kind == "loss":
-        left = affine(recovery, rf"\ell_{{\zeta}}{of_all}")
+        left = recovery.affine(rf"\ell_{{\zeta}}{of_all}")
     return rows(f"{left} = ", recovery.recovered)
 
 
@@ -302,7 +304,7 @@ def _alone(section: Section, known: list[tuple[str, str]]) -> list[dict[str, str
         return [{
             "title": "The loss of this prior",
             "text": f"The generalised loss with this prior is {loss} of the margin",
-            "display": rows(rf"m_{{\zeta}}{responses(spec)} = ", recovered_margin(spec)),
+            "display": rows(rf"m_{{\zeta}}{responses(spec.roles)} = ", recovered_margin(spec)),
         }]
     if section.solution is not None:  # its class says which prior, or why none
         return []

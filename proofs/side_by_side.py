@@ -16,11 +16,11 @@ from typing import Any
 from sympy import Expr, Symbol
 
 from midpo.numeric.arithmetic import Digits, Floats, Undefined
+from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import (
     ATTEMPTS_A_LENGTH,
     MAX_VALUES,
-    Case,
     cases,
     certain,
     middle,

@@ -17,7 +17,8 @@ from midpo.symbolic.notation import latex
 from midpo.symbolic.representable import prior_facts
 from midpo.symbolic.spec import PAPER, Spec, load, loads
 
-from .framework import Part, Proof, prove, theorem
+from .framework import Part, Proof, prove
+from .framework_theorems import theorem
 from .levels import Comparison, violating_cycle
 from .recovery import verify
 

@@ -9,8 +9,9 @@ from typing import Any
 from sympy import Expr
 
 from midpo.numeric.arithmetic import Digits, Dyadic, NotExact, Undefined
+from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
-from midpo.numeric.witness import Case, Witness
+from midpo.numeric.witness import Witness
 from midpo.symbolic.errors import MidpoError, TooLarge
 from midpo.symbolic.notation import inline, latex, policy, signed_terms
 from midpo.symbolic.notation import response as sign

@@ -11,7 +11,6 @@ from sympy import Expr
 from .errors import TooLarge
 from .language import rebuild
 from .rule import ARITHMETIC, Parts, Rule
-from .rules import reason
 from .work import limits, spend
 
 
@@ -37,10 +36,6 @@ class Step:
     after: Expr
     instances: tuple[Instance, ...] = ()
     reverse: bool = False
-
-    @property
-    def reason(self) -> str:
-        return reason(self.rule)
 
     def reversed(self) -> Step:
         return Step(self.rule, self.after, self.before, self.instances, not self.reverse)

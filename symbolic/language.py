@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cmp_to_key, lru_cache, reduce
 from math import inf
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import sympy
 from sympy import Add, Basic, Expr, Function, Mul, Pow, Rational, S, Symbol
@@ -121,10 +121,10 @@ class Node(Function):  # type: ignore[misc]
     def _eval_evalf(self, prec: int) -> None:
         """No value: SymPy would look for one by the class's name."""
 
-    def _latex(self, printer: Any, exp: str | None = None) -> str:
-        from .notation import latex
+    in_latex: ClassVar[Callable[[Expr], str]]  # as LaTeX; `notation` knows how
 
-        text = latex(self)
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        text = Node.in_latex(self)
         return text if exp is None else rf"\left({text}\right)^{{{exp}}}"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from sympy import Add, Expr, Mul, Number, Pow, Rational, Symbol
 
@@ -29,6 +28,7 @@ from .language import (
     Index,
     Length,
     Log,
+    Node,
     Prior,
     Prob,
     Sorted,
@@ -39,9 +39,6 @@ from .language import (
     VocabSum,
 )
 from .text import ordered_terms, split_fraction
-
-if TYPE_CHECKING:
-    from .spec import Spec
 
 # How tightly a written part holds together: a sum, a product, a prefix that reaches to the right
 # (log, a sum sign), something that may not be a base without brackets, something that may.
@@ -113,11 +110,6 @@ def role(symbol: Expr | str) -> str:
     """The index by which a response is told from y; empty for y."""
     _, _, index = str(symbol).partition("y_")
     return index if len(index) < 2 else rf"\mathrm{{{index}}}"
-
-
-def responses(spec: Spec) -> str:
-    """What a loss is a function of: the pair, and the responses declared beside it."""
-    return f"({', '.join(map(response, spec.roles))})"
 
 
 def _token(spoken: Expr, position: Expr) -> str:
@@ -310,31 +302,4 @@ def is_word(factor: Expr) -> bool:
     return plain and name(str(factor.args[0] if factor.args else factor)).startswith(r"\mathrm")
 
 
-def spec_latex(spec: Spec) -> str:
-    """What the spec states, as one display for notebooks."""
-    rows: list[str] = []
-    for head, part in statements(spec):
-        first, *rest = broken(part, 100)
-        rows += [f"{head} {first}", *(rf"&\quad {line}" for line in rest)]
-    body = " \\\\\n".join(rows)
-    return f"$$\n\\begin{{aligned}}\n{body}\n\\end{{aligned}}\n$$"
-
-
-def statements(spec: Spec) -> list[tuple[str, Expr]]:
-    """The spec's expressions, each after the left-hand side that it defines."""
-    named = (
-        (r"\zeta(y\mid x) &\propto", spec.prior),
-        (f"m{responses(spec)} &=", spec.margin),
-        (rf"\ell{responses(spec)} &=", spec.loss),
-        (r"\ell_i &=" if spec.orders_batch else rf"\ell{responses(spec)} &=", spec.batch),
-        ("f(m) &=", spec.link),
-        (f"c{responses(spec)} &=", spec.constraint),
-    )
-    return [(head, part) for head, part in named if part is not None]
-
-
-def broken(expr: Expr, width: float) -> list[str]:
-    """`expr` as lines of at most about `width` digits' width, broken at its outermost + and -."""
-    from .layout import lines
-
-    return lines(expr, width)
+Node.in_latex = staticmethod(latex)  # so that notebooks show a bare expression as a spec's

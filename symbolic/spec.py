@@ -14,6 +14,7 @@ from typing import Any
 
 from sympy import Expr, Rational, S, Symbol
 
+from .displays import display, responses
 from .errors import SpecError, nearest
 from .intervals import KNOWN_DOMAINS, REAL, Interval, read_domain
 from .language import (
@@ -150,10 +151,23 @@ class Spec:
         used = {str(s.name) for e in self.expressions for s in e.free_symbols}
         return tuple(sorted(self.names.policies & (used | {"pi"}), key=lambda n: (n != "pi", n)))
 
-    def _repr_latex_(self) -> str:
-        from .notation import spec_latex
+    @property
+    def stated(self) -> list[tuple[str, Expr]]:
+        """The expressions, each after the left-hand side that it defines, in LaTeX."""
+        pair = responses(self.roles)
+        named = (
+            (r"\zeta(y\mid x) &\propto", self.prior),
+            (f"m{pair} &=", self.margin),
+            (rf"\ell{pair} &=", self.loss),
+            (r"\ell_i &=" if self.orders_batch else rf"\ell{pair} &=", self.batch),
+            ("f(m) &=", self.link),
+            (f"c{pair} &=", self.constraint),
+        )
+        return [(head, part) for head, part in named if part is not None]
 
-        return spec_latex(self)
+    def _repr_latex_(self) -> str:
+        """What the spec states, as one display for notebooks."""
+        return display(self.stated)
 
 
 def load(source: str | Path) -> Spec:

@@ -14,10 +14,12 @@ from click.testing import CliRunner, Result
 
 from midpo.cli import main
 from midpo.numeric.arithmetic import Digits
+from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
-from midpo.numeric.witness import Case, random_case
+from midpo.numeric.witness import random_case
 from midpo.proofs.family import Edge, family, family_of
 from midpo.proofs.family_layout import layered
+from midpo.proofs.family_svg import draw
 from midpo.symbolic.loss import pair_loss
 from midpo.symbolic.parser import Names
 from midpo.symbolic.spec import Spec, catalogue, load, loads
@@ -168,7 +170,7 @@ def test_parameters_may_be_called_differently() -> None:
 
 def test_drawing() -> None:
     found = family()
-    drawing = found.svg()
+    drawing = draw(found)
     root = ElementTree.fromstring(drawing)
     space = "{http://www.w3.org/2000/svg}"
     shown = [t.text for t in root.iter(f"{space}text")]
@@ -191,7 +193,7 @@ def test_drawing() -> None:
 def test_circles_are_told_in_words() -> None:
     found = family_of([load("dpo"), load("simpo")])
     edges = tuple(Edge(a, b, (), "proved: x") for a, b in (("dpo", "simpo"), ("simpo", "dpo")))
-    drawing = type(found)(found.classes, edges).svg()
+    drawing = draw(type(found)(found.classes, edges))
     assert "close a circle" in drawing
     with pytest.raises(ValueError, match="cycle"):
         layered([("a", "b"), ("b", "a")], {"a": 1, "b": 1})
@@ -204,7 +206,7 @@ def run(*arguments: str) -> Result:
 def test_command(tmp_path: Path) -> None:
     file = tmp_path / "family.svg"
     assert run("-o", str(file)).exit_code == 0
-    assert file.read_text() == family().svg() == run("-o", "-").stdout
+    assert file.read_text() == draw(family()) == run("-o", "-").stdout
     answer = json.loads(run("--json").stdout)
     assert answer == json.loads(json.dumps(family().as_json()))
     assert "tdpo2 at lam = 0 is dpo\n" in run().stdout

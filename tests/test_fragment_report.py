@@ -19,7 +19,7 @@ from midpo.proofs.fragment import LEVELS, render_fragment
 from midpo.proofs.prose import code, unicode
 from midpo.proofs.recovery import verify
 from midpo.proofs.renaming import checked, renamed
-from midpo.proofs.report import Section
+from midpo.proofs.section import Section
 from midpo.proofs.typeset import typeset
 from midpo.reporting import Fragment, Wanted, macros_of
 from midpo.symbolic.errors import SpecError

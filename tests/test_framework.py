@@ -17,11 +17,12 @@ from sympy import Expr, Integer, S
 
 from midpo.derive import derive as command
 from midpo.numeric.framework import Values, draw
-from midpo.proofs import framework, framework_report, slip_checks
+from midpo.proofs import framework_report, framework_theorems, slip_checks
 from midpo.proofs.check import CheckFailed, check
-from midpo.proofs.framework import Part, confirm, derive, evidence, prove, theorem, theorems
+from midpo.proofs.framework import Part, confirm, derive, evidence, prove
 from midpo.proofs.framework_optimum import ALPHA, BETA, LAGRANGIAN, OPTIMAL_POLICY, L, W, Y, pi, r
 from midpo.proofs.framework_representability import separable
+from midpo.proofs.framework_theorems import theorem, theorems
 from midpo.proofs.slips import SLIPS
 from midpo.symbolic.derivation import Derivation, Instance, Step
 from midpo.symbolic.errors import SpecError
@@ -424,7 +425,7 @@ def test_an_unknown_theorem_names_what_is_near() -> None:
 def test_exit_status_of_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = Part("wrong", "It is not so", r(W), "=", r(L))
     false = dataclasses.replace(OPTIMAL_POLICY, name="false", parts=(wrong,))
-    monkeypatch.setattr(framework, "theorems", lambda: (false,))
+    monkeypatch.setattr(framework_theorems, "theorems", lambda: (false,))
     for args in ((), ("false",), ("--json",)):
         found = run(*args)
         assert found.exit_code == 1

@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Collection, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,63 @@ def test_the_floor_test_fires() -> None:
     assert wrong_imports("symbolic", "from midpo.numeric import evaluate") == {"numeric"}
     assert wrong_imports("codegen", "import midpo.proofs.check") == {"proofs"}
     assert wrong_imports("numeric", "from midpo import api") == {"door"}
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its dotted name; a package's stands for its __init__."""
+    found = {}
+    for floor in (*FLOORS, "midpo"):
+        for file in (ROOT / floor).rglob("*.py"):
+            inside = file.relative_to(ROOT).with_suffix("").parts
+            if inside[0] == "midpo" and inside[1] in FLOORS:
+                continue  # a link
+            parts = inside if inside[0] == "midpo" else ("midpo", *inside)
+            found[".".join(parts).removesuffix(".__init__")] = file
+    return found
+
+
+def imported(name: str, file: Path, known: Collection[str]) -> set[str]:
+    """The modules among `known` that one imports, late and for its types alone too."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(filter(None, (above, node.module)))
+            inner = {f"{base}.{alias.name}" for alias in node.names}
+            found |= inner & {*known} or {base}
+    return found & {*known} - {name}
+
+
+def circle(imports: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import each other in a ring; none if there is none."""
+    order = TopologicalSorter(imports)
+    try:
+        order.prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_each_other() -> None:
+    known = modules()
+    assert not circle({name: imported(name, file, known) for name, file in known.items()})
+
+
+def test_the_circle_test_fires(tmp_path: Path) -> None:
+    files = {
+        "midpo.a": "def f():\n    from .b import x",
+        "midpo.b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from midpo import a",
+    }
+    known = {}
+    for name, text in files.items():
+        known[name] = tmp_path / f"{name[-1]}.py"
+        known[name].write_text(text)
+    imports = {name: imported(name, file, known) for name, file in known.items()}
+    assert imports == {"midpo.a": {"midpo.b"}, "midpo.b": {"midpo.a"}}
+    assert set(circle(imports)) == {*known}
 
 
 def test_torch_has_one_room() -> None:

@@ -12,8 +12,9 @@ from strategies import NAMES, texts
 import midpo
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language import FUNCTIONS
+from midpo.symbolic.layout import lines as broken
 from midpo.symbolic.mathml import NotNotation, mathml
-from midpo.symbolic.notation import broken, inline, latex, name
+from midpo.symbolic.notation import inline, latex, name
 from midpo.symbolic.parser import PRIOR, TARGET, parse
 
 

@@ -14,12 +14,12 @@ from strategies import NAMES, texts
 from sympy import Add, Expr
 from typesetting import needs_tex
 
-from midpo.proofs.latex import recovery_latex
 from midpo.proofs.recovery import verify
 from midpo.symbolic.glyphs import width
 from midpo.symbolic.language import FUNCTIONS, Index, Parameter, TokenSum
 from midpo.symbolic.layout import lines
-from midpo.symbolic.notation import broken, latex, name, policy, spec_latex
+from midpo.symbolic.layout import lines as broken
+from midpo.symbolic.notation import latex, name, policy
 from midpo.symbolic.parser import LINK, PRIOR, TARGET, Place, parse
 from midpo.symbolic.spec import PAPER, load, loads
 
@@ -76,8 +76,8 @@ ROLES = {
 @pytest.mark.parametrize("algorithm", PAPER)
 def test_the_eight(algorithm: str, golden: Callable[[str, str], None]) -> None:
     spec = load(algorithm)
-    shown = f"% what the specification states\n{spec_latex(spec)}\n"
-    golden(f"latex/{algorithm}.tex", f"{shown}% the recovery\n{recovery_latex(verify(spec))}\n")
+    shown = f"% what the specification states\n{spec._repr_latex_()}\n"
+    golden(f"latex/{algorithm}.tex", f"{shown}% the recovery\n{verify(spec)._repr_latex_()}\n")
 
 
 @pytest.mark.parametrize(("text", "expected"), WRITTEN.items())
@@ -257,4 +257,4 @@ def collect(place: Place, found: list[str]) -> None:
 def test_one_sum_of_tokens_is_one_operator() -> None:
     assert isinstance(parse("sum(w(y, t) for t in y)", OWN, PRIOR), TokenSum)
     spec = loads('name = "one"\nprior = "pi(y)*exp(sum(pi(y, t) for t in y))"')
-    assert spec_latex(spec).count(r"\sum") == 1
+    assert spec._repr_latex_().count(r"\sum") == 1

@@ -23,7 +23,8 @@ from midpo.proofs.page_plots import plots, tree
 from midpo.proofs.page_references import people, references
 from midpo.proofs.page_section import script_json
 from midpo.proofs.page_text import formula, words
-from midpo.proofs.report import TEMPLATES, Section
+from midpo.proofs.report import TEMPLATES
+from midpo.proofs.section import Section
 from midpo.symbolic.language import FUNCTIONS
 from midpo.symbolic.spec import load, loads
 
@@ -328,9 +329,10 @@ def test_progress_names_what_is_done(tmp_path: Path) -> None:
 
 def test_the_family_map_is_drawn_in_the_colours_of_the_page() -> None:
     from midpo.proofs.family import family_of
+    from midpo.proofs.family_svg import draw
     from midpo.proofs.page_family import embedded
 
-    svg = family_of([load("simpo"), load("rdpo"), load("dpo")]).svg()
+    svg = draw(family_of([load("simpo"), load("rdpo"), load("dpo")]))
     drawing, rules = embedded(svg)
     assert "<style>" not in drawing and "<svg" in drawing
     assert ".midpo-family .box" in rules and "#" not in rules

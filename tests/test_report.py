@@ -22,10 +22,11 @@ from midpo.proofs import report as report_module
 from midpo.proofs import worked
 from midpo.proofs.audit import audit
 from midpo.proofs.bibliography import authors, formatted
-from midpo.proofs.framework import theorems
+from midpo.proofs.framework_theorems import theorems
 from midpo.proofs.latex import escape, plain, scientific
 from midpo.proofs.recovery import verify
-from midpo.proofs.report import Section, render
+from midpo.proofs.report import render
+from midpo.proofs.section import Section
 from midpo.proofs.sections import listing
 from midpo.proofs.slips import SLIPS
 from midpo.proofs.solution import solve

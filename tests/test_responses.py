@@ -13,7 +13,6 @@ import midpo
 from midpo.proofs.compare import compare
 from midpo.symbolic.errors import NotYet, SpecError
 from midpo.symbolic.language import Further, roles
-from midpo.symbolic.notation import spec_latex
 from midpo.symbolic.spec import load, loads, policy_argument
 
 torch = pytest.importorskip("torch")
@@ -64,7 +63,8 @@ def test_roles_are_the_responses_that_a_term_speaks_of() -> None:
     assert {frozenset(map(str, roles(term))) for term in spec.loss.args} == {
         frozenset({"y_w"}), frozenset({"y_g", "y_l"})}
     assert [type(role) is Further for role in spec.roles] == [False, False, True]
-    assert r"\ell(y_w, y_l, y_g)" in spec_latex(spec) and r"\pi(y_w\mid x)" in spec_latex(spec)
+    shown = spec._repr_latex_()
+    assert r"\ell(y_w, y_l, y_g)" in shown and r"\pi(y_w\mid x)" in shown
 
 
 def three(name: str) -> tuple[midpo.Spec, dict[str, Any], Any]:

@@ -1,0 +1,23 @@
+"""A kernel whose lowering was replayed by the checker."""
+
+from __future__ import annotations
+
+from midpo.codegen import emit
+from midpo.codegen.emit import Kernel
+from midpo.proofs.check import CheckFailed
+from midpo.proofs.check import check as replay
+from midpo.symbolic.spec import Spec
+
+
+def checked_kernel(spec: Spec, backend: str) -> Kernel:
+    """The kernel of a spec's loss; as it is written, where a step of its lowering does not follow.
+
+    Raises: NotYet for what no kernel is written for.
+    """
+    kernel = emit.generate(spec, backend)
+    try:
+        for derivation in kernel.lowered.derivations:
+            replay(derivation, derivation.start, derivation.end)
+    except (CheckFailed, RecursionError):
+        return emit.generate(spec, backend, as_written=True)
+    return kernel
