@@ -53,7 +53,7 @@ from .lower import Lowered, lower
 from .names import marked, plain, policy_argument, settled, unmarked
 from .native import native
 from .printer import Printer, near_one
-from .refusals import refusals
+from .refusals import feature_domains, refusals
 from .rows import helpers, kernels
 from .seal import sealed
 from .statistics import label_statistic
@@ -180,8 +180,7 @@ class _Emitter:
     def common(self) -> dict[str, Any]:
         spec = self.spec
         return {
-            "name": spec.name,
-            "function": self.function,
+            "name": spec.name, "function": self.function,
             "digest": self.digest,
             "summary": [_docstring(line) for line in _summary(spec)],
             "formula": [_docstring(line) for line in _formula(spec)],
@@ -204,6 +203,7 @@ class _Emitter:
                 (marked(n), _default(spec, n), d.described) for n, d in self.parameters.items()
             ],
             "refusals": list(refusals(spec, self.parameters)),
+            "bounded": feature_domains(spec, self.features),
         }
 
     def eager(self) -> dict[str, Any]:

@@ -72,12 +72,6 @@ class Interval:
             high -= high == self.upper and not self.upper_closed
         return low, high
 
-    def test(self, name: str) -> str:
-        """The condition, in Python with torch, that the number called `name` does not lie in it;
-        true of NaN and of infinities."""
-        over, under = "<=" if self.lower_closed else "<", "<=" if self.upper_closed else "<"
-        return f"not {_python(self.lower)} {over} {name} {under} {_python(self.upper)}"
-
     def __contains__(self, value: Any) -> bool:
         """Whether a real number of any kind lies in it."""
         above = value >= self.lower if self.lower_closed else value > self.lower
@@ -468,10 +462,3 @@ class _Reader:
 
 def _shown(bound: Bound) -> str:
     return str(bound)  # Fractions as p/q, infinities as inf and -inf
-
-
-def _python(bound: Bound) -> str:
-    """A bound as a literal: a whole number, else the nearest float."""
-    if isinstance(bound, float):
-        return "torch.inf" if bound > 0 else "-torch.inf"
-    return str(bound) if bound.denominator == 1 else repr(float(bound))
