@@ -15,10 +15,10 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from midpo.proofs.certificate import Certificate, check, export_catalogue, for_release
-from midpo.proofs.rocq_library import FILES, library_texts
-from midpo.proofs.rocq_runner import Tools, compile_file, find_tools
-from midpo.symbolic.spec import PAPER
+from midpo.proofs.certify.certificate import Certificate, check, export_catalogue, for_release
+from midpo.proofs.certify.library import FILES, library_texts
+from midpo.proofs.certify.runner import Tools, compile_file, find_tools
+from midpo.symbolic.language.spec import PAPER
 
 HERE = Path(__file__).parent
 RUNS = 3

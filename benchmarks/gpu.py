@@ -43,7 +43,7 @@ def bytes_moved(loss: str, given: dict[str, Any]) -> tuple[int, int]:
     """What forward and backward must move, each logits tensor once."""
     import midpo
     from midpo.codegen.backends import passes
-    from midpo.codegen.lower import lower
+    from midpo.codegen.plan.lower import lower
 
     (one,) = passes(lower(midpo.load(loss)), set())
     size = given["policy_logits"].nbytes

@@ -11,7 +11,9 @@ from typing import Any
 
 from sympy import Add, Expr, Pow, Rational, Symbol
 
-from midpo.symbolic.language import (
+from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import (
     CHOSEN,
     POLICY,
     REFERENCE,
@@ -28,8 +30,6 @@ from midpo.symbolic.language import (
     TokenProd,
     TokenSum,
 )
-from midpo.symbolic.parser import Names
-from midpo.symbolic.spec import Spec
 
 ALPHA, RATE = Parameter("alpha", "positive"), Parameter("eta")
 _TOKEN = Index("t", position=True)

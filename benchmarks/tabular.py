@@ -23,8 +23,8 @@ SECONDS = 20.0  # after which the iterations of a size are enough
 _ONE = """
 import json, resource, time
 import numpy as np
-from midpo.numeric import blahut, bradley_terry, tabular
-from midpo.numeric.preferences import Comparisons
+from midpo.numeric.exact import blahut, bradley_terry, tabular
+from midpo.numeric.exact.preferences import Comparisons
 n, m = {n}, {m}
 random = np.random.default_rng(0)
 problem = tabular.Problem(np.full(n, 1 / n), random.normal(size=(n, m)), 0.5)

@@ -26,7 +26,7 @@ LONGEST_REPEATED = 4.0  # a run that takes longer is made only twice
 _VERIFY = """
 import time
 import inputs
-from midpo.proofs.recovery import verify
+from midpo.proofs.recover.recovery import verify
 verify(inputs.spec(4))
 spec = inputs.spec({size})
 start = time.perf_counter()
@@ -44,8 +44,8 @@ print(time.perf_counter() - start)
 """
 _CATALOGUE = """
 import json, statistics, time
-from midpo.proofs.recovery import verify
-from midpo.symbolic.spec import catalogue, load
+from midpo.proofs.recover.recovery import verify
+from midpo.symbolic.language.spec import catalogue, load
 times = {}
 recovered = [name for name in catalogue() if load(name).prior is not None]
 for attempt in range(6):
@@ -58,8 +58,8 @@ for attempt in range(6):
 print(json.dumps({name: statistics.median(found) for name, found in times.items()}))
 """
 _WHOLE = """
-from midpo.proofs.recovery import verify
-from midpo.symbolic.spec import catalogue, load
+from midpo.proofs.recover.recovery import verify
+from midpo.symbolic.language.spec import catalogue, load
 specs = map(load, catalogue())
 assert all(verify(spec).verdict == "proved" for spec in specs if spec.prior is not None)
 """

@@ -1,1 +1,10 @@
-"""How a machine computes it: stable forms and PyTorch source text."""
+"""How a machine computes it: stable forms and PyTorch source text.
+
+    backends   the backends: how one loss is computed from different inputs, by different roads
+    emit       spec -> Kernel: one self-contained Python file that imports only torch
+    names      the user's names in generated text: they live where ours cannot be
+    plan/      what is computed and in which form
+    printing/  expressions as lines of Python, Triton and C
+    refusals   what a kernel refuses of its parameters
+    seal       the seal of a generated file
+"""

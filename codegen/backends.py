@@ -20,8 +20,20 @@ from typing import Any
 
 from sympy import Add, Expr, S, Symbol, expand
 
+from midpo.codegen.plan.lower import Lowered
+from midpo.codegen.plan.statistics import (
+    Statistic,
+    generic,
+    label_statistic,
+    stages,
+    statistic,
+    statistics,
+)
+from midpo.codegen.printing.chunks import Chunk, chunk
+from midpo.codegen.printing.printer import Printer, near_one
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language import (
+from midpo.symbolic.language.text import text
+from midpo.symbolic.language.words import (
     Divergence,
     Entropy,
     Length,
@@ -31,13 +43,8 @@ from midpo.symbolic.language import (
     TokenSum,
     VocabSum,
 )
-from midpo.symbolic.text import text
 
-from .chunks import Chunk, chunk
-from .lower import Lowered
 from .names import policy_argument
-from .printer import Printer, near_one
-from .statistics import Statistic, generic, label_statistic, stages, statistic, statistics
 
 _KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "rows")
 _ALWAYS = ("torch", "dist", "F", "Tensor", "Any", "labels", "reduction", "validate", "flat_labels",

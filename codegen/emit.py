@@ -13,10 +13,22 @@ from typing import Any
 
 from sympy import Add, Expr, Mul, S
 
+from midpo.codegen.plan.cancellation import completed
+from midpo.codegen.plan.lower import Lowered, lower
+from midpo.codegen.plan.statistics import label_statistic
+from midpo.codegen.printing.blocks import TRITON, C, Dialect
+from midpo.codegen.printing.breaking import split_terms
+from midpo.codegen.printing.chunks import Chunk
+from midpo.codegen.printing.levels import PRODUCT, UNARY
+from midpo.codegen.printing.native import native
+from midpo.codegen.printing.printer import Printer, near_one
+from midpo.codegen.printing.rows import helpers, kernels
 from midpo.symbolic import VERSION
+from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError, NotYet, printable
-from midpo.symbolic.intervals import Interval
-from midpo.symbolic.language import (
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import text
+from midpo.symbolic.language.words import (
     CHOSEN,
     MARGIN,
     REJECTED,
@@ -28,10 +40,7 @@ from midpo.symbolic.language import (
     Sorted,
 )
 from midpo.symbolic.loss import is_constant, kernel_loss, loss_of_margin, prior_margin
-from midpo.symbolic.spec import Spec
-from midpo.symbolic.text import text
 
-from . import metrics
 from .backends import (
     BACKENDS,
     Backend,
@@ -44,19 +53,10 @@ from .backends import (
     template_names,
     whole_responses,
 )
-from .blocks import TRITON, C, Dialect
-from .breaking import split_terms
-from .cancellation import completed
-from .chunks import Chunk
-from .levels import PRODUCT, UNARY
-from .lower import Lowered, lower
 from .names import marked, plain, policy_argument, settled, unmarked
-from .native import native
-from .printer import Printer, near_one
+from .plan import metrics
 from .refusals import feature_domains, refusals
-from .rows import helpers, kernels
 from .seal import sealed
-from .statistics import label_statistic
 
 TEMPLATES = Path(__file__).parent / "templates"
 PARTS = sorted(TEMPLATES.glob("part_*.py.j2"))  # what templates include

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping
 from sympy import Symbol
 
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.spec import policy_argument as plain_argument
+from midpo.symbolic.language.spec import policy_argument as plain_argument
 
 _LETTERS = range(0x10600, 0x10700)  # of Linear A: ASCII's characters, each as an identifier's
 _FIRST = _LETTERS.start

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 
 from sympy import Expr
 
-from midpo.symbolic.intervals import Bound, Interval
-from midpo.symbolic.language import BY_NODE, Max, Min, Parameter, Step, StopGradient
-from midpo.symbolic.needs import telling
-from midpo.symbolic.spec import Spec
-from midpo.symbolic.text import Writer, text
+from midpo.symbolic.domains.intervals import Bound, Interval
+from midpo.symbolic.domains.needs import telling
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import Writer, text
+from midpo.symbolic.language.words import BY_NODE, Max, Min, Parameter, Step, StopGradient
 
 from .names import marked
 

@@ -32,34 +32,34 @@ from midpo.symbolic import VERSION as __version__
 if TYPE_CHECKING:
     from midpo.api import check, generate, report, solve, verify
     from midpo.codegen.emit import Kernel
-    from midpo.numeric.crosscheck import CrossCheck
-    from midpo.proofs.framework import Theorem
-    from midpo.proofs.framework_theorems import theorem, theorems
-    from midpo.proofs.recovery import Recovery
-    from midpo.proofs.report import Report
-    from midpo.proofs.solution import Solution
+    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.proofs.framework.theorem import Theorem
+    from midpo.proofs.framework.theorems import theorem, theorems
+    from midpo.proofs.recover.recovery import Recovery
+    from midpo.proofs.recover.solution import Solution
+    from midpo.show.latex.report import Report
     from midpo.symbolic.errors import MidpoError, SpecError
-    from midpo.symbolic.spec import Spec, catalogue, load, loads
+    from midpo.symbolic.language.spec import Spec, catalogue, load, loads
 
 # Each public name and the room it lives in; rooms open on first use, so that importing is quick.
 _ROOMS = {
-    "load": "midpo.symbolic.spec",
-    "loads": "midpo.symbolic.spec",
-    "catalogue": "midpo.symbolic.spec",
-    "Spec": "midpo.symbolic.spec",
+    "load": "midpo.symbolic.language.spec",
+    "loads": "midpo.symbolic.language.spec",
+    "catalogue": "midpo.symbolic.language.spec",
+    "Spec": "midpo.symbolic.language.spec",
     "verify": "midpo.api",
     "solve": "midpo.api",
-    "theorems": "midpo.proofs.framework_theorems",
-    "theorem": "midpo.proofs.framework_theorems",
+    "theorems": "midpo.proofs.framework.theorems",
+    "theorem": "midpo.proofs.framework.theorems",
     "generate": "midpo.api",
     "check": "midpo.api",
     "report": "midpo.api",
-    "Recovery": "midpo.proofs.recovery",
-    "Theorem": "midpo.proofs.framework",
-    "Solution": "midpo.proofs.solution",
+    "Recovery": "midpo.proofs.recover.recovery",
+    "Theorem": "midpo.proofs.framework.theorem",
+    "Solution": "midpo.proofs.recover.solution",
     "Kernel": "midpo.codegen.emit",
-    "CrossCheck": "midpo.numeric.crosscheck",
-    "Report": "midpo.proofs.report",
+    "CrossCheck": "midpo.numeric.checking.crosscheck",
+    "Report": "midpo.show.latex.report",
     "MidpoError": "midpo.symbolic.errors",
     "SpecError": "midpo.symbolic.errors",
 }

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 from midpo.codegen.emit import Kernel
 from midpo.extras import needed
 from midpo.generating import checked_kernel
-from midpo.proofs import recovery
-from midpo.proofs.recovery import Recovery
+from midpo.proofs.recover import recovery
+from midpo.proofs.recover.recovery import Recovery
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.language.spec import Spec, load
+from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import loss_of_margin
-from midpo.symbolic.spec import Spec, load
-from midpo.symbolic.text import text
 
 if TYPE_CHECKING:
     from sympy import Expr
 
-    from midpo.numeric.crosscheck import CrossCheck
-    from midpo.proofs.report import Report
-    from midpo.proofs.solution import Solution
-    from midpo.reporting import Fragment, Wanted
+    from midpo.gathering import Fragment, Wanted
+    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.proofs.recover.solution import Solution
+    from midpo.show.latex.report import Report
 
 Source = Spec | str | Path
 
@@ -34,7 +34,7 @@ def spec_of(source: Source) -> Spec:
 
 def describe(spec: Spec) -> dict[str, Any]:
     """Everything a spec says, as plain data; expressions as text and as LaTeX."""
-    from midpo.symbolic.notation import latex
+    from midpo.symbolic.formula.latex import latex
 
     kinds = ("prior", "margin", "loss", "batch", "constraint", "link")
     shown = {n: getattr(spec, n) for n in kinds}
@@ -73,7 +73,7 @@ def solve(source: Source) -> Solution:
 
     Raises: SpecError for a spec that cannot be read, or lacks a target.
     """
-    from midpo.proofs import solution
+    from midpo.proofs.recover import solution
 
     return solution.solve(spec_of(source))
 
@@ -106,14 +106,14 @@ def check(
     """Hold a kernel against the spec on random inputs. Needs torch.
 
     The kernel is generated in memory; or it is `code`: a function, or "FILE.py" or
-    "FILE.py:FUNCTION", which is run. Its arguments are bound by name (numeric.binding);
+    "FILE.py:FUNCTION", which is run. Its arguments are bound by name (numeric.checking.binding);
     `arguments` says what else they are, as {"beta": "alpha"}.
     Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
     or code cannot be run or bound.
     """
     spec = spec_of(source)
     needed("check", "torch", "numpy")
-    from midpo.numeric import crosscheck
+    from midpo.numeric.checking import crosscheck
 
     held: Kernel | crosscheck.Code
     if code is None:
@@ -175,8 +175,8 @@ def report(
     `benchmark` is a table of benchmarks/kernels.py to draw. `jobs` processes share the work, and
     `progress(name)` is called as each section is done. Raises: SpecError, MidpoError.
     """
-    from midpo.proofs.renaming import checked
-    from midpo.reporting import Wanted, certified, gather, opening
+    from midpo.gathering import Wanted, certified, gather, opening
+    from midpo.show.latex.renaming import checked
     from midpo.writing import write_fragment, write_report
 
     listed = [sources] if isinstance(sources, (Spec, str, Path)) else list(sources)

@@ -11,20 +11,23 @@ from typing import Any, NoReturn
 import click
 from click.core import ParameterSource
 
-from midpo import __version__, options, streams
-from midpo.audit import audit
-from midpo.certify import certify
-from midpo.compare import compare
-from midpo.derive import derive
+from midpo.commands import options
+from midpo.commands.audit import audit
+from midpo.commands.certify import certify
+from midpo.commands.compare import compare
+from midpo.commands.derive import derive
+from midpo.commands.list import list_command
+from midpo.commands.map import map_command
+from midpo.commands.optimise import optimise
 from midpo.extras import missing, needed
-from midpo.list_command import list_command
-from midpo.map import map_command
-from midpo.optimise import optimise
 from midpo.streams import echo, print_file, print_json
 from midpo.symbolic.errors import MidpoError
 
+from . import __version__, streams
+
 OK, NEGATIVE, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
-# As in numeric.crosscheck, which imports numpy and so is not asked at start-up; a test compares.
+# As in numeric.checking.crosscheck, which imports numpy and so is not asked at start-up; a test
+# compares.
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 TRIALS = 24
 # As in codegen.backends, which imports SymPy.
@@ -160,16 +163,17 @@ def show(specs: tuple[str, ...], as_json: bool) -> None:
     Example:
       midpo show simpo
     """
-    from midpo import api
-    from midpo.listing import class_of
-    from midpo.listing import row as row_of
+    from midpo.rows import class_of
+    from midpo.rows import row as row_of
+
+    from . import api
 
     def answer(name: str) -> tuple[dict[str, Any], int]:
         spec = api.spec_of(name)
         stated = spec.reason or spec.has_target
         found = row_of(spec, kind=class_of(spec) if stated else None)
         if not as_json:
-            from midpo import console
+            from midpo.show import terminal as console
 
             console.spec(spec)
             console.facts(found)
@@ -193,20 +197,20 @@ def verify(specs: tuple[str, ...], as_json: bool, steps: bool, certified: bool) 
     Example:
       midpo verify dpo simpo my-algorithm.toml
     """
-    from midpo import api
+    from . import api
 
     status = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED}
 
     def answer(name: str) -> tuple[dict[str, Any], int]:
         recovery = api.verify(name)
         if not as_json:
-            from midpo import console
+            from midpo.show import terminal as console
 
             console.recovery(recovery, steps=steps)
         described, code = recovery.as_json() | {"kernel": "not checked"}, status[recovery.verdict]
         if not certified:
             return described, code
-        from midpo.proofs import certificate
+        from midpo.proofs.certify import certificate
 
         (found,) = certificate.check([certificate.export(recovery.spec, recovery)])
         if not as_json:
@@ -234,8 +238,9 @@ def solve(specs: tuple[str, ...], as_json: bool, pairs: str | None) -> None:
     Example:
       midpo solve my-loss.toml --pairs comparisons.csv
     """
-    from midpo import api
-    from midpo.proofs.levels import one_function, read_pairs
+    from midpo.proofs.recover.levels import one_function, read_pairs
+
+    from . import api
 
     data = None if pairs is None else read_pairs(Path(pairs))
     status = {True: OK, False: NEGATIVE, None: UNDECIDED}
@@ -244,7 +249,7 @@ def solve(specs: tuple[str, ...], as_json: bool, pairs: str | None) -> None:
         solution = api.solve(name)
         levels = None if data is None else one_function(solution, data)
         if not as_json:
-            from midpo import console
+            from midpo.show import terminal as console
 
             console.solution(solution, levels)
         described = solution.as_json() | ({} if levels is None else {"pairs": levels.as_json()})
@@ -272,9 +277,10 @@ def generate(
     Example:
       midpo generate tdpo --backend fused -o tdpo_loss.py
     """
-    from midpo import api
     from midpo.files import may_replace
-    from midpo.symbolic.files import write
+    from midpo.targets import write
+
+    from . import api
 
     def answer(name: str) -> tuple[dict[str, Any], int]:
         if output != "-":
@@ -353,7 +359,7 @@ def check(
       midpo check tdpo --trials 100 --dtype float32
       midpo check dpo --code my_trainer.py:dpo_loss --set beta=alpha
     """
-    from midpo import api
+    from . import api
 
     arguments = _arguments(settings)
     if code is None and settings:
@@ -378,7 +384,7 @@ def check(
                 progress=advance,
             )
         if not as_json:
-            from midpo import console
+            from midpo.show import terminal as console
 
             console.crosscheck(found)
         return found.as_json(), OK if found.passed else NEGATIVE
@@ -472,10 +478,11 @@ def report(
       midpo report --all --html -o report
       midpo report tdpo --fragment --macros 'pi=\\pi_\\theta' --macros 'y_w=y^+'
     """
-    from midpo import api
-    from midpo.reporting import Fragment, Wanted, cores, left_out, macros_of
-    from midpo.symbolic.files import folder
-    from midpo.symbolic.spec import catalogue, load
+    from midpo.gathering import Fragment, Wanted, cores, left_out, macros_of
+    from midpo.symbolic.language.spec import catalogue, load
+    from midpo.targets import folder
+
+    from . import api
 
     if every and specs:
         raise MidpoError("--all and a SPEC\n  expected: one of them")
@@ -546,7 +553,7 @@ def paper(
     """
     needed("paper", "torch", "numpy")
     from midpo.paper import reproduce
-    from midpo.symbolic.files import folder
+    from midpo.targets import folder
 
     into = folder(Path(output), parents=parents)
     with _progress(as_json, "paper", None) as advance:
@@ -554,7 +561,7 @@ def paper(
     if as_json:
         print_json(result.as_json())
     else:
-        from midpo import console
+        from midpo.show import terminal as console
 
         console.paper(result)
     sys.exit(OK if result.passed else NEGATIVE)
@@ -630,7 +637,7 @@ def _progress(as_json: bool, label: str, total: int | None) -> Iterator[Callable
     if as_json or not sys.stderr.isatty():
         yield lambda *args, **kwargs: None
         return
-    from midpo import console
+    from midpo.show import terminal as console
 
     with console.progress(label, total) as advance:
         yield advance

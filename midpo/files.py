@@ -1,4 +1,4 @@
-"""What `-o` writes: beside symbolic.files, the care that is due to a kernel edited by hand."""
+"""What `-o` writes: beside targets, the care that is due to a kernel edited by hand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.files import target
+from midpo.targets import target
 
 MOST = 1 << 24  # bytes; no kernel is near that
 
@@ -15,7 +15,7 @@ def may_replace(path: Path, *, force: bool = False, parents: bool = False) -> No
     """Refuse to lose what somebody wrote: a kernel may be written to `path` where there is no file,
     an empty one, or a kernel as this program wrote it; with `force` over any file.
 
-    Raises: MidpoError; see also symbolic.files.target.
+    Raises: MidpoError; see also targets.target.
     """
     there = target(path, parents=parents)
     if force or there is None or not stat.S_ISREG(there.st_mode) or there.st_size == 0:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from midpo.codegen import emit
 from midpo.codegen.emit import Kernel
-from midpo.proofs.check import CheckFailed
-from midpo.proofs.check import check as replay
-from midpo.symbolic.spec import Spec
+from midpo.proofs.checking.check import CheckFailed
+from midpo.proofs.checking.check import check as replay
+from midpo.symbolic.language.spec import Spec
 
 
 def checked_kernel(spec: Spec, backend: str) -> Kernel:

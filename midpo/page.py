@@ -9,17 +9,18 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from midpo import api
-from midpo.proofs.page import Entry, entry, render
-from midpo.proofs.section import Section
-from midpo.reporting import Wanted, certified, section_of
+from midpo.gathering import Wanted, certified, section_of
+from midpo.show.html.page import Entry, entry, render
+from midpo.show.section import Section
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.files import folder
-from midpo.symbolic.files import write as write_file
-from midpo.symbolic.spec import Spec, catalogue
+from midpo.symbolic.language.spec import Spec, catalogue
+from midpo.targets import folder
+from midpo.targets import write as write_file
+
+from . import api
 
 if TYPE_CHECKING:
-    from midpo.numeric.crosscheck import CrossCheck
+    from midpo.numeric.checking.crosscheck import CrossCheck
 
 FEW = 4  # so many specs are sooner done than further processes are started
 Progress = Callable[[str], None]
@@ -91,7 +92,7 @@ def _section(spec: Spec, check: CrossCheck | None, audit: bool) -> Section:
 
 def family_map() -> str:
     """The family of the catalogue as SVG."""
-    from midpo.proofs.family import family
-    from midpo.proofs.family_svg import draw
+    from midpo.proofs.compare.family import family
+    from midpo.show.pictures.family import draw
 
     return draw(family())

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from midpo import api
 from midpo.codegen.emit import Kernel
 from midpo.files import may_replace
-from midpo.proofs.recovery import Recovery
-from midpo.symbolic.files import folder, write
-from midpo.symbolic.spec import PAPER, load
+from midpo.proofs.recover.recovery import Recovery
+from midpo.symbolic.language.spec import PAPER, load
+from midpo.targets import folder, write
+
+from . import api
 
 if TYPE_CHECKING:
-    from midpo.numeric.crosscheck import CrossCheck
-    from midpo.proofs.report import Report
+    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.show.latex.report import Report
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from midpo.proofs import fragment, report
-from midpo.proofs.report import Report
-from midpo.proofs.section import Section
-from midpo.proofs.typeset import TypesetFailed, typeset
-from midpo.symbolic.files import folder, write
+from midpo.show.latex import fragment, report
+from midpo.show.latex.report import Report
+from midpo.show.latex.typeset import TypesetFailed, typeset
+from midpo.show.section import Section
+from midpo.targets import folder, write
 
 if TYPE_CHECKING:
-    from midpo.proofs.plots import Plot
+    from midpo.show.pictures.plots import Plot
 
 
 def write_report(
@@ -29,8 +29,8 @@ def write_report(
 ) -> Report:
     """Write report.tex, report.bib and figures, and report.pdf where pdflatex is at hand.
 
-    The options are those of proofs.report.documents. Raises: MidpoError where there is no folder to
-    make `directory` in; OSError.
+    The options are those of show.latex.report.documents. Raises: MidpoError where there is no
+    folder to make `directory` in; OSError.
     """
     files = report.documents(
         parts, framework=framework, macros=macros, date=date, opening=opening

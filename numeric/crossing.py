@@ -16,7 +16,7 @@ from typing import Any
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.spec import Spec
+from midpo.symbolic.language.spec import Spec
 
 from .arithmetic import Intervals, Undefined
 from .case import Case, map_numbers

@@ -13,8 +13,9 @@ from typing import Any
 
 from sympy import Add, Expr, Mul, Pow, Rational
 
+from midpo.symbolic.domains.whole import value_of
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language import (
+from midpo.symbolic.language.words import (
     BY_NODE,
     MARGIN,
     Divergence,
@@ -34,7 +35,6 @@ from midpo.symbolic.language import (
     VocabProb,
     VocabSum,
 )
-from midpo.symbolic.whole import value_of
 from midpo.symbolic.work import spend
 
 from .arithmetic import Undefined

@@ -1,7 +1,7 @@
 """Random instances of the framework: finite sets with laws, rewards and numbers on them.
 
-An expression of `symbolic.framework` is evaluated term by term as it is written; derivatives are
-difference quotients in twice the digits, which know nothing of the rules of differentiation.
+An expression of `symbolic.framework.words` is evaluated term by term as it is written; derivatives
+are difference quotients in twice the digits, which know nothing of the rules of differentiation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 
 from sympy import Expr, Mul
 
-from midpo.symbolic.framework import (
+from midpo.symbolic.domains.intervals import REAL, UNIT
+from midpo.symbolic.framework.hypothesis import Hypothesis
+from midpo.symbolic.framework.words import (
     COMPARISONS,
     EDGES,
     PROMPTS,
@@ -33,9 +35,7 @@ from midpo.symbolic.framework import (
     SumOver,
     space,
 )
-from midpo.symbolic.framework_hypothesis import Hypothesis
-from midpo.symbolic.intervals import REAL, UNIT
-from midpo.symbolic.language import Parameter
+from midpo.symbolic.language.words import Parameter
 
 from .arithmetic import DIGITS, Digits
 from .evaluate import Evaluator, Point

@@ -15,9 +15,12 @@ from typing import Any
 
 from sympy import Expr, Rational, S
 
+from midpo.symbolic.algebra.factor import content
+from midpo.symbolic.algebra.polynomial import ONE, expand, polynomial
+from midpo.symbolic.algebra.signs import plainer
+from midpo.symbolic.domains.whole import is_whole, thresholds
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.factor import content
-from midpo.symbolic.language import (
+from midpo.symbolic.language.words import (
     PIECEWISE,
     Abs,
     Index,
@@ -31,9 +34,6 @@ from midpo.symbolic.language import (
     structural,
     substitute,
 )
-from midpo.symbolic.polynomial import ONE, expand, polynomial
-from midpo.symbolic.signs import plainer
-from midpo.symbolic.whole import is_whole, thresholds
 
 Lengths = tuple[int, int]
 

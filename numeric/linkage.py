@@ -14,7 +14,9 @@ from typing import Any
 
 from sympy import Expr
 
-from midpo.symbolic.language import (
+from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import (
     CHOSEN,
     POLICY,
     REJECTED,
@@ -24,8 +26,6 @@ from midpo.symbolic.language import (
     TokenSum,
     substitute,
 )
-from midpo.symbolic.parser import Names
-from midpo.symbolic.spec import Spec
 
 from .arithmetic import Digits, Undefined
 from .evaluate import Evaluator, Point

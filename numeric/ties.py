@@ -13,7 +13,9 @@ from typing import Any
 
 from sympy import Expr
 
-from midpo.symbolic.language import (
+from midpo.symbolic.algebra.polynomial import expand
+from midpo.symbolic.algebra.signs import plainer
+from midpo.symbolic.language.words import (
     Divergence,
     Entropy,
     Feature,
@@ -29,8 +31,6 @@ from midpo.symbolic.language import (
     VocabProb,
     VocabSum,
 )
-from midpo.symbolic.polynomial import expand
-from midpo.symbolic.signs import plainer
 
 from .arithmetic import Dyadic, NotExact, Undefined
 from .evaluate import Evaluator, Point

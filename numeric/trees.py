@@ -20,10 +20,10 @@ from typing import Any, Literal
 import numpy as np
 from sympy import Expr
 
+from midpo.symbolic.domains.intervals import Interval, plain_value
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.intervals import Interval, plain_value
-from midpo.symbolic.language import Index
-from midpo.symbolic.spec import Spec
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import Index
 from midpo.symbolic.work import spend
 
 from .arithmetic import Undefined

@@ -16,7 +16,8 @@ from typing import Any
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language import (
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import (
     CHOSEN,
     PIECEWISE,
     REJECTED,
@@ -27,7 +28,6 @@ from midpo.symbolic.language import (
     structural,
     substitute,
 )
-from midpo.symbolic.spec import Spec
 
 from .arithmetic import Floats, Undefined
 from .case import Case

@@ -16,10 +16,10 @@ from typing import Any
 
 from sympy import Expr
 
+from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.intervals import Interval
+from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant, loss_of_margin
-from midpo.symbolic.spec import Spec
 
 from .arithmetic import Dyadic, Intervals, NotExact, Undefined
 from .case import VOCABULARY, Case, map_numbers

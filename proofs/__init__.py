@@ -1,1 +1,9 @@
-"""Why it is so: recoveries as derivations, a small checker that replays them, and reports."""
+"""Why it is so: recoveries as derivations, audits, comparisons, and certificates.
+
+    audit/      what a recovery does not mean: gradient, optimum, normalisation, domain, labels
+    certify/    recoveries and refutations as theorems for Coq's kernel
+    checking/   the checker: it replays a derivation, and finds and decides nothing
+    compare/    two losses as one question, special cases, and the family of all
+    framework/  the paper's own theorems
+    recover/    which prior gives which loss: proved, refuted with a case, or undecided
+"""

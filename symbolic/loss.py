@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from sympy import Add, Expr, Mul, Pow, S, Symbol
 
-from .language import (
+from midpo.symbolic.algebra.polynomial import monomial_expression, polynomial
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import (
     CHOSEN,
     MARGIN,
     POLICY,
@@ -28,8 +30,6 @@ from .language import (
     substitute,
     with_label,
 )
-from .polynomial import monomial_expression, polynomial
-from .spec import Spec
 
 ROLES = (CHOSEN, REJECTED)
 

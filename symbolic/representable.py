@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from sympy import Add, Expr, Mul, Pow, Rational, S
 
-from .language import (
+from midpo.symbolic.algebra.normal import normal_form
+from midpo.symbolic.algebra.polynomial import is_zero
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import (
     CHOSEN,
     POLICY,
     REFERENCE,
@@ -27,10 +30,8 @@ from .language import (
     substitute,
     with_label,
 )
+
 from .loss import ROLES, is_constant
-from .normal import normal_form
-from .polynomial import is_zero
-from .spec import Spec
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,299 @@
+"""Sums whose terms cancel where a number is near a limit, as terms that do not.
+
+exp(x) - 1 is expm1(x), and exp(x) - 1 - x a series, where x is near 0. A quotient such as
+(1 - exp(-c*x))/c or (x**(1 - a) - x)/(a*(a - 1)) has a limit as its parameter goes to where the
+denominator is 0: near there, exp(u) = exp(u0)*(1 + expm1(u - u0)) with u0 the exponent at the
+limit, and what is left of the numerator, a polynomial in the parameter, is divided by the
+denominator.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sympy
+from sympy import Add, Dummy, Expr, Mul, Pow, Rational, S
+
+from midpo.symbolic.algebra.polynomial import expand
+from midpo.symbolic.language.words import Exp, Log, Node, Parameter, structural
+from midpo.symbolic.loss import is_constant
+
+from .stable import collected, is_discount
+
+MAX_TERMS = 40  # of a sum that is looked at
+
+
+@dataclass(frozen=True)
+class Piece:
+    """scale*(exp(x) - 1), or where `whole`, scale*(exp(x) - 1 - x), or where
+    `even`, scale*(exp(x) + exp(-x) - 2); with a `least`, scale*(exp(least + x) - exp(least))."""
+
+    scale: Expr
+    exponent: Expr
+    whole: bool = False
+    even: bool = False
+    least: Expr | None = None
+
+
+@dataclass(frozen=True)
+class Pole:
+    """A factor of denominators, linear in `parameter`, that is 0 where it is `at`."""
+
+    factor: Expr
+    parameter: Parameter
+    at: Rational
+
+
+def cancelling(expr: Expr) -> tuple[list[Piece], Expr]:
+    """The pieces of the sum `expr` that would cancel as they stand, and the rest."""
+    if not isinstance(expr, Add) or not expr.has(Exp) or len(expr.args) > MAX_TERMS:
+        return [], expr
+    terms = list(expr.args)
+    pieces = [*_evens(terms), *_remainders(terms)]
+    at_poles, rest = _at_poles(Add(*terms))
+    terms = list(Add.make_args(rest))
+    pieces += [*at_poles, *_complements(terms), *_discounts(terms)]
+    return pieces, Add(*terms)
+
+
+def completed(expr: Expr) -> Expr | None:
+    """`expr` and constants with which its terms have limits at their poles; None where no pole has
+    two or more terms. A constant makes no difference between two responses."""
+    if not isinstance(expr, Add) or not expr.has(Exp):
+        return None
+    flat = _apart(expr)
+    poles = _poles(flat)
+    if not any(sum(_divides(pole, t) for t in Add.make_args(flat)) > 1 for pole in poles):
+        return None
+    for pole in poles:
+        found = _resolved(flat, pole)
+        if isinstance(found, Missing):
+            if not is_constant(found.at_limit):
+                return None
+            flat -= found.at_limit / pole.factor
+    return flat
+
+
+# -- exp(x) - 1 and exp(x) - 1 - x
+
+
+def _exponential(term: Expr) -> tuple[Expr, Expr] | None:
+    """(k, x) of k*exp(x)."""
+    grown = [f for f in Mul.make_args(term) if isinstance(f, Exp)]
+    return (term / grown[0], grown[0].args[0]) if len(grown) == 1 else None
+
+
+def _remainders(terms: list[Expr]) -> Iterator[Piece]:
+    for term in list(terms):
+        parts = _exponential(term)
+        if parts is None or term not in terms:
+            continue
+        scale, exponent = parts
+        wanted = [t for t in Add.make_args(expand(-scale * (1 + exponent))) if t != 0]
+        others = [t for t in terms if t != term]
+        if len(wanted) < 2 or not _take(wanted, others):
+            continue
+        terms[:] = others
+        yield Piece(scale, exponent, whole=True)
+
+
+def _evens(terms: list[Expr]) -> Iterator[Piece]:
+    for term in list(terms):
+        parts = _exponential(term)
+        others = [t for t in terms if t != term]
+        if parts is None or term not in terms:
+            continue
+        scale, exponent = parts
+        if _take([scale * Exp(-exponent), *Add.make_args(-2 * scale)], others):
+            terms[:] = others
+            yield Piece(scale, exponent, even=True)
+
+
+def _complements(terms: list[Expr]) -> Iterator[Piece]:
+    for term in list(terms):
+        parts = _exponential(term)
+        others = [t for t in terms if t != term]
+        if parts is not None and term in terms and _take([-parts[0]], others):
+            terms[:] = others
+            yield Piece(*parts)
+
+
+def _discounts(terms: list[Expr]) -> Iterator[Piece]:
+    """c*g**a - c*g**b of parameters g, places and lengths a and b."""
+    for one, other in itertools.combinations(list(terms), 2):
+        first, second = map(_discounted, (one, other))
+        if first is None or second is None or one not in terms or other not in terms:
+            continue
+        (scale, a), (less, b) = first, second
+        if scale == -less:
+            if scale.as_coeff_Mul()[0] < 0:
+                scale, a, b = less, b, a
+            terms.remove(one)
+            terms.remove(other)
+            yield Piece(scale, by_logarithm(a - b), least=by_logarithm(b))
+
+
+def _discounted(term: Expr) -> tuple[Expr, Expr] | None:
+    """(k, x) of k*exp(x), with the powers of parameters in k that stand in x too taken into x."""
+    parts = _exponential(term)
+    if parts is None or not is_discount(parts[1]):
+        return None
+    scale, exponent = parts
+    for log in sorted(exponent.atoms(Log), key=structural):
+        base = log.args[0]
+        if isinstance(base, Parameter):
+            for factor in Mul.make_args(scale):
+                under, power = factor.as_base_exp()
+                if under == base and power.is_Integer:
+                    scale, exponent = scale / factor, exponent + power * log
+    return scale, exponent
+
+
+def by_logarithm(exponent: Expr) -> Expr:
+    """n*log(g) for t*log(g) - log(g) and such: places and lengths subtract exactly."""
+    return sympy.collect(expand(exponent), sorted(exponent.atoms(Log), key=structural))
+
+
+def _take(wanted: list[Expr], terms: list[Expr]) -> bool:
+    """Take what is wanted from `terms`, of a larger number its part; whether all is there."""
+    for one in wanted:
+        if one in terms:
+            terms.remove(one)
+            continue
+        number = next((t for t in terms if t.is_Number), S.Zero)
+        if not (one.is_Number and one * number > 0 and abs(one) <= abs(number)):
+            return False
+        terms[terms.index(number)] = number - one
+    return True
+
+
+# -- poles
+
+
+@dataclass(frozen=True)
+class Missing:
+    """What the terms at a pole lack for a limit: the numerator there."""
+
+    at_limit: Expr
+
+
+def _at_poles(expr: Expr) -> tuple[list[Piece], Expr]:
+    flat = _apart(expr)
+    pieces: list[Piece] = []
+    rest = flat
+    for pole in _poles(flat):
+        found = _resolved(rest, pole)
+        if found is not None and not isinstance(found, Missing):
+            pieces += found[0]
+            rest = found[1]
+    return (pieces, rest) if pieces else ([], expr)
+
+
+def _poles(expr: Expr) -> list[Pole]:
+    found = set()
+    for term in Add.make_args(expr):
+        for factor in Mul.make_args(term):
+            if isinstance(factor, Pow) and factor.exp == -1:
+                pole = _pole(factor.base)
+                if pole is not None:
+                    found.add(pole)
+    return sorted(found, key=lambda pole: structural(pole.factor))
+
+
+def _pole(factor: Expr) -> Pole | None:
+    parameters = factor.free_symbols
+    if len(parameters) != 1 or factor.has(Node):
+        return None
+    (parameter,) = parameters
+    if not isinstance(parameter, Parameter):
+        return None
+    slope = factor.diff(parameter) if isinstance(factor, Add) else S.One
+    if not isinstance(slope, Rational) or (factor != parameter and not isinstance(factor, Add)):
+        return None
+    return Pole(factor, parameter, -factor.xreplace({parameter: S.Zero}) / slope)
+
+
+def _divides(pole: Pole, term: Expr) -> bool:
+    return any(f == 1 / pole.factor for f in Mul.make_args(term))
+
+
+def _apart(expr: Expr) -> Expr:
+    """The sum expanded, a product of poles of one parameter as a sum of them."""
+    terms = []
+    for term in Add.make_args(expand(expr)):
+        found = _poles(term)
+        for parameter in sorted({p.parameter for p in found}, key=structural):
+            own = [p for p in found if p.parameter == parameter]
+            if len(own) > 1:
+                below = Mul(*(1 / p.factor for p in own))
+                term = expand(term / below * sympy.apart(sympy.together(below), parameter))
+                break
+        terms.append(term)
+    return Add(*terms)
+
+
+def _resolved(expr: Expr, pole: Pole) -> tuple[list[Piece], Expr] | Missing | None:
+    """The terms at a pole as pieces, and all else; Missing where the pole stays; None where no
+    exponential depends on its parameter."""
+    c, at = pole.parameter, pole.at
+    pieces: list[Piece] = []
+    left: list[Expr] = []
+    rest: list[Expr] = []
+    for term in Add.make_args(expr):
+        if not _divides(pole, term):
+            rest.append(term)
+            continue
+        numerator = term * pole.factor
+        parts = _exponential(numerator)
+        if parts is None:
+            side = rest if _inside_functions(numerator, c) else left
+            side.append(numerator if side is left else term)
+            continue
+        scale, exponent = parts
+        limit = _limit(exponent, c, at)
+        if limit is None or _inside_functions(scale, c):
+            rest.append(term)
+            continue
+        kept = scale * (S.One if limit == 0 else Exp(limit))
+        left.append(kept)
+        if exponent != limit:
+            pieces.append(Piece(kept / pole.factor, collected(expand(exponent - limit))))
+    if not pieces:
+        return None
+    numerator = expand(Add(*left))
+    table = {node: Dummy() for node in _outermost(numerator)}
+    plain = numerator.xreplace(table)
+    missing = expand(plain.xreplace({c: at}))
+    back = {d: node for node, d in table.items()}
+    if missing != 0:
+        return Missing(missing.xreplace(back))
+    quotient = expand(sympy.cancel(plain / pole.factor)).xreplace(back)
+    return pieces, Add(*rest, quotient)
+
+
+def _limit(exponent: Expr, parameter: Parameter, at: Rational) -> Expr | None:
+    """The exponent where the parameter is `at`; None where it is no polynomial in it and in
+    logarithms that are 0 there."""
+    logs = [g for g in exponent.atoms(Log) if parameter in g.free_symbols]
+    if any(g.args[0].has(Node) for g in logs):
+        return None
+    if any(expand(g.args[0].xreplace({parameter: at})) != 1 for g in logs):
+        return None
+    exponent = exponent.xreplace(dict.fromkeys(logs, S.Zero))
+    if _inside_functions(exponent, parameter):
+        return None
+    limit = expand(exponent.xreplace({parameter: at}))
+    return None if limit.has(S.ComplexInfinity, S.NaN) else limit
+
+
+def _inside_functions(expr: Expr, parameter: Parameter) -> bool:
+    return any(parameter in node.free_symbols for node in expr.atoms(Node))
+
+
+def _outermost(expr: Expr) -> list[Expr]:
+    """The functions in `expr` that stand in no other."""
+    if isinstance(expr, Node):
+        return [expr]
+    return list(dict.fromkeys(node for arg in expr.args for node in _outermost(arg)))

@@ -1,0 +1,257 @@
+"""The kernels of one pass over the logits, row by row, as the lines that their template joins.
+
+A row of every policy's logits is read once, a block of the vocabulary at a time: by a program of
+its own in Triton, in a loop in C.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sympy import Add, Expr, S, Symbol
+
+from midpo.codegen.names import plain, policy_argument
+from midpo.codegen.plan.online import Coefficients, Term, moments, terms_of
+from midpo.codegen.plan.statistics import slope
+from midpo.symbolic.language.words import Exp
+
+from .blocks import TRITON, BlockPrinter, Dialect
+from .chunks import Backward, Chunk, shared_contexts
+from .printer import Namer
+
+# What the template calls its own.
+WORDS = frozenset((
+    "tl", "torch", "triton", "row", "label", "here", "known", "labels", "contexts",
+    "values", "normalisers", "states", "seeds", "outside", "z", "tokens", "columns", "size",
+    "start", "span", "first", "last", "whole", "begin", "at", "inside", "start_at",
+    "stop_at", "gradient", "out", "gradient_outer", "gradient_inner", "split", "part",
+    "REST", "LOWEST", "NEAR", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block", "_place",
+    "_probability", "_tanh", "_log_sigmoid", "k", "n", "at_label", "logit",
+))
+
+HELPERS = ("_tanh", "_log_sigmoid", "_log", "_sigmoid", "_maximum", "_minimum")
+LINES = ("rescale", "accumulate", "finish", "second", "slopes")
+
+
+@dataclass(frozen=True)
+class Sums:
+    """What a pass computes: the policy whose label's log-probability it is, or what is summed over
+    the vocabulary; and the gradient, by `Backward.totals`."""
+
+    bodies: tuple[Expr | str, ...]
+    total: Expr
+    outside: tuple[Expr, ...]
+    label_seeds: tuple[str, ...]
+
+
+def sums_of(found: Chunk) -> Sums:
+    group = found.statistics
+    slopes = {s: slope(s) for s in group if s.trained and not s.is_label}
+    _, renamed = shared_contexts(group)
+    extra = [s for s, one in slopes.items() if one.needs_extra]
+    keys = [*((s, False) for s in group), *((s, True) for s in extra)]
+    names = dict(zip(keys, found.names, strict=True))
+    back = Backward(group, slopes, renamed, names, ())
+    total, outside = back.totals(len(found.contexts))
+    bodies = [s.policies[0] if s.body is None else s.body.xreplace(renamed[s]) for s in group]
+    bodies += [slopes[s].inner.xreplace(renamed[s]) for s in extra]
+    seeds = tuple(f"grad_{names[s, False]}" for s in group if s.is_label and s.trained)
+    return Sums(tuple(bodies), total, tuple(outside), seeds)
+
+
+def kernels(found: Chunk, taken: Iterable[str], dialect: Dialect = TRITON) -> dict[str, Any]:
+    """What triton.py.j2 or native.py.j2 asks for of one pass."""
+    return _Kernels(found, {*taken, *WORDS}, dialect).values()
+
+
+def helpers(passes: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The template's own functions that the lines of some passes call."""
+    lines = "\n".join(line for one in passes for key in LINES for line in one[key])
+    return {name for name in HELPERS if re.search(rf"(?<!\w){name}\(", lines)}
+
+
+class _Kernels:
+    def __init__(self, found: Chunk, taken: set[str], dialect: Dialect) -> None:
+        self.found, self.sums, self.dialect = found, sums_of(found), dialect
+        self.name = Namer({*taken, *found.names, *found.context_names, *found.seeds} - {"_"})
+        self.numbers = {plain(n): self._number(n) for n in found.numbers}
+        self.tables = {p: self._names(p) for p in found.policies}
+        terms = {
+            name: terms_of(body)
+            for name, body in zip(found.names, self.sums.bodies, strict=True)
+            if not isinstance(body, str)
+        }
+        self.later = any(found_terms is None for found_terms in terms.values())
+        self.terms: dict[str, tuple[Term, ...]] = {
+            name: () if self.later else found_terms or () for name, found_terms in terms.items()
+        }
+        self.moments = moments(term for several in self.terms.values() for term in several)
+
+    def _number(self, parameter: str) -> str:
+        """A parameter's name in the kernel: its own in Python, and none of C's keywords in C."""
+        return parameter if self.dialect is TRITON else self.name(f"{parameter}_number")
+
+    def _names(self, policy: str) -> dict[str, str]:
+        short = policy_argument(policy).removesuffix("_logits")
+        plain = ("outer", "inner", "base", "top", "new", "most", "shift", "scale", "log", "sum")
+        names = {kind: self.name(f"{kind}_{short}") for kind in plain}
+        names |= {kind: self.name(f"{short}_{kind}") for kind in ("logps", "probs")}
+        return names | {"u": self.name(f"u_{short}"), "z": self.name(f"z_{short}")} | {
+            "logits": policy_argument(policy)
+        }
+
+    def printer(self) -> BlockPrinter:
+        blocks = {(p, k): t[k] for p, t in self.tables.items() for k in ("logps", "probs")}
+        printer = BlockPrinter(self.name.taken, blocks, self.numbers, self.dialect)
+        for number, name in enumerate(self.found.context_names):
+            printer.symbols[Symbol(f"context_{number + 1}", real=True)] = name
+        return printer
+
+    def values(self) -> dict[str, Any]:
+        moving = self.moving()
+        return {
+            "walked": list(self.tables.values()),
+            "numbered": [{**t, "number": n} for n, t in enumerate(self.tables.values())],
+            "kernel_numbers": tuple(self.numbers.values()),
+            "later": self.later,
+            **moving,
+            **self.finish(moving["weights"], moving["forms"]),
+            **self.second(),
+            **self.backward(),
+        }
+
+    # -- forward
+
+    def moving(self) -> dict[str, Any]:
+        """The moments' names, and the lines that rescale them and that add a block to them."""
+        moved, added = self.printer(), self.printer()
+        single = {((p, S.One),): t for p, t in self.tables.items()}
+        names: dict[Coefficients, tuple[str, str]] = {
+            weight: (table["sum"], table["scale"]) for weight, table in single.items()
+        }
+        exponentials: dict[Coefficients, str] = {}
+        shifts = {p: t["shift"] for p, t in self.tables.items()}
+        logits = {p: t["u"] for p, t in self.tables.items()}
+        for weight in self.moments.weights:
+            if weight not in names:
+                names[weight] = self.name("weight"), self.name("scale")
+                moved.assign(names[weight][1], f"_exp({moved.sum_of(weight, shifts)})")
+        forms = {}
+        for weight, linear in self.moments.forms:
+            forms[weight, linear] = name = self.name("moment")
+            whole, scale = names[weight]
+            shift = moved.sum_of(linear, shifts)
+            moved.assign(name, f"_moved({name}, {whole}, {shift}, {scale})")
+        for weight, (name, scale) in names.items():
+            moved.assign(name, scale, "*=")
+            exponentials[weight] = each = self.name("each")
+            added.assign(each, f"_exp({added.sum_of(weight, logits)})")
+            added.assign(name, each, "+=")
+        for (weight, linear), name in forms.items():
+            value = added.sum_of(linear, logits)
+            each = exponentials[weight]
+            value = value if value.isidentifier() else f"({value})"
+            added.assign(
+                name, f"{self.dialect.where}({each} == 0.0, 0.0, {each} * {value})", "+=")
+        return {
+            "weights": {w: n for w, (n, _) in names.items()},
+            "forms": forms,
+            "accumulated": [*(n for n, _ in names.values()), *forms.values()],
+            "moved": " or ".join(f"{t['new']} > {t['top']}" for t in self.tables.values()),
+            "rescale": moved.lines,
+            "accumulate": added.lines,
+        }
+
+    def finish(
+        self, weights: Mapping[Coefficients, str], forms: Mapping[Any, str]
+    ) -> dict[str, Any]:
+        """The lines that turn moments into sums over the vocabulary, and what is at the label."""
+        printer = self.printer()
+        labels = []
+        for place, (name, body) in enumerate(zip(self.found.names, self.sums.bodies, strict=True)):
+            if isinstance(body, str):
+                labels.append((place, name, self.tables[body]))
+            elif not self.later:
+                total = Add(*(self.value(t, weights, forms, printer) for t in self.terms[name]))
+                printer.assign(name, printer(total, "token"))
+        stored = [
+            (place, name)
+            for place, (name, body) in enumerate(
+                zip(self.found.names, self.sums.bodies, strict=True)
+            )
+            if not isinstance(body, str)
+        ]
+        return {"at_label": labels, "finish": printer.lines, "stored": stored}
+
+    def value(
+        self,
+        term: Term,
+        weights: Mapping[Coefficients, str],
+        forms: Mapping[Any, str],
+        printer: BlockPrinter,
+    ) -> Expr:
+        """A term of a sum in its moments, as `online` states it."""
+
+        def known(name: str) -> Expr:
+            symbol = Symbol(name, real=True)
+            printer.symbols[symbol] = name
+            return symbol
+
+        logs = {p: known(t["log"]) for p, t in self.tables.items()}
+        whole = known(weights[term.weight])
+        rest = term.constant - Add(*(c * logs[p] for p, c in term.linear))
+        moment = known(forms[term.weight, term.linear]) if term.linear else S.Zero
+        if tuple(a for _, a in term.weight) == (1,):  # W*exp(-L) = 1
+            return moment / whole + rest
+        return Exp(-Add(*(a * logs[p] for p, a in term.weight))) * (moment + rest * whole)
+
+    def second(self) -> dict[str, Any]:
+        """The lines that add a block to every sum where the normalisers are known."""
+        printer = self.printer()
+        sums = []
+        for name, body in zip(self.found.names, self.sums.bodies, strict=True):
+            if not isinstance(body, str):
+                printer.assign(name, printer.summand(body), "+=")
+                sums.append(name)
+        return {"second": printer.lines, "second_sums": sums, "second_reads": self.reads(printer)}
+
+    def reads(self, printer: BlockPrinter) -> list[dict[str, Any]]:
+        """The policies whose blocks are used, and whether as logarithms and as probabilities."""
+        return [
+            {**table, "number": number} | {k: (p, k) in printer.read for k in ("logps", "probs")}
+            | {"logps_name": table["logps"], "probs_name": table["probs"]}
+            for number, (p, table) in enumerate(self.tables.items())
+            if {(p, "logps"), (p, "probs")} & printer.read
+        ]
+
+    # -- backward
+
+    def backward(self) -> dict[str, Any]:
+        """The lines that write a block of the gradient, and that add up those of the contexts."""
+        printer = self.printer()
+        symbols = {str(s) for e in (self.sums.total, *self.sums.outside) for s in e.free_symbols}
+        for name in (*self.found.names, *self.found.seeds):
+            printer.symbols[Symbol(name, real=True)] = name
+        outside = []
+        for number, expr in enumerate(self.sums.outside):
+            name = self.name(f"context_gradient{number + 1}")
+            printer.assign(name, printer.summand(expr), "+=")
+            outside.append((number, name))
+        block = self.name("slope")
+        printer.gradient(self.sums.total, block)
+        if not any(line.startswith(f"{block} ") for line in printer.lines):
+            printer.lines.append(f"{block} = {self.dialect.zeros}")
+        seeds = self.sums.label_seeds
+        wanted = symbols | set(seeds)
+        return {
+            "slopes": printer.lines,
+            "slope": block,
+            "label_slope": " + ".join(seeds),
+            "slope_reads": self.reads(printer),
+            "context_slopes": outside,
+            "loaded_values": [(k, n) for k, n in enumerate(self.found.names) if n in symbols],
+            "loaded_seeds": [(k, s) for k, s in enumerate(self.found.seeds) if s in wanted],
+        }

@@ -1,0 +1,13 @@
+"""Reports in LaTeX, and a TeX to set them.
+
+    audit         an audit as LaTeX paragraphs
+    bibliography  the references of a report, from the specs' own BibTeX fields or free text
+    breaking      a formula given as LaTeX, broken into lines
+    fragment      a section to \\input into one's own paper
+    framework     the framework's theorems and the paper's slips as parts of a report
+    pieces        building blocks of a report
+    renaming      symbols renamed in finished LaTeX
+    report        a report whole: its files, its preamble, its tables
+    sections      one spec as a section of a report
+    typeset       LaTeX -> PDF, by a pdflatex on the path, away from the user's files
+"""

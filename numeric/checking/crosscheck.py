@@ -1,0 +1,618 @@
+"""A function held against the spec: value, gradient and metrics, in every way it may be called.
+
+The oracle is `Evaluator` on the spec's own expression, in 50 digits: nothing of it is shared with
+the kernel. Errors are counted in units in the last place (`judging`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+from sympy import Expr
+
+from midpo.symbolic.domains.intervals import Interval
+from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.language.spec import Spec, policy_argument
+from midpo.symbolic.language.words import Sorted, StopGradient
+from midpo.symbolic.loss import kernel_loss
+
+from . import logged
+from .binding import Binding, bind
+from .calling import Answer, Call, misshaped
+from .judging import LIMIT, Failure, Judge, Numbers
+from .judging import plain as plain_number
+from .oracle import Oracle, Truth
+from .policies import IGNORED, Batch, nth_batch, random_batch
+from .ways import Way, plain, ways
+
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+CODE_DTYPES = ("float64", "float32")  # what a hand-written function is held to where none is named
+LIMIT_ULP = LIMIT
+# Truth through the prior and through the target may differ by rounding in the 50th digit only.
+PRIOR_GAP = 1e-35
+TRIALS = 24
+LONG = 800  # tokens of a response that is ordinary
+# Beyond one block of each backend: native's loops take 1,024 entries, Triton's programs 8,192.
+WIDE = {"triton": 9000}
+WIDE_ENTRIES = 1100
+_TELLING = (1.0, 3.0)  # sizes of logits at which no probability is 0 or 1
+ILL = 1e6  # a condition number that is worth a word
+
+
+class KernelLike(Protocol):
+    """What a cross-check needs to know of a kernel."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def backend(self) -> str: ...
+    @property
+    def policies(self) -> tuple[str, ...]: ...
+    @property
+    def features(self) -> Mapping[str, str]: ...
+    @property
+    def parameters(self) -> Mapping[str, Interval]: ...
+    @property
+    def logged(self) -> tuple[str, ...]: ...
+    @property
+    def rewards(self) -> tuple[Expr, Expr] | None: ...
+    def compile(self) -> Callable[..., Any]: ...
+
+
+@dataclass(frozen=True)
+class Code:
+    """A given function. `backend` is that of the file that holds it, or "code" where nothing says
+    that it was generated; `arguments` says what the caller binds to which argument; `promised` what
+    a generated one logs."""
+
+    name: str
+    function: Callable[..., Any]
+    backend: str = "code"
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    promised: logged.Promised = field(default_factory=logged.Promised)
+
+    @property
+    def generated(self) -> bool:
+        return self.backend != "code"
+
+
+@dataclass(frozen=True)
+class DtypeErrors:
+    """The largest errors in one dtype, in units in the last place: of the loss in the dtype sums
+    accumulate in, of the gradient in the logits' own."""
+
+    dtype: str
+    cases: int
+    value_ulp: float
+    gradient_ulp: float
+    limit_ulp: float
+    passed: bool
+
+
+@dataclass(frozen=True)
+class CrossCheck:
+    """What the numbers say of one kernel.
+
+    `cases` counts pairs; `prior_gap` is the largest difference between the loss through the prior
+    and through the target in 50 digits, relative to the loss (None where a side is missing);
+    `gradcheck` is torch's own check in float64 (None where it does not apply: at a stopped
+    gradient, or to a given function). `notes` are the kernel's own warnings (where it took another
+    road) and what else a reader should know; `case` is the case of `failure`.
+    """
+
+    name: str
+    passed: bool
+    cases: int
+    seed: int
+    device: str
+    dtypes: tuple[DtypeErrors, ...]
+    prior_gap: float | None
+    gradcheck: bool | None
+    failure: str = ""
+    backend: str = "eager"
+    notes: tuple[str, ...] = ()
+    code: str = ""
+    case: Mapping[str, Any] | None = None
+    ways: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "code": self.code or None,
+            "backend": self.backend,
+            "verdict": "agrees" if self.passed else "differs",
+            "passed": self.passed,
+            "cases": self.cases,
+            "seed": self.seed,
+            "device": self.device,
+            "dtypes": [{k: plain_number(x) if isinstance(x, float) else x
+                        for k, x in vars(d).items()} for d in self.dtypes],
+            "ways": list(self.ways),
+            "prior_gap": None if self.prior_gap is None else plain_number(self.prior_gap),
+            "gradcheck": self.gradcheck,
+            "failure": self.failure,
+            "case": None if self.case is None else dict(self.case),
+            "notes": list(self.notes),
+            "standing": f"numerical evidence: {self.cases} cases, 50 digits and float64",
+        }
+
+
+@dataclass
+class _Tally:
+    """Errors of one dtype so far."""
+
+    cases: int = 0
+    value: float = 0.0
+    gradient: float = 0.0
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, judge: Judge) -> None:
+        self.value = max(self.value, judge.value)
+        self.gradient = max(self.gradient, judge.gradient)
+        self.failures += judge.failures
+
+
+def crosscheck(
+    spec: Spec,
+    kernel: KernelLike | Code,
+    *,
+    prior_loss: Expr | None = None,
+    seed: int = 0,
+    trials: int = TRIALS,
+    dtypes: Sequence[str] = DTYPES,
+    device: str = "cpu",
+    progress: Callable[[], None] = lambda: None,
+) -> CrossCheck:
+    """Hold `kernel` against `spec` on `trials` random batches, and on some that every check has.
+
+    `prior_loss` is the loss through the prior, where the spec has a prior and a target.
+    Raises: MidpoError where torch or the device is missing, no batch gives the loss a value, or an
+    argument of a given function has no source.
+    """
+    torch = _torch(device)
+    with _noting() as notes:
+        check = _Check(torch, spec, kernel, seed, dtypes, device)
+        found = check.run(prior_loss, trials, progress)
+    return replace(found, notes=tuple(dict.fromkeys([*found.notes, *notes])))
+
+
+@contextmanager
+def _noting() -> Iterator[list[str]]:
+    """What generated files warn of, as text; other warnings are passed on."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as said:
+        warnings.filterwarnings("always", message=r".*: no .* runs: ")
+        try:
+            yield notes
+        finally:
+            notes += [str(w.message) for w in said if _ours(w)]
+    for w in said:
+        if not _ours(w):
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+
+
+def _ours(warning: Any) -> bool:
+    return warning.filename.startswith("<kernel ") or (": no " in str(warning.message) and (
+        " runs: " in str(warning.message)))
+
+
+class _Check:
+    """One cross-check: the function, how it is bound, and what was found so far."""
+
+    def __init__(
+        self, torch: Any, spec: Spec, kernel: KernelLike | Code, seed: int,
+        dtypes: Sequence[str], device: str,
+    ) -> None:
+        self.torch, self.spec, self.kernel = torch, spec, kernel
+        self.seed, self.device = seed, device
+        self.loss = kernel_loss(spec)
+        self.generated = not isinstance(kernel, Code) or kernel.generated
+        function = kernel.function if isinstance(kernel, Code) else kernel.compile()
+        given = kernel.arguments if isinstance(kernel, Code) else {}
+        self.promised = (kernel.promised if isinstance(kernel, Code)
+                         else logged.Promised(kernel.logged, kernel.rewards))
+        needed = tuple(sorted(str(s) for s in self.loss.free_symbols
+                              if str(s) in spec.names.policies))
+        self.binding: Binding = bind(spec, function, given, needed)
+        if kernel.backend == "logps":  # the generated one names (2B, T) as others name (2B,)
+            assert all(kind == "logps" for kind in self.binding.kinds.values())
+        self.plain, self.ways = plain(self.binding), ways(self.binding, self.generated)
+        self.tallies = {dtype: _Tally() for dtype in dtypes}
+        self.notes = list(self.binding.notes)
+        self.taken: dict[str, None] = {}
+        self.reduces: str | None = None  # what a scalar is, where no argument says it
+        self.condition = 0.0
+        self.runs = False  # whether a call has come through
+
+    def run(
+        self, prior_loss: Expr | None, trials: int, progress: Callable[[], None]
+    ) -> CrossCheck:
+        gap: float | None = None if prior_loss is None else 0.0
+        pairs, turn, last = 0, 0, None
+        for number in range(trials):
+            progress()
+            batch, truth = self.drawn(number)
+            if batch is None or truth is None:
+                continue
+            pairs += batch.pairs
+            if prior_loss is not None:
+                oracle = Oracle(batch, self.loss, 0)
+                gap = max(gap or 0.0, oracle.prior_gap(prior_loss, truth))
+            for dtype in self.tallies:
+                self.measure(batch, truth, self.plain, dtype)
+                turn = self.another(batch, truth, dtype, turn)
+                self.tallies[dtype].cases += batch.pairs
+            if last is None or (batch.pairs > 1 and batch.scale in _TELLING):
+                last = batch, truth
+        if last is None:
+            raise MidpoError(
+                f"{self.spec.name}: the loss has no value on any of {trials} random batches")
+        while turn < len(self.ways):  # too few batches for all ways
+            turn = self.another(*last, next(iter(self.tallies)), turn)
+        self.scenes()
+        smooth = self.generated and not self.loss.has(StopGradient)
+        gradcheck = self.gradcheck() if smooth and not isinstance(self.kernel, Code) else None
+        return self.result(pairs, gap, gradcheck)
+
+    def drawn(self, number: int) -> tuple[Batch | None, Truth | None]:
+        """The batch of this number, redrawn with longer responses where the loss has no value."""
+        for attempt in range(3):
+            rng = np.random.default_rng((self.seed, number, attempt))
+            batch = nth_batch(self.spec, self.binding.kinds, number, rng, shortest=1 + attempt,
+                              finite=not self.generated, fixed=self.binding.fixed)
+            truth = Oracle(batch, self.loss, self.seed * 1_000_003 + number).truth()
+            if truth is not None:
+                self.condition = max(self.condition, truth.condition)
+                return batch, truth
+        return None, None
+
+    def another(self, batch: Batch, truth: Truth, dtype: str, turn: int) -> int:
+        """One more way of calling, on this batch."""
+        if self.ways:
+            self.measure(batch, truth, self.ways[turn % len(self.ways)], dtype)
+        return turn + 1
+
+    def measure(self, batch: Batch, truth: Truth, way: Way, dtype: str) -> None:
+        """Call once, and judge the losses, the gradients and the metrics."""
+        if way.shards > 1 and batch.logits["pi"].shape[-1] < way.shards:
+            return
+        numbers = Numbers.of(self.torch, dtype)
+        judge = Judge(truth, batch, numbers, 0.0 if self.generated else 1.0)
+        self.taken[str(way)] = None
+        try:
+            self.judged(judge, batch, way, dtype)
+            self.runs = True
+        except Exception as error:  # the function's own
+            if isinstance(error, MidpoError) and not self.generated:
+                raise
+            self.raised(judge, way, error)
+        finally:
+            self.tallies[dtype].add(judge)
+
+    def raised(self, judge: Judge, way: Way, error: Exception) -> None:
+        """An error of the function: of its call, where it never ran; a difference in a kernel; and
+        of another's function that it does not take this way."""
+        said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        if not self.runs and isinstance(self.kernel, Code):
+            raise MidpoError(f"{self.kernel.name}: called as bound, it raises {said}\n"
+                             f"  bound: {self.binding}") from None
+        if self.generated or way == self.plain:
+            nothing = float("nan")
+            judge.fail(way, f"raises {said}; loss", nothing, nothing, float("inf"))
+        else:
+            self.notes.append(f"{way}: {said}")
+
+    def judged(self, judge: Judge, batch: Batch, way: Way, dtype: str) -> None:
+        call = Call(self.torch, self.binding, batch, way, getattr(self.torch, dtype), self.device)
+        pairs = batch.pairs
+        per_pair = [(-1.0) ** b * (1.5 + b) for b in range(pairs)]  # backward seeds are not 1
+        seeds: Any = per_pair if self.each_pair(way, batch) else 1.75
+        answer = call(seeds)
+        if answer.amiss:
+            judge.fail(way, answer.amiss, 0, 1, float("inf"))
+        wanted = {"none": 1, "mean": 0, "sum": 0}.get(way.reduction or "", answer.loss.dim())
+        if answer.loss.dim() != wanted and self.generated:
+            judge.fail(way, "dimensions of the loss", wanted, answer.loss.dim(), float("inf"))
+            return
+        if answer.loss.dim() != wanted and way != self.plain:
+            self.notes.append(f"{way} gives a loss of {answer.loss.dim()} dimensions")
+            return
+        if self.generated and answer.loss.dtype != call.wide:
+            wide, own = (self.torch.finfo(d).bits for d in (call.wide, answer.loss.dtype))
+            judge.fail(way, f"dtype of the loss {answer.loss.dtype}, bits", wide, own, float("inf"))
+        if answer.loss.dim() == 1:
+            judge.losses(way, answer.loss.double().tolist())
+            weights = per_pair
+        elif answer.loss.dim() == 0:
+            divisor = self.divisor(way, batch, judge, answer)
+            judge.total(way, answer.loss.double().item(), divisor)
+            weights = [1.75 / divisor] * pairs
+        else:
+            raise MidpoError(misshaped(answer.loss))
+        judge.gradients(way, answer, weights, frozen=self.generated)
+        if self.generated and way.metrics:
+            logged.judge(judge, way, self.spec, batch, answer.logged or {}, self.promised)
+
+    def each_pair(self, way: Way, batch: Batch) -> bool:
+        """Whether the loss comes as one of each pair."""
+        return way.reduction == "none" or (way.reduction is None and self.reduces is None and (
+            self.probe(batch).dim() == 1))
+
+    def probe(self, batch: Batch) -> Any:
+        call = Call(self.torch, self.binding, batch, self.plain, self.torch.float64, self.device)
+        return call(1.0).loss
+
+    def divisor(self, way: Way, batch: Batch, judge: Judge, answer: Answer) -> float:
+        """What the sum of the losses is divided by."""
+        if way.reduction == "sum":
+            return 1.0
+        if way.divisor is not None:
+            return way.divisor * batch.pairs
+        if way.reduction in (None, "none"):
+            if self.reduces is None and batch.pairs > 1:
+                total = float(sum(judge.truth.losses))
+                got = answer.loss.item()
+                nearer = abs(got - total) < abs(got - total / batch.pairs)
+                self.reduces = "sum" if nearer else "mean"
+                self.notes.append(f"the scalar returned is taken as the {self.reduces} of pairs")
+            if self.reduces == "sum":
+                return 1.0
+        return float(batch.pairs)
+
+    # -- scenes that every check has
+
+    def scenes(self) -> None:
+        """Policies that are equal, long responses, wide vocabularies; what is broken or refused."""
+        first = next(iter(self.tallies))
+        self.others(first)
+        if not self.loss.has(Sorted):  # of equal places either order is right
+            self.scene("equal", self.tallies)
+        self.scene("long", [d for d in self.tallies if d in ("float64", "float32")] or [first])
+        self.wide()
+        if self.generated:
+            self.broken(first)
+            self.refusals()
+
+    def others(self, dtype: str) -> None:
+        """Other inputs that the arguments allow."""
+        usual = self.binding
+        for binding in usual.variants() if self.generated else ():
+            self.binding = binding
+            for number in range(4):
+                batch, truth = self.drawn(number)
+                if batch is not None and truth is not None:
+                    for way in (self.plain, Way("mean", metrics=True), Way("mean", divisor=1.75)):
+                        self.measure(batch, truth, way, dtype)
+        self.binding = usual
+
+    def scene(self, what: str, dtypes: Any) -> None:
+        rng = np.random.default_rng((self.seed, 1, len(what)))
+        shape: dict[str, Any] = {"scale": 1.0, "vocabulary": 3, "pairs": 2}
+        if what == "long":
+            shape |= {"positions": LONG, "pairs": 1, "vocabulary": 2}
+        batch = random_batch(self.spec, self.binding.kinds, rng, finite=True,
+                             fixed=self.binding.fixed, **shape)
+        if what == "equal":
+            batch = _all_equal(batch)
+        if what == "long":  # one response is; the other is short
+            batch.labels[0, :LONG] = 1 - batch.labels[0, :LONG] % 2
+            batch.labels[1, 5:] = IGNORED
+            batch.labels[1, :5] = 1
+        truth = Oracle(batch, self.loss, self.seed).truth()
+        if truth is not None:
+            for dtype in dtypes:
+                self.measure(batch, truth, self.plain, dtype)
+
+    def wide(self) -> None:
+        """A vocabulary beyond one block."""
+        if not set(self.binding.kinds.values()) <= {"logits", "hidden"}:
+            return
+        size = WIDE.get(self.kernel.backend, WIDE_ENTRIES)
+        rng = np.random.default_rng((self.seed, 2))
+        batch = random_batch(
+            self.spec, self.binding.kinds, rng, scale=2.0, vocabulary=size, positions=2,
+            pairs=1, finite=True, fixed=self.binding.fixed)
+        counted = batch.labels != IGNORED
+        last = rng.integers(size - size // 16, size, int(counted.sum()))  # in the last block
+        batch.labels[counted] = last
+        truth = Oracle(batch, self.loss, self.seed).truth()
+        if truth is not None:
+            for dtype in self.tallies:
+                if dtype != "float16" or len(self.tallies) == 1:
+                    self.measure(batch, truth, self.plain, dtype)
+
+    def broken(self, dtype: str) -> None:
+        """A NaN in one pair makes its loss NaN, and no other's."""
+        if self.loss.has(Sorted) or "reduction" not in self.binding.options:
+            return
+        rng = np.random.default_rng((self.seed, 3))
+        batch = random_batch(self.spec, self.binding.kinds, rng, scale=1.0, vocabulary=3, pairs=3,
+                             shortest=3, finite=True, fixed=self.binding.fixed)
+        truth = Oracle(batch, self.loss, self.seed).truth()
+        if truth is None or not truth.gradients([1.0] * 3)["pi"].exact[1].any():
+            return  # the chosen response of this pair has no part in its loss
+        judge = Judge(truth, batch, Numbers.of(self.torch, dtype))
+        call = Call(self.torch, self.binding, batch, self.plain, getattr(self.torch, dtype),
+                    self.device, broken=1)
+        weights = [1.0, 2.0, -3.0]
+        try:
+            answer = call(weights)
+        except Exception as error:  # the function's own
+            self.raised(judge, self.plain, error)
+            self.tallies[dtype].add(judge)
+            return
+        if answer.loss.dim() != 1:
+            return  # told where it is called without a NaN
+        if not np.isnan(answer.loss[1].item()):
+            judge.fail(self.plain, "loss of a pair with a NaN", float("nan"),
+                       answer.loss[1].item(), float("inf"))
+        judge.losses(self.plain, answer.loss.double().tolist(), {1})
+        if not batch.heads:  # the head's gradient is a sum over all pairs
+            judge.gradients(self.plain, answer, weights, {1})
+        self.tallies[dtype].add(judge)
+
+    def refusals(self) -> None:
+        """A parameter outside its domain is refused with a ValueError."""
+        rng = np.random.default_rng((self.seed, 4))
+        dtype = next(iter(self.tallies))
+        batch = random_batch(self.spec, self.binding.kinds, rng, scale=1.0, vocabulary=3, pairs=1,
+                             finite=True, fixed=self.binding.fixed)
+        for name, outside in _outside(self.spec):
+            if name not in self.binding.sources:
+                continue
+            wrong = replace(batch, parameters=batch.parameters | {name: outside})
+            call = Call(self.torch, self.binding, wrong, self.plain, getattr(self.torch, dtype),
+                        self.device)
+            try:
+                found = call(1.0).loss
+            except ValueError:
+                continue
+            except Exception as error:  # the function's own
+                said = f"{name} = {outside} raises {type(error).__name__}, no ValueError; loss"
+                self.tallies[dtype].failures.append(Failure(
+                    dtype, self.plain, said, float("nan"), float("nan"), float("inf")))
+                continue
+            self.tallies[dtype].failures.append(Failure(
+                dtype, self.plain, f"{name} = {outside} is not refused: loss", float("nan"),
+                float(found.reshape(-1)[0]), float("inf")))
+
+    def gradcheck(self) -> bool | None:
+        """torch.autograd.gradcheck of the kernel in float64 on a small batch."""
+        kernel = self.kernel
+        assert not isinstance(kernel, Code)
+        rng = np.random.default_rng(self.seed + 1)
+        batch = random_batch(self.spec, dict.fromkeys(kernel.policies, "logits"), rng, scale=1.0,
+                             vocabulary=2, positions=3, shortest=2, finite=True)
+        if Oracle(batch, self.loss, self.seed).truth() is None:
+            return None
+        function, torch = from_logits(self.torch, kernel), self.torch
+        others = {
+            policy_argument(p): torch.tensor(batch.logits[p], device=self.device)
+            for p in kernel.policies
+            if p != "pi"
+        }
+        labels = torch.tensor(batch.labels, device=self.device)
+        keywords = {
+            name: torch.tensor(batch.features[name], device=self.device)
+            for name in kernel.features
+        } | {name: float(batch.parameters[name]) for name in kernel.parameters}
+
+        def loss(policy: Any) -> Any:
+            return function(policy_logits=policy, labels=labels, reduction="sum", **others,
+                            **keywords)
+
+        policy = torch.tensor(batch.logits["pi"], device=self.device, requires_grad=True)
+        if not loss(policy).requires_grad:
+            return True
+        return bool(torch.autograd.gradcheck(loss, (policy,), raise_exception=False))
+
+    def result(self, pairs: int, gap: float | None, gradcheck: bool | None) -> CrossCheck:
+        failures = [f for tally in self.tallies.values() for f in tally.failures]
+        # The smallest case tells most.
+        failures.sort(key=lambda f: float("inf") if f.batch is None else f.batch.labels.size)
+        said = [str(f) for f in failures]
+        if gap is not None and gap > PRIOR_GAP:
+            said.append(
+                f"the loss through the prior differs from the target's by {gap:.3g} (relative)")
+        if gradcheck is False:
+            said.append("torch.autograd.gradcheck fails in float64")
+        notes = list(dict.fromkeys(self.notes))
+        if self.condition > ILL:
+            notes.append(f"ill-conditioned: rounding of the inputs moves the loss up to "
+                         f"{self.condition:.0e} times as far; it is judged by that")
+        code = self.kernel.name if isinstance(self.kernel, Code) else ""
+        return CrossCheck(
+            self.spec.name,
+            not said,
+            pairs,
+            self.seed,
+            self.device,
+            tuple(_result(dtype, tally) for dtype, tally in self.tallies.items()),
+            gap,
+            gradcheck,
+            said[0] if said else "",
+            self.kernel.backend,
+            tuple(notes),
+            code,
+            failures[0].as_json() if failures else None,
+            tuple(filter(None, self.taken)),
+        )
+
+
+def _all_equal(batch: Batch) -> Batch:
+    """Every policy as the trained one: where training begins."""
+    def same(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {p: values.get("pi", x) for p, x in values.items()}
+
+    return replace(batch, logits=same(batch.logits), logps=same(batch.logps),
+                   whole=same(batch.whole), heads=same(batch.heads),
+                   rounding=same(batch.rounding))
+
+
+def _outside(spec: Spec) -> Iterator[tuple[str, Fraction]]:
+    """Numbers outside the domains of parameters: beyond each end, and an end that is open."""
+    for name, parameter in spec.names.parameters.items():
+        lower = parameter.domain.lower
+        for end, closed in parameter.domain.end_values:
+            yield name, end + (Fraction(-1, 2) if end == lower else Fraction(1, 2))
+            if not closed:
+                yield name, end
+
+
+def from_logits(torch: Any, kernel: KernelLike) -> Callable[..., Any]:
+    """The kernel as a function of logits, whatever its backend takes.
+
+    For `linear` the hidden states are the logits and the heads are identities; for `logps` the
+    log-probabilities of the labels are taken from a log-softmax.
+    """
+    function = kernel.compile()
+
+    def label_logps(z: Any, labels: Any) -> Any:
+        wide = torch.float64 if z.dtype == torch.float64 else torch.float32
+        logps = torch.log_softmax(z, -1, dtype=wide)
+        return logps.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+
+    def call(labels: Any, **given: Any) -> Any:
+        names = [policy_argument(p) for p in kernel.policies]
+        logits = {name: given.pop(name) for name in names}
+        inputs: dict[str, Any] = logits
+        if kernel.backend == "linear":
+            size = logits[names[0]].shape[-1]
+            eye = torch.eye(size, dtype=logits[names[0]].dtype, device=labels.device)
+            inputs = {f"{n.removesuffix('_logits')}_hidden": z for n, z in logits.items()}
+            inputs |= {f"{n.removesuffix('_logits')}_weight": eye for n in names}
+        elif kernel.backend == "logps":
+            inputs = {f"{n.removesuffix('_logits')}_logps": label_logps(z, labels)
+                      for n, z in logits.items()}
+        return function(labels=labels, **inputs, **given)
+
+    return call
+
+
+def _result(dtype: str, tally: _Tally) -> DtypeErrors:
+    passed = not tally.failures
+    return DtypeErrors(dtype, tally.cases, tally.value, tally.gradient, LIMIT_ULP, passed)
+
+
+def _torch(device: str) -> Any:
+    try:
+        import torch
+    except ImportError:
+        raise MidpoError(
+            "cross-checks need torch, which is not installed\n"
+            "  expected: pip install 'midpo[torch]'"
+        ) from None
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise MidpoError(
+            f'no device "{device}": {str(error).splitlines()[0][:80]}\n'
+            '  expected: "cpu", or "cuda" where torch finds one'
+        ) from None
+    return torch

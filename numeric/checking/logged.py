@@ -1,0 +1,146 @@
+"""What a kernel logs beside the loss, said again from the spec and compared: in 50 digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sympy import Add, Expr, Symbol
+
+from midpo.symbolic.language.spec import Spec, policy_argument
+from midpo.symbolic.language.words import (
+    CHOSEN,
+    REJECTED,
+    Divergence,
+    Entropy,
+    Index,
+    Log,
+    Prob,
+    TokenSum,
+)
+from midpo.symbolic.loss import kernel_loss, logistic_form, stated_sides
+
+from .judging import LIMIT, Judge, units
+from .oracle import Oracle
+from .policies import IGNORED, Batch
+from .ways import Way
+
+
+def rewards(spec: Spec) -> tuple[Expr, Expr] | None:
+    """The implicit rewards: the terms of the margin that speak of one response alone; None where
+    the margin has no such terms, or others."""
+    if spec.reason or not spec.has_target:
+        return None
+    form = None if spec.loss is None else logistic_form(spec.loss)
+    margin = form.margin if form is not None else spec.margin
+    if margin is None:
+        return None
+    return stated_sides(margin) or stated_sides(margin.expand())
+
+
+@dataclass(frozen=True)
+class Promised:
+    """What a kernel says that it logs: the keys (None: any), and its own expressions of the two
+    rewards."""
+
+    keys: tuple[str, ...] | None = None
+    rewards: tuple[Expr, Expr] | None = None
+
+
+def expressions(
+    spec: Spec, policies: tuple[str, ...], own: tuple[Expr, Expr] | None = None
+) -> dict[str, Expr]:
+    """What is logged under which name, a number a pair. A constant may stand in both rewards, as in
+    the kernel's `own`, or in none; their difference is the spec's where it states a margin."""
+    found: dict[str, Expr] = {}
+    for policy in policies:
+        head = "logps" if policy == "pi" else f"{_short(policy)}_logps"
+        for role in spec.roles:
+            side = {CHOSEN: "chosen", REJECTED: "rejected"}.get(role, str(role))
+            found[f"{head}/{side}"] = Log(Prob(Symbol(policy), role))
+    stated = rewards(spec)
+    both, margin = own or stated, stated or own
+    if both is not None and margin is not None:
+        found |= {"rewards/chosen": both[0], "rewards/rejected": both[1]}
+        found["rewards/margins"] = margin[0] - margin[1]
+    return found
+
+
+def of_tokens(spec: Spec, policies: tuple[str, ...]) -> dict[str, Expr]:
+    """What is logged as a mean over tokens: its sum over those of a pair."""
+    t = Index("t", position=True)
+    found = {}
+    for p in policies:
+        each: dict[str, Callable[[Expr, Expr], Expr]] = {
+            f"entropy/{_short(p)}": partial(Entropy, Symbol(p))}
+        each |= {f"kl/{_short(p)}_{_short(q)}": partial(Divergence, Symbol(p), Symbol(q))
+                 for q in policies}
+        for key, of in each.items():
+            found[key] = Add(*(TokenSum(of(y, t), t, y) for y in spec.roles))
+    return found
+
+
+def _short(policy: str) -> str:
+    return policy_argument(policy).removesuffix("_logits")
+
+
+def judge(
+    judge: Judge, way: Way, spec: Spec, batch: Batch, logged: Mapping[str, Any],
+    promised: Promised,
+) -> None:
+    """Compare what was logged with what is promised: means over the pairs, or their own values."""
+    keys = set(logged) if promised.keys is None else set(promised.keys)
+    for key in sorted(keys ^ set(logged)):
+        there = float(key in logged)
+        judge.fail(way, f'metric "{key}", of which there are', 1.0 - there, there, float("inf"))
+    for key, value in logged.items():
+        if value.dim() != (way.reduction == "none"):
+            judge.fail(way, f'metric "{key}", dimensions of which', way.reduction == "none",
+                       value.dim(), float("inf"))
+        if value.requires_grad:
+            judge.fail(way, f'metric "{key}", gradients of which', 0.0, 1.0, float("inf"))
+    by_pair = expressions(spec, batch.policies, promised.rewards)
+    by_token = of_tokens(spec, batch.policies)
+    asked = {k: e for k, e in (by_pair | by_token).items() if k in logged}
+    said = Oracle(batch, kernel_loss(spec), 0).valued(asked)
+    for key, pairs in said.items():
+        counts = [1] * batch.pairs
+        if key in by_token:
+            counts = [int((batch.labels[batch.rows(b)] != IGNORED).sum())
+                      for b in range(batch.pairs)]
+        _compare(judge, way, key, pairs, counts, logged[key])
+    margins = said.get("rewards/margins")
+    if margins is None or "rewards/accuracies" not in logged:
+        return
+    unclear = sum(float(abs(x)) <= 1e-5 * size for x, size in margins)
+    right = [float(x > 0) for x, _ in margins]
+    got = logged["rewards/accuracies"].double()
+    mean, count = float(got.mean()), len(right)
+    if got.dim() and unclear == 0 and got.tolist() != right:
+        judge.fail(way, 'metric "rewards/accuracies", mean', sum(right) / count, mean, float("inf"))
+    elif not abs(mean - sum(right) / count) <= (unclear + 1e-3) / count:
+        judge.fail(way, 'metric "rewards/accuracies"', sum(right) / count, mean, float("inf"))
+
+
+def _compare(
+    judge: Judge, way: Way, key: str, sums: list[Any], counts: list[int], got: Any
+) -> None:
+    """`sums` are of as many numbers as `counts` says; of a pair, or all of them, the mean is got.
+    """
+    values = got.double().reshape(-1).tolist()
+    if got.dim() == 0:
+        total = sum(max(size, float(abs(x))) for x, size in sums)
+        sums, counts = [(sum(x for x, _ in sums), total)], [sum(counts)]
+    pairs = [(x / n, size / n) for (x, size), n in zip(sums, counts, strict=True)]
+    for value, (exact, size) in zip(values, pairs, strict=False):
+        if abs(exact) > judge.numbers.most:
+            continue
+        unit = judge.numbers.eps * max(size, float(abs(exact)))
+        error = units(value, exact, unit, judge.numbers.tiny)
+        if not error <= LIMIT:
+            judge.fail(way, f'metric "{key}"', exact, value, error)
+    if len(values) != len(pairs):
+        what = f'metric "{key}", of which there are'
+        judge.fail(way, what, len(pairs), len(values), float("inf"))

@@ -1,0 +1,357 @@
+"""What the oracle says of one batch: losses, their gradients, and how far rounding may move them.
+
+Everything is evaluated from the spec's own expression, in 50 digits; gradients by a walk back over
+the tape of that evaluation. `Oracle.slope` has the same derivative by a difference, without a tape.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from sympy import Expr
+
+from midpo.numeric.arithmetic import Undefined, digits
+from midpo.numeric.evaluate import Evaluator
+from midpo.symbolic.language.words import Divergence, Entropy, Sorted, StopGradient
+
+from .policies import Batch
+from .tape import TIE, Tape, Taped
+
+MAX_VALUES = 200_000  # that one evaluation may compute
+
+_RELATIVE = 1e-9  # the size of the change by which sensitivity is measured
+_MOST = 1e300
+_NEAR = 1e-5  # a tie under such changes
+_SAMPLED = 2.0  # two samples are not the worst
+_STEP = Fraction(1, 10**16)  # of central differences in 50 digits: their error is of order 1e-32
+
+
+@dataclass
+class Gradient:
+    """The derivative by one input, an array: `exact`, with a `radius` around it where a tie leaves
+    it open; `sensitivity`: how far it moves if each input and each sum is rounded once, and `size`:
+    what of it is rounded to the input's own dtype, each per unit of eps; `under`: what underflow to
+    0 is multiplied by."""
+
+    exact: Any
+    radius: Any
+    sensitivity: Any
+    size: Any
+    under: Any
+
+    def scaled(self, by: Any) -> Gradient:
+        """Times a number, or an array of one number a row."""
+        def times(x: Any, factor: Any) -> Any:
+            return x * np.reshape(factor, np.shape(factor) + (1,) * (x.ndim - np.ndim(factor)))
+
+        return Gradient(
+            times(self.exact, by),
+            *(times(x, np.abs(by)) for x in (self.radius, self.sensitivity, self.size, self.under)),
+        )
+
+
+@dataclass
+class Truth:
+    """In 50 digits: the loss of each pair (`choices` has more than one where a tie leaves it open),
+    its sensitivity, and `gradients` of their weighted sum. `condition` is the largest ratio of a
+    pair's sensitivity to its loss."""
+
+    losses: list[Any]
+    choices: list[list[Any]]
+    sensitivities: list[float]
+    tapes: list[_Taped] = field(repr=False)
+    batch: Batch = field(repr=False)
+    mixes: bool = False  # whether a pair's loss speaks of other pairs
+    known: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def condition(self) -> float:
+        return max(s / max(float(abs(x)), 1.0) for s, x in
+                   zip(self.sensitivities, self.losses, strict=True))
+
+    def gradients(self, weights: Sequence[float]) -> dict[str, Gradient]:
+        """By the policy's logits (or what is given in their place), and by each feature."""
+        asked = tuple(weights) if self.mixes else None
+        if asked not in self.known:
+            ones = [1.0] * len(self.losses)
+            self.known[asked] = self.walk(weights if self.mixes else ones)
+        found: dict[str, Gradient] = self.known[asked]
+        if self.mixes:
+            return found
+        per_row = np.tile(np.asarray(weights, dtype=float), len(self.batch.roles))
+        return {
+            name: one.scaled(per_row if len(one.exact) == len(per_row) else np.asarray(weights))
+            for name, one in found.items()
+        }
+
+    def walk(self, weights: Sequence[float]) -> dict[str, Gradient]:
+        base, *others = [tape.gradients(self.batch, weights) for tape in self.tapes]
+        kinds = [tape.noisy for tape in self.tapes[1:]]
+        noisy = [o for o, noise in zip(others, kinds, strict=True) if noise]
+        sides = [o for o, noise in zip(others, kinds, strict=True) if not noise]
+        found = {}
+        for name, (exact, own, under) in base.items():
+            # An entry beyond float64 is not judged.
+            exact, own = np.nan_to_num(exact, posinf=_MOST, neginf=-_MOST), np.minimum(own, _MOST)
+            still = sides[0][name][0] if sides else exact
+            with np.errstate(invalid="ignore", over="ignore"):
+                moved = np.max([np.abs(o[name][0] - still) for o in noisy], axis=0) / _RELATIVE
+            moved = np.nan_to_num(moved, nan=_MOST, posinf=_MOST)
+            low = np.min([exact, *(o[name][0] for o in sides)], axis=0)
+            high = np.max([exact, *(o[name][0] for o in sides)], axis=0)
+            size = np.maximum(np.abs(low), np.abs(high))
+            moved = _SAMPLED * moved
+            sensitivity = own + moved + own * _share(moved, own)
+            found[name] = Gradient((low + high) / 2, (high - low) / 2, sensitivity, size, under)
+        return found
+
+
+def _share(moved: Any, own: Any) -> Any:
+    """How far a position moves relative to its size: one sample may spare an entry by chance."""
+    if moved.ndim < 3:
+        return 0.0
+    top = own.max(-1, keepdims=True)
+    return moved.max(-1, keepdims=True) / np.where(top > 0, top, 1.0)
+
+
+class _Leaves:
+    """The inputs that an evaluation on a tape has read. `errors` are rounding errors of each, per
+    unit of its size, in the order of reading; none where left out."""
+
+    def __init__(self, tape: Tape, errors: Iterator[Any] | None = None) -> None:
+        self.tape, self.errors = tape, errors
+        self.found: list[tuple[str, tuple[int, ...], Taped, float]] = []
+
+    def __call__(self, name: str, at: tuple[int, ...], value: Any, size: float) -> Taped:
+        if self.errors is not None:
+            error = next(self.errors) * size
+            value = value * (1 + error) if len(at) == 3 else value + error
+        taped = self.tape.leaf(value)
+        self.found.append((name, at, taped, size))
+        return taped
+
+
+class _Differentiated(Evaluator):
+    """Nothing is differentiated through a stopped gradient, and a sum over the vocabulary has a
+    rounding error of its own, which no error of the probabilities makes up for."""
+
+    leaves: _Leaves | None = None
+
+    def compute(self, expr: Any, scope: Any) -> Any:
+        value = super().compute(expr, scope)
+        if isinstance(expr, StopGradient) and isinstance(value, Taped):
+            return value.value
+        if isinstance(expr, (Divergence, Entropy)) and self.leaves is not None:
+            *policies, response, position = expr.args
+            rows = [self.point.tables[str(p), str(response)][scope[position]] for p in policies]
+            size = _magnitude(rows, self.ops.ops)
+            return value + self.leaves("", (), self.ops.number(Fraction(0)), size)
+        return value
+
+
+def _magnitude(rows: list[Any], ops: Any) -> float:
+    """The sizes of the logarithms in a divergence or an entropy, weighted as these are: each is
+    known up to eps, or eps of itself."""
+    total = 0.0
+    for entries in zip(*rows, strict=True):
+        values = [getattr(p, "value", p) for p in entries]
+        if all(p > 0 for p in values):
+            logs = sum(max(1.0, abs(float(ops.log(p)))) for p in values)
+            total += float(values[0]) * logs
+    return total
+
+
+@dataclass
+class _Taped:
+    """The losses of a batch on a tape, and what they were made from."""
+
+    tape: Tape
+    leaves: list[tuple[str, tuple[int, ...], Taped, float]]
+    losses: list[Any]
+    noisy: bool
+
+    def values(self) -> list[Any]:
+        return [x.value if isinstance(x, Taped) else x for x in self.losses]
+
+    def sensitivity(self, pair: int) -> float:
+        """How far a pair's loss moves if each input is rounded once, per unit of eps."""
+        adjoints, _ = self.tape.adjoints([(self.losses[pair], 1)])
+        total = 0.0
+        for _, at, leaf, size in self.leaves:
+            adjoint = adjoints[leaf.at]
+            if adjoint != 0:
+                total += _float(abs(adjoint * (leaf.value if len(at) == 3 else 1))) * size
+        return total
+
+    def gradients(self, batch: Batch, weights: Sequence[float]) -> dict[str, tuple[Any, Any, Any]]:
+        """For each input: its derivative, the sizes of what that is a difference of, and what
+        underflow is multiplied by."""
+        adjoints, ways = self.tape.adjoints(list(zip(self.losses, weights, strict=True)))
+        raw = {"pi": _inputs(batch, "pi")} | batch.features
+        sums = {name: np.zeros(values.shape, dtype=object) for name, values in raw.items()}
+        sizes = {name: np.zeros(values.shape, dtype=object) for name, values in raw.items()}
+        probabilities = np.zeros(raw["pi"].shape, dtype=object)
+        rounding = np.ones(raw["pi"].shape)
+        for name, at, leaf, relative in self.leaves:
+            if name in sums:
+                factor: Any = 1
+                if len(at) == 3:
+                    probabilities[at] = factor = leaf.value
+                    rounding[at] = relative
+                sums[name][at] += adjoints[leaf.at] * factor
+                sizes[name][at] += ways[leaf.at] * factor
+        found = {}
+        for name, summed in sums.items():
+            size = sizes[name]
+            if summed.ndim == 3:  # by logits, through the softmax
+                total, most = summed.sum(-1), size.sum(-1)
+                exact = _floats(summed - probabilities * total[..., None])
+                own = _floats(size + probabilities * most[..., None]) * rounding
+                under = np.broadcast_to(_floats(most)[..., None], exact.shape)
+            else:
+                exact, under, own = _floats(summed), np.ones(summed.shape), _floats(size)
+            found[name] = exact, own, under
+        return found
+
+
+def _inputs(batch: Batch, policy: str) -> Any:
+    return next(t[policy] for t in (batch.logits, batch.logps, batch.whole) if policy in t)
+
+
+def _float(x: Any) -> float:
+    try:
+        return float(x)
+    except OverflowError:
+        return float("inf")
+
+
+_floats = np.vectorize(_float, otypes=[float])
+
+
+class Oracle:
+    """The loss of a spec on one batch, in 50 digits or another arithmetic. `seed` is of the
+    rounding errors."""
+
+    def __init__(self, batch: Batch, loss: Expr, seed: int, ops: Any = None) -> None:
+        self.batch, self.loss, self.rng = batch, loss, random.Random(seed)
+        self.ops = digits() if ops is None else ops
+
+    def value(self, expr: Expr, pair: int, logits: Any = None) -> Any:
+        """The loss of a pair; with `logits`, stopped gradients keep to the batch's own."""
+        point_of = self.batch.reader(expr)
+        point = point_of(self.ops, pair, logits)
+        stopped = None
+        if logits is not None and expr.has(StopGradient):
+            stopped = point_of(self.ops, pair)
+        return Evaluator(self.ops, point, stopped, limit=MAX_VALUES)(expr)
+
+    def truth(self) -> Truth | None:
+        """None where the loss has no finite value on this batch."""
+        try:
+            base = self.taped()
+            sides = [self.taped(side=side) for side in (True, False)] if base.tape.ties else []
+            errors = (self.at_random(), self.at_worst(base))
+            noisy = [self.taped(each, side=True) for each in errors]
+        except Undefined:
+            return None
+        if base.tape.level:
+            return None  # of equal places either order is right
+        losses = base.values()
+        choices = [[each.values()[b] for each in (base, *sides)] for b in range(len(losses))]
+        sensitivities = [base.sensitivity(b) for b in range(len(losses))]
+        tapes = [base, *noisy, *sides]
+        return Truth(losses, choices, sensitivities, tapes, self.batch, self.loss.has(Sorted))
+
+    def valued(self, expressions: Mapping[str, Expr]) -> dict[str, list[tuple[Any, float]]]:
+        """Other expressions of each pair: their values, and how far rounding moves these; none
+        where there is no value."""
+        tape = Tape(self.ops)
+        leaves = _Leaves(tape)
+        points = [self.batch.point(tape, b, None, leaves) for b in range(self.batch.pairs)]
+        evaluators = [self.evaluator(tape, point, leaves) for point in points]
+        found = {}
+        for name, expr in expressions.items():
+            try:
+                values = [evaluate(expr) for evaluate in evaluators]
+            except Undefined:
+                continue
+            taped = _Taped(tape, leaves.found, values, False)
+            sizes = [taped.sensitivity(b) for b in range(len(values))]
+            found[name] = list(zip(taped.values(), sizes, strict=True))
+        return found
+
+    def at_random(self) -> Iterator[Any]:
+        """Rounding errors, each its own."""
+        while True:
+            yield self.ops.number(Fraction(self.rng.uniform(-1, 1) * _RELATIVE))
+
+    def at_worst(self, base: _Taped) -> Iterator[Any]:
+        """Those that move the losses most: of a sum, all in one direction. Features are exact."""
+        adjoints, _ = base.tape.adjoints([(loss, 1) for loss in base.losses])
+        size = self.ops.number(Fraction(_RELATIVE))
+        for name, _, leaf, _ in base.leaves:
+            own = 0 if name in self.batch.features else adjoints[leaf.at]
+            yield size if own > 0 else -size if own < 0 else size * 0
+
+    def taped(self, errors: Iterator[Any] | None = None, side: bool | None = None) -> _Taped:
+        """The losses of all pairs on one tape.
+        Raises: Undefined where one has no value."""
+        # Noise must not push a tie to the other side.
+        tape = Tape(self.ops, side, TIE if errors is None else _NEAR)
+        leaves = _Leaves(tape, errors)
+        read = self.batch.reader(self.loss)
+        losses = []
+        for pair in range(self.batch.pairs):
+            point = read(tape, pair, None, leaves)
+            losses.append(self.evaluator(tape, point, leaves)(self.loss))
+        return _Taped(tape, leaves.found, losses, errors is not None)
+
+    def evaluator(self, tape: Tape, point: Any, leaves: _Leaves) -> Evaluator:
+        """An evaluator whose sums over the vocabulary are inputs' fellows in `leaves`. Of a batch
+        that a loss orders, other pairs are evaluated without."""
+        found = _Differentiated(tape, point, limit=MAX_VALUES)
+        found.leaves = leaves
+        return found
+
+    def direction(self) -> Any:
+        logits = self.batch.logits["pi"]
+        shape = logits.shape
+        values = [
+            self.rng.choice((-1, 1)) * self.rng.randint(1, 64) / 64 for _ in range(logits.size)
+        ]
+        return np.where(np.isfinite(logits), np.array(values).reshape(shape), 0.0)
+
+    def slope(self, direction: Any) -> Any:
+        """The derivative of the summed loss along `direction`, by a central difference."""
+        total: Any = 0
+        sides = [{**self.batch.logits, "pi": self.shifted(direction, sign)} for sign in (1, -1)]
+        for pair in range(self.batch.pairs):
+            up, down = (self.value(self.loss, pair, logits) for logits in sides)
+            total += (up - down) / (2 * self.ops.number(_STEP))
+        return total
+
+    def shifted(self, direction: Any, sign: int) -> Any:
+        """The policy's logits a step along `direction`, in 50 digits."""
+        logits = self.batch.logits["pi"]
+        moved = np.empty(logits.shape, dtype=object)
+        for at in np.ndindex(logits.shape):
+            z = float(logits[at])
+            step = sign * Fraction(float(direction[at])) * _STEP
+            moved[at] = z if z == -np.inf else self.ops.number(Fraction(z) + step)
+        return moved
+
+    def prior_gap(self, prior_loss: Expr, truth: Truth) -> float:
+        """The largest difference of the losses through prior and target, relative to the loss."""
+        worst = 0.0
+        for pair, loss in enumerate(truth.losses):
+            try:
+                other = self.value(prior_loss, pair)
+            except Undefined:
+                continue
+            worst = max(worst, float(abs(other - loss) / max(1, abs(loss))))
+        return worst

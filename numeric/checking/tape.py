@@ -1,0 +1,153 @@
+"""Numbers that remember how they were made: gradients with respect to every input at once.
+
+A `Taped` is a value of some arithmetic and the partial derivatives with respect to what it was
+made from; `Tape` offers the arithmetic's own functions on them. One walk back over the tape gives
+the derivative of a value by every number on it (reverse accumulation), exact up to the arithmetic's
+rounding. Where a cut (a maximum, a step) falls on a tie, either side is right: `side` says which
+one this tape takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+from midpo.numeric.arithmetic import Undefined
+
+TIE = 1e-35  # nearer to 0 than this, a number that was computed is a tie
+LEVEL = 1e-5  # nearer than this relative to their size, numbers that are ordered may change places
+
+
+class Taped:
+    """A value, and its partial derivatives by the numbers that it was made from."""
+
+    __slots__ = ("at", "parents", "tape", "value")
+
+    def __init__(self, tape: Tape, value: Any, *parents: tuple[Taped, Any]) -> None:
+        self.tape, self.value, self.parents, self.at = tape, value, parents, len(tape.nodes)
+        tape.nodes.append(self)
+
+    def __add__(self, other: Any) -> Taped:
+        if isinstance(other, Taped):
+            return Taped(self.tape, self.value + other.value, (self, 1), (other, 1))
+        return Taped(self.tape, self.value + other, (self, 1))
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Taped:
+        return Taped(self.tape, -self.value, (self, -1))
+
+    def __sub__(self, other: Any) -> Taped:
+        if isinstance(other, Taped):
+            return Taped(self.tape, self.value - other.value, (self, 1), (other, -1))
+        return Taped(self.tape, self.value - other, (self, 1))
+
+    def __rsub__(self, other: Any) -> Taped:
+        return Taped(self.tape, other - self.value, (self, -1))
+
+    def __mul__(self, other: Any) -> Taped:
+        if isinstance(other, Taped):
+            a, b = self.value, other.value
+            return Taped(self.tape, a * b, (self, b), (other, a))
+        return Taped(self.tape, self.value * other, (self, other))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Taped:
+        if isinstance(other, Taped):
+            ratio, below = self.value / other.value, 1 / other.value
+            return Taped(self.tape, ratio, (self, below), (other, -ratio * below))
+        return Taped(self.tape, self.value / other, (self, 1 / self.tape.number(other)))
+
+    def __rtruediv__(self, other: Any) -> Taped:
+        ratio = other / self.value
+        return Taped(self.tape, ratio, (self, -ratio / self.value))
+
+    def __pow__(self, exponent: int) -> Taped:
+        if exponent == 0:
+            return Taped(self.tape, self.value * 0 + 1)
+        slope = self.value ** (exponent - 1) * exponent
+        return Taped(self.tape, self.value**exponent, (self, slope))
+
+    def __lt__(self, other: Any) -> bool:  # sorted() orders by it
+        there = _value(other)
+        if abs(self.value - there) <= LEVEL * max(abs(self.value), abs(there)):
+            self.tape.level = True
+        return bool(self.value < there)
+
+
+def _value(x: Any) -> Any:
+    return x.value if isinstance(x, Taped) else x
+
+
+class Tape:
+    """The functions of an arithmetic, on its numbers and on `Taped` ones.
+
+    `side` is what a tie counts as: None as the rounded number says, True below 0, False not.
+    `ties` says whether there was one, `level` whether two numbers that were ordered are equal but
+    for rounding.
+    """
+
+    def __init__(self, ops: Any, side: bool | None = None, tie: float = TIE) -> None:
+        self.ops, self.side, self.tie = ops, side, tie
+        self.nodes: list[Taped] = []
+        self.ties = self.level = False
+        self.name = ops.name
+
+    def leaf(self, value: Any) -> Taped:
+        return Taped(self, value)
+
+    def number(self, value: Any) -> Any:
+        return self.ops.number(value) if isinstance(value, (int, Fraction)) else value
+
+    def exp(self, x: Any) -> Any:
+        value = self.ops.exp(_value(x))
+        return Taped(self, value, (x, value)) if isinstance(x, Taped) else value
+
+    def log(self, x: Any) -> Any:
+        value = self.ops.log(_value(x))
+        return Taped(self, value, (x, 1 / x.value)) if isinstance(x, Taped) else value
+
+    def sqrt(self, x: Any) -> Any:
+        value = self.ops.sqrt(_value(x))
+        if not isinstance(x, Taped):
+            return value
+        if self.ops.zero(value):
+            raise Undefined("a root has no derivative at 0")
+        return Taped(self, value, (x, 1 / (2 * value)))
+
+    def power(self, base: Any, exponent: Any) -> Any:
+        if not isinstance(base, Taped) and not isinstance(exponent, Taped):
+            return self.ops.power(base, exponent)
+        if self.ops.zero(_value(base)) and _value(exponent) > 0:
+            return _value(base)
+        return self.exp(exponent * self.log(base))
+
+    def negative(self, x: Any) -> bool:
+        if isinstance(x, Taped) and abs(x.value) <= self.tie:
+            self.ties = True
+            if self.side is not None:
+                return self.side
+        return bool(self.ops.negative(_value(x)))
+
+    def zero(self, x: Any) -> bool:
+        return bool(self.ops.zero(_value(x)))
+
+    def adjoints(self, ends: Sequence[tuple[Any, Any]]) -> tuple[list[Any], list[Any]]:
+        """The derivative of the sum of weight*end by each number on the tape, by its `at`; and its
+        size: the sum over all ways of what is added there with either sign."""
+        found: list[Any] = [0] * len(self.nodes)
+        sizes: list[Any] = [0] * len(self.nodes)
+        for end, weight in ends:
+            if isinstance(end, Taped):
+                found[end.at] += weight
+                sizes[end.at] += abs(weight)
+        for node in reversed(self.nodes):
+            size = sizes[node.at]
+            if size != 0:
+                adjoint = found[node.at]
+                for parent, partial in node.parents:
+                    found[parent.at] += adjoint * partial
+                    sizes[parent.at] += size * abs(partial)
+        return found, sizes

@@ -1,0 +1,191 @@
+"""Where is the objective empty, reversed or undefined?
+
+The rows of log(pi/zeta) say how the margin moves with the policy on each side. A weight that is
+zero leaves nothing to learn; a negative one teaches the opposite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from sympy import Expr, Pow, S
+
+from midpo.numeric.arithmetic import Undefined
+from midpo.numeric.duals import value_of
+from midpo.numeric.figures import figure
+from midpo.numeric.trees import Row, full_tree, random_world
+from midpo.proofs.audit.gradient.pair import side_rows
+from midpo.proofs.recover.conditions import defined_where, side_conditions
+from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import (
+    CHOSEN,
+    REJECTED,
+    Feature,
+    Length,
+    Parameter,
+    is_nonnegative,
+    is_positive,
+)
+from midpo.symbolic.loss import is_constant
+
+from .answer import EVIDENCE, PROVED, UNDECIDED, Answer
+from .calculus import T
+from .formulas import readable
+from .mass import linear
+
+WORLDS = 3
+
+
+def answers(spec: Spec, seed: int) -> Iterator[Answer]:
+    """Every answer about the domain."""
+    yield _temperature(spec)
+    found: dict[str, tuple[Row, ...]] = {}
+    obstacle = ""
+    for role, name in ((CHOSEN, "chosen"), (REJECTED, "rejected")):
+        try:
+            found[name] = side_rows(spec, role)
+        except (MidpoError, RecursionError) as error:
+            obstacle = str(error) or "nested too deeply"
+    if obstacle:
+        yield Answer("policy's weight", "undecided", f"the margin's weights are not known: "
+                     f"{obstacle}", f"{UNDECIDED} symbolically")
+    elif found["chosen"] == found["rejected"]:
+        yield _weight(spec, found["chosen"], "", seed)
+    else:
+        for name, side in found.items():
+            yield _weight(spec, side, name, seed)
+    yield _empty_response(spec)
+    conditions = side_conditions(spec)
+    if conditions:
+        yield Answer("side conditions", "stated", "where " + " and ".join(conditions),
+                     f"{PROVED}: else a part of the spec has no value",
+                     data={"conditions": list(conditions)})
+    lengths = defined_where(spec)
+    if lengths:
+        yield Answer("lengths", "stated", "the spec has a value where " + " and ".join(lengths),
+                     f"{PROVED}: its own formulas divide by 0 elsewhere, or take a root or a "
+                     "logarithm of what has none", data={"conditions": list(lengths)})
+
+
+def _temperature(spec: Spec) -> Answer:
+    alpha = spec.alpha
+    if not isinstance(alpha, Parameter):
+        return Answer("temperature", "excluded", "alpha is 1", f"{PROVED}: it is no parameter")
+    return Answer(
+        "temperature", "excluded", "α = 0 makes the objective empty and α < 0 reverses it; the "
+        f"declared domain ({alpha.domain.described}) excludes both",
+        f"{PROVED}: the margin is α times a difference",
+    )
+
+
+def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Answer:
+    """Where the policy's own weight on one side vanishes or turns."""
+    question = f"policy's weight ({role})" if role else "policy's weight"
+    side = f"on the {role} side " if role else ""
+    if not rows:
+        return Answer(question, "empty", f"{side}the margin does not move with the policy at all",
+                      f"{PROVED}: log(π/ζ) has no term in π")
+    own = next((row.weight for row in rows if row.law is None), S.Zero)
+    shown = mathematics(readable(own))
+    alone = len(rows) == 1
+    if is_constant(own) and T not in own.free_symbols:
+        return _constant_weight(question, side, own, alone)
+    if own != 0 and is_positive(own):
+        return Answer(question, "positive", f"{side}the weight of ∇log π is {shown}, which is "
+                      "positive everywhere", f"{PROVED}: signs of its parts")
+    features = sorted({str(f.args[0]) for f in own.atoms(Feature)})
+    if features and all(_turns(own, name) for name in features):
+        names = ", ".join(letter(name) for name in features)
+        return Answer(
+            question, "by feature", f"{side}the weight of ∇log π is {shown}: nothing is learnt "
+            f"where it is 0, and the opposite where it is negative ({names} must be at least 0)",
+            f"{PROVED}: the weight is linear in the feature",
+        )
+    low, high, count = _range(spec, own, role, seed)
+    if count == 0:
+        return Answer(question, "undecided", f"{side}the weight of ∇log π is {shown}; no values",
+                      f"{UNDECIDED}: undefined at the random policies")
+    verdict = "positive" if low > 0 else "nonnegative" if low == 0 else "turns"
+    words = {
+        "positive": "positive wherever it was evaluated",
+        "nonnegative": "at least 0, and 0 at some policies, where nothing is learnt",
+        "turns": "negative at some policies, where the objective is reversed",
+    }[verdict]
+    known = f"{PROVED}: signs of its parts" if verdict == "nonnegative" and is_nonnegative(own) \
+        else f"{EVIDENCE}, {count} values between {figure(low)} and {figure(high)}"
+    return Answer(question, verdict, f"{side}the weight of ∇log π is {shown}: {words}", known,
+                  data={"lowest": low, "highest": high})
+
+
+def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Answer:
+    shown = mathematics(own)
+    rest = "" if alone else ", beside the divergences"
+    solved = linear(own)
+    if solved is None:
+        sign = "positive" if is_positive(own) else "empty" if own == 0 else "undecided"
+        sentence = {
+            "positive": f"{side}the weight of ∇log π is {shown} > 0{rest}",
+            "empty": f"{side}∇log π itself has weight 0{rest}",
+            "undecided": f"{side}the weight of ∇log π is {shown}, whose sign is not known{rest}",
+        }[sign]
+        return Answer(question, sign, sentence, f"{PROVED}: the row of log(π/ζ)"
+                      if sign != "undecided" else UNDECIDED)
+    parameter, root, rises = solved
+    name = letter(parameter.name)
+    turn = "<" if rises else ">"
+    at = mathematics(root)
+    inside = root in parameter.domain
+    beyond = root - 1 if rises else root + 1
+    reached = [v for v in (beyond, root - S.Half if rises else root + S.Half)
+               if v in parameter.domain]
+    data: dict[str, Any] = {"parameter": str(parameter.name), "empty_at": str(root),
+                            "reversed": f"{parameter.name} {turn} {root}"}
+    text = f"{side}the weight of ∇log π is {shown}{rest}: empty at {name} = {at}, reversed for " \
+           f"{name} {turn} {at}"
+    if inside or reached:
+        what = " and ".join(w for w, has in (("the empty value", inside),
+                                             ("the reversed ones", bool(reached))) if has)
+        return Answer(question, "allowed", f"{text}; the declared domain "
+                      f"({parameter.domain.described}) admits {what}",
+                      f"{PROVED}: the weight is linear in {name}", data=data)
+    return Answer(question, "excluded", f"{text}; the declared domain "
+                  f"({parameter.domain.described}) excludes both",
+                  f"{PROVED}: the weight is linear in {name}", data=data)
+
+
+def _turns(own: Expr, name: str) -> bool:
+    """Whether the weight is a feature times something positive: it turns with the feature."""
+    found = {f for f in own.atoms(Feature) if str(f.args[0]) == name}
+    rest = own.xreplace(dict.fromkeys(found, S.One))
+    return is_positive(rest) and own.xreplace(dict.fromkeys(found, S.Zero)) == 0
+
+
+def _range(spec: Spec, own: Expr, role: str, seed: int) -> tuple[float, float, int]:
+    rng = np.random.default_rng(seed + 5)
+    values: list[float] = []
+    for _ in range(WORLDS):
+        world = random_world(spec, full_tree(2), rng)
+        for y in world.responses:
+            at = world.evaluator({"y": y}, None)
+            try:
+                values += [value_of(at.value(own, {T: t})) for t in range(len(y))]
+            except (Undefined, ZeroDivisionError, OverflowError):
+                continue
+    return (min(values), max(values), len(values)) if values else (0.0, 0.0, 0)
+
+
+def _empty_response(spec: Spec) -> Answer:
+    divided = any(
+        isinstance(p.base, Length) and p.exp.is_number and p.exp < 0
+        for e in spec.expressions
+        for p in e.atoms(Pow)
+    )
+    if divided:
+        return Answer("empty response", "undefined", "undefined at |y| = 0: a response needs at "
+                      "least one token (its EOS counts)", f"{PROVED}: 1/|y| has no value at 0")
+    return Answer("empty response", "defined", "no term divides by |y|; responses have at least "
+                  "one token all the same", f"{PROVED}: read off the spec")

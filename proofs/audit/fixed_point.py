@@ -1,0 +1,186 @@
+"""What the usual reward expression does describe: frozen-prior fixed points (theorems 2.4, 2.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sympy import Expr, S
+
+from midpo.numeric.arithmetic import Undefined
+from midpo.numeric.duals import Floats64
+from midpo.numeric.figures import below
+from midpo.numeric.trees import (
+    World,
+    centre,
+    default_parameters,
+    full_tree,
+    policy_of,
+    random_world,
+)
+from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.language.text import text
+from midpo.symbolic.language.words import POLICY, REFERENCE, RESPONSE, Log, Prob
+from midpo.symbolic.loss import is_constant
+
+from .answer import EVIDENCE, PROVED, UNDECIDED, Answer, Formula
+from .calculus import T, expected_body, same, sequence_form
+from .side import PriorSide, alpha_of, of_role
+
+REPEATS = 2  # rewards for which the fixed point is looked for
+SWEEPS = 150
+
+
+def fixed_point(side: PriorSide, seed: int) -> Answer:
+    """Theorem 2.4 and 2.5: the frozen-prior fixed points, and the value they are greedy for."""
+    question = of_role("fixed point", side)
+    if side.policy_free:
+        return Answer(question, "the optimum", "the expression describes the optimum itself: "
+                      "π ∝ ζ·exp(r/α)", f"{PROVED}: the prior is free of the policy")
+    runs = _iterate(side, seed)
+    if runs is None:
+        return Answer(question, "undecided", "the iteration has no value",
+                      f"{UNDECIDED}: undefined at a random policy")
+    swept = [run for run in runs if run.converged]
+    sentence = "policies that are optimal for their own prior, frozen: π = ζ[π]·exp(r/α)/Z"
+    data: dict[str, Any] = {
+        "converged": len(swept), "runs": len(runs), "sweeps": [run.sweeps for run in runs],
+        "implicit_reward_error": max((run.error for run in swept), default=None),
+    }
+    if len(swept) < len(runs):
+        verdict = "does not converge"
+        sentence += f"; refreshing it did not converge within {SWEEPS} sweeps in " \
+            f"{len(runs) - len(swept)} of {len(runs)} cases"
+        standing = f"{EVIDENCE}, {len(runs)} rewards on a tree of depth 2, defaults"
+        return Answer(question, verdict, sentence, standing, _rate(side), data)
+    most = max(run.sweeps for run in runs)
+    value, proof = _value(side, swept)
+    sentence += f"; refreshing it converges ({most} sweeps at most)"
+    if value:
+        sentence += f". The fixed point is greedy for the {value}"
+    standing = (
+        f"{EVIDENCE}, {len(runs)} rewards on a tree of depth 2, defaults: r = α·log(π/ζ[π]) + c, "
+        f"an error {below(data['implicit_reward_error'], 1e-9)}"
+    )
+    if proof:
+        standing = f"{proof}; {standing}"
+    return Answer(question, value or "frozen-prior fixed point", sentence, standing, _rate(side),
+                  data)
+
+
+@dataclass(frozen=True)
+class Run:
+    converged: bool
+    sweeps: int
+    error: float
+    world: World
+    reward: Floats64
+    alpha: float
+
+
+def _iterate(side: PriorSide, seed: int) -> list[Run] | None:
+    rng = np.random.default_rng(seed + 1)
+    runs = []
+    for _ in range(REPEATS):
+        world = random_world(
+            side.spec, full_tree(2), rng, sight="state", parameters=default_parameters(side.spec)
+        )
+        alpha = alpha_of(side.spec, world)
+        reward = alpha * rng.normal(size=len(world.responses))
+        last, steps, converged = np.log(world.probability()), 0, False
+        try:
+            while steps < SWEEPS:
+                steps += 1
+                new = world.values(Log(side.expr)) + reward / alpha
+                new = new - new.max()
+                new = new - np.log(np.exp(new).sum())
+                if not np.isfinite(new).all() or new.min() < -200:
+                    break
+                world = policy_of(world, new)
+                moved = float(np.abs(new - last).max())
+                last = new
+                if moved < 1e-10:
+                    converged = True
+                    break
+            implicit = alpha * (np.log(world.probability()) - world.values(Log(side.expr)))
+        except (Undefined, FloatingPointError):
+            return None
+        error = float(np.ptp(implicit - reward)) / alpha
+        runs.append(Run(converged, steps, error, world, reward, alpha))
+    return runs
+
+
+def _value(side: PriorSide, runs: Sequence[Run]) -> tuple[str, str]:
+    """The value V with p(a|s) proportional to q(a|s)*exp(k(s) V(sa)) at the fixed point, found by
+    backward induction, and why."""
+    names = {
+        "reference's value": "pi_ref",
+        "unregularised on-policy value": "pi",
+        "soft value": "",
+    }
+    for name, policy in names.items():
+        if "pi_ref" not in runs[0].world.laws:
+            return "", ""
+        if not all(_greedy(run, policy) for run in runs):
+            continue
+        proof = ""
+        if policy and side.log is not None:
+            body = expected_body(
+                Log(Prob(POLICY, RESPONSE)) - side.log, POLICY if policy == "pi" else REFERENCE
+            )
+            if body is not None and same(body, S.Zero):
+                under = letter(policy)
+                proof = f"{PROVED}: each token's share of log(π/ζ) is centred under {under} " \
+                        "(theorem 2.5), checked by backward induction"
+        return name, proof
+    return "", ""
+
+
+def _greedy(run: Run, policy: str) -> bool:
+    """Whether log p/q is an increasing affine function of the next state's value, at each state."""
+    world = run.world
+    value = dict(zip(world.responses, run.reward / run.alpha, strict=True))
+    reference = world.laws["pi_ref"]
+    for s in reversed(world.prefixes):
+        after = np.array([value[*s, a] for a in range(world.vocabulary)])
+        ratio = centre(np.log(world.laws["pi"][s]) - np.log(reference[s]))
+        wanted = centre(after)
+        slope = float(ratio @ wanted) / float(wanted @ wanted)
+        if slope <= 0 or np.abs(ratio - slope * wanted).max() > 1e-7:
+            return False
+        law = world.laws[policy][s] if policy else reference[s]
+        value[s] = float(law @ after) if policy else float(np.log(law @ np.exp(after)))
+    return True
+
+
+def _rate(side: PriorSide) -> tuple[Formula, ...]:
+    """The factor of the iteration where log zeta is c*log pi(y) plus what is free of pi."""
+    if side.rows is None or len(side.rows) != 1 or side.rows[0].law is not None:
+        return ()
+    factor = side.rows[0].weight
+    if not is_constant(factor) or T in factor.free_symbols:
+        return ()
+    condition = _inside(factor)
+    tail = f", {condition}" if condition else ""
+    return (
+        Formula(f"each sweep multiplies the distance by {mathematics(factor)}: it converges iff "
+                f"|{mathematics(factor)}| < 1{tail}",
+                rf"\text{{converges iff }} |{latex(factor)}| < 1"),
+    )
+
+
+def _inside(factor: Expr) -> str:
+    """|factor| < 1 solved for its only parameter, where that is linear."""
+    free = sorted(factor.free_symbols, key=str)
+    if len(free) != 1:
+        return ""
+    (name,) = free
+    slope = sequence_form(factor.xreplace({name: S.One}) - factor.xreplace({name: S.Zero}))
+    shift = factor.xreplace({name: S.Zero})
+    if slope == 0 or not same(slope * name + shift, factor) or not (slope + shift).is_number:
+        return ""
+    ends = sorted(((1 - shift) / slope, (-1 - shift) / slope))
+    return f"{text(ends[0])} < {letter(str(name))} < {text(ends[1])}"

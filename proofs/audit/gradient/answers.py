@@ -1,0 +1,184 @@
+"""Which gradient: with the prior differentiated, frozen, or detached in part?
+
+The loss of a pair has the gradient l'(m) * nabla m, and nabla m depends on what of the prior is
+differentiated. The target's own gradient, stopped gradients honoured, is compared with each choice
+by exact differentiation; the two gradients of the margin are written down from their rows.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from sympy import Expr
+
+from midpo.numeric.duals import Floats64
+from midpo.numeric.figures import figure
+from midpo.proofs.audit.answer import EXACT, PROVED, UNDECIDED, Answer, Formula
+from midpo.proofs.audit.formulas import gradient_formula
+from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import StopGradient
+
+from .cosine import cosines
+from .curl import conservative, target_conservative
+from .outer import loss_gradient
+from .pair import ROLES, Gradients, Kept, Pair, Progress, side_rows, speaks_of_logs_alone, undefined
+
+PAIRS = 12  # on which gradients are told apart
+SAME = 1e-9  # of unit vectors
+
+
+def mode(gradients: Gradients, seed: int) -> Answer:
+    """Which gradient of the generalised loss is that of the target."""
+    question = "what is differentiated"
+    spec = gradients.spec
+    if not any(gradients.terms):
+        return Answer(
+            question, "either", "the prior is free of the policy: differentiating it or freezing "
+            "it is the same", f"{PROVED}: no term of log ζ moves with π",
+        )
+    if gradients.target is None:
+        return Answer(
+            question, "no target", "the spec has no target; the loss through the prior is taken "
+            "with the prior differentiated, as it is written",
+            "read off the spec: nothing to compare it with",
+        )
+    found = gradients.pairs(seed, PAIRS)
+    if not found:
+        return undefined(question)
+    values = [
+        abs(p.target_value - p.value) / max(1.0, abs(p.value))
+        for p in found
+        if p.target_value is not None
+    ]
+    matches = [name for name, kept in _choices(gradients, found[0]) if _matches(found, kept)]
+    evidence = f"{EXACT}, {len(found)} random pairs"
+    if not matches:
+        why = (
+            f"the prior does not give the target's value (difference {figure(max(values), 2)}; "
+            "see midpo verify)"
+            if max(values) > 1e-9 and spec.margin is not None
+            else "no choice of detached terms gives the target's gradient"
+        )
+        return Answer(question, "none", why, evidence, data={"value_difference": max(values)})
+    verdict = matches[0]
+    sentence = {
+        "differentiate": "the prior must be differentiated to be the target's algorithm",
+        "freeze": "the prior must be frozen to be the target's algorithm",
+    }.get(verdict, f"to be the target's algorithm, {verdict}")
+    if verdict == "differentiate":
+        sentence += "; deriving it from the regularised problem needs the prior constant"
+        if any(t.has(StopGradient) for terms in gradients.terms for t in terms):
+            sentence += " (the prior's own sg(...) is honoured)"
+    return Answer(question, verdict, sentence, evidence, data={"matches": matches})
+
+
+def _choices(gradients: Gradients, pair: Pair) -> Iterator[tuple[str, Kept]]:
+    """What may be detached, the simplest first."""
+    chosen, rejected = (len(terms) for terms in pair.prior)
+    yield "differentiate", pair.everything(True)
+    yield "freeze", pair.everything(False)
+    yield "detach the chosen side's prior", ((False,) * chosen, (True,) * rejected)
+    yield "detach the rejected side's prior", ((True,) * chosen, (False,) * rejected)
+    if chosen + rejected > 6 or chosen + rejected < 3:
+        return
+    for kept in itertools.product((True, False), repeat=chosen + rejected):
+        detached = []
+        for at, keep in enumerate(kept):
+            if not keep:
+                side, place = (0, at) if at < chosen else (1, at - chosen)
+                role = ("chosen", "rejected")[side]
+                detached.append(f"{_named(gradients.terms[side][place])} on the {role} side")
+        yield f"detach {' and '.join(detached)}", (kept[:chosen], kept[chosen:])
+
+
+def _named(term: Expr) -> str:
+    return "the log-probabilities" if speaks_of_logs_alone(term) else "the divergence"
+
+
+def _matches(found: Sequence[Pair], kept: Sequence[Sequence[bool]]) -> bool:
+    """Whether the loss's gradient has the target's direction at every pair."""
+    for pair in found:
+        assert pair.loss is not None
+        wanted, got = _unit(pair.loss), _unit(pair.of_loss(kept))
+        if np.abs(wanted - got).max() > SAME:
+            return False
+    return True
+
+
+def _unit(vector: Floats64) -> Floats64:
+    size = float(np.linalg.norm(vector))
+    return vector / size if size > 1e-14 else np.zeros_like(vector)
+
+
+def formulas(gradients: Gradients) -> Answer:
+    """nabla m with the prior differentiated and with it frozen."""
+    question = "the margin's gradient"
+    spec, shown = gradients.spec, []
+    alpha = spec.alpha
+    head = ("∇m", r"\nabla m") if alpha == 1 else (
+        f"∇m/{mathematics(alpha)}", rf"\nabla m/{latex(alpha)}")
+    frozen = Formula(
+        f"ζ frozen: {head[0]} = ∇log π(y_w) − ∇log π(y_l)",
+        rf"\zeta\text{{ frozen: }} {head[1]} = \nabla\log\pi(y_w\mid x) - "
+        r"\nabla\log\pi(y_l\mid x)",
+    )
+    try:
+        found = [side_rows(spec, role) for role in ROLES]
+    except (MidpoError, RecursionError) as error:
+        return Answer(
+            question, "undecided", "the gradient with the prior differentiated is not known in "
+            f"symbols: {error}", f"{UNDECIDED} symbolically", (frozen,),
+        )
+    written = [gradient_formula(rows_) for rows_ in found]
+    if not any(gradients.terms):
+        verdict, sentence = "the same", "with a fixed prior both are the same"
+        shown = [frozen]
+    elif written[0] == written[1]:
+        verdict, sentence = "written", "G(y) is what each response contributes"
+        shown = [
+            Formula(
+                f"ζ differentiated: {head[0]} = G(y_w) − G(y_l), G(y) = {written[0].unicode}",
+                rf"\zeta\text{{ differentiated: }} {head[1]} = G(y_w) - G(y_l),\quad "
+                rf"G(y) = {written[0].latex}",
+            ),
+            frozen,
+        ]
+    else:
+        verdict, sentence = "written", "the two responses contribute differently"
+        shown = [
+            Formula(
+                f"ζ differentiated: {head[0]} = G⁺(y_w) − G⁻(y_l), G⁺(y) = {written[0].unicode}, "
+                f"G⁻(y) = {written[1].unicode}",
+                rf"\zeta\text{{ differentiated: }} {head[1]} = G^+(y_w) - G^-(y_l),\quad "
+                rf"G^+(y) = {written[0].latex},\quad G^-(y) = {written[1].latex}",
+            ),
+            frozen,
+        ]
+    data = {"chosen": written[0].unicode, "rejected": written[1].unicode}
+    return Answer(question, verdict, sentence, f"{PROVED}: chain rule on the sums over tokens",
+                  tuple(shown), data)
+
+
+def answers(
+    spec: Spec, seed: int, trials: int, progress: Progress,
+    parts: tuple[Expr | None, ...] = (None, None, None, None),
+) -> Iterator[Answer]:
+    """Every answer about the gradient; `parts` are the weight, the link, the further term
+    and the temperature that were found beside the prior."""
+    gradients = Gradients(spec)
+    yield mode(gradients, seed)
+    yield formulas(gradients)
+    whole = loss_gradient(spec, *parts)
+    if whole is not None:
+        yield whole
+    yield cosines(gradients, seed, trials, progress)
+    progress("curl")
+    yield conservative(gradients, seed)
+    own = target_conservative(gradients, seed)
+    if own is not None:
+        yield own

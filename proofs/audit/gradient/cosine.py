@@ -1,0 +1,133 @@
+"""How far apart are the gradients with the prior differentiated and with it frozen?"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from sympy import S
+
+from midpo.numeric.arithmetic import Undefined
+from midpo.numeric.duals import Floats64
+from midpo.numeric.figures import figure
+from midpo.numeric.trees import logits_of, with_policy
+from midpo.proofs.audit.answer import EVIDENCE, PROVED, Answer
+from midpo.symbolic.formula.unicode import mathematics
+
+from .pair import DEPTH, Gradients, Pair, Progress, parallel, undefined
+
+SHARED = 3  # parameters of a shared parametrisation
+
+
+@dataclass(frozen=True)
+class Worst:
+    """The smallest cosine found, and where: lengths of the two responses, share of the prefix."""
+
+    cosine: float
+    lengths: tuple[int, int]
+    shared: int
+
+
+def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) -> Answer:
+    """The cosine between the two gradients of the loss: worst cases found."""
+    question = "the two gradients' cosine"
+    if not any(gradients.terms):
+        return Answer(question, "the same", "they are the same", f"{PROVED}: the prior is fixed",
+                      data={"tabular": 1.0, "shared": 1.0})
+    factor = parallel(gradients.spec)
+    if factor is not None and gradients.constraint is None:
+        sign = "parallel"
+        shown = mathematics(factor)
+        value = float(factor.xreplace({
+            p: gradients.spec.defaults.get(str(p.name), S.Half) for p in factor.free_symbols
+        })) if factor.free_symbols else float(factor)
+        cosine = float(np.sign(value))
+        return Answer(
+            question, sign, f"they are parallel: the one is {shown} times the other, at every "
+            "policy and in every parametrisation" + (f" (opposite where {shown} < 0)"
+                                                     if factor.free_symbols else ""),
+            f"{PROVED}: the rows differ by a constant factor",
+            data={"tabular": cosine, "shared": cosine},
+        )
+    rng = np.random.default_rng(seed + 2)
+    worst: tuple[float, Pair] | None = None
+    shared = 1.0
+    tried = 0
+    for trial in range(trials):
+        if trial % 25 == 0:
+            progress(f"cosines: {trial} of {trials}")
+        try:
+            pair = gradients.pair(gradients.random(rng), target=False)
+        except Undefined:
+            continue
+        found = _cosine(pair)
+        if found is None:
+            continue
+        tried += 1
+        if worst is None or found < worst[0]:
+            worst = (found, pair)
+        for _ in range(4):
+            features = rng.normal(size=(SHARED, len(pair.policy[0])))
+            low = _cosine(pair, features)
+            shared = shared if low is None else min(shared, low)
+    if worst is None:
+        return undefined(question)
+    progress("cosines: local descent")
+    best, pair = _descend(gradients, worst, rng, trials // 2)
+    y_w, y_l = pair.world.responses
+    common = sum(1 for _ in itertools.takewhile(lambda ab: ab[0] == ab[1],
+                                                zip(y_w, y_l, strict=False)))
+    case = Worst(best, (len(y_w), len(y_l)), common)
+    against = "opposite" if best < 0 else "acute"
+    sentence = (
+        f"a tabular policy: {figure(best)} at worst (|y_w| = {case.lengths[0]}, |y_l| = "
+        f"{case.lengths[1]}, {common} token{'s' * (common != 1)} shared); {SHARED} shared "
+        f"parameters: {figure(shared)} at worst"
+    )
+    if shared < 0:
+        sentence += ", where a step on the one raises the loss of the other"
+    return Answer(
+        question, against, sentence,
+        f"{EVIDENCE}: {tried} random pairs of at most {2 * DEPTH} tokens, defaults, then local "
+        "descent",
+        data={
+            "tabular": best, "shared": shared, "pairs": tried, "lengths": list(case.lengths),
+            "shared_prefix": common, "tokens": [list(y_w), list(y_l)],
+            "policy": {" ".join(map(str, s)): [float(p) for p in law]
+                       for s, law in pair.world.laws["pi"].items()},
+        },
+    )
+
+
+def _cosine(pair: Pair, features: Floats64 | None = None) -> float | None:
+    """The cosine of the two gradients; with `features`, along parameters theta in
+    logits = features^T theta."""
+    left = pair.slope * pair.gradient(pair.everything(True)) + pair.rest
+    right = pair.slope * pair.gradient(pair.everything(False)) + pair.rest
+    if features is not None:
+        left, right = features @ left, features @ right
+    size = float(np.linalg.norm(left) * np.linalg.norm(right))
+    return float(left @ right) / size if size > 1e-18 else None
+
+
+def _descend(
+    gradients: Gradients, start: tuple[float, Pair], rng: np.random.Generator, steps: int
+) -> tuple[float, Pair]:
+    """Random steps of the policy's logits from the worst pair, kept where the cosine falls."""
+    best, pair = start
+    width = 1.0
+    for _ in range(steps):
+        logits = logits_of(pair.world)
+        moved = with_policy(pair.world, logits + width * rng.normal(size=logits.shape))
+        try:
+            other = gradients.pair(moved, target=False)
+        except Undefined:
+            continue
+        found = _cosine(other)
+        if found is not None and found < best:
+            best, pair = found, other
+            width *= 1.3
+        else:
+            width = max(0.02, width * 0.93)
+    return best, pair

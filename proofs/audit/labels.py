@@ -1,0 +1,133 @@
+"""Does the prior depend on the label, and what must the comparisons satisfy then?
+
+Theorem 3: the margin plus that of the swapped pair vanishes iff one function serves both roles. A
+constant sum is an offset, which a single function gives only on levelled comparisons; else the two
+roles have different functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from sympy import Expr, S
+
+from midpo.numeric.figures import below
+from midpo.proofs.recover.levels import Comparison, one_function, violating_cycle
+from midpo.proofs.recover.solution import Solution
+from midpo.symbolic.algebra.normal import normal_form
+from midpo.symbolic.algebra.polynomial import is_zero
+from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import CHOSEN, REJECTED, Exp, Parameter, Sigmoid, substitute
+from midpo.symbolic.loss import is_constant, recovered_margin
+from midpo.symbolic.representable import fold
+
+from .answer import COMPUTED, PROVED, UNDECIDED, Answer, Formula
+
+
+def swap_sum(spec: Spec) -> Expr:
+    """The margin of a pair plus that of the swapped pair, in normal form. Raises: TooLarge."""
+    margin = recovered_margin(spec)
+    swapped = substitute(margin, {CHOSEN: REJECTED, REJECTED: CHOSEN})
+    total = normal_form(margin + swapped, written_out=True)
+    return S.Zero if is_zero(total) else total
+
+
+# Comparisons of one prompt, by what they are called: chosen before rejected.
+EXAMPLES = {
+    "a chain a > b > c": ("ab", "bc"),
+    "a triangle a > b > c, a > c": ("ab", "bc", "ac"),
+    "a contradiction a > b, b > a": ("ab", "ba"),
+    "two pairs a > b, a > c": ("ab", "ac"),
+}
+
+
+def answers(
+    spec: Spec, total: Expr | None, pairs: Sequence[Comparison] | None
+) -> Iterator[Answer]:
+    """Every answer about labels; `total` is the swap sum, None where it is not known."""
+    question = "one function or two"
+    if total is None:
+        yield Answer(question, "undecided", "the margin and its swap have no normal form within "
+                     "bounds", f"{UNDECIDED}: too large")
+        return
+    if total == 0:
+        yield Answer(question, "label-free", "one function serves both roles, on any data",
+                     f"{PROVED}: the margin changes sign with the pair (theorem 3)")
+    elif is_constant(total):
+        yield from _offset(spec, total)
+    else:
+        shown = fold(total)
+        yield Answer(
+            question, "two functions", "the roles have different functions: on comparisons one "
+            "serves both only if the offsets sum to zero around every cycle",
+            f"{PROVED}: the margin plus its swap is not constant (theorem 3)",
+            (Formula(f"m(y_w, y_l) + m(y_l, y_w) = {mathematics(shown)}",
+                     rf"m(y_w, y_l) + m(y_l, y_w) = {latex(shown)}"),),
+        )
+    if pairs is not None:
+        solution = Solution(spec, "label-dependent", "", prior=spec.prior, swap_sum=total)
+        levels = one_function(solution, pairs)
+        yield Answer("on the data", "one function" if levels.exists else "no single function",
+                     levels.sentence(), f"{COMPUTED}: {levels.comparisons} comparisons",
+                     data=levels.as_json())
+
+
+def _offset(spec: Spec, total: Expr) -> Iterator[Answer]:
+    gamma = normal_form(-total / 2)
+    cycles = {
+        name: not violating_cycle([Comparison("x", *edge) for edge in edges], constant=True)
+        for name, edges in EXAMPLES.items()
+    }
+    possible = [name for name, fits in cycles.items() if fits]
+    not_possible = [name for name, fits in cycles.items() if not fits]
+    shown = mathematics(gamma)
+    yield Answer(
+        "one function or two", "constant offset",
+        f"one function up to the constant offset {shown}: a single function exists iff each "
+        "prompt's comparisons are levelled, with a rank that rises by one along every comparison. "
+        f"Levelled: {', '.join(possible)}; not: {', '.join(not_possible)}",
+        f"{PROVED}: the margin plus its swap is the constant (theorems 3 and 2.7); the examples: "
+        f"{COMPUTED}",
+        (Formula(f"m(y_w, y_l) + m(y_l, y_w) = {mathematics(normal_form(total))}",
+                 rf"m(y_w, y_l) + m(y_l, y_w) = {latex(normal_form(total))}"),),
+        {"offset": shown, "levelled": cycles},
+    )
+    known, error = tie_identity()
+    g, tex = (shown, latex(gamma)) if gamma.is_Atom else (f"({shown})", f"({latex(gamma)})")
+    formula = Formula(
+        f"P(tie) = (exp(2·{g}) − 1)·σ(d − {g})·σ(−d − {g})",
+        rf"P(\mathrm{{tie}}) = (e^{{2{tex}}} - 1)\,\sigma(d - {tex})\,\sigma(-d - {tex})",
+    )
+    yield Answer(
+        "probabilities", "Rao-Kupper",
+        f"with the labels as inputs the two probabilities sum to less than one where {shown} > 0: "
+        "a model with ties (Rao and Kupper), d the difference of the two responses' scores",
+        (f"{PROVED}: an identity of rational functions of exp(d) and exp(γ)" if known
+         else f"{UNDECIDED}") + f"; the error is {below(error, 1e-12)} at 100 random points",
+        (formula,), {"error": error},
+    )
+
+
+def tie_identity() -> tuple[bool, float]:
+    """Whether 1 - sigmoid(d - g) - sigmoid(-d - g) = (exp(2 g) - 1) sigmoid(d - g) sigmoid(-d - g):
+    in normal form, and its largest error in float64 at random points."""
+    d, g = Parameter("d"), Parameter("g")
+    left = 1 - Sigmoid(d - g) - Sigmoid(-d - g)
+    right = (Exp(2 * g) - 1) * Sigmoid(d - g) * Sigmoid(-d - g)
+    try:
+        known = is_zero(normal_form(left - right, field=True))
+    except MidpoError:
+        known = False
+    points = np.random.default_rng(0).normal(size=(2, 100))
+
+    def sigmoid(x: object) -> object:
+        return 1 / (1 + np.exp(-np.asarray(x)))
+
+    x, y = points[0], np.abs(points[1])
+    one, two = np.asarray(sigmoid(x - y)), np.asarray(sigmoid(-x - y))
+    error = float(np.abs(1 - one - two - (np.exp(2 * y) - 1) * one * two).max())
+    return known, error

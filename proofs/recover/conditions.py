@@ -1,0 +1,73 @@
+"""What a statement leaves out: where a side has no value, and the ties of which a proof is silent.
+
+Every command judges them here. A condition of the formula's own, that it has a value, is told as it
+is, unless whole numbers always meet it. A tie, a step whose argument is 0, is left out only where
+that is a null set for nearly every pair: a score of 0 may be, a length that meets a threshold not.
+"""
+
+from __future__ import annotations
+
+from sympy import Expr
+
+from midpo.numeric.null_sets import is_null_set
+from midpo.numeric.ties import counts, varies
+from midpo.symbolic.algebra.cells import ties_of
+from midpo.symbolic.domains.needs import telling
+from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.language.parser import Condition
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import text
+from midpo.symbolic.language.words import Index, Parameter, structural
+from midpo.symbolic.rewriting.derivation import Derivation
+
+
+class LeavesOutTooMuch(TooLarge):
+    """A proof that leaves out more than a null set of pairs; the message says where it holds."""
+
+
+SIGNS = {"nonzero": "!= 0", "nonnegative": ">= 0", "positive": "> 0"}
+
+
+def side_conditions(spec: Spec) -> tuple[str, ...]:
+    """What must hold beyond the declared domains of parameters and data for both sides to have a
+    value."""
+    return tuple(_said(c) for c in telling(spec.conditions) if not _of_lengths(c))
+
+
+def defined_where(spec: Spec) -> tuple[str, ...]:
+    """The lengths at which the spec's own formulas have a value, where these are not all: nothing
+    is left out of a statement there, as there is nothing to state."""
+    return tuple(_said(c) for c in telling(spec.conditions) if _of_lengths(c))
+
+
+def _said(condition: Condition) -> str:
+    return everywhere(condition.expr, SIGNS[condition.kind])
+
+
+def _of_lengths(condition: Condition) -> bool:
+    return of_lengths(condition.expr)
+
+
+def of_lengths(expr: Expr) -> bool:
+    """Whether it speaks of lengths or positions alone: not of parameters, policies or data."""
+    return counts(expr) and not varies(expr) and not expr.atoms(Parameter)
+
+
+def tie_conditions(derivation: Derivation) -> tuple[str, ...]:
+    """The cuts whose zeros the derivation leaves out, as conditions."""
+    return tuple(everywhere(cut, "!= 0") for cut in sorted(ties_of(derivation), key=structural))
+
+
+def judge(spec: Spec, derivation: Derivation) -> None:
+    """Raises: LeavesOutTooMuch where the zeros of a cut that the derivation leaves out are no null
+    set of the data of nearly every pair."""
+    for cut in sorted(ties_of(derivation), key=structural):
+        if not is_null_set(spec, cut):
+            raise LeavesOutTooMuch(f"A proof was found only where {everywhere(cut, '!= 0')}, which "
+                                   "leaves out more than a null set of pairs")
+
+
+def everywhere(expr: Expr, relation: str) -> str:
+    """`expr` and its relation to 0, for every value of the indices in it that nothing binds."""
+    free = sorted(str(i) for i in expr.free_symbols if isinstance(i, Index))
+    return f"{text(expr)} {relation}" + (f" for every {', '.join(free)}" if free else "")

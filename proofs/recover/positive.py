@@ -1,0 +1,39 @@
+"""Where is an expression positive: everywhere, nowhere, or under which conditions?"""
+
+from __future__ import annotations
+
+from sympy import Expr, Mul
+
+from midpo.symbolic.language.text import text
+from midpo.symbolic.language.words import Max, StopGradient, is_nonnegative, is_positive, substitute
+
+
+def _unsigned(one: Expr, other: Expr) -> Expr:
+    """Of x and -x, the one that is written without a sign."""
+    return other if one.could_extract_minus_sign() else one
+
+
+def positive_where(expr: Expr) -> tuple[str, ...] | None:
+    """The conditions under which `expr` is positive, as a reader would write them; none where it is
+    so everywhere, None where it is nowhere."""
+    expr = substitute(expr, {node: node.args[0] for node in expr.atoms(StopGradient)})
+    if is_positive(expr):
+        return ()
+    if is_nonnegative(-expr):
+        return None
+    signed, conditions = [], []
+    for factor in Mul.make_args(expr):
+        base, exponent = factor.as_base_exp()
+        if is_positive(factor):
+            continue
+        if exponent.is_Integer and exponent % 2 == 0:
+            conditions.append(f"{text(base)} != 0")
+        elif isinstance(base, Max) and len(base.args) == 2 and sum(base.args) == 0:
+            conditions.append(f"{text(_unsigned(*base.args))} != 0")  # |x|
+        elif is_nonnegative(factor) and is_nonnegative(base):
+            conditions.append(f"{text(base)} > 0")
+        else:
+            signed.append(base if exponent.is_Integer and not factor.is_Number else factor)
+    if signed:
+        conditions.insert(0, f"{text(Mul(*signed))} > 0")
+    return tuple(dict.fromkeys(conditions))

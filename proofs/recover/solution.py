@@ -1,0 +1,484 @@
+"""Which prior gives this loss? The prior, its class, or the theorem by which there is none.
+
+The target is taken apart into a margin, a link, an additive term and a weight. Whatever is found is
+then given to `verify`: an answer "representable" rests on that proof, an answer "none" on a witness
+at which a cross difference does not vanish.
+
+Theorems, numbered as `midpo solve` cites them:
+
+1. A positive loss L has log-sigmoid prior form iff -log(exp(L) - 1) is separable, f(w) - g(l).
+2. A margin is separable iff its cross differences vanish.
+3. A separable margin is label-free iff it changes sign when the pair is swapped.
+4. Every separable margin has a prior, unique up to one factor free of y; alpha is not identified.
+5. The prior is fixed iff the margin less alpha*log(pi) is free of the policy.
+6. A link is log-sigmoid only if it is -log sigmoid(a*m + b) with a > 0, up to a positive factor and
+   a constant.
+7. A term A(y_w) beside the link leaves the prior form unless (1 - exp(-A))*exp(f) is constant.
+8. A loss is a smooth function of one separable margin only if log|dL/da / dL/db| is a sum of a
+   function of the chosen and one of the rejected response.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from sympy import Add, Expr, Mul, S
+
+from midpo.numeric.crossing import (
+    HEXAGON,
+    Crossing,
+    find_crossing,
+    find_nonpositive,
+    margin_of_loss,
+)
+from midpo.numeric.figures import figure
+from midpo.numeric.linkage import mixed_derivative, no_log_sigmoid
+from midpo.symbolic.algebra.factor import factors
+from midpo.symbolic.algebra.normal import form, normal_form
+from midpo.symbolic.algebra.polynomial import is_zero
+from midpo.symbolic.algebra.separable import pair_data, separations
+from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.language.parser import PRIOR, parse
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import text
+from midpo.symbolic.language.words import (
+    CHOSEN,
+    POLICY,
+    REJECTED,
+    RESPONSE,
+    ByLabel,
+    Exp,
+    Further,
+    Log,
+    LogSigmoid,
+    Max,
+    Step,
+    is_nonnegative,
+    is_positive,
+    roles,
+    substitute,
+)
+from midpo.symbolic.loss import is_constant, target_loss
+from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
+from midpo.symbolic.work import allowance, bounds
+
+from .anatomy import Parts, as_other_link, readings, temperature_of
+from .conditions import defined_where, of_lengths
+from .gradients import GradientFact
+from .positive import positive_where
+from .recovery import Recovery, verify
+
+Kind = Literal[
+    "fixed",
+    "iterative",
+    "self-referential",
+    "label-dependent",
+    "constraint",
+    "other-link",
+    "temperature",
+    "weighted",
+    "none",
+    "undecided",
+]
+EFFORT = 6  # how many times the work of one proof a search may take
+REPRESENTABLE = ("fixed", "iterative", "self-referential", "label-dependent", "other-link")
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another temperature and its prior for the same margin (theorem 4)."""
+
+    alpha: Expr
+    prior: Expr
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The answer for one target.
+
+    `prior` is zeta(y) at the spec's own `alpha`, unique up to one factor free of y; `link` (in m),
+    `constraint`, `temperature` (what the pair multiplies the margin by) and `weight` (what it
+    multiplies the loss by) stand beside it where the class has them, and `conditions` say where
+    these are positive. `proof` is the recovery that proves the answer, and `gradient` whether
+    gradients are equal too (None where none is stopped). `reason` names the theorem and its
+    instance. `witness` is a square of four responses, `hexagon` the same for prompts that have only
+    three.
+    """
+
+    spec: Spec
+    kind: Kind
+    reason: str
+    prior: Expr | None = None
+    link: Expr | None = None
+    constraint: Expr | None = None
+    temperature: Expr | None = None
+    weight: Expr | None = None
+    conditions: tuple[str, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    witness: Crossing | None = None
+    hexagon: Crossing | None = None
+    proof: Recovery | None = None
+    standing: str = ""
+    swap_sum: Expr = S.Zero  # the margin plus the margin of the swapped pair, 0 where label-free
+
+    @property
+    def gradient(self) -> GradientFact | None:
+        """Whether the prior gives the target's gradient too; None where no gradient is stopped."""
+        return None if self.proof is None else self.proof.gradient
+
+    @property
+    def defined_where(self) -> tuple[str, ...]:
+        """The lengths at which the target has a value, where these are not all."""
+        return defined_where(self.spec)
+
+    @property
+    def representable(self) -> bool | None:
+        """None where undecided."""
+        return None if self.kind == "undecided" else self.kind in REPRESENTABLE
+
+    def as_json(self) -> dict[str, Any]:
+        taken = self.spec.names.taken()
+
+        def shown(expr: Expr | None) -> str | None:
+            return None if expr is None else text(expr, taken)
+
+        return {
+            "name": self.spec.name,
+            "representable": self.representable,
+            "class": self.kind,
+            "alpha": text(self.spec.alpha),
+            "prior": shown(self.prior),
+            "unique": "up to one factor free of y" if self.prior is not None else None,
+            "alternatives": [
+                {"alpha": shown(a.alpha), "prior": shown(a.prior)} for a in self.alternatives
+            ],
+            "link": shown(self.link),
+            "constraint": shown(self.constraint),
+            "temperature": shown(self.temperature),
+            "weight": shown(self.weight),
+            "conditions": list(self.conditions),
+            "defined_where": list(self.defined_where),
+            "gradient": None if self.gradient is None else self.gradient.as_json(),
+            "reason": self.reason,
+            "witness": None if self.witness is None else self.witness.as_json(),
+            "hexagon": None if self.hexagon is None else self.hexagon.as_json(),
+            "standing": self.standing,
+        }
+
+
+def solve(spec: Spec) -> Solution:
+    """Find the prior that gives `spec`'s target, or show that none does.
+
+    Raises: SpecError where the spec has no target.
+    """
+    if not spec.has_target:
+        raise SpecError(
+            "the spec has no target: there is nothing to solve",
+            file=spec.file,
+            key="target",
+            expected="a target",
+        )
+    try:
+        with allowance(*spec.expressions, units=EFFORT * bounds(*spec.expressions).units):
+            return _solve(spec)
+    except NoValue as error:
+        reason, standing = f"{error}.", "there is nothing to decide"
+    except (TooLarge, RecursionError) as error:
+        reason, standing = f"No normal form within bounds: {error}.", "not decided"
+    return Solution(spec, "undecided", reason[:1].upper() + reason[1:], standing=standing)
+
+
+def _solve(spec: Spec) -> Solution:
+    undecided = None
+    for parts in readings(spec):
+        found = _answer(spec, parts)
+        if found.kind != "undecided":
+            return found
+        undecided = undecided or found
+    return undecided or _no_margin(spec)
+
+
+def _answer(spec: Spec, parts: Parts) -> Solution:
+    """The answer for one way to take the target apart."""
+    temperature, margin = temperature_of(parts.margin)
+    if positive_where(temperature) is None:
+        temperature, margin = -temperature, form(-margin)
+    f, g = _sides(margin)
+    if f is None or g is None:
+        return _not_separable(spec, replace(parts, margin=margin), temperature)
+    if parts.term != 0 and parts.link is None and parts.weight == temperature == 1:
+        exception = _exception(f, g, parts.term)
+        if exception is not None:
+            found = Parts(exception, derived=True)
+            return _with_prior(spec, found, S.One)
+    return _with_prior(spec, replace(parts, margin=margin), temperature)
+
+
+# --- Separable or not ----------------------------------------------------------------------------
+
+
+def _sides(margin: Expr) -> tuple[Expr | None, Expr | None]:
+    """f and g of margin = f(y_w) - g(y_l), as expressions in y; the constant is shared evenly."""
+    chosen: list[Expr] = []
+    rejected: list[Expr] = []
+    constant: list[Expr] = []
+    for term in Add.make_args(margin):
+        spoken = roles(term)
+        if is_constant(term):
+            constant.append(term)
+        elif spoken in ({CHOSEN}, {REJECTED}) and not pair_data(term):
+            (chosen if CHOSEN in spoken else rejected).append(term)
+        else:
+            return None, None
+    half = Add(*constant) / 2
+    return (
+        substitute(Add(*chosen), {CHOSEN: RESPONSE}) + half,
+        -substitute(Add(*rejected), {REJECTED: RESPONSE}) - half,
+    )
+
+
+def _exception(f: Expr, g: Expr, term: Expr) -> Expr | None:
+    """Theorem 7's exception: -logsigmoid(f - g) + A(y_w) with (1 - exp(-A))*exp(f) constant is
+    -logsigmoid of (f - A) - log(constant + exp(g)); None where it does not apply."""
+    if REJECTED in term.free_symbols or pair_data(term):
+        return None
+    a = substitute(term, {CHOSEN: RESPONSE})
+    constant = form((1 - Exp(-a)) * Exp(f))
+    if not is_constant(constant):
+        return None
+    winner = substitute(f - a, {RESPONSE: CHOSEN})
+    loser = Log(constant + Exp(substitute(g, {RESPONSE: REJECTED})))
+    return form(winner - loser)
+
+
+# --- Answers -------------------------------------------------------------------------------------
+
+
+def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
+    """The answer where the margin is separable: its prior, its class, and their proof."""
+    margin = normal_form(parts.margin)
+    prior = prior_of_margin(margin, spec.alpha)
+    if prior is not None and prior.has(ByLabel):
+        # The roles may be written differently and mean the same: compare them written out.
+        spelled = prior_of_margin(normal_form(parts.margin, written_out=True), spec.alpha)
+        prior = prior if spelled is None or spelled.has(ByLabel) else spelled
+    if prior is None:  # a stopped gradient separated what its value mixes
+        return _not_separable(spec, parts, margin)
+    # What is answered is text: prove what a reader would paste.
+    prior = parse(text(fold(prior), spec.names.taken()), spec.names, PRIOR)
+    proof = verify(_question(spec, parts, prior, plain=temperature == 1))
+    facts = prior_facts(replace(spec, prior=prior))
+    kind: Kind = facts.policy  # type: ignore[assignment]
+    swap = form(margin + _swapped(margin))
+    theorem = {
+        "fixed": "theorem 5: the margin less alpha*log(pi) is free of the policy",
+        "iterative": "theorem 5: the margin less alpha*log(pi) speaks of earlier policies only",
+        "self-referential": "theorem 4: the margin is separable and label-free; theorem 5: less "
+        "alpha*log(pi) it still depends on the policy",
+    }[kind]
+    if not facts.label_free:
+        kind = "label-dependent"
+        offset = ", a constant offset" if is_constant(swap) else ""
+        theorem = f"theorem 3: the margin plus its swap is {_short(swap, spec)}{offset}, not 0"
+    if parts.link is not None:
+        kind = "other-link"
+        written = text(parts.link)
+        theorem = (
+            f"theorem 6: the link {written} is no affine log-sigmoid one; {theorem}"
+            if no_log_sigmoid(parts.link, spec.names)
+            else f"no derivation shows the link {written} to be an affine log-sigmoid one, and no "
+                 f"slopes exclude it (theorem 6); {theorem}"
+        )
+    if parts.term != 0:
+        kind = "constraint"
+        term = f"A = {_short(parts.term, spec)}"
+        if parts.term.has(Further):
+            theorem = ("theorem 1: -log(exp(L) - 1) is no function of the chosen response less one "
+                       f"of the rejected, as the term {term} speaks of a third")
+        elif parts.link is not None:
+            theorem = f"theorem 7: beside the link, {term} speaks of one response alone"
+        else:
+            theorem = ("theorem 7: (1 - exp(-A))*exp(f) differs between winners, so the term "
+                       f"{term} leaves the prior form")
+    if parts.derived:
+        theorem = f"theorem 1 gives the margin -log(exp(L) - 1), and theorem 7 its parts; {theorem}"
+    if temperature != 1:
+        kind = "temperature"
+        theorem = (f"inside the link, {_short(temperature, spec)} is a temperature of the pair, "
+                   f"alpha*{_short(temperature, spec)} in place of alpha; {theorem}")
+    if parts.weight != 1:
+        kind = "weighted"
+        theorem = (f"outside the link, {_short(parts.weight, spec)} is a weight of the data: the "
+                   f"loss is that of the pairs so weighted; {theorem}")
+    proved = proof.verdict == "proved"
+    turning = [f for f in (temperature, parts.weight) if of_lengths(f) and not _never_negative(f)]
+    if turning:
+        proved = False
+        theorem = (f"what multiplies the prior's loss or its margin is not seen to be positive at "
+                   f"all lengths: {_short(turning[0], spec)}; where it is negative it is no weight "
+                   "of the data and no temperature")
+    return Solution(
+        spec,
+        kind if proved else "undecided",
+        theorem[:1].upper() + theorem[1:] + ".",
+        prior=prior,
+        link=parts.link,
+        constraint=fold(parts.term) if parts.term != 0 else None,
+        temperature=temperature if temperature != 1 else None,
+        weight=parts.weight if parts.weight != 1 else None,
+        conditions=_conditions(temperature, parts, proof),
+        alternatives=_alternatives(spec, margin),
+        proof=proof,
+        standing=f"{proof.verdict}: this prior gives the margin ({proof.standing})",
+        swap_sum=swap,
+    )
+
+
+def _never_negative(expr: Expr) -> bool:
+    """Whether it, or the product of its factors of odd powers, is seen to be at least 0."""
+    if is_nonnegative(expr):
+        return True
+    found = factors(expr, plain=True)
+    return bool(found) and is_nonnegative(Mul(*(b**e for b, e in found if e % 2)))
+
+
+def _conditions(temperature: Expr, parts: Parts, proof: Recovery) -> tuple[str, ...]:
+    """What must hold for the answer: factors are positive, and what its proof leaves out."""
+    factors = [f for f in (temperature, parts.weight, parts.scale) if not of_lengths(f)]
+    signs = (condition for factor in factors for condition in positive_where(factor) or ())
+    found = tuple(dict.fromkeys((*signs, *proof.side_conditions)))
+    return tuple(c for c in found if not (  # what another says already
+        c.endswith(" != 0") and f"{c.removesuffix(' != 0')} > 0" in found))
+
+
+def _question(spec: Spec, parts: Parts, prior: Expr, *, plain: bool) -> Spec:
+    """The spec that asks whether `prior` gives the target: as it stands where there is nothing
+    beside the margin, else of the margin alone."""
+    plain = plain and parts.term == 0 and parts.weight == 1 and not parts.derived
+    if plain and parts.link is None:
+        return replace(spec, prior=prior)
+    if plain and spec.loss is not None:
+        return replace(spec, prior=prior, link=parts.link)
+    return replace(
+        spec,
+        prior=prior,
+        margin=fold(parts.margin),
+        loss=None,
+        link=parts.link,
+        constraint=None,
+        multiplier=None,
+    )
+
+
+def _swapped(margin: Expr) -> Expr:
+    return substitute(margin, {CHOSEN: REJECTED, REJECTED: CHOSEN})
+
+
+def _alternatives(spec: Spec, margin: Expr) -> tuple[Alternative, ...]:
+    """The temperature at which the prior is fixed, where it is another than the spec's."""
+    leading = [
+        term
+        for term in Add.make_args(margin)
+        if CHOSEN in term.free_symbols and POLICY in term.free_symbols
+    ]
+    if len(leading) != 1:
+        return ()
+    factors = Mul.make_args(fold(leading[0]))
+    scale = Mul(*(f for f in factors if is_constant(f)))
+    plain = Mul(*(f for f in factors if not is_constant(f)))
+    if not isinstance(plain, Log) or not is_positive(scale) or is_zero(scale - spec.alpha):
+        return ()
+    prior = prior_of_margin(margin, scale)
+    return () if prior is None or POLICY in prior.free_symbols else (Alternative(scale, prior),)
+
+
+def _not_separable(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
+    """The answer where some term mixes the two responses: a separated form of the margin, another
+    link, a witness, or none of these."""
+    margin = parts.margin
+    witness = find_crossing(spec, margin)
+    for separated in separations(margin) if witness is None else ():
+        found = _with_prior(spec, replace(parts, margin=separated), temperature)
+        if found.kind != "undecided":
+            return found
+    if parts.link is None and parts.term == 0 and parts.weight == temperature == 1:
+        other = as_other_link(form(-LogSigmoid(margin)), spec.alpha)
+        # A clipped margin is flat beyond its bounds: no link of it is one of a margin.
+        smooth = other is not None and other.link is not None and not other.link.has(Max, Step)
+        if other is not None and smooth and None not in _sides(other.margin):
+            return _with_prior(spec, other, S.One)
+    mixed = next(
+        (
+            t
+            for t in Add.make_args(margin)
+            if not is_constant(t) and (pair_data(t) or roles(t) not in ({CHOSEN}, {REJECTED}))
+        ),
+        margin,
+    )
+    if witness is None:
+        return Solution(
+            spec,
+            "undecided",
+            "The margin mixes the two responses in "
+            f"{_short(mixed, spec)}, but no cross difference was found to be nonzero.",
+            standing="not decided",
+        )
+    return Solution(
+        spec,
+        "none",
+        f"Theorem 2: the margin is not separable; the term {_short(mixed, spec)} mixes the two "
+        "responses, and a cross difference does not vanish.",
+        witness=witness,
+        hexagon=find_crossing(spec, margin, cycle=HEXAGON),
+        standing=f"refuted at a 4-cycle ({witness.standing})",
+    )
+
+
+def _no_margin(spec: Spec) -> Solution:
+    """The answer where no margin was found of which the loss is a function."""
+    loss = target_loss(spec)
+    normal = form(loss)
+    additive = not any(len(roles(t)) > 1 for t in Add.make_args(normal))
+    mixed = mixed_derivative(spec, normal)
+    if additive:
+        # A linear link and two priors would "represent" any such loss.
+        why = "The loss is a sum of one term for each response, and no link may swallow that"
+    elif mixed:
+        why = (
+            "Theorem 8: log|dL/da / dL/db|, for a of the chosen and b of the rejected response, "
+            f"has the mixed derivative {figure(mixed, 2)} at some point, so the loss is no smooth "
+            "function of one separable margin"
+        )
+    else:
+        why = ""
+    witness = find_crossing(spec, loss, margin_of_loss)
+    point = find_nonpositive(spec, loss)
+    if witness is not None:
+        logistic = "a cross difference of -log(exp(L) - 1) does not vanish (theorems 1 and 2)"
+        standing = f"refuted at a 4-cycle ({witness.standing})"
+    elif point is not None:
+        logistic = f"at some pair the loss is {figure(point, 6)}, not positive (theorem 1)"
+        standing = "refuted at a point (intervals of 50 digits)"
+    if not why or (witness is None and point is None):
+        return Solution(
+            spec,
+            "undecided",
+            "No margin was found of which the loss is a function, and none was excluded.",
+            standing="not decided",
+        )
+    if not additive:
+        standing += "; for other links numerical evidence (80 digits, theorem 8)"
+    return Solution(
+        spec,
+        "none",
+        f"{why}; it has no prior through the log-sigmoid link: {logistic}.",
+        witness=witness,
+        hexagon=find_crossing(spec, loss, margin_of_loss, cycle=HEXAGON),
+        standing=standing,
+    )
+
+
+def _short(expr: Expr, spec: Spec) -> str:
+    written = text(fold(expr), spec.names.taken())
+    return written if len(written) <= 160 else written[:157] + "..."

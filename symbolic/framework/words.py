@@ -1,0 +1,276 @@
+"""The vocabulary of the framework: laws, rewards, sums and derivatives on finite sets.
+
+Sets (`space`) are finite and not empty; how many elements they have is left open, so what is proved
+holds for every size. As in `language`, every node is inert: what may be rewritten is the business
+of `framework_rules`. Masses are positive everywhere; all quantities are real, logarithms natural.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sympy import Add, Expr, Integer, Mul, Number, Pow, Symbol
+
+from midpo.symbolic.language import words as language
+from midpo.symbolic.language.words import (
+    Binder,
+    Exp,
+    Log,
+    LogSigmoid,
+    Node,
+    Parameter,
+    Prior,
+    Sigmoid,
+    VocabSum,
+)
+
+RESPONSES, PROMPTS, COMPARISONS, EDGES = "responses", "prompts", "comparisons", "edges"
+
+# How names of functions and numbers are written: for a terminal, in LaTeX.
+_SIGNS = {
+    "pi_star": ("π*", r"\pi^{*}"), "pi": ("π", r"\pi"), "zeta": ("ζ", r"\zeta"),
+    "zeta_w": ("ζ⁺", r"\zeta^{+}"), "zeta_l": ("ζ⁻", r"\zeta^{-}"), "p_Y": ("p_Y", "p_{Y}"),
+    "psi": ("ψ", r"\psi"), "omega": ("ω", r"\omega"), "phi": ("φ", r"\phi"),
+    "Δ": ("Δ", r"\Delta"), "zeta_2": ("ζ′", r"\zeta'"), "pi_ref": ("π_ref", r"\pi_{\mathrm{ref}}"),
+    "lam": ("λ", r"\lambda"), "q_hat": ("q̂", r"\hat q"), "kappa": ("κ", r"\kappa"),
+    "pi_s": ("π_s", r"\pi_{s}"), "zeta_s": ("ζ_s", r"\zeta_{s}"), "zeta_f": ("ζ_f", r"\zeta_{f}"),
+}  # fmt: skip
+
+
+class Element(Symbol):  # type: ignore[misc]
+    """A variable that stands for an element of a finite set."""
+
+    __slots__ = ("space",)
+    space: str
+
+    def __new__(cls, name: str, space: str = RESPONSES) -> Element:
+        self: Element = Symbol.__xnew__(cls, name)
+        self.space = space
+        return self
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str, str], dict[str, Any]]:
+        return (self.name, self.space), {}
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        return str(self.name)
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.space)
+
+
+def sign(name: Any, *, tex: bool) -> str:
+    """How a name is written."""
+    word = str(name)
+    if word in _SIGNS:
+        return _SIGNS[word][tex]
+    if tex:
+        head, _, tail = word.partition("_")
+        return rf"{head}_{{{tail}}}" if tail else head
+    return word
+
+
+class Written(Node):
+    """A node that says itself how it is written."""
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        """The node's text; `write` writes a part, in brackets where it is a sum."""
+        name, *args = self.args
+        at = ", ".join(write(arg) for arg in args)
+        return f"{sign(name, tex=tex)}({at})" if at else sign(name, tex=tex)
+
+
+class Member(Written):
+    """`Member(which, c)`: the chosen ("y_w") or rejected ("y_l") response of a comparison, or its
+    prompt ("x")."""
+
+    is_real: bool | None = None  # type: ignore[assignment]  # an element is no number
+
+    @property
+    def space(self) -> str:
+        return PROMPTS if str(self.args[0]) == "x" else RESPONSES
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        return rf"{self.args[0]}({write(self.args[1])})"
+
+
+def space(element: Any) -> str | None:
+    """The set that `element` belongs to; None where it is no element."""
+    return element.space if isinstance(element, (Element, Member)) else None
+
+
+class Mass(Prior, Written):
+    """`Mass(name, y)` or `Mass(name, y, x)`: a positive function, pi(y) or pi(y|x)."""
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        name, response, *given = self.args
+        bar = (r"\mid " if tex else "|") + write(given[0]) if given else ""
+        return f"{sign(name, tex=tex)}({write(response)}{bar})"
+
+
+class Score(Written):
+    """`Score(name, ...)`: a real function on a set, or on pairs: r(y), m(w, l)."""
+
+
+class SumOver(VocabSum, Written):
+    """`SumOver(body, y)`: the sum of body over the whole set of y. A kind of VocabSum for what sums
+    over finite sets share (positivity, line breaks); no rule of the vocabulary speaks of it."""
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        body = self.args[0]
+        return f"{self.operator(tex=tex)} {write(body)}"
+
+    def operator(self, *, tex: bool) -> str:
+        element = str(self.args[1])
+        return rf"\sum_{{{element}}}" if tex else f"Σ_{element}"
+
+
+class _Average(Binder, Written):
+    """A node with three arguments of which the second is bound in the first and the third."""
+
+    @property
+    def free_symbols(self) -> set[Any]:
+        first, element, last = self.args
+        inside: set[Any] = (first.free_symbols | last.free_symbols) - {element}
+        return inside
+
+
+class Relative(_Average):
+    """`Relative(p, y, q)`: KL(p || q) = sum over y of p*log(p/q), nats. q need not sum to one."""
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        p, y, q = self.args
+        bar = r" \,\|\, " if tex else " ‖ "
+        head = r"\mathrm{KL}" if tex else "KL"
+        sides = bar.join(_of(side, y, write, tex=tex) for side in (p, q))
+        return rf"{head}\bigl({sides}\bigr)" if tex else f"{head}({sides})"
+
+
+def _of(law: Expr, y: Expr, write: Any, *, tex: bool) -> str:
+    """A law as a whole: p(.|x) for p(y|x) as a function of y."""
+    if isinstance(law, Mass) and law.args[1] == y:
+        name = sign(law.args[0], tex=tex)
+        if len(law.args) == 2:
+            return name
+        dot = r"\cdot\mid " if tex else "·|"
+        return f"{name}({dot}{write(law.args[2])})"
+    return str(write(law))
+
+
+class Mean(_Average):
+    """`Mean(p, y, f)`: the mean of f(y) for y drawn from p."""
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        p, y, f = self.args
+        law = _of(p, y, write, tex=tex)
+        if tex:
+            return rf"\mathbb{{E}}_{{{y}\sim {law}}}\bigl[{write(f)}\bigr]"
+        return f"E_{{{y}~{law}}}[{write(f)}]"
+
+
+class Same(Written):
+    """`Same(a, b)`: 1 where the elements are the same, else 0."""
+
+    is_nonnegative = True
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        claim = " = ".join(write(arg) for arg in self.args)
+        return rf"\mathbf{{1}}[{claim}]" if tex else f"[{claim}]"
+
+
+class Partial(Written):
+    """`Partial(e, v)`: the partial derivative of e with respect to v, a number or the value of a
+    mass at one element; the values at other elements are held."""
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        body, variable = self.args
+        if tex:
+            return rf"\frac{{\partial}}{{\partial {write(variable)}}} \left[{write(body)}\right]"
+        return f"∂/∂{write(variable)} [{write(body)}]"
+
+
+class Gap(Written):
+    """`Gap(u)` = u - 1 - log(u) for u > 0: at least 0, and 0 only at u = 1."""
+
+    is_nonnegative = True
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        body = write(self.args[0])
+        return rf"\mathrm{{gap}}\left({body}\right)" if tex else f"gap({body})"
+
+
+class Applied(Written):
+    """`Applied(name, e, k)`: the k-th derivative of a smooth function of one number, at e."""
+
+    def written(self, write: Any, *, tex: bool) -> str:
+        name, body, order = self.args
+        return f"{sign(name, tex=tex)}{chr(39) * int(order)}({write(body)})"
+
+
+def mass(name: str, *elements: Expr) -> Mass:
+    return Mass(Symbol(name), *elements)
+
+
+def score(name: str, *elements: Expr) -> Score:
+    return Score(Symbol(name), *elements)
+
+
+def member(which: str, comparison: Element) -> Member:
+    return Member(Symbol(which), comparison)
+
+
+def applied(name: str, at: Expr, order: int = 0) -> Applied:
+    return Applied(Symbol(name), at, Integer(order))
+
+
+def bound(expr: Any) -> set[Element]:
+    """Every element that a binder inside `expr` binds."""
+    return {node.args[1] for node in expr.atoms(SumOver, Relative, Mean)}
+
+
+def elements(expr: Any) -> set[Element]:
+    """The free elements of `expr`."""
+    return {s for s in expr.free_symbols if isinstance(s, Element)}
+
+
+# --- Signs that can be read off ------------------------------------------------------------------
+
+
+def nonnegative(expr: Any) -> bool:
+    """Whether `expr` is seen to be at least 0: sums and products of what is, even powers, log of
+    1 + what is, and u - 1 - log(u). `False` means "not seen to be"."""
+    if positive(expr) or isinstance(expr, (Gap, Same)):
+        return True
+    if isinstance(expr, (Number, Parameter)):
+        return bool(expr.is_nonnegative)
+    if isinstance(expr, (Add, Mul)):
+        return all(map(nonnegative, expr.args))
+    if isinstance(expr, Pow) and expr.exp.is_Integer:
+        return bool(expr.exp > 0 and expr.exp % 2 == 0) or (
+            bool(expr.exp > 0) and nonnegative(expr.base)
+        )
+    if isinstance(expr, SumOver):
+        return nonnegative(expr.args[0])
+    return isinstance(expr, Log) and nonnegative(expr.args[0] - 1)
+
+
+def positive(expr: Any) -> bool:
+    """Whether `expr` is seen to be greater than 0, in the same way."""
+    if isinstance(expr, (Mass, Exp, Sigmoid)):
+        return True
+    if isinstance(expr, (Number, Parameter)):
+        return bool(expr.is_positive)
+    if isinstance(expr, Add):
+        return all(map(nonnegative, expr.args)) and any(map(positive, expr.args))
+    if isinstance(expr, Mul):
+        inside = [arg for arg in expr.args if isinstance(arg, LogSigmoid)]  # below 0
+        outside = Mul(*(arg for arg in expr.args if not isinstance(arg, LogSigmoid)))
+        if inside:
+            return positive(outside if len(inside) % 2 == 0 else -outside)
+        return all(map(positive, expr.args))
+    if isinstance(expr, Pow):
+        return positive(expr.base)
+    if isinstance(expr, SumOver):
+        return positive(expr.args[0])
+    if isinstance(expr, Log):
+        return positive(expr.args[0] - 1)
+    return language.is_positive(expr)

@@ -1,0 +1,338 @@
+"""Rows of RULES for maxima and steps.
+
+Every maximum becomes max(0, x) times a positive factor, plus a term, with one of x and -x standing
+for both; then max(0, x) = x*step(x), and steps are idempotent. What is left are polynomials with
+one generator per cut.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations, product
+
+from sympy import Add, Expr, Integer, Mul, Pow, S
+
+from midpo.symbolic.algebra.cells import sign_of
+from midpo.symbolic.algebra.equality import equal_in_field
+from midpo.symbolic.algebra.factor import content, factors, orient
+from midpo.symbolic.algebra.polynomial import denominators, expand, polynomial, rational
+from midpo.symbolic.domains.constants import floor_between
+from midpo.symbolic.domains.whole import (
+    beside_constant,
+    lattice,
+    step_of,
+    takes_whole_values,
+    thresholds,
+)
+from midpo.symbolic.language.words import Max, Step, is_nonnegative, is_positive, structural
+from midpo.symbolic.work import spend
+
+from .rule import Parts, Rule
+
+MAX_ARGUMENTS = 20  # of a maximum that others are multiplied into
+
+
+def _find_flat(node: Max) -> Parts | None:
+    inner = tuple(x.args if isinstance(x, Max) else (x,) for x in node.args)
+    return (inner,) if any(isinstance(x, Max) for x in node.args) else None
+
+
+def _flat_left(inner: tuple[Parts, ...]) -> Expr:
+    return Max(*(xs[0] if len(xs) == 1 else Max(*xs) for xs in inner))
+
+
+def _maximum(*xs: Expr) -> Expr:
+    return Max(*xs) if len(xs) > 1 else xs[0]
+
+
+def _inner_maximum(x: Expr) -> tuple[Expr, Expr, Expr] | None:
+    """(k, M, rest) with x = k*M + rest, M a maximum and k a positive or negative number or atom."""
+    for term in Add.make_args(x):
+        for factor in Mul.make_args(term):
+            if isinstance(factor, Max):
+                scale = term / factor
+                if is_positive(scale) or is_positive(-scale):
+                    return scale, factor, x - term
+    return None
+
+
+def _find_distributed(node: Max) -> Parts | None:
+    """A maximum inside an argument, which is then a maximum of sums (or, with a minus, all the
+    others are)."""
+    for i, x in enumerate(node.args):
+        found = None if isinstance(x, Max) else _inner_maximum(x)
+        if found is None:
+            continue
+        scale, inner, rest = found
+        others = tuple(y for j, y in enumerate(node.args) if j != i)
+        if len(others) * len(inner.args) <= MAX_ARGUMENTS:
+            return scale, tuple(inner.args), rest, others, tuple(node.args)
+    return None
+
+
+def _distributed_left(scale: Expr, inner: Parts, rest: Expr, others: Parts, args: Parts) -> Expr:
+    return Max(*args)
+
+
+def _distributed_right(scale: Expr, inner: Parts, rest: Expr, others: Parts, args: Parts) -> Expr:
+    if is_positive(scale):
+        return Max(*others, *(expand(scale * z + rest) for z in inner))
+    raised = [expand(y - scale * z) for y, z in product(others, inner)]
+    return Max(expand(rest), *raised) + scale * Max(*inner)
+
+
+def _distributed_holds(
+    scale: Expr, inner: Parts, rest: Expr, others: Parts, args: Parts
+) -> bool:
+    signed = is_positive(scale) or is_positive(-scale)
+    return signed and {*others, scale * Max(*inner) + rest} == {*args}
+
+
+def _find_known(node: Max) -> Parts | None:
+    """An argument that is never larger than another."""
+    for x, y in product(node.args, repeat=2):
+        if x != y and is_nonnegative(expand(y - x)):
+            return x, y, tuple(node.args)
+    return None
+
+
+def _find_between(node: Max) -> Parts | None:
+    """An argument that is a mean of two others, and so never larger than both."""
+    if len(node.args) > MAX_ARGUMENTS:
+        return None
+    for y, z in combinations(node.args, 2):
+        span = polynomial(y - z)
+        for x in node.args:
+            part = polynomial(x - z)
+            if x in (y, z) or part.keys() != span.keys():
+                continue
+            weights = {part[m] / span[m] for m in span}
+            if len(weights) == 1 and 0 < min(weights) < 1:
+                return x, y, z, rational(min(weights)), tuple(node.args)
+    return None
+
+
+def _between_holds(x: Expr, y: Expr, z: Expr, weight: Expr, xs: Parts) -> bool:
+    return (bool(0 < weight < 1) and {x, y, z} <= {*xs} and x not in (y, z)
+            and equal_in_field(x, weight * y + (1 - weight) * z))
+
+
+def _find_shift(node: Max) -> Parts | None:
+    """The same maximum for every common shift and positive scale of its arguments."""
+    xs = node.args
+    if len(set(xs)) < 2:
+        return None
+    scale = content([expand(x - xs[0]) for x in xs[1:]])
+    choices = []
+    for x in xs:
+        others = {expand((z - x) / scale) for z in xs} - {S.Zero}
+        choices.append((tuple(sorted(others, key=structural)), x))
+    differences, base = min(choices, key=_standing)
+    found = (tuple(xs), base, scale, differences)
+    return None if _shift_right(*found) == node else found
+
+
+def _standing(choice: tuple[Parts, Expr]) -> tuple[object, ...]:
+    """What puts the choices of a base in order: a standard sign first."""
+    differences, _ = choice
+    return [orient(d)[1] for d in differences].count(S.NegativeOne), [*map(structural, differences)]
+
+
+def _shift_right(xs: Parts, base: Expr, scale: Expr, differences: Parts) -> Expr:
+    return base + scale * Max(S.Zero, *differences)
+
+
+def _shift_holds(xs: Parts, base: Expr, scale: Expr, differences: Parts) -> bool:
+    if base not in xs or not is_positive(scale):
+        return False
+    wanted = [x for x in xs if x != base]
+    found = [base + scale * d for d in differences]
+    return (all(any(equal_in_field(x, y) for y in found) for x in wanted)
+            and all(any(equal_in_field(x, y) for x in wanted) for y in found))
+
+
+def _find_relu(node: Max) -> Parts | None:
+    zero, *rest = node.args
+    return (rest[0],) if zero == 0 and len(rest) == 1 else None
+
+
+def _find_max_whole(node: Max) -> Parts | None:
+    relu = _find_relu(node)
+    found = None if relu is None else lattice(relu[0])
+    if relu is None or found is None:
+        return None
+    return relu[0], found.u, rational(found.scale), rational(found.shift)
+
+
+def _max_whole_right(x: Expr, u: Expr, k: Expr, c: Expr) -> Expr:
+    step = Step(u + c.floor())
+    return x * step if k > 0 else x * (1 - step)
+
+
+def _max_whole_holds(x: Expr, u: Expr, k: Expr, c: Expr) -> bool:
+    return bool(k.is_Rational and c.is_Rational and k != 0 and takes_whole_values(u)
+                and equal_in_field(x, k * (u + c)))
+
+
+def _find_step_scale(node: Step) -> Parts | None:
+    x = expand(node.args[0])
+    scale, rest = content([x]), None
+    if isinstance(x, Add) and (scale == 1 or denominators(polynomial(x))):
+        found = factors(x, plain=True)
+        scale = Mul(*(b**e for b, e in found if is_positive(b)))
+        rest = Mul(*(b**e for b, e in found if not is_positive(b)))
+    if lattice(x) is not None:  # whose numbers are `step_whole`'s
+        number = scale.as_coeff_Mul()[0]
+        scale, rest = scale / number, None if rest is None else rest * number
+    if scale == 1:
+        return None
+    return scale, expand(x / scale if rest is None else rest), node.args[0]
+
+
+def _find_step_whole(node: Step) -> Parts | None:
+    found = lattice(node.args[0])
+    if found is None or _many_signs(node.args[0]):
+        return None
+    cut, above = found.cut
+    if above and cut == node.args[0]:
+        return None
+    return node.args[0], found.u, rational(found.scale), rational(found.shift), cut, above
+
+
+def _find_step_constant(node: Step) -> Parts | None:
+    found = beside_constant(node.args[0])
+    if found is None:
+        return None
+    u, k, c, _ = found
+    return node.args[0], u, rational(k), c
+
+
+def _step_constant_right(x: Expr, u: Expr, k: Expr, c: Expr) -> Expr:
+    below = floor_between(c / k)
+    assert below is not None
+    return Step(expand(k * (u + below + S.Half)))
+
+
+def _step_constant_holds(x: Expr, u: Expr, k: Expr, c: Expr) -> bool:
+    return bool(k.is_Rational and k != 0 and takes_whole_values(u)
+                and floor_between(c / k) is not None and equal_in_field(x, k * u + c))
+
+
+def _many_signs(x: Expr) -> bool:
+    """Whether more than one factor of `x` has a sign that is not known: cells take each alone."""
+    return len([b for b, _ in factors(x, plain=True)[1:] if not is_positive(b)]) > 1
+
+
+def _find_step_thresholds(node: Step) -> Parts | None:
+    found = thresholds(node.args[0])
+    return None if found is None else (node.args[0], *found)
+
+
+def _step_whole_right(x: Expr, u: Expr, k: Expr, c: Expr, cut: Expr, above: bool) -> Expr:
+    return Step(cut) if above else 1 - Step(cut)
+
+
+def _step_whole_holds(x: Expr, u: Expr, k: Expr, c: Expr, cut: Expr, above: bool) -> bool:
+    """x = k*(u + c) and u is whole: x >= 0 where u >= -c, or where u <= -c for a k below 0."""
+    number = cut - u
+    if not (k.is_Rational and c.is_Rational and number.is_Integer and takes_whole_values(u)):
+        return False
+    whole = number <= c < number + 1 if above else number < c <= number + 1
+    return bool(whole) and above == bool(k > 0) and equal_in_field(x, k * (u + c))
+
+
+def _find_step_known(node: Step) -> Parts | None:
+    (x,) = node.args
+    value = next((v for v in (S.One, S.Zero) if _step_known_holds(x, v)), None)
+    return None if value is None else (x, value)
+
+
+def _step_known_holds(x: Expr, value: Expr) -> bool:
+    """Whether `x` is at least 0 (1), or below 0 (0), by itself or by its factors."""
+    if is_nonnegative(x) or is_positive(-x):
+        return bool(value == (1 if is_nonnegative(x) else 0))
+    sign = sign_of(x, ())
+    if sign is None or sign.ties:
+        return False
+    return bool(value == 1 if sign.positive else value == 0 and sign.strict)
+
+
+def _find_step_power(node: Pow) -> Parts | None:
+    base, n = node.args
+    whole = isinstance(n, Integer) and n > 1
+    return (base.args[0], n) if whole and isinstance(base, Step) else None
+
+
+def _find_step_product(node: Mul) -> Parts | None:
+    """Two steps, the first of which is 1 wherever the second is."""
+    steps = [f for f in node.args if isinstance(f, Step)]
+    spend(len(steps) ** 2)
+    for a, b in product(steps, repeat=2):
+        if a != b and is_nonnegative(expand(a.args[0] - b.args[0])):
+            return a.args[0], b.args[0], Mul(*(f for f in node.args if f not in (a, b)))
+    return None
+
+
+PIECEWISE: tuple[Rule, ...] = (
+    Rule("max_flat", "piecewise", "max(a, max(b, c)) = max(a, b, c)", "",
+         "a maximum of maxima is one maximum",
+         (Max,), _find_flat, _flat_left, lambda inner: Max(*(x for xs in inner for x in xs))),
+    Rule("max_distribute", "piecewise",
+         "max(a, k*max(b, c) + d) = max(a, k*b + d, k*c + d), "
+         "max(a, d - k*max(b, c)) = max(d, a + k*b, a + k*c) - k*max(b, c)", "k > 0",
+         "sums distribute over a maximum",
+         (Max,), _find_distributed, _distributed_left, _distributed_right, _distributed_holds),
+    Rule("max_known", "piecewise", "max(a, b, c) = max(b, c)", "a <= b",
+         "an argument that is never the largest can go",
+         (Max,), _find_known, lambda x, y, xs: Max(*xs),
+         lambda x, y, xs: _maximum(*(z for z in xs if z != x)),
+         lambda x, y, xs: x in xs and y in xs and x != y and is_nonnegative(expand(y - x))),
+    Rule("max_between", "piecewise", "max(a, k*a + (1 - k)*b, b) = max(a, b)", "0 < k < 1",
+         "a mean of two arguments is never larger than both",
+         (Max,), _find_between, lambda x, y, z, k, xs: Max(*xs),
+         lambda x, y, z, k, xs: _maximum(*(u for u in xs if u != x)), _between_holds),
+    Rule("max_shift", "piecewise", "max(a, a + k*b) = a + k*max(0, b)", "k > 0",
+         "common terms and positive factors go out of a maximum",
+         (Max,), _find_shift, lambda xs, *rest: Max(*xs), _shift_right, _shift_holds),
+    Rule("max_whole", "piecewise",
+         "max(0, k*(u + c)) = k*(u + c)*step(u + floor(c)), "
+         "max(0, -k*(u + c)) = -k*(u + c)*(1 - step(u + floor(c)))",
+         "u whole, k > 0 and k, c rational", "a maximum with 0, by the sign of a whole number",
+         (Max,), _find_max_whole, lambda x, *rest: Max(S.Zero, x), _max_whole_right,
+         _max_whole_holds),
+    Rule("max_step", "piecewise", "max(0, x) = x*step(x)", "", "a maximum with 0, by the sign",
+         (Max,), _find_relu, lambda x: Max(S.Zero, x), lambda x: x * Step(x)),
+    Rule("step_scale", "piecewise", "step(k*x) = step(x)", "k > 0",
+         "a positive factor does not change the sign",
+         (Step,), _find_step_scale, lambda k, x, arg: Step(arg), lambda k, x, arg: Step(x),
+         lambda k, x, arg: is_positive(k) and equal_in_field(k * x, arg)),
+    Rule("step_whole", "piecewise",
+         "step(k*(u + c)) = step(u + floor(c)), step(-k*(u + c)) = 1 - step(u + ceil(c) - 1)",
+         "u whole, k > 0 and k, c rational",
+         "whole numbers pass 0 by jumps: below 0 they are at most -1",
+         (Step,), _find_step_whole, lambda x, *rest: Step(x), _step_whole_right,
+         _step_whole_holds),
+    Rule("step_constant", "piecewise", "step(k*u + c) = step(k*(u + n + 1/2))",
+         "u whole, k rational, n < c/k < n + 1 for a whole n and a number c such as log(10)",
+         "between two whole numbers it does not matter where a threshold stands",
+         (Step,), _find_step_constant, lambda x, *rest: Step(x), _step_constant_right,
+         _step_constant_holds),
+    Rule("step_thresholds", "piecewise", "step(x) = a + b*step(u - m) + c*step(u - n)",
+         "x a polynomial of a whole number u",
+         "the sign of a polynomial at whole numbers, between its roots",
+         (Step,), _find_step_thresholds, lambda x, *rest: Step(x),
+         lambda x, u, first, jumps: step_of(u, first, jumps),
+         lambda x, *rest: thresholds(x) == rest),
+    Rule("step_known", "piecewise", "step(x) = 1 or 0", "x >= 0 or x < 0",
+         "the sign is known",
+         (Step,), _find_step_known, lambda x, value: Step(x), lambda x, value: value,
+         _step_known_holds),
+    Rule("step_power", "piecewise", "step(x)**n = step(x)", "n a positive whole number",
+         "a step is 0 or 1",
+         (Pow,), _find_step_power, lambda x, n: Pow(Step(x), n), lambda x, n: Step(x),
+         lambda x, n: n.is_Integer and n > 0),
+    Rule("step_product", "piecewise", "step(a)*step(b) = step(b)", "a >= b",
+         "the higher step is 1 wherever the lower one is",
+         (Mul,), _find_step_product, lambda a, b, rest: Mul(Step(a), Step(b), rest),
+         lambda a, b, rest: Mul(Step(b), rest),
+         lambda a, b, rest: is_nonnegative(expand(a - b))),
+)
