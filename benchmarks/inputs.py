@@ -11,9 +11,7 @@ from typing import Any
 
 from sympy import Add, Expr, Pow, Rational, Symbol
 
-from midpo.symbolic.language.parser import Names
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     POLICY,
     REFERENCE,
@@ -30,6 +28,8 @@ from midpo.symbolic.language.words import (
     TokenProd,
     TokenSum,
 )
+from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.spec import Spec
 
 ALPHA, RATE = Parameter("alpha", "positive"), Parameter("eta")
 _TOKEN = Index("t", position=True)

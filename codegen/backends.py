@@ -32,8 +32,7 @@ from midpo.codegen.plan.statistics import (
 from midpo.codegen.printing.chunks import Chunk, chunk
 from midpo.codegen.printing.printer import Printer, near_one
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     Divergence,
     Entropy,
     Length,
@@ -43,6 +42,7 @@ from midpo.symbolic.language.words import (
     TokenSum,
     VocabSum,
 )
+from midpo.symbolic.language.text import text
 
 from .names import policy_argument
 

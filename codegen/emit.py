@@ -26,9 +26,7 @@ from midpo.codegen.printing.rows import helpers, kernels
 from midpo.symbolic import VERSION
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError, NotYet, printable
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
     REJECTED,
@@ -39,6 +37,8 @@ from midpo.symbolic.language.words import (
     Length,
     Sorted,
 )
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant, kernel_loss, loss_of_margin, prior_margin
 
 from .backends import (

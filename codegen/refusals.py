@@ -9,9 +9,10 @@ from sympy import Expr
 
 from midpo.symbolic.domains.intervals import Bound, Interval
 from midpo.symbolic.domains.needs import telling
+from midpo.symbolic.language.nodes import Max, Min, Parameter, Step, StopGradient
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import Writer, text
-from midpo.symbolic.language.words import BY_NODE, Max, Min, Parameter, Step, StopGradient
+from midpo.symbolic.language.words import BY_NODE
 
 from .names import marked
 

@@ -83,7 +83,7 @@ def row(spec: Spec, *, kind: str | None = None) -> Row:
     from sympy import S
 
     from midpo.symbolic.algebra.normal import normal_form
-    from midpo.symbolic.language.words import POLICY, StopGradient, TokenSum
+    from midpo.symbolic.language.nodes import POLICY, StopGradient, TokenSum
     from midpo.symbolic.loss import pair_loss
     from midpo.symbolic.representable import prior_facts
 
@@ -99,7 +99,7 @@ def row(spec: Spec, *, kind: str | None = None) -> Row:
 
 def _plain(total: Any) -> bool:
     """Whether a sum over tokens is that of their log-probabilities alone."""
-    from midpo.symbolic.language.words import Log, TokenProb
+    from midpo.symbolic.language.nodes import Log, TokenProb
 
     return isinstance(total.args[0], Log) and isinstance(total.args[0].args[0], TokenProb)
 
@@ -108,7 +108,7 @@ def _averages(loss: Any) -> tuple[str, ...]:
     """How the policy's log-probabilities enter, read off the factors beside each sum."""
     from sympy import Add, Mul
 
-    from midpo.symbolic.language.words import POLICY, Length, TokenProb, TokenSum
+    from midpo.symbolic.language.nodes import POLICY, Length, TokenProb, TokenSum
 
     found = set()
 

@@ -15,8 +15,7 @@ from sympy import Add, Expr, Mul, Pow, Rational
 
 from midpo.symbolic.domains.whole import value_of
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.words import (
-    BY_NODE,
+from midpo.symbolic.language.nodes import (
     MARGIN,
     Divergence,
     Entropy,
@@ -35,6 +34,7 @@ from midpo.symbolic.language.words import (
     VocabProb,
     VocabSum,
 )
+from midpo.symbolic.language.words import BY_NODE
 from midpo.symbolic.work import spend
 
 from .arithmetic import Undefined

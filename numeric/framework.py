@@ -35,7 +35,7 @@ from midpo.symbolic.framework.words import (
     SumOver,
     space,
 )
-from midpo.symbolic.language.words import Parameter
+from midpo.symbolic.language.nodes import Parameter
 
 from .arithmetic import DIGITS, Digits
 from .evaluate import Evaluator, Point

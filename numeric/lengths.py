@@ -20,7 +20,8 @@ from midpo.symbolic.algebra.polynomial import ONE, expand, polynomial
 from midpo.symbolic.algebra.signs import plainer
 from midpo.symbolic.domains.whole import is_whole, thresholds
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import rebuild, substitute
+from midpo.symbolic.language.nodes import (
     PIECEWISE,
     Abs,
     Index,
@@ -30,9 +31,7 @@ from midpo.symbolic.language.words import (
     Relu,
     Step,
     TokenSum,
-    rebuild,
     structural,
-    substitute,
 )
 
 Lengths = tuple[int, int]

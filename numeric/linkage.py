@@ -14,9 +14,8 @@ from typing import Any
 
 from sympy import Expr
 
-from midpo.symbolic.language.parser import Names
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     POLICY,
     REJECTED,
@@ -24,8 +23,9 @@ from midpo.symbolic.language.words import (
     Length,
     Parameter,
     TokenSum,
-    substitute,
 )
+from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.spec import Spec
 
 from .arithmetic import Digits, Undefined
 from .evaluate import Evaluator, Point

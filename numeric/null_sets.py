@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.language.nodes import Index, Parameter, roles
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import Index, Parameter, roles
 
 from .arithmetic import Digits, Undefined
 from .evaluate import Evaluator

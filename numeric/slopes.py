@@ -15,8 +15,8 @@ from fractions import Fraction
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.language.nodes import POLICY
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import POLICY
 
 from .arithmetic import Digits, Undefined
 from .case import Case

@@ -15,7 +15,7 @@ from sympy import Expr
 
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.algebra.signs import plainer
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     Divergence,
     Entropy,
     Feature,

@@ -22,8 +22,8 @@ from sympy import Expr
 
 from midpo.symbolic.domains.intervals import Interval, plain_value
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.language.nodes import Index
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import Index
 from midpo.symbolic.work import spend
 
 from .arithmetic import Undefined

@@ -16,8 +16,8 @@ from typing import Any
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     PIECEWISE,
     REJECTED,
@@ -26,8 +26,8 @@ from midpo.symbolic.language.words import (
     Index,
     Parameter,
     structural,
-    substitute,
 )
+from midpo.symbolic.language.spec import Spec
 
 from .arithmetic import Floats, Undefined
 from .case import Case

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sympy import Add, Expr, Mul, Pow, S, Symbol
 
 from midpo.symbolic.algebra.polynomial import monomial_expression, polynomial
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute, with_label
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
     POLICY,
@@ -24,12 +24,10 @@ from midpo.symbolic.language.words import (
     Prior,
     Prob,
     Sigmoid,
-    is_nonnegative,
-    is_positive,
     roles,
-    substitute,
-    with_label,
 )
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
+from midpo.symbolic.language.spec import Spec
 
 ROLES = (CHOSEN, REJECTED)
 

@@ -12,8 +12,8 @@ from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute, with_label
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     POLICY,
     REFERENCE,
@@ -27,9 +27,8 @@ from midpo.symbolic.language.words import (
     TokenProb,
     TokenSum,
     roles,
-    substitute,
-    with_label,
 )
+from midpo.symbolic.language.spec import Spec
 
 from .loss import ROLES, is_constant
 

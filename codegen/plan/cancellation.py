@@ -17,7 +17,7 @@ import sympy
 from sympy import Add, Dummy, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.words import Exp, Log, Node, Parameter, structural
+from midpo.symbolic.language.nodes import Exp, Log, Node, Parameter, structural
 from midpo.symbolic.loss import is_constant
 
 from .stable import collected, is_discount

@@ -16,8 +16,7 @@ from typing import Any
 from sympy import Add, Expr, Mul, Pow, S
 
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     Abs,
     Exp,
     Log,
@@ -33,6 +32,7 @@ from midpo.symbolic.language.words import (
     Tanh,
     VocabProb,
 )
+from midpo.symbolic.language.text import text
 
 
 def _sign(x: Expr) -> Expr:

@@ -15,7 +15,7 @@ from functools import lru_cache
 import sympy
 from sympy import Add, Expr, Mul, Pow, Rational, S
 
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     Exp,
     Log,
     LogSigmoid,
@@ -27,8 +27,8 @@ from midpo.symbolic.language.words import (
     TokenProb,
     TokenSum,
     VocabSum,
-    is_positive,
 )
+from midpo.symbolic.language.signs import is_positive
 
 MAX_TERMS = 24  # of a coefficient that is factored to see its sign
 _TOTALS = (TokenSum, VocabSum)

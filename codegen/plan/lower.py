@@ -14,8 +14,8 @@ from typing import Any
 from sympy import Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.errors import NotYet, NoValue, TooLarge
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import rebuild
+from midpo.symbolic.language.nodes import (
     MARGIN,
     Exp,
     Log,
@@ -27,9 +27,9 @@ from midpo.symbolic.language.words import (
     StopGradient,
     TokenProb,
     VocabSum,
-    rebuild,
     structural,
 )
+from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import logistic_form, loss_of_margin, recovered_margin, stated_sides
 from midpo.symbolic.rewriting.derivation import Derivation, Instance
 from midpo.symbolic.rewriting.rules import RULES, phase

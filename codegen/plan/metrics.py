@@ -19,7 +19,7 @@ from sympy import Add, Expr, Mul, Pow, Symbol, expand
 from midpo.codegen.backends import logps_argument
 from midpo.codegen.names import policy_argument
 from midpo.codegen.printing.printer import Printer
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     POLICY,
     REJECTED,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from sympy import Add, Expr, Mul, Rational, S, expand
 
-from midpo.symbolic.language.words import Exp, Sqrt, VocabProb
+from midpo.symbolic.language.nodes import Exp, Sqrt, VocabProb
 
 from .derivatives import is_log_probability
 from .statistics import ENTRY

@@ -15,7 +15,8 @@ import sympy
 from sympy import Add, Dummy, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import rebuild
+from midpo.symbolic.language.nodes import (
     POLICY,
     RESPONSE,
     Divergence,
@@ -29,11 +30,9 @@ from midpo.symbolic.language.words import (
     TokenProb,
     TokenSum,
     VocabSum,
-    is_negative,
-    is_nonnegative,
-    rebuild,
     structural,
 )
+from midpo.symbolic.language.signs import is_negative, is_nonnegative
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.rewriting.derivation import Instance
 from midpo.symbolic.rewriting.rules import RULES, leading_sign

@@ -23,7 +23,7 @@ from sympy import Add, Expr, Mul, S, Symbol, expand
 
 from midpo.codegen.names import policy_argument
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     POLICY,
     RESPONSE,
     Binder,

@@ -16,8 +16,7 @@ from sympy import Expr, Pow, Rational, S, Symbol
 from midpo.codegen.plan.derivatives import is_log_probability
 from midpo.codegen.plan.statistics import ENTRY, probability, weighted
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     Abs,
     Exp,
     Index,
@@ -35,6 +34,7 @@ from midpo.symbolic.language.words import (
     Tanh,
     VocabProb,
 )
+from midpo.symbolic.language.text import text
 
 from .breaking import in_brackets
 from .chunks import RowsPrinter, grouped

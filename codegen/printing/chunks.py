@@ -26,8 +26,8 @@ from midpo.codegen.plan.statistics import (
     slope,
     weighted,
 )
+from midpo.symbolic.language.nodes import Log, VocabProb
 from midpo.symbolic.language.text import ordered_terms
-from midpo.symbolic.language.words import Log, VocabProb
 
 from .levels import ATOM, UNARY
 from .printer import Printer

@@ -14,9 +14,7 @@ from sympy import Add, Expr, Mul, S, Symbol
 from midpo.codegen.plan.cancellation import Piece, by_logarithm
 from midpo.codegen.plan.exponentials import is_positive_total, signed
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.text import split_fraction
-from midpo.symbolic.language.words import (
-    BY_NODE,
+from midpo.symbolic.language.nodes import (
     RESPONSE,
     Entropy,
     Exp,
@@ -24,9 +22,10 @@ from midpo.symbolic.language.words import (
     Parameter,
     TokenProb,
     TokenSum,
-    is_negative,
-    is_positive,
 )
+from midpo.symbolic.language.signs import is_negative, is_positive
+from midpo.symbolic.language.text import split_fraction
+from midpo.symbolic.language.words import BY_NODE
 
 from .levels import ATOM, EXPONENT, SUM, UNARY
 from .scribe import Scribe

@@ -20,9 +20,7 @@ from midpo.codegen.plan.cancellation import cancelling
 from midpo.codegen.plan.exponentials import signed
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.text import ordered_terms, split_fraction, text
-from midpo.symbolic.language.words import (
-    BY_NODE,
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
     REJECTED,
@@ -53,6 +51,8 @@ from midpo.symbolic.language.words import (
     VocabSum,
     roles,
 )
+from midpo.symbolic.language.text import ordered_terms, split_fraction, text
+from midpo.symbolic.language.words import BY_NODE
 
 from .breaking import wrap
 from .keeping import (

@@ -16,7 +16,7 @@ from sympy import Add, Expr, S, Symbol
 from midpo.codegen.names import plain, policy_argument
 from midpo.codegen.plan.online import Coefficients, Term, moments, terms_of
 from midpo.codegen.plan.statistics import slope
-from midpo.symbolic.language.words import Exp
+from midpo.symbolic.language.nodes import Exp
 
 from .blocks import TRITON, BlockPrinter, Dialect
 from .chunks import Backward, Chunk, shared_contexts

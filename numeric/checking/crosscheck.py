@@ -18,8 +18,8 @@ from sympy import Expr
 
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.language.nodes import Sorted, StopGradient
 from midpo.symbolic.language.spec import Spec, policy_argument
-from midpo.symbolic.language.words import Sorted, StopGradient
 from midpo.symbolic.loss import kernel_loss
 
 from . import logged

@@ -9,8 +9,7 @@ from typing import Any
 
 from sympy import Add, Expr, Symbol
 
-from midpo.symbolic.language.spec import Spec, policy_argument
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     REJECTED,
     Divergence,
@@ -20,6 +19,7 @@ from midpo.symbolic.language.words import (
     Prob,
     TokenSum,
 )
+from midpo.symbolic.language.spec import Spec, policy_argument
 from midpo.symbolic.loss import kernel_loss, logistic_form, stated_sides
 
 from .judging import LIMIT, Judge, units

@@ -17,7 +17,7 @@ from sympy import Expr
 
 from midpo.numeric.arithmetic import Undefined, digits
 from midpo.numeric.evaluate import Evaluator
-from midpo.symbolic.language.words import Divergence, Entropy, Sorted, StopGradient
+from midpo.symbolic.language.nodes import Divergence, Entropy, Sorted, StopGradient
 
 from .policies import Batch
 from .tape import TIE, Tape, Taped

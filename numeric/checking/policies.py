@@ -19,8 +19,9 @@ from midpo.numeric.arithmetic import digits
 from midpo.numeric.evaluate import Point
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.language.nodes import Sorted, Tanh
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import BY_NODE, Sorted, Tanh
+from midpo.symbolic.language.words import BY_NODE
 
 IGNORED = -100
 

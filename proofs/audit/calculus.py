@@ -16,7 +16,8 @@ from midpo.numeric.trees import Row
 from midpo.symbolic.algebra.normal import settle
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute, with_label
+from midpo.symbolic.language.nodes import (
     BINDERS,
     POLICY,
     RESPONSE,
@@ -43,8 +44,6 @@ from midpo.symbolic.language.words import (
     VocabProb,
     VocabSum,
     structural,
-    substitute,
-    with_label,
 )
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.rewriting.derivation import Derivation

@@ -17,7 +17,7 @@ from midpo.numeric.trees import Row, Sight
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.unicode import letter, mathematics
-from midpo.symbolic.language.words import Feature, Parameter
+from midpo.symbolic.language.nodes import Feature, Parameter
 from midpo.symbolic.loss import is_constant
 
 from .answer import Formula

@@ -20,16 +20,9 @@ from midpo.proofs.audit.gradient.pair import side_rows
 from midpo.proofs.recover.conditions import defined_where, side_conditions
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Feature, Length, Parameter
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
-    CHOSEN,
-    REJECTED,
-    Feature,
-    Length,
-    Parameter,
-    is_nonnegative,
-    is_positive,
-)
 from midpo.symbolic.loss import is_constant
 
 from .answer import EVIDENCE, PROVED, UNDECIDED, Answer

@@ -22,8 +22,8 @@ from midpo.numeric.trees import (
 )
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.language.nodes import POLICY, REFERENCE, RESPONSE, Log, Prob
 from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import POLICY, REFERENCE, RESPONSE, Log, Prob
 from midpo.symbolic.loss import is_constant
 
 from .answer import EVIDENCE, PROVED, UNDECIDED, Answer, Formula

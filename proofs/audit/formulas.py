@@ -15,7 +15,7 @@ from midpo.numeric.trees import Row
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.latex import policy as policy_latex
 from midpo.symbolic.formula.unicode import letter, mathematics
-from midpo.symbolic.language.words import POLICY, RESPONSE, Feature, TokenSum, VocabProb
+from midpo.symbolic.language.nodes import POLICY, RESPONSE, Feature, TokenSum, VocabProb
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.representable import fold
 

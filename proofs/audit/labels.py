@@ -20,8 +20,9 @@ from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Exp, Parameter, Sigmoid
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import CHOSEN, REJECTED, Exp, Parameter, Sigmoid, substitute
 from midpo.symbolic.loss import is_constant, recovered_margin
 from midpo.symbolic.representable import fold
 

@@ -24,7 +24,8 @@ from midpo.proofs.certify.library import cited
 from midpo.symbolic.domains.intervals import REAL, plain_value
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.unicode import letter, mathematics
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import power
+from midpo.symbolic.language.nodes import (
     POLICY,
     RESPONSE,
     Divergence,
@@ -37,9 +38,8 @@ from midpo.symbolic.language.words import (
     Prob,
     TokenProb,
     TokenSum,
-    is_nonnegative,
-    power,
 )
+from midpo.symbolic.language.signs import is_nonnegative
 from midpo.symbolic.loss import is_constant
 
 from .answer import COMPUTED, EVIDENCE, PROVED, UNDECIDED, Answer

@@ -18,7 +18,7 @@ import numpy as np
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import Sight, centre, centred_response
-from midpo.symbolic.language.words import Log
+from midpo.symbolic.language.nodes import Log
 
 from .answer import EVIDENCE, EXACT, PROVED, UNDECIDED, Answer, Formula
 from .correction import correction, special_cases, written

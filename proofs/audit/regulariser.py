@@ -10,7 +10,7 @@ from midpo.numeric.trees import Sight
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.unicode import mathematics
-from midpo.symbolic.language.words import POLICY, RESPONSE, Log, Prob, TokenProb, TokenSum
+from midpo.symbolic.language.nodes import POLICY, RESPONSE, Log, Prob, TokenProb, TokenSum
 from midpo.symbolic.loss import is_constant
 
 from .answer import EVIDENCE, EXACT, PROVED, Answer, Formula

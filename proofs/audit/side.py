@@ -11,8 +11,8 @@ from sympy import Expr
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.trees import Row, Sight, World, full_tree, random_world
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute, with_label
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     POLICY,
     REJECTED,
@@ -20,9 +20,8 @@ from midpo.symbolic.language.words import (
     Log,
     Parameter,
     StopGradient,
-    substitute,
-    with_label,
 )
+from midpo.symbolic.language.spec import Spec
 
 from .calculus import log_prior, rows
 

@@ -14,8 +14,7 @@ from collections.abc import Iterable
 from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, Symbol
 
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.language.text import ATOM, POWER, PRODUCT, SUM, Writer
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
     REJECTED,
@@ -45,8 +44,9 @@ from midpo.symbolic.language.words import (
     TokenSum,
     VocabProb,
     VocabSum,
-    is_positive,
 )
+from midpo.symbolic.language.signs import is_positive
+from midpo.symbolic.language.text import ATOM, POWER, PRODUCT, SUM, Writer
 
 MAX_POWER = 60  # of x ^ n, whose n is a tower of successors
 

@@ -17,9 +17,8 @@ from sympy import Expr, Pow, Rational, S, Symbol
 
 from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.language.parser import Condition
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import rename_index, with_label
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     REJECTED,
     RESPONSE,
@@ -50,10 +49,10 @@ from midpo.symbolic.language.words import (
     TokenSum,
     VocabProb,
     VocabSum,
-    rename_index,
     standard_index,
-    with_label,
-)  # fmt: skip
+)
+from midpo.symbolic.language.parser import Condition
+from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import loss_of_margin, prior_margin
 
 NORMALISER = Symbol("Z", positive=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 from sympy import Expr
 
+from midpo.symbolic.language.nodes import CHOSEN, MARGIN, REJECTED, Feature, Parameter
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import CHOSEN, MARGIN, REJECTED, Feature, Parameter
 from midpo.symbolic.loss import loss_of_margin, recovered_margin
 
 from .readback import Mismatch, Reader, Term, any_data, domain_facts, forms, parse_term, same

@@ -16,16 +16,9 @@ from sympy import Expr
 from midpo.numeric.arithmetic import Intervals, Undefined
 from midpo.numeric.evaluate import Evaluator, Point
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.language.building import with_label
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Entropy, Index, VocabProb, VocabSum
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
-    CHOSEN,
-    REJECTED,
-    Entropy,
-    Index,
-    VocabProb,
-    VocabSum,
-    with_label,
-)
 
 from .printer import NotExportable, identifier
 from .statement import Statement

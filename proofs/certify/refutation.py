@@ -19,7 +19,7 @@ from midpo.numeric.arithmetic import Dyadic, Log2, NotExact, Undefined
 from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.words import Further
+from midpo.symbolic.language.nodes import Further
 from midpo.symbolic.loss import loss_of_margin, recovered_margin
 
 from .printer import NotExportable, identifier

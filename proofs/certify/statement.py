@@ -14,8 +14,8 @@ from functools import cached_property
 from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.domains.intervals import Interval
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import with_label
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     POLICY,
     REJECTED,
@@ -33,8 +33,8 @@ from midpo.symbolic.language.words import (
     TokenSum,
     VocabProb,
     VocabSum,
-    with_label,
 )
+from midpo.symbolic.language.spec import Spec
 
 from .printer import NotExportable, Printer, by_token, identifier
 

@@ -16,7 +16,7 @@ from sympy import Expr
 
 from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.errors import MidpoError, NoValue
-from midpo.symbolic.language.words import rebuild
+from midpo.symbolic.language.building import rebuild
 from midpo.symbolic.rewriting.derivation import Derivation, Instance, Step
 from midpo.symbolic.rewriting.rule import ARITHMETIC, CELLS, PRIOR_RULE, Rule
 from midpo.symbolic.rewriting.rules import RULES

@@ -21,9 +21,9 @@ from midpo.proofs.recover.diagnosis import diagnose
 from midpo.proofs.recover.problem import Problem
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
+from midpo.symbolic.language.nodes import MARGIN, LogSigmoid
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import MARGIN, LogSigmoid
 from midpo.symbolic.loss import pair_loss
 from midpo.symbolic.representable import fold
 from midpo.symbolic.work import allowance

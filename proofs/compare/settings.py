@@ -9,8 +9,9 @@ from sympy import Expr, Rational, S, Symbol, nan, zoo
 
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import NoValue
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import REFERENCE, Feature, Further, Parameter
 from midpo.symbolic.language.parser import Names
-from midpo.symbolic.language.words import REFERENCE, Feature, Further, Parameter, substitute
 
 VALUES = (S.Zero, S.One, Rational(1, 2))  # that parameters are tried at
 MASKS = (S.One, S.Zero)  # that features are tried at

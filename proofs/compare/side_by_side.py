@@ -26,9 +26,10 @@ from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import MARGIN, POLICY, Parameter, StopGradient
 from midpo.symbolic.language.parser import Names
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import MARGIN, POLICY, Parameter, StopGradient, substitute
 from midpo.symbolic.loss import logistic_form, loss_of_margin, pair_loss
 from midpo.symbolic.work import allowance
 

@@ -14,9 +14,9 @@ from sympy import Expr, S, Symbol
 
 from midpo.symbolic.domains.intervals import POSITIVE
 from midpo.symbolic.errors import SpecError
+from midpo.symbolic.language.nodes import Feature, Further
 from midpo.symbolic.language.parser import Names
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import Feature, Further
 from midpo.symbolic.loss import pair_loss
 
 from .fingerprint import Fingerprint, alike, fingerprint

@@ -23,7 +23,7 @@ from midpo.symbolic.framework.words import (
     member,
     score,
 )
-from midpo.symbolic.language.words import Exp, Log, LogSigmoid, Parameter, Sigmoid
+from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Parameter, Sigmoid
 
 from .theorem import Part, Theorem
 

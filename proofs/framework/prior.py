@@ -21,7 +21,7 @@ from midpo.symbolic.framework.words import (
     member,
     score,
 )
-from midpo.symbolic.language.words import Exp, Log, LogSigmoid, Parameter, Sigmoid
+from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Parameter, Sigmoid
 
 from .optimum import ALPHA, LAM, L, W, Y, margin, pi, r, zeta
 from .theorem import Part, Theorem

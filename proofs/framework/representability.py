@@ -9,7 +9,7 @@ from sympy import Expr, S
 from midpo.numeric.framework import Instance
 from midpo.symbolic.framework.hypothesis import Hypothesis
 from midpo.symbolic.framework.words import Element, Partial, applied, mass, score
-from midpo.symbolic.language.words import Exp, Log, LogSigmoid, Parameter
+from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Parameter
 
 from .optimum import ALPHA, MARGIN, L, W, Y, margin, pi, zeta
 from .theorem import Part, Theorem

@@ -9,7 +9,7 @@ from sympy import Expr, S
 
 from midpo.symbolic.framework.hypothesis import Hypothesis
 from midpo.symbolic.framework.words import PROMPTS, Element, Mean, Partial, Relative, SumOver, mass
-from midpo.symbolic.language.words import Exp, Log, Parameter, Sigmoid
+from midpo.symbolic.language.nodes import Exp, Log, Parameter, Sigmoid
 
 from .optimum import ALPHA, BETA, MARGIN, L, W, Y, Z, margin, pi, r, star, zeta
 from .slip_checks import (

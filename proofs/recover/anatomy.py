@@ -18,8 +18,8 @@ from midpo.symbolic.algebra.normal import form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.separable import is_separated, pair_data
 from midpo.symbolic.algebra.shapes import shapes
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
     POLICY,
@@ -35,10 +35,10 @@ from midpo.symbolic.language.words import (
     Step,
     StopGradient,
     TokenSum,
-    is_positive,
     roles,
-    substitute,
 )
+from midpo.symbolic.language.signs import is_positive
+from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant, logistic_form, target_loss
 from midpo.symbolic.representable import fold
 

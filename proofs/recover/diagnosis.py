@@ -7,8 +7,8 @@ from collections import defaultdict
 from sympy import Add, Expr, Mul, S
 
 from midpo.symbolic.algebra.polynomial import is_zero
+from midpo.symbolic.language.nodes import REJECTED
 from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import REJECTED
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.representable import fold
 

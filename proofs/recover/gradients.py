@@ -16,8 +16,9 @@ from sympy import Expr, Symbol
 from midpo.numeric.slopes import slopes
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.errors import NoValue, TooLarge
+from midpo.symbolic.language.building import rebuild
+from midpo.symbolic.language.nodes import POLICY, StopGradient
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import POLICY, StopGradient, rebuild
 from midpo.symbolic.work import allowance
 
 from .problem import FORMS

@@ -16,7 +16,7 @@ from midpo.symbolic.algebra.normal import form, normalise
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM, meet
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.language.words import MARGIN, LogSigmoid
+from midpo.symbolic.language.nodes import MARGIN, LogSigmoid
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.rewriting.derivation import Derivation
 from midpo.symbolic.work import allowance

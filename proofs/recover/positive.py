@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from sympy import Expr, Mul
 
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import Max, StopGradient
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import Max, StopGradient, is_nonnegative, is_positive, substitute
 
 
 def _unsigned(one: Expr, other: Expr) -> Expr:

@@ -12,16 +12,10 @@ from midpo.symbolic.algebra.logistic import disguised
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import Polynomial, is_zero, monomial_expression, polynomial
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, structural
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
-    Exp,
-    Log,
-    LogSigmoid,
-    is_nonnegative,
-    is_positive,
-    structural,
-    substitute,
-)
 from midpo.symbolic.loss import (
     is_constant,
     logistic_form,

@@ -15,18 +15,11 @@ from midpo.symbolic.algebra.normal import normal_form, normalise, outside, sums_
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM, meet
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.language.building import substitute, with_label
+from midpo.symbolic.language.nodes import CHOSEN, PIECEWISE, REJECTED, ByLabel
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import (
-    CHOSEN,
-    PIECEWISE,
-    REJECTED,
-    ByLabel,
-    is_nonnegative,
-    is_positive,
-    substitute,
-    with_label,
-)
 from midpo.symbolic.loss import prior_margin
 from midpo.symbolic.representable import PriorFacts, fold, prior_facts, prior_of_margin
 from midpo.symbolic.rewriting.derivation import Derivation, Instance, Step

@@ -39,10 +39,8 @@ from midpo.symbolic.algebra.normal import form, normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.separable import pair_data, separations
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
-from midpo.symbolic.language.parser import PRIOR, parse
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     POLICY,
     REJECTED,
@@ -54,11 +52,12 @@ from midpo.symbolic.language.words import (
     LogSigmoid,
     Max,
     Step,
-    is_nonnegative,
-    is_positive,
     roles,
-    substitute,
 )
+from midpo.symbolic.language.parser import PRIOR, parse
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant, target_loss
 from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
 from midpo.symbolic.work import allowance, bounds

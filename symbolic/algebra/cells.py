@@ -19,19 +19,9 @@ from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.domains.whole import lattice, thresholds
 from midpo.symbolic.errors import NoValue
-from midpo.symbolic.language.words import (
-    BINDERS,
-    Index,
-    Length,
-    Max,
-    Step,
-    TokenSum,
-    enclosure,
-    is_nonnegative,
-    is_positive,
-    rebuild,
-    structural,
-)
+from midpo.symbolic.language.building import rebuild
+from midpo.symbolic.language.nodes import BINDERS, Index, Length, Max, Step, TokenSum, structural
+from midpo.symbolic.language.signs import enclosure, is_nonnegative, is_positive
 from midpo.symbolic.rewriting.rule import CELLS
 
 from .equality import equal_in_field

@@ -15,7 +15,9 @@ import sympy
 from sympy import Add, Dummy, Expr, Integer, Mul, Pow, Rational, S
 
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.language.words import is_positive, power, structural
+from midpo.symbolic.language.building import power
+from midpo.symbolic.language.nodes import structural
+from midpo.symbolic.language.signs import is_positive
 from midpo.symbolic.work import spend
 
 from .polynomial import (

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from sympy import Add, Expr, Mul, S
 
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.language.words import Exp, Log, is_nonnegative, is_positive
+from midpo.symbolic.language.nodes import Exp, Log
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.loss import LogisticForm, is_constant
 from midpo.symbolic.work import allowance, bounds
 

@@ -14,7 +14,8 @@ from typing import Any
 from sympy import Add, Expr, Mul, Pow, Rational
 
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.words import Exp, Log, Max, Step, VocabSum, rebuild
+from midpo.symbolic.language.building import rebuild
+from midpo.symbolic.language.nodes import Exp, Log, Max, Step, VocabSum
 from midpo.symbolic.rewriting.derivation import Derivation
 from midpo.symbolic.rewriting.rule import Rule
 from midpo.symbolic.rewriting.rules import phase

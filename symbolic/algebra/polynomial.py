@@ -14,7 +14,8 @@ from typing import Any
 from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.language.words import power, structural
+from midpo.symbolic.language.building import power
+from midpo.symbolic.language.nodes import structural
 from midpo.symbolic.work import limits, spend
 
 Monomial = frozenset[tuple[Any, Fraction]]

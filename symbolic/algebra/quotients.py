@@ -17,7 +17,8 @@ import sympy
 from sympy import Add, Dummy, Expr, Mul, Pow
 
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.words import Exp, TokenSum, VocabSum, power, structural
+from midpo.symbolic.language.building import power
+from midpo.symbolic.language.nodes import Exp, TokenSum, VocabSum, structural
 from midpo.symbolic.rewriting.derivation import Derivation, Instance
 from midpo.symbolic.rewriting.rule import CELLS
 from midpo.symbolic.rewriting.rules import RULES

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from sympy import Add, Expr, Integer, S, Symbol
 
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     REJECTED,
     Feature,
@@ -21,7 +22,6 @@ from midpo.symbolic.language.words import (
     Log,
     TokenSum,
     roles,
-    substitute,
 )
 from midpo.symbolic.loss import is_constant
 

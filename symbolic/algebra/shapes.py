@@ -14,7 +14,8 @@ from typing import Any
 from sympy import QQ, Add, Dummy, Expr, Mul, Pow, Rational
 
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import power, rebuild
+from midpo.symbolic.language.nodes import (
     Exp,
     Log,
     LogSigmoid,
@@ -22,8 +23,6 @@ from midpo.symbolic.language.words import (
     Sigmoid,
     Step,
     StopGradient,
-    power,
-    rebuild,
     roles,
 )
 from midpo.symbolic.rewriting.derivation import Derivation

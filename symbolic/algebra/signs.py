@@ -10,7 +10,8 @@ from math import lcm
 from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.domains.whole import beside_constant, lattice
-from midpo.symbolic.language.words import Exp, Log, Step, Tanh, is_positive
+from midpo.symbolic.language.nodes import Exp, Log, Step, Tanh
+from midpo.symbolic.language.signs import is_positive
 from midpo.symbolic.rewriting.rule import Parts, Rule
 
 from .polynomial import expand

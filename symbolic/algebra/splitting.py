@@ -18,7 +18,7 @@ from sympy import Add, Expr, Mul, S, Symbol
 
 from midpo.symbolic.domains.whole import Lattice, lattice, thresholds
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     BINDERS,
     MARGIN,
     Length,
@@ -27,12 +27,14 @@ from midpo.symbolic.language.words import (
     Parameter,
     Step,
     TokenSum,
+    structural,
+)
+from midpo.symbolic.language.signs import (
     counts_from_one,
     is_below_one,
     is_negative,
     is_nonnegative,
     is_positive,
-    structural,
 )
 from midpo.symbolic.rewriting.derivation import Derivation, Instance
 from midpo.symbolic.rewriting.derivation import Step as Link

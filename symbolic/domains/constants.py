@@ -9,7 +9,7 @@ from typing import Any
 
 from sympy import Add, Expr, Mul, Pow, Rational
 
-from midpo.symbolic.language.words import Exp, Log, Sqrt
+from midpo.symbolic.language.nodes import Exp, Log, Sqrt
 
 DIGITS = 40
 _LARGEST = 10**4  # of what an exponential is taken of

@@ -11,7 +11,8 @@ from fractions import Fraction
 
 from sympy import Add, Dummy, Expr, Integer, Mul, Poly, Rational
 
-from midpo.symbolic.language.words import Abs, Index, Length, Max, Min, TokenSum, enclosure
+from midpo.symbolic.language.nodes import Abs, Index, Length, Max, Min, TokenSum
+from midpo.symbolic.language.signs import enclosure
 
 from .intervals import NONNEGATIVE, POSITIVE, REAL, Interval, point, repeated_sum
 

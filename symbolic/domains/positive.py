@@ -19,11 +19,9 @@ from sympy import Add, Expr, Mul, Pow, Rational, S
 from midpo.symbolic.algebra.factor import factors
 from midpo.symbolic.algebra.polynomial import expand, is_zero
 from midpo.symbolic.errors import MidpoError, SpecError, TooLarge
-from midpo.symbolic.language.parser import Condition, Names
-from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute, with_label
+from midpo.symbolic.language.nodes import (
     BINDERS,
-    BY_NODE,
     CHOSEN,
     REJECTED,
     RESPONSE,
@@ -47,10 +45,11 @@ from midpo.symbolic.language.words import (
     TokenProb,
     TokenProd,
     VocabProb,
-    enclosure,
-    substitute,
-    with_label,
 )
+from midpo.symbolic.language.parser import Condition, Names
+from midpo.symbolic.language.signs import enclosure
+from midpo.symbolic.language.text import text
+from midpo.symbolic.language.words import BY_NODE
 from midpo.symbolic.work import allowance, spend
 
 from .definite import one_number

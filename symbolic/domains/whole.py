@@ -20,7 +20,7 @@ from sympy import Add, Expr, Integer, Mul, Pow
 
 from midpo.symbolic.algebra.factor import factors, orient
 from midpo.symbolic.algebra.polynomial import ONE, Polynomial, expression, polynomial, rational
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     Abs,
     Index,
     Length,
@@ -30,9 +30,8 @@ from midpo.symbolic.language.words import (
     Step,
     TokenSum,
     VocabSum,
-    counts_from_one,
-    is_positive,
 )
+from midpo.symbolic.language.signs import counts_from_one, is_positive
 from midpo.symbolic.work import spend
 
 from .constants import floor_between, is_closed

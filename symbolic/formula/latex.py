@@ -13,9 +13,7 @@ from functools import lru_cache
 from sympy import Add, Expr, Mul, Number, Pow, Rational, Symbol
 
 from midpo.symbolic.domains.intervals import REAL, Interval
-from midpo.symbolic.language.text import ordered_terms, split_fraction
-from midpo.symbolic.language.words import (
-    BY_NODE,
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
     REJECTED,
@@ -39,6 +37,8 @@ from midpo.symbolic.language.words import (
     VocabProb,
     VocabSum,
 )
+from midpo.symbolic.language.text import ordered_terms, split_fraction
+from midpo.symbolic.language.words import BY_NODE
 
 # How tightly a written part holds together: a sum, a product, a prefix that reaches to the right
 # (log, a sum sign), something that may not be a base without brackets, something that may.

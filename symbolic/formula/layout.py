@@ -11,17 +11,9 @@ from collections.abc import Iterable
 
 from sympy import Add, Expr, Mul, Number, Pow
 
+from midpo.symbolic.language.nodes import ByLabel, Feature, Log, Sqrt, TokenProd, TokenSum, VocabSum
 from midpo.symbolic.language.text import split_fraction
-from midpo.symbolic.language.words import (
-    BY_NODE,
-    ByLabel,
-    Feature,
-    Log,
-    Sqrt,
-    TokenProd,
-    TokenSum,
-    VocabSum,
-)
+from midpo.symbolic.language.words import BY_NODE
 
 from .glyphs import width as measure
 from .latex import inline, latex, operator, separator, signed_terms

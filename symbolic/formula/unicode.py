@@ -9,8 +9,7 @@ import unicodedata
 
 from sympy import Expr
 
-from midpo.symbolic.language.text import ATOM, PRODUCT, Writer
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     BINDERS,
     Abs,
     ByLabel,
@@ -29,6 +28,7 @@ from midpo.symbolic.language.words import (
     VocabProb,
     VocabSum,
 )
+from midpo.symbolic.language.text import ATOM, PRODUCT, Writer
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Pow, S
 
-from midpo.symbolic.language.words import Exp, Log, LogSigmoid, Parameter, Sigmoid, rename_index
+from midpo.symbolic.language.building import rename_index
+from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Parameter, Sigmoid
 from midpo.symbolic.rewriting.rule import Parts, Rule
 from midpo.symbolic.rewriting.rules import RULES
 

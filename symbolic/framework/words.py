@@ -11,8 +11,8 @@ from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Number, Pow, Symbol
 
-from midpo.symbolic.language import words as language
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language import signs as language
+from midpo.symbolic.language.nodes import (
     Binder,
     Exp,
     Log,

@@ -18,14 +18,12 @@ from sympy import Add, Expr, Integer, Mul, Pow, Rational, S, Symbol
 from midpo.symbolic.domains.intervals import REAL, Interval
 from midpo.symbolic.errors import NoValue, SpecError, nearest
 
-from .toml import MAX_TEXT
-from .words import (
+from .building import power, rename_index
+from .nodes import (
     CHOSEN,
-    FUNCTIONS,
     MARGIN,
     REJECTED,
     RESPONSE,
-    SPECIAL,
     ByLabel,
     Datum,
     Divergence,
@@ -44,12 +42,11 @@ from .words import (
     TokenSum,
     VocabProb,
     VocabSum,
-    is_nonnegative,
-    is_positive,
-    power,
-    rename_index,
     standard_index,
 )
+from .signs import is_nonnegative, is_positive
+from .toml import MAX_TEXT
+from .words import FUNCTIONS, SPECIAL
 
 MAX_DEPTH = 64
 MAX_EXPONENT = 1000

@@ -20,9 +20,10 @@ from midpo.symbolic.domains.positive import positivity
 from midpo.symbolic.errors import SpecError, nearest
 from midpo.symbolic.formula.displays import display, responses
 
+from .nodes import CHOSEN, MULTIPLIER, REJECTED, Further, Parameter, Sorted
 from .parser import BATCH, LINK, PRIOR, TARGET, Condition, Names, Place, parse_with_conditions
 from .toml import one_line, read_text, read_toml
-from .words import CHOSEN, FUNCTIONS, MULTIPLIER, REJECTED, SPECIAL, Further, Parameter, Sorted
+from .words import FUNCTIONS, SPECIAL
 
 CATALOGUE = Path(__file__).parents[1] / "catalogue"
 PAPER = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")

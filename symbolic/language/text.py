@@ -8,9 +8,8 @@ from itertools import count
 
 from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, S, Symbol, preorder_traversal
 
-from .words import (
+from .nodes import (
     BINDERS,
-    BY_NODE,
     CHOSEN,
     REJECTED,
     ByLabel,
@@ -29,6 +28,7 @@ from .words import (
     TokenProd,
     VocabProb,
 )
+from .words import BY_NODE
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 _WORDS: dict[type, str] = {

@@ -13,7 +13,7 @@ from sympy import Add, Expr, Integer, Mul, Pow, Rational, S
 from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.domains.whole import is_whole
-from midpo.symbolic.language.words import Index, Length, Max, Step, TokenSum, structural
+from midpo.symbolic.language.nodes import Index, Length, Max, Step, TokenSum, structural
 
 from .rule import Parts, Rule
 

@@ -9,7 +9,7 @@ from typing import Any
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.words import rebuild
+from midpo.symbolic.language.building import rebuild
 from midpo.symbolic.work import limits, spend
 
 from .rule import ARITHMETIC, Parts, Rule

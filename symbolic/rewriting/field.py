@@ -11,7 +11,9 @@ from sympy import Add, Expr, Mul, Pow, Rational, S
 from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.algebra.factor import factors
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.words import Abs, Exp, Log, LogSigmoid, Sigmoid, is_positive, power
+from midpo.symbolic.language.building import power
+from midpo.symbolic.language.nodes import Abs, Exp, Log, LogSigmoid, Sigmoid
+from midpo.symbolic.language.signs import is_positive
 
 from .rule import Parts, Rule
 

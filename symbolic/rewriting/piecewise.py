@@ -23,7 +23,8 @@ from midpo.symbolic.domains.whole import (
     takes_whole_values,
     thresholds,
 )
-from midpo.symbolic.language.words import Max, Step, is_nonnegative, is_positive, structural
+from midpo.symbolic.language.nodes import Max, Step, structural
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.work import spend
 
 from .rule import Parts, Rule

@@ -20,7 +20,8 @@ from sympy import Add, Expr, Integer, Mul, Pow, Rational, S
 from sympy.ntheory import primerange
 
 from midpo.symbolic.algebra.signs import SIGNS
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import power, rename_index
+from midpo.symbolic.language.nodes import (
     BINDERS,
     Abs,
     Divergence,
@@ -45,12 +46,10 @@ from midpo.symbolic.language.words import (
     VocabProb,
     VocabSum,
     indices,
-    is_positive,
-    power,
-    rename_index,
     standard_index,
     structural,
 )
+from midpo.symbolic.language.signs import is_positive
 
 from .counting import COUNTING
 from .field import FIELD

@@ -7,7 +7,8 @@ from __future__ import annotations
 from sympy import Add, Expr, Mul, Pow, Rational, S, bernoulli, binomial
 
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.words import Exp, Length, TokenSum, is_negative, is_positive
+from midpo.symbolic.language.nodes import Exp, Length, TokenSum
+from midpo.symbolic.language.signs import is_negative, is_positive
 
 from .rule import Parts, Rule
 

@@ -21,7 +21,8 @@ from midpo.codegen.printing.blocks import C
 from midpo.codegen.printing.native import statements
 from midpo.numeric.checking.crosscheck import crosscheck
 from midpo.show import terminal as console
-from midpo.symbolic.language.words import BY_NODE, Exp, Log, LogSigmoid, Max, Sigmoid, Tanh, Word
+from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Max, Sigmoid, Tanh
+from midpo.symbolic.language.words import BY_NODE, Word
 
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 

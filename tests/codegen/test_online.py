@@ -17,7 +17,7 @@ from midpo.codegen.plan.online import moments, terms_of
 from midpo.codegen.plan.statistics import probability
 from midpo.codegen.printing.chunks import Chunk
 from midpo.codegen.printing.rows import kernels
-from midpo.symbolic.language.words import Exp, Log, Parameter, Sqrt, Tanh, VocabProb
+from midpo.symbolic.language.nodes import Exp, Log, Parameter, Sqrt, Tanh, VocabProb
 
 SIZE = 3
 P, Q = probability("pi"), probability("pi_ref")

@@ -28,8 +28,9 @@ from midpo.codegen.plan.statistics import (
     stages,
     statistics,
 )
+from midpo.symbolic.language.nodes import RESPONSE, Exp, Log, Sigmoid, Sqrt, Tanh, VocabSum
 from midpo.symbolic.language.spec import catalogue, load
-from midpo.symbolic.language.words import BY_NODE, RESPONSE, Exp, Log, Sigmoid, Sqrt, Tanh, VocabSum
+from midpo.symbolic.language.words import BY_NODE
 
 SIZE = 3
 Z = {p: symbols(f"{p}_z1:{SIZE + 1}", real=True) for p in ("pi", "pi_ref")}
@@ -107,7 +108,7 @@ def test_partials_are_slopes() -> None:
     """Each row of the table against a central difference in 30 digits."""
     from midpo.numeric.arithmetic import digits
     from midpo.numeric.evaluate import Evaluator, Point
-    from midpo.symbolic.language.words import Parameter
+    from midpo.symbolic.language.nodes import Parameter
 
     ops, x = digits(), Parameter("x")
     for node, partials in PARTIALS.items():

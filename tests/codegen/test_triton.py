@@ -23,7 +23,8 @@ from midpo.codegen import emit
 from midpo.codegen.printing.blocks import TRITON
 from midpo.numeric.checking.crosscheck import crosscheck
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.words import BY_NODE, Relu, Step, Word
+from midpo.symbolic.language.nodes import Relu, Step
+from midpo.symbolic.language.words import BY_NODE, Word
 
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 triton = pytest.importorskip("triton", reason="its interpreter runs the kernels")

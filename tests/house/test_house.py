@@ -32,7 +32,6 @@ LONG = {
     "symbolic/domains/positive.py",
     "symbolic/language/parser.py",
     "symbolic/language/spec.py",
-    "symbolic/language/words.py",
     "symbolic/rewriting/rules.py",
     "numeric/checking/crosscheck.py",
     "codegen/emit.py",

@@ -12,8 +12,8 @@ from sympy import Integer
 from midpo.proofs.checking.check import CheckFailed, check, replay
 from midpo.proofs.recover.recovery import Recovery, verify
 from midpo.symbolic.algebra.equality import equal_in_field
+from midpo.symbolic.language.nodes import CHOSEN, POLICY, Exp, Log, Parameter, Prob
 from midpo.symbolic.language.spec import PAPER, load
-from midpo.symbolic.language.words import CHOSEN, POLICY, Exp, Log, Parameter, Prob
 from midpo.symbolic.rewriting.derivation import Derivation, Instance, Step
 from midpo.symbolic.rewriting.rule import ARITHMETIC, PRIOR_RULE
 from midpo.symbolic.rewriting.rules import RULES

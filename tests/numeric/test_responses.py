@@ -12,8 +12,8 @@ import pytest
 import midpo
 from midpo.proofs.compare.comparison import compare
 from midpo.symbolic.errors import NotYet, SpecError
+from midpo.symbolic.language.nodes import Further, roles
 from midpo.symbolic.language.spec import load, loads, policy_argument
-from midpo.symbolic.language.words import Further, roles
 
 torch = pytest.importorskip("torch")
 

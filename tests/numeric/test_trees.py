@@ -24,9 +24,11 @@ from midpo.numeric.trees import (
     with_policy,
 )
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.language.building import with_label
+from midpo.symbolic.language.nodes import CHOSEN, POLICY, RESPONSE, Log, Prob
 from midpo.symbolic.language.parser import PRIOR, parse
 from midpo.symbolic.language.spec import Spec, catalogue, load, loads
-from midpo.symbolic.language.words import CHOSEN, FUNCTIONS, POLICY, RESPONSE, Log, Prob, with_label
+from midpo.symbolic.language.words import FUNCTIONS
 
 RNG = np.random.default_rng
 

@@ -37,8 +37,8 @@ from midpo.show.latex.audit import audit_latex
 from midpo.show.latex.typeset import TypesetFailed, typeset
 from midpo.symbolic.errors import MidpoError, SpecError
 from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.language.nodes import CHOSEN, Log
 from midpo.symbolic.language.spec import PAPER, Spec, catalogue, load, loads
-from midpo.symbolic.language.words import CHOSEN, Log
 
 PARAMETERS = """
 [parameters]

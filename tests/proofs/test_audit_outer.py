@@ -16,8 +16,9 @@ from midpo.proofs.audit.audit import audit
 from midpo.proofs.audit.gradient.outer import loss_gradient, outer
 from midpo.proofs.compare.side_by_side import slope
 from midpo.proofs.recover.solution import solve
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import MARGIN, StopGradient
 from midpo.symbolic.language.spec import Spec, catalogue, load, loads
-from midpo.symbolic.language.words import MARGIN, StopGradient, substitute
 from midpo.symbolic.loss import recovered_margin, target_loss
 
 HEAD = """name = "x"

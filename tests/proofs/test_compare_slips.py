@@ -12,8 +12,9 @@ from sympy import Add, Expr, Symbol
 
 from midpo.proofs.compare.comparison import Comparison, compare
 from midpo.proofs.compare.family import family
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, LogSigmoid
 from midpo.symbolic.language.spec import CATALOGUE, Spec, catalogue, load, loads
-from midpo.symbolic.language.words import CHOSEN, REJECTED, LogSigmoid, substitute
 from midpo.symbolic.loss import is_constant, loss_of_margin, pair_loss
 
 DPO = "alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l))"

@@ -46,15 +46,8 @@ from midpo.symbolic.framework.words import (
     positive,
     score,
 )
-from midpo.symbolic.language.words import (
-    Exp,
-    Log,
-    LogSigmoid,
-    Parameter,
-    Sigmoid,
-    is_below_one,
-    is_positive,
-)
+from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Parameter, Sigmoid
+from midpo.symbolic.language.signs import is_below_one, is_positive
 from midpo.symbolic.rewriting.derivation import Derivation, Instance, Step
 from midpo.symbolic.rewriting.rule import ARITHMETIC, Rule
 

@@ -440,7 +440,7 @@ def test_theorem_6_is_cited_where_its_hypothesis_was_checked(link: str) -> None:
     """A link is proved to be affine log-sigmoid or excluded by its slopes, and never both."""
     from midpo.numeric.linkage import no_log_sigmoid
     from midpo.proofs.recover.links import affine_logistic
-    from midpo.symbolic.language.words import is_positive
+    from midpo.symbolic.language.signs import is_positive
 
     spec = midpo.loads(f"link = '{link}'\n{HEAD}margin = '{DPO}'")
     affine = affine_logistic(spec.link)

@@ -19,8 +19,8 @@ from midpo.proofs.compare.comparison import compare
 from midpo.proofs.recover.recovery import Recovery, verify
 from midpo.proofs.recover.solution import solve
 from midpo.symbolic.domains.whole import is_whole, lattice
+from midpo.symbolic.language.nodes import CHOSEN, Index, Length, Step
 from midpo.symbolic.language.spec import Spec, load, loads
-from midpo.symbolic.language.words import CHOSEN, Index, Length, Step
 from midpo.symbolic.loss import recovered_loss, target_loss
 
 HEAD = """name = "cut"

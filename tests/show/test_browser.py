@@ -221,7 +221,7 @@ def test_the_page_computes_what_python_does(at: Any) -> None:
     """Each function of the vocabulary at its corner points, and its derivative."""
     from midpo.numeric.arithmetic import Digits
     from midpo.numeric.evaluate import Evaluator, Point
-    from midpo.symbolic.language.words import Parameter
+    from midpo.symbolic.language.nodes import Parameter
 
     ops, x, other = Digits(), Parameter("x", "real"), Parameter("z", "real")
 

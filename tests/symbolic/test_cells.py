@@ -25,8 +25,8 @@ from midpo.symbolic.algebra.cells import (
     sign_of,
 )
 from midpo.symbolic.algebra.linear import nonnegative_solution
-from midpo.symbolic.language.words import Exp, Feature, Length, Max, Prob
-from midpo.symbolic.language.words import Step as Indicator
+from midpo.symbolic.language.nodes import Exp, Feature, Length, Max, Prob
+from midpo.symbolic.language.nodes import Step as Indicator
 from midpo.symbolic.rewriting.derivation import Derivation, Step
 from midpo.symbolic.rewriting.rule import CELLS
 

@@ -23,8 +23,9 @@ from midpo.numeric.witness import cases
 from midpo.proofs.recover.conditions import side_conditions
 from midpo.symbolic.domains.intervals import DOMAINS, MAX_DIGITS, Interval, read_domain
 from midpo.symbolic.errors import NoValue, SpecError
+from midpo.symbolic.language.nodes import Parameter
 from midpo.symbolic.language.parser import TARGET, Names, parse
-from midpo.symbolic.language.words import Parameter, enclosure, is_negative, is_positive
+from midpo.symbolic.language.signs import enclosure, is_negative, is_positive
 
 DPO = "alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l))"
 
@@ -463,7 +464,7 @@ def test_priors_are_judged_as_their_values_are() -> None:
 
 
 def at_winner() -> dict[Any, Any]:
-    from midpo.symbolic.language.words import CHOSEN, RESPONSE
+    from midpo.symbolic.language.nodes import CHOSEN, RESPONSE
 
     return {RESPONSE: CHOSEN}
 

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 import midpo
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.language import toml
+from midpo.symbolic.language.nodes import Parameter
 from midpo.symbolic.language.parser import PRIOR, Names, parse
 from midpo.symbolic.language.toml import MAX_DEPTH, MAX_PARTS, MAX_TEXT, read_toml
-from midpo.symbolic.language.words import Parameter
 
 KIB = MAX_TEXT - 200
 

@@ -17,11 +17,9 @@ from midpo.numeric.arithmetic import Digits, Undefined
 from midpo.numeric.evaluate import Evaluator
 from midpo.symbolic.domains.intervals import DOMAINS
 from midpo.symbolic.errors import NoValue, SpecError
-from midpo.symbolic.language.parser import TARGET, parse
-from midpo.symbolic.language.words import (
-    BY_NODE,
+from midpo.symbolic.language.building import power, rebuild, standard, substitute, with_label
+from midpo.symbolic.language.nodes import (
     CHOSEN,
-    FUNCTIONS,
     MARGIN,
     POLICY,
     REJECTED,
@@ -38,15 +36,11 @@ from midpo.symbolic.language.words import (
     Relu,
     TokenProb,
     TokenSum,
-    is_nonnegative,
-    is_positive,
-    power,
-    rebuild,
-    standard,
     standard_index,
-    substitute,
-    with_label,
 )
+from midpo.symbolic.language.parser import TARGET, parse
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
+from midpo.symbolic.language.words import BY_NODE, FUNCTIONS
 
 A, B, G = Parameter("a"), Parameter("b", "positive"), Parameter("g", "unit")
 T, S = Index("t", position=True), Index("s", position=True)

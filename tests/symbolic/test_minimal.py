@@ -13,7 +13,7 @@ from midpo.cli import main
 from midpo.numeric.witness import is_affine
 from midpo.proofs.recover.conditions import defined_where, side_conditions
 from midpo.symbolic.errors import SpecError
-from midpo.symbolic.language.words import LogSigmoid
+from midpo.symbolic.language.nodes import LogSigmoid
 from midpo.symbolic.loss import recovered_margin
 
 HEAD = """name = "x"

@@ -19,9 +19,10 @@ from midpo.symbolic.formula.glyphs import width
 from midpo.symbolic.formula.latex import latex, name, policy
 from midpo.symbolic.formula.layout import lines
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.language.nodes import Index, Parameter, TokenSum
 from midpo.symbolic.language.parser import LINK, PRIOR, TARGET, Place, parse
 from midpo.symbolic.language.spec import PAPER, load, loads
-from midpo.symbolic.language.words import FUNCTIONS, Index, Parameter, TokenSum
+from midpo.symbolic.language.words import FUNCTIONS
 
 # The strategies' names, less the two that are called like indices.
 OWN = replace(

@@ -12,18 +12,7 @@ from strategies import NAMES, texts
 from sympy import Rational
 
 from midpo.symbolic.errors import SpecError
-from midpo.symbolic.language.parser import (
-    LINK,
-    MAX_DEPTH,
-    PRIOR,
-    TARGET,
-    Names,
-    Place,
-    parse,
-    parse_with_conditions,
-)
-from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
     POLICY,
@@ -49,6 +38,17 @@ from midpo.symbolic.language.words import (
     VocabProb,
     VocabSum,
 )
+from midpo.symbolic.language.parser import (
+    LINK,
+    MAX_DEPTH,
+    PRIOR,
+    TARGET,
+    Names,
+    Place,
+    parse,
+    parse_with_conditions,
+)
+from midpo.symbolic.language.text import text
 
 T, V = Index("t", position=True), Index("v", position=False)
 A, B = NAMES.parameters["a"], NAMES.parameters["b"]

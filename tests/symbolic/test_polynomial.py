@@ -19,7 +19,7 @@ from midpo.symbolic.algebra.polynomial import (
     polynomial,
 )
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.language.words import CHOSEN, POLICY, Length, Log, Parameter, Prob
+from midpo.symbolic.language.nodes import CHOSEN, POLICY, Length, Log, Parameter, Prob
 from midpo.symbolic.work import allowance
 
 A, B, C = Parameter("a"), Parameter("b", "positive"), Parameter("c")

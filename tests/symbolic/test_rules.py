@@ -13,8 +13,8 @@ from sympy import Add, Mul, Pow, preorder_traversal
 
 from midpo.numeric.arithmetic import Digits, Undefined
 from midpo.numeric.evaluate import Evaluator
-from midpo.symbolic.language.parser import PRIOR, parse
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import rename_index, with_label
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     Exp,
     Index,
@@ -24,9 +24,8 @@ from midpo.symbolic.language.words import (
     Step,
     TokenSum,
     VocabSum,
-    rename_index,
-    with_label,
 )
+from midpo.symbolic.language.parser import PRIOR, parse
 from midpo.symbolic.rewriting.derivation import Rewriter
 from midpo.symbolic.rewriting.rule import Rule
 from midpo.symbolic.rewriting.rules import ROWS, leading_sign

@@ -22,9 +22,8 @@ from midpo.symbolic.domains.intervals import plain_value
 from midpo.symbolic.formula.latex import name as written
 from midpo.symbolic.formula.latex import policy as law
 from midpo.symbolic.formula.latex import response
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
-    BY_NODE,
+from midpo.symbolic.language.building import with_label
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
     POLICY,
@@ -43,8 +42,9 @@ from midpo.symbolic.language.words import (
     TokenProb,
     TokenProd,
     TokenSum,
-    with_label,
 )
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import BY_NODE
 from midpo.symbolic.loss import logistic_form, pair_loss
 
 Tree = Any  # a float, a str, or [str, Tree, ...]

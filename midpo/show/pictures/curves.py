@@ -18,9 +18,7 @@ from midpo.numeric.arithmetic import Digits, Undefined
 from midpo.numeric.evaluate import Evaluator, Point
 from midpo.symbolic.domains.intervals import plain_value
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.language.parser import TARGET, Names, parse
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.nodes import (
     MARGIN,
     Divergence,
     Entropy,
@@ -29,6 +27,8 @@ from midpo.symbolic.language.words import (
     TokenProb,
     VocabProb,
 )
+from midpo.symbolic.language.parser import TARGET, Names, parse
+from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import logistic_form, pair_loss
 
 MARGINS = (-6, 6)

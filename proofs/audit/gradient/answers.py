@@ -20,8 +20,8 @@ from midpo.proofs.audit.formulas import gradient_formula
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.language.nodes import StopGradient
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import StopGradient
 
 from .cosine import cosines
 from .curl import conservative, target_conservative

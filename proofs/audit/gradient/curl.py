@@ -18,7 +18,7 @@ from midpo.numeric.trees import (
     with_policy,
 )
 from midpo.proofs.audit.answer import EXACT, PROVED, Answer
-from midpo.symbolic.language.words import StopGradient
+from midpo.symbolic.language.nodes import StopGradient
 
 from .pair import Gradients, parallel, undefined
 

@@ -13,9 +13,10 @@ from midpo.proofs.audit.answer import PROVED, Answer, Formula
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.language.building import substitute
+from midpo.symbolic.language.nodes import MARGIN, LogSigmoid, Sigmoid
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import MARGIN, LogSigmoid, Sigmoid, substitute
 
 
 def outer(

@@ -16,8 +16,8 @@ from midpo.proofs.audit.answer import UNDECIDED, Answer
 from midpo.proofs.audit.calculus import T, log_prior, rows, same, sequence_form
 from midpo.proofs.audit.side import PriorSide
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.words import (
+from midpo.symbolic.language.building import substitute, with_label
+from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
     POLICY,
@@ -27,9 +27,8 @@ from midpo.symbolic.language.words import (
     Prob,
     StopGradient,
     VocabSum,
-    substitute,
-    with_label,
 )
+from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant, loss_of_margin, target_loss
 
 DEPTH = 6  # the longest response of a pair
