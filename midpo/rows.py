@@ -40,7 +40,7 @@ class Row:
     and features alone; `needs_reference`: it speaks of a policy that is not trained; `averages`:
     how the policy's token log-probabilities enter ("sums", "means" over a response's tokens,
     "weighted" sums); `detached`: a part of it has no gradient. None, or nothing, for a row that
-    states no loss.
+    states no loss, and where reading them takes more work than is allowed (`unread` says what).
     """
 
     spec: Spec
@@ -50,6 +50,7 @@ class Row:
     kind: str | None = None
     averages: tuple[str, ...] = ()
     detached: bool | None = None
+    unread: str = ""
 
     @property
     def label_free(self) -> bool | None:
@@ -73,6 +74,7 @@ class Row:
             "needs_reference": self.needs_reference,
             "averages": list(self.averages),
             "detached": self.detached,
+            "unread": self.unread or None,
             "libraries": [s.as_json() for s in statements_of(self.spec.name)],
         }
         return answer if self.kind is None else answer | {"class": self.kind}
@@ -80,6 +82,21 @@ class Row:
 
 def row(spec: Spec, *, kind: str | None = None) -> Row:
     """The facts of one spec, read off the normal form of its loss and of its prior."""
+    from midpo.symbolic.errors import NoValue, TooLarge
+    from midpo.symbolic.work import question
+
+    if spec.reason:
+        return Row(spec, None, None, None, kind)
+    try:
+        with question():
+            return _read(spec, kind)
+    except (TooLarge, NoValue, RecursionError) as error:
+        unread = str(error) or "the expressions are nested too deeply"
+        return Row(spec, None, None, None, kind, unread=unread)
+
+
+def _read(spec: Spec, kind: str | None) -> Row:
+    """Raises: TooLarge, NoValue."""
     from sympy import S
 
     from midpo.symbolic.algebra.normal import normal_form
@@ -87,8 +104,6 @@ def row(spec: Spec, *, kind: str | None = None) -> Row:
     from midpo.symbolic.loss import pair_loss
     from midpo.symbolic.representable import prior_facts
 
-    if spec.reason:
-        return Row(spec, None, None, None, kind)
     facts = None if spec.prior is None else prior_facts(spec)
     stated = spec.margin if spec.margin is not None else pair_loss(spec)
     loss = normal_form(stated + (S.Zero if spec.constraint is None else spec.constraint))

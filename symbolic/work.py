@@ -1,7 +1,8 @@
 """A bound on work that is counted, not timed: the same input always gets the same answer.
 
 The bounds grow with the input, so what they limit is growth: a long sum is no more suspect than a
-short one, but ten symbols that become a million terms are.
+short one, but ten symbols that become a million terms are. Beyond them, the work on one question
+of a user is bounded as a whole, whatever it holds: that is some seconds.
 """
 
 from __future__ import annotations
@@ -29,7 +30,36 @@ class Bounds:
     parts: int = PARTS
 
 
+QUESTION = 300_000  # units in all
+
 _running: ContextVar[Bounds | None] = ContextVar("running", default=None)
+_asked: ContextVar[Bounds | None] = ContextVar("asked", default=None)
+SPENT = "the work allowed is spent"
+
+
+@contextmanager
+def question() -> Iterator[None]:
+    """All the work on one question of a user: its stages may `spend` so many units together, beside
+    what each is allowed. A question inside another is part of it."""
+    if _asked.get() is not None:
+        yield
+        return
+    token = _asked.set(Bounds(QUESTION))
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+@contextmanager
+def uncounted() -> Iterator[None]:
+    """Inside, nothing is counted: an answer is to be told, also where all work is spent."""
+    tokens = _running.set(None), _asked.set(None)
+    try:
+        yield
+    finally:
+        _running.reset(tokens[0])
+        _asked.reset(tokens[1])
 
 
 def parts(*exprs: Any) -> int:
@@ -74,10 +104,15 @@ def allowance(*exprs: Any, units: int | None = None, anew: bool = False) -> Iter
 
 
 def spend(units: int) -> None:
-    """Take `units` from the running allowance, if there is one.
+    """Take `units` from the running allowance and from the question's, where there are such.
 
-    Raises: TooLarge when it is used up.
+    Raises: TooLarge when one is used up.
     """
+    asked = _asked.get()
+    if asked is not None:
+        asked.units -= units
+        if asked.units < 0:
+            raise TooLarge(SPENT)
     running = _running.get()
     if running is not None:
         running.units -= units

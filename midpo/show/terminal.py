@@ -87,6 +87,8 @@ def facts(row_: Row) -> None:
         _line(f"  token-level loss: {_mark(row_.token_level)}; needs a reference: "
               f"{_mark(bool(row_.needs_reference))}; log-probabilities enter as: {told}; "
               f"detached parts: {_mark(bool(row_.detached))}")
+    if row_.unread:
+        _line(f"  not decided what else holds of it: {_plain(row_.unread)}")
     if row_.spec.conventions:
         _line(f"  conventions: {_plain(row_.spec.conventions)}")
     listed = statements_of(row_.spec.name)

@@ -21,7 +21,7 @@ from midpo.symbolic.errors import MidpoError, SpecError
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant
-from midpo.symbolic.work import allowance
+from midpo.symbolic.work import allowance, question
 
 from . import (
     domain as audit_domain,
@@ -42,7 +42,7 @@ from .answer import UNDECIDED, Answer, Section
 from .gradient import answers as audit_gradient
 
 TRIALS = 80
-UNITS = 4_000_000  # of work: some ten seconds
+UNITS = 500_000  # of work: some ten seconds
 Progress = Callable[[str], None]
 
 TITLES = {
@@ -97,6 +97,14 @@ def audit(
     for; `units` bounds the work. Raises: SpecError where there is no prior, TooLarge and Undefined
     never.
     """
+    with question():
+        return _audited(spec, seed, trials, pairs, progress, units)
+
+
+def _audited(
+    spec: Spec, seed: int, trials: int, pairs: Sequence[Comparison] | None, progress: Progress,
+    units: int,
+) -> Audit:
     solved, parts = "", (None, None, None, None)
     if spec.prior is None:
         progress("solve")

@@ -26,7 +26,7 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import pair_loss
 from midpo.symbolic.representable import fold
-from midpo.symbolic.work import allowance
+from midpo.symbolic.work import allowance, question
 
 from .fingerprint import fingerprint
 from .settings import Option, Setting, frozen, insert, inside, limits, masks
@@ -152,12 +152,16 @@ def compare(first: Spec, second: Spec) -> Comparison:
     Raises: SpecError where a spec has no loss of one pair, or a feature of one name has two kinds.
     """
     turned = _key(second) < _key(first)
-    found = _decided(second, first) if turned else _decided(first, second)
-    if turned:
-        found = _turned(found)
-    if found.verdict.startswith("equal") or found.equal_in_value:
-        return found
-    return _with_difference(found)
+    with question():
+        try:
+            found = _decided(second, first) if turned else _decided(first, second)
+        except TOO_MUCH as error:
+            return Comparison(first, second, "undecided", standing=f"not decided: {error}")
+        if turned:
+            found = _turned(found)
+        if found.verdict.startswith("equal") or found.equal_in_value:
+            return found
+        return _with_difference(found)
 
 
 def _key(spec: Spec) -> tuple[str, str]:
@@ -196,8 +200,8 @@ def _decided(one: Spec, other: Spec) -> Comparison:
 
 def _with_difference(found: Comparison) -> Comparison:
     """First minus second in normal form and in words, and a case at which they differ."""
-    problem = side_by_side(found.first, found.second)
     try:
+        problem = side_by_side(found.first, found.second)
         found = replace(found, witness=_witness(problem))
         with allowance(problem.target, problem.recovered):
             sides = [normal_form(side) for side in (problem.target, problem.recovered)]

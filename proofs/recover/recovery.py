@@ -25,7 +25,7 @@ from midpo.symbolic.representable import PriorFacts, fold, prior_facts, prior_of
 from midpo.symbolic.rewriting.derivation import Derivation, Instance, Step
 from midpo.symbolic.rewriting.rule import PRIOR_RULE
 from midpo.symbolic.rewriting.rules import reason as reason_of
-from midpo.symbolic.work import allowance, bounds
+from midpo.symbolic.work import allowance, bounds, question, uncounted
 
 from .anatomy import readings, temperature_of
 from .conditions import (
@@ -145,9 +145,21 @@ def verify(spec: Spec) -> Recovery:
             f"the spec has no {missing}: there is nothing to verify", file=spec.file, key=missing,
             expected="a prior and a target",
         )
-    problem, facts = Problem.as_written(spec), None
-    first: list[str] = []
-    last: list[str] = []
+    problem = Problem.as_written(spec)
+    with question():
+        try:
+            return _decided(problem)
+        except (TooLarge, RecursionError) as error:
+            obstacle = _obstacle(error)
+    with uncounted():
+        return _answer(problem, None, verdict="undecided", standing="not decided",
+                       difference=problem.target - problem.inserted, explanation=obstacle)
+
+
+def _decided(problem: Problem) -> Recovery:
+    """Raises: TooLarge, RecursionError where not even what was tried can be told."""
+    spec, facts = problem.spec, None
+    first, last = list[str](), list[str]()
     try:
         with allowance(*spec.expressions):
             _has_a_value(spec)

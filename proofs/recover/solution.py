@@ -60,7 +60,7 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant, target_loss
 from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
-from midpo.symbolic.work import allowance, bounds
+from midpo.symbolic.work import allowance, bounds, question
 
 from .anatomy import Parts, as_other_link, readings, temperature_of
 from .conditions import defined_where, of_lengths
@@ -179,7 +179,8 @@ def solve(spec: Spec) -> Solution:
             expected="a target",
         )
     try:
-        with allowance(*spec.expressions, units=EFFORT * bounds(*spec.expressions).units):
+        with question(), allowance(
+                *spec.expressions, units=EFFORT * bounds(*spec.expressions).units):
             return _solve(spec)
     except NoValue as error:
         reason, standing = f"{error}.", "there is nothing to decide"

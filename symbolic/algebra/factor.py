@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from fractions import Fraction
@@ -32,6 +33,7 @@ from .polynomial import (
 
 # Beyond these, factors are not looked for: what is missed is an equality, never a truth.
 MAX_TERMS, MAX_ATOMS, MAX_DEGREE = 40, 6, 16
+FACTORING = 60  # units that a factorisation takes at least
 
 Factors = tuple[tuple[Expr, Expr], ...]
 
@@ -52,10 +54,14 @@ def content(exprs: list[Expr]) -> Expr:
     monomials = [(m, c) for expr in exprs for m, c in polynomial(expr).items()]
     if not monomials:
         return S.One
-    number = Fraction(
-        gcd(*(c.numerator for _, c in monomials)), lcm(*(c.denominator for _, c in monomials))
-    )
+    number = _content(c for _, c in monomials)
     return Mul(rational(number), _shared([m for m, _ in monomials], positive=True))
+
+
+def _content(coefficients: Iterable[Fraction]) -> Fraction:
+    """The largest number of which all are whole multiples."""
+    listed = list(coefficients)
+    return Fraction(gcd(*(c.numerator for c in listed)), lcm(*(c.denominator for c in listed)))
 
 
 def _shared(monomials: list[Monomial], *, positive: bool) -> Expr:
@@ -137,6 +143,13 @@ def _fraction(poly: Polynomial) -> tuple[Polynomial, list[tuple[Polynomial, int]
     return poly, whole
 
 
+def _is_linear(tables: list[dict[Any, int]]) -> bool:
+    """Whether some atom stands in one monomial only, alone and to the power 1: then a polynomial
+    without a common monomial has no factors but itself."""
+    held = Counter(a for table in tables for a in table)
+    return any(len(t) == 1 and held[a] == 1 and e == 1 for t in tables for a, e in t.items())
+
+
 def _factor_list(
     poly: Polynomial, finer: Mapping[Expr, int]
 ) -> tuple[Expr, list[tuple[Expr, Expr]]] | None:
@@ -148,13 +161,21 @@ def _factor_list(
              for a in atoms}
     tables = [{a: int(e * roots[a]) for a, e in m} for m in poly]
     low = {a: min(table.get(a, 0) for table in tables) for a in atoms}
-    if any(sum(table.get(a, 0) - low[a] for a in atoms) > MAX_DEGREE for table in tables):
+    tables = [{a: e for a in atoms if (e := table.get(a, 0) - low[a])} for table in tables]
+    if any(sum(table.values()) > MAX_DEGREE for table in tables):
         return None
-    dummies = {a: Dummy() for a in atoms}
-    spend(20 * len(poly))
     parts = [(a, rational(Fraction(e, roots[a]))) for a, e in low.items() if e]
+    if len(tables) == 1:
+        return rational(*poly.values()), parts
+    if _is_linear(tables):
+        scale = _content(poly.values())
+        primitive = {frozenset((a, Fraction(e, roots[a])) for a, e in table.items()): c / scale
+                     for table, c in zip(tables, poly.values(), strict=True)}
+        return rational(scale), [*parts, (expression(primitive), S.One)]
+    dummies = {a: Dummy() for a in atoms}
+    spend(FACTORING + 20 * len(poly))
     terms = (
-        rational(c) * Mul(*(Pow(dummies[a], table.get(a, 0) - low[a]) for a in atoms))
+        rational(c) * Mul(*(Pow(dummies[a], e) for a, e in table.items()))
         for table, c in zip(tables, poly.values(), strict=True)
     )
     number, listed = sympy.factor_list(Add(*terms), *dummies.values())

@@ -156,11 +156,13 @@ def _monomial(point: tuple[int, ...], powers: list[int]) -> int:
 Jumps = tuple[Expr, int, tuple[tuple[int, int], ...]]
 
 
+@lru_cache(maxsize=10_000)
 def thresholds(expr: Expr) -> Jumps | None:
     """(u, first, jumps) with step(expr) = first + the sum of jump*step(u - at) over (at, jump) in
     `jumps`, where `expr` is a product of multiples of one whole u, each plus a number, or a
     polynomial of one u = 1, 2, ..., of degree above 1; else None. Raises: TooLarge."""
-    return _of_factors(expr) or _of_polynomial(expr)
+    linear = all(sum(e for _, e in m) <= 1 and all(e > 0 for _, e in m) for m in polynomial(expr))
+    return None if linear else _of_factors(expr) or _of_polynomial(expr)
 
 
 def _of_factors(expr: Expr) -> Jumps | None:

@@ -5,6 +5,7 @@
     parser  text of a spec -> expression
     peers   what the loss functions of other libraries compute
     signs   what values an expression can take
+    sizes   which numbers, exponents and fractions are bearable
     spec    Spec: one algorithm, exactly as its TOML file says
     text    expression -> text of the spec language; reading it back gives the expression
     toml    reading a TOML file that a stranger wrote

@@ -45,18 +45,16 @@ from .nodes import (
     standard_index,
 )
 from .signs import is_nonnegative, is_positive
+from .sizes import EXPONENTS, MAX_EXPONENT, MAX_NUMBER_BITS, bits, unbearable
 from .toml import MAX_TEXT
 from .words import FUNCTIONS, SPECIAL
 
 MAX_DEPTH = 64
-MAX_EXPONENT = 1000
-MAX_NUMBER_BITS = 4096
 MAX_SHOWN = 60
 
 
 # Words that an index cannot take.
 KNOWN = frozenset({*FUNCTIONS, *SPECIAL, "y", "y_w", "y_l", "m", "x", "vocab", "zeta"})
-_EXPONENTS = f"at most {MAX_EXPONENT} in size"
 
 
 @dataclass(frozen=True)
@@ -256,13 +254,9 @@ class _Reader:
 
     def bounded(self, node: ast.expr, value: Expr) -> Expr:
         """`value`, unless a number or an exponent in it is beyond the bounds."""
-        for term in Add.make_args(value):
-            for factor in Mul.make_args(term):
-                if isinstance(factor, Rational) and _bits(factor) > 2 * MAX_NUMBER_BITS:
-                    raise self.error(node, "a number is too large", "at most about 1200 digits")
-                exponent = factor.exp if isinstance(factor, Pow) else S.One
-                if isinstance(exponent, Rational) and abs(exponent) > MAX_EXPONENT:
-                    raise self.error(node, "an exponent is too large", _EXPONENTS)
+        found = unbearable(value)
+        if found is not None:
+            raise self.error(node, *found)
         return value
 
     def number(self, node: ast.Constant) -> Expr:
@@ -342,8 +336,8 @@ class _Reader:
         for factor in Mul.make_args(base):
             merged = factor.exp if isinstance(factor, Pow) else S.One
             if size * (abs(merged) if isinstance(merged, Rational) else 1) > MAX_EXPONENT:
-                raise self.error(node.right, "an exponent is too large", _EXPONENTS)
-            if isinstance(factor, Rational) and _bits(factor) * size > 2 * MAX_NUMBER_BITS:
+                raise self.error(node.right, "an exponent is too large", EXPONENTS)
+            if isinstance(factor, Rational) and bits(factor) * size > 2 * MAX_NUMBER_BITS:
                 raise self.error(node, "a number is too large", "at most about 1200 digits")
 
     # -- calls
@@ -533,7 +527,3 @@ class _Reader:
                 raise self.error(node, "the root of a negative number", "sqrt of x >= 0")
             self.require(values[0], "nonnegative")
         return word.node(*values)
-
-
-def _bits(number: Rational) -> int:
-    return int(number.p).bit_length() + int(number.q).bit_length()

@@ -208,6 +208,17 @@ def test_numbers_stay_bearable(name: str) -> None:
         parse(EXPRESSIONS[name], names(), PRIOR)
 
 
+@pytest.mark.parametrize(
+    "one, power", [("1/(2 + log(pi(y)))", 13), ("1/(2 + log(pi(y)))**3", 5),
+                   ("1/(2 + 1/(3 + beta)**2)**2", 4)])
+def test_fractions_in_fractions_stay_bearable(one: str, power: int) -> None:
+    """To tell the sign of a sum, SymPy brings fractions in fractions to one denominator."""
+    parse(f"exp((1 + {one})**{power})", names(), PRIOR)
+    parse(f"exp((1 + {one})**-{power - 1})", names(), PRIOR)
+    with pytest.raises(SpecError, match="fractions in fractions"):
+        parse(f"exp((1 + {one})**-{power})", names(), PRIOR)
+
+
 @pytest.mark.parametrize("name", sorted(READABLE))
 def test_long_sums_are_read(name: str) -> None:
     parse(READABLE[name], names(), PRIOR)
