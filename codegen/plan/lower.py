@@ -8,6 +8,7 @@ derivation reaches such a form, the loss is computed as it is written, and that 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,6 +31,7 @@ from midpo.symbolic.language.nodes import (
     structural,
 )
 from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import logistic_form, loss_of_margin, recovered_margin, stated_sides
 from midpo.symbolic.rewriting.derivation import Derivation, Instance
 from midpo.symbolic.rewriting.rules import RULES, phase
@@ -49,6 +51,10 @@ from .stable import (
 
 AS_WRITTEN = ("the loss is computed as it is written: no form that keeps its digits was found, so "
               "large logits or long responses may cost digits")
+
+_COUNTED = """its term does not depend on the index, so that it counts the vocabulary
+  expected: a term with that index, as pi(y, t, v); or the size as a parameter, [parameters]
+  size = "positive", times the term in place of the sum"""
 
 MAX_ROUNDS = 60
 
@@ -100,19 +106,22 @@ def lower(spec: Spec, *, as_written: bool = False) -> Lowered:
     Stopped gradients stay where they are: they have a value but no gradient. With `as_written`, or
     where the stable form would exceed its bounds, nothing is rewritten but the probabilities of
     responses, and a note says so.
-    Raises: NotYet where a part of the loss has no value anywhere.
+    Raises: NotYet where a part of the loss has no value anywhere, or is the vocabulary's size.
     """
     margin, loss = _margin_and_loss(spec)
+    found = None
     if not as_written:
-        try:
-            with allowance(*spec.expressions):
-                return _lowered(margin, loss, stable)
-        except (TooLarge, NoValue, RecursionError):
-            pass
+        with suppress(TooLarge, NoValue, RecursionError), allowance(*spec.expressions):
+            found = _lowered(margin, loss, stable)
     try:
-        return replace(_lowered(margin, loss, written), notes=(AS_WRITTEN,))
+        found = found or replace(_lowered(margin, loss, written), notes=(AS_WRITTEN,))
     except NoValue as error:
         raise NotYet(f"no kernel for {spec.name}: {error}") from None
+    for expr in filter(None, (found.margin, found.loss)):
+        for total in sorted(expr.atoms(VocabSum), key=text):
+            if total.args[1] not in total.args[0].free_symbols:
+                raise NotYet(f"no kernel for {text(total)}: {_COUNTED}")
+    return found
 
 
 def _lowered(

@@ -349,3 +349,16 @@ def test_what_no_kernel_is_written_for_is_said() -> None:
     mixed = "sum(max(pi(y_w, t), pi(y_l)) for t in y_w)"
     with pytest.raises(NotYet, match="two responses"):
         kernel_of(f'name = "x"\n[target]\nmargin = "{mixed}"')
+
+
+@pytest.mark.parametrize("backend", ["eager", "fused", "linear", "logps"])
+@pytest.mark.parametrize("term", ["1", "beta*t", "log(pi(y_w, t))", "1 + pi(y_w, t, v)"])
+def test_a_count_of_the_vocabulary_is_named_as_such(term: str, backend: str) -> None:
+    spec = midpo.loads(f'''name = "x"
+[parameters]
+beta = "positive"
+[target]
+margin = "sum(sum({term} for v in vocab) for t in y_w) - log(pi(y_l))"''')
+    with pytest.raises(NotYet, match=r"^no kernel for sum\(1 for v in vocab\): its term") as error:
+        midpo.generate(spec, backend=backend)
+    assert "size as a parameter" in str(error.value)
