@@ -25,7 +25,7 @@ from midpo.symbolic.loss import kernel_loss
 from . import logged
 from .binding import Binding, bind
 from .calling import Answer, Call, misshaped
-from .judging import LIMIT, Failure, Judge, Numbers
+from .judging import ILL, LIMIT, Failure, Judge, Numbers
 from .judging import plain as plain_number
 from .oracle import Oracle, Truth
 from .policies import IGNORED, Batch, nth_batch, random_batch
@@ -42,7 +42,6 @@ LONG = 800  # tokens of a response that is ordinary
 WIDE = {"triton": 9000}
 WIDE_ENTRIES = 1100
 _TELLING = (1.0, 3.0)  # sizes of logits at which no probability is 0 or 1
-ILL = 1e6  # a condition number that is worth a word
 
 
 class KernelLike(Protocol):
@@ -283,7 +282,10 @@ class _Check:
         if way.shards > 1 and batch.logits["pi"].shape[-1] < way.shards:
             return
         numbers = Numbers.of(self.torch, dtype)
-        judge = Judge(truth, batch, numbers, 0.0 if self.generated else 1.0)
+        near = truth.rounded(numbers.eps)
+        if near is None:
+            return
+        judge = Judge(near, batch, numbers, 0.0 if self.generated else 1.0)
         self.taken[str(way)] = None
         try:
             self.judged(judge, batch, way, dtype)
@@ -524,8 +526,9 @@ class _Check:
             said.append("torch.autograd.gradcheck fails in float64")
         notes = list(dict.fromkeys(self.notes))
         if self.condition > ILL:
-            notes.append(f"ill-conditioned: rounding of the inputs moves the loss up to "
-                         f"{self.condition:.0e} times as far; it is judged by that")
+            notes.append(f"ill-conditioned: rounding of the inputs moves a loss up to "
+                         f"{min(self.condition, 1e300):.0e} times as far as its own; it is judged "
+                         "by that")
         code = self.kernel.name if isinstance(self.kernel, Code) else ""
         return CrossCheck(
             self.spec.name,

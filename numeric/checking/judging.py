@@ -19,6 +19,7 @@ from .policies import IGNORED, Batch
 from .ways import Way
 
 LIMIT = 16.0
+ILL = 100.0  # a condition number that is worth a word: two digits of the loss
 # What the 50-digit oracle cannot tell from zero: a loss log(1 + e) with e below its last digit.
 _FLOOR = 1e-47
 SHOWN = 64  # numbers of an input that a case shows
@@ -143,7 +144,9 @@ class Judge:
             errors = [units(got, x, self.unit(pair), floor) for x in self.truth.choices[pair]]
             self.value = max(self.value, min(errors))
             if not min(errors) <= LIMIT:
-                self.fail(way, f"loss of pair {pair}", exact, got, min(errors))
+                condition = self.truth.condition_of(pair)
+                note = f"beyond its condition number, {condition:.0e}" if condition > ILL else ""
+                self.fail(way, f"loss of pair {pair}", exact, got, min(errors), note)
 
     def total(self, way: Way, found: float, divisor: float) -> None:
         """The sum of the losses over `divisor`."""

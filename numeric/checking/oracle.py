@@ -6,6 +6,7 @@ the tape of that evaluation. `Oracle.slope` has the same derivative by a differe
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,8 @@ MAX_VALUES = 200_000  # that one evaluation may compute
 _RELATIVE = 1e-9  # the size of the change by which sensitivity is measured
 _MOST = 1e300
 _NEAR = 1e-5  # a tie under such changes
+_CUT = 16.0  # roundings that may lie between what is cut and what a kernel cuts
+_TRIED = 5  # ties of which both sides are tried each by itself
 _SAMPLED = 2.0  # two samples are not the worst
 _STEP = Fraction(1, 10**16)  # of central differences in 50 digits: their error is of order 1e-32
 
@@ -67,12 +70,26 @@ class Truth:
     tapes: list[_Taped] = field(repr=False)
     batch: Batch = field(repr=False)
     mixes: bool = False  # whether a pair's loss speaks of other pairs
+    oracle: Oracle | None = field(default=None, repr=False)
+    nearest: Any = float("inf")  # of what is cut, relative to how far rounding moves it
     known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
     def condition(self) -> float:
-        return max(s / max(float(abs(x)), 1.0) for s, x in
-                   zip(self.sensitivities, self.losses, strict=True))
+        return max(map(self.condition_of, range(len(self.losses))))
+
+    def condition_of(self, pair: int) -> float:
+        """Of one pair; a loss below 1 nat counts as 1."""
+        return self.sensitivities[pair] / max(float(abs(self.losses[pair])), 1.0)
+
+    def rounded(self, eps: float) -> Truth | None:
+        """The same where sums are rounded by `eps`: what is nearer to a tie than that is one.
+        None where then the loss has no value."""
+        if self.oracle is None or self.nearest > _CUT * eps:
+            return self
+        if eps not in self.known:
+            self.known[eps] = self.oracle.truth(_CUT * eps)
+        return self.known[eps]  # type: ignore[no-any-return]
 
     def gradients(self, weights: Sequence[float]) -> dict[str, Gradient]:
         """By the policy's logits (or what is given in their place), and by each feature."""
@@ -131,7 +148,8 @@ class _Leaves:
         if self.errors is not None:
             error = next(self.errors) * size
             value = value * (1 + error) if len(at) == 3 else value + error
-        taped = self.tape.leaf(value)
+        taped = self.tape.leaf(value, self.tape.number(Fraction(size)) * (
+            abs(value) if len(at) == 3 else 1))
         self.found.append((name, at, taped, size))
         return taped
 
@@ -250,11 +268,15 @@ class Oracle:
             stopped = point_of(self.ops, pair)
         return Evaluator(self.ops, point, stopped, limit=MAX_VALUES)(expr)
 
-    def truth(self) -> Truth | None:
-        """None where the loss has no finite value on this batch."""
+    def truth(self, rounding: float = 0.0) -> Truth | None:
+        """None where the loss has no finite value on this batch. What is nearer to a tie than
+        `rounding` times how far rounding moves it counts as one."""
         try:
-            base = self.taped()
-            sides = [self.taped(side=side) for side in (True, False)] if base.tape.ties else []
+            base = self.taped(rounding=rounding)
+            ties = base.tape.ties
+            each = (itertools.product((True, False), repeat=ties) if ties <= _TRIED
+                    else ((side,) for side in (True, False)))
+            sides = [self.taped(side=side, rounding=rounding) for side in each] if ties else []
             errors = (self.at_random(), self.at_worst(base))
             noisy = [self.taped(each, side=True) for each in errors]
         except Undefined:
@@ -265,7 +287,8 @@ class Oracle:
         choices = [[each.values()[b] for each in (base, *sides)] for b in range(len(losses))]
         sensitivities = [base.sensitivity(b) for b in range(len(losses))]
         tapes = [base, *noisy, *sides]
-        return Truth(losses, choices, sensitivities, tapes, self.batch, self.loss.has(Sorted))
+        return Truth(losses, choices, sensitivities, tapes, self.batch, self.loss.has(Sorted),
+                     self, base.tape.nearest)
 
     def valued(self, expressions: Mapping[str, Expr]) -> dict[str, list[tuple[Any, float]]]:
         """Other expressions of each pair: their values, and how far rounding moves these; none
@@ -298,11 +321,14 @@ class Oracle:
             own = 0 if name in self.batch.features else adjoints[leaf.at]
             yield size if own > 0 else -size if own < 0 else size * 0
 
-    def taped(self, errors: Iterator[Any] | None = None, side: bool | None = None) -> _Taped:
+    def taped(
+        self, errors: Iterator[Any] | None = None, side: bool | Sequence[bool] | None = None,
+        rounding: float | None = None,
+    ) -> _Taped:
         """The losses of all pairs on one tape.
         Raises: Undefined where one has no value."""
         # Noise must not push a tie to the other side.
-        tape = Tape(self.ops, side, TIE if errors is None else _NEAR)
+        tape = Tape(self.ops, side, TIE if errors is None else _NEAR, rounding)
         leaves = _Leaves(tape, errors)
         read = self.batch.reader(self.loss)
         losses = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from heapq import heappop, heappush
 from typing import Any
 
 from midpo.numeric.arithmetic import Undefined
@@ -84,19 +85,27 @@ def _value(x: Any) -> Any:
 class Tape:
     """The functions of an arithmetic, on its numbers and on `Taped` ones.
 
-    `side` is what a tie counts as: None as the rounded number says, True below 0, False not.
-    `ties` says whether there was one, `level` whether two numbers that were ordered are equal but
-    for rounding.
+    `side` is what a tie counts as: None as the rounded number says, True below 0, False not; or one
+    of these for each tie in turn. What is nearer to 0 than `tie`, or than `rounding` times how far
+    rounding moves it, is a tie. `ties` counts them, and `nearest` is the least such ratio of other
+    cuts; `level` says whether two numbers that were ordered are equal but for rounding.
     """
 
-    def __init__(self, ops: Any, side: bool | None = None, tie: float = TIE) -> None:
-        self.ops, self.side, self.tie = ops, side, tie
+    def __init__(
+        self, ops: Any, side: bool | Sequence[bool] | None = None, tie: float = TIE,
+        rounding: float | None = None,
+    ) -> None:
+        self.ops, self.side, self.tie, self.rounding = ops, side, tie, rounding
         self.nodes: list[Taped] = []
-        self.ties = self.level = False
+        self.sizes: dict[int, Any] = {}  # of leaves: how far rounding moves each, per unit of eps
+        self.ties, self.level = 0, False
+        self.nearest: Any = float("inf")
         self.name = ops.name
 
-    def leaf(self, value: Any) -> Taped:
-        return Taped(self, value)
+    def leaf(self, value: Any, size: Any = 0) -> Taped:
+        found = Taped(self, value)
+        self.sizes[found.at] = size
+        return found
 
     def number(self, value: Any) -> Any:
         return self.ops.number(value) if isinstance(value, (int, Fraction)) else value
@@ -125,11 +134,42 @@ class Tape:
         return self.exp(exponent * self.log(base))
 
     def negative(self, x: Any) -> bool:
-        if isinstance(x, Taped) and abs(x.value) <= self.tie:
-            self.ties = True
-            if self.side is not None:
+        if isinstance(x, Taped) and self.tied(x):
+            self.ties += 1
+            if isinstance(self.side, bool):
                 return self.side
+            if self.side is not None:
+                return self.side[(self.ties - 1) % len(self.side)]
         return bool(self.ops.negative(_value(x)))
+
+    def tied(self, x: Taped) -> bool:
+        """Whether a number is 0 but for rounding."""
+        if abs(x.value) <= self.tie:
+            return True
+        if self.rounding is None:
+            return False
+        moved = self.moved(x)
+        if moved and abs(x.value) <= moved * self.rounding:
+            return True
+        if moved:
+            self.nearest = min(self.nearest, abs(x.value) / moved)
+        return False
+
+    def moved(self, x: Taped) -> Any:
+        """How far rounding may move a number, per unit of eps: a leaf is rounded on each way on
+        which it enters."""
+        sizes: dict[int, Any] = {x.at: 1}
+        waiting, total = [-x.at], 0
+        while waiting:
+            node = self.nodes[-heappop(waiting)]
+            size = sizes.pop(node.at)
+            total += size * self.sizes.get(node.at, 0)
+            for parent, partial in node.parents:
+                if parent.at not in sizes:
+                    sizes[parent.at] = 0
+                    heappush(waiting, -parent.at)
+                sizes[parent.at] += size * abs(partial)
+        return total
 
     def zero(self, x: Any) -> bool:
         return bool(self.ops.zero(_value(x)))

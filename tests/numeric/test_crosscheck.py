@@ -161,3 +161,34 @@ def test_an_infinite_gradient_is_right_only_within_rounding(
     wanted = Gradient(exact * one, 0 * one, unit / numbers.eps * one, 0 * one, 0 * one)
     judge.one(Way(), "gradient", wanted, torch.full((2, 1), found, dtype=torch.float16), set())
     assert (not judge.failures) is right
+
+
+def test_a_cut_within_rounding_is_a_tie_in_that_dtype() -> None:
+    """Either side is right where rounding of the inputs may turn a step over, and only there."""
+    spec = midpo.loads('''name = "near"
+[target]
+loss = """step((1 + 1/10**12)*log(pi(y_w)) - sum(log(pi(y_w, t)) for t in y_w))*log(pi(y_w))
+          + step(log(pi(y_w)) - log(pi(y_l)) + 1/8)"""''')
+    batch = random_batch(spec, {"pi": "logits"}, np.random.default_rng(0), scale=1.0, vocabulary=3,
+                         pairs=1, shortest=3)
+    truth = Oracle(batch, kernel_loss(spec), 0).truth()
+    assert truth is not None and truth.rounded(2.0**-52) is truth
+    near = truth.rounded(2.0**-23)
+    assert near is not None and len(truth.choices[0]) == 1
+    low, high = sorted({float(x) for x in near.choices[0]})
+    assert high - low > 1 and float(truth.losses[0]) == high
+
+
+def test_an_ill_conditioned_loss_is_said_to_be_one() -> None:
+    text = '''name = "apart"
+[features]
+s = "response"
+[parameters]
+alpha = "positive"
+[target]
+loss = "(alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l)) - s(y_w) + s(y_l))**2"
+'''
+    found = midpo.check(midpo.loads(text), dtypes=["float32"])
+    assert found.passed and any(note.startswith("ill-conditioned: ") for note in found.notes)
+    other = midpo.check("dpo", dtypes=["float32"])
+    assert other.passed and not other.notes
