@@ -120,6 +120,9 @@ class Judge:
         self.value = self.gradient = 0.0
         # Pairs of which no loss is a number of the dtype: infinity is right, and no gradient is.
         self.beyond = {b for b, x in enumerate(truth.losses) if abs(x) > numbers.most}
+        # Pairs of which no digit of the loss is known: the logarithm of an entropy that is smaller
+        # than the rounding of its terms. Their gradients have no digits either.
+        self.unknown = {b for b in range(batch.pairs) if truth.condition_of(b) * numbers.eps > 1}
 
     def fail(self, way: Way, what: str, wanted: Any, got: Any, ulp: float, note: str = "") -> None:
         self.failures.append(Failure(
@@ -168,7 +171,7 @@ class Judge:
         frozen: bool = True,
     ) -> None:
         """The gradients by the policy's inputs and features; frozen policies have none."""
-        skip = skip | self.beyond
+        skip = skip | self.beyond | self.unknown
         if skip and (way.reduction != "none" or self.truth.mixes):
             return
         wanted = self.truth.gradients(weights)
