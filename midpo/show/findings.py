@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from midpo.proofs.recover.solution import Solution
 from midpo.show.latex.pieces import escape, rows, scientific
+from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.latex import name
+from midpo.symbolic.formula.tree import EMPTY
 from midpo.symbolic.language.spec import CONFIRMED, UNCONFIRMED, Spec
 
 from .cited import worded
@@ -73,15 +75,15 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
     if found.prior is not None:
         alpha = "" if found.spec.alpha == 1 else r", at the specification's $\alpha$"
         parts.append((f"The prior, unique up to one factor free of $y${alpha}:",
-                      rows(r"\zeta(y\mid x) \propto ", found.prior)))
+                      rows(terms.PRIOR_IS, found.prior)))
     if found.link is not None:
-        parts.append(("The link:", rows("f(m) = ", found.link)))
+        parts.append(("The link:", rows(terms.defines(terms.LINK), found.link)))
     if found.constraint is not None:
-        parts.append(("The additive term:", rows("", found.constraint)))
+        parts.append(("The additive term:", rows(EMPTY, found.constraint)))
     if found.temperature is not None:
-        parts.append(("The temperature of the pair:", rows("", found.temperature)))
+        parts.append(("The temperature of the pair:", rows(EMPTY, found.temperature)))
     if found.weight is not None:
-        parts.append(("The weight of the pair:", rows("", found.weight)))
+        parts.append(("The weight of the pair:", rows(EMPTY, found.weight)))
     return {
         "opening": f"The target {_CLASS[found.kind]} (class \\emph{{{found.kind}}}). "
                    f"{told(found.reason, found.spec)}{_beside(found)}",

@@ -13,10 +13,13 @@ from midpo.show.latex.pieces import pasted, rows, width
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.displays import responses
-from midpo.symbolic.formula.latex import domain, name, policy
+from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.latex import name, policy, tex
 from midpo.symbolic.formula.latex import response as sign
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.tree import EMPTY, Formula, Part, leaf, row
+from midpo.symbolic.formula.write import name as named
+from midpo.symbolic.formula.write import within
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import logistic_form
 from midpo.symbolic.representable import PriorFacts, fold, prior_of_margin
@@ -41,9 +44,10 @@ def listed(items: Iterable[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def batch_head(spec: Spec) -> str:
+def batch_head(spec: Spec) -> Formula:
     """The left side of a loss that is not one of a pair."""
-    return r"\ell_i = " if spec.orders_batch else rf"\ell{responses(spec.roles)} = "
+    return terms.defines(
+        terms.LOSS_AT_PLACE if spec.orders_batch else terms.of(terms.LOSS, spec.roles))
 
 
 def of_batch(spec: Spec) -> str:
@@ -68,7 +72,7 @@ def assumptions(spec: Spec) -> tuple[str, ...]:
         + "".join(f"; ${sign(y)}$ is {what}" for y, what in spec.responses.items()) + ".",
     ]
     if spec.names.parameters:
-        domains = [f"${domain(p.domain, name(n))}$" for n, p in spec.names.parameters.items()]
+        domains = [f"${tex(within(p.domain, named(n)))}$" for n, p in spec.names.parameters.items()]
         given.append(f"Parameters: {', '.join(domains)}.")
     if "alpha" not in spec.names.parameters:
         given.append(r"The scale of the generalised loss is $\alpha = 1$.")
@@ -78,7 +82,7 @@ def assumptions(spec: Spec) -> tuple[str, ...]:
             arguments, meaning = _FEATURE[kind]
             words = [word for word, other in spec.names.features.items() if other == kind]
             kinds.append(meaning.format(listed(f"${name(word)}{arguments}$" for word in words)))
-        ranges = [f"${domain(spec.names.ranges[word], name(word))}$"
+        ranges = [f"${tex(within(spec.names.ranges[word], named(word)))}$"
                 for word in spec.names.features if word in spec.names.ranges]
         given.append(
             f"Data that come with a pair: {listed(kinds)}. They are real numbers"
@@ -87,14 +91,18 @@ def assumptions(spec: Spec) -> tuple[str, ...]:
     return tuple(given)
 
 
+# How a condition ends.
+HELD: dict[str, tuple[Part, ...]] = {
+    "nonzero": (r" \ne ", 0), "positive": (" > ", 0), "nonnegative": (r" \ge ", 0)}
+
+
 def side_conditions(spec: Spec) -> tuple[str, ...]:
     """Displays of what must not vanish, or must be positive."""
-    signs = {"nonzero": r"\ne 0", "positive": "> 0", "nonnegative": r"\ge 0"}
     displays = []
     for condition in telling(spec.conditions):
         *most, last = broken(condition.expr, width() - 8)
-        parts = [*most, f"{last} {signs[condition.kind]}"]
-        displays.append(pasted("", parts, numbered=False))
+        parts = [*most, row(last, *HELD[condition.kind])]
+        displays.append(pasted(EMPTY, parts, numbered=False))
     return tuple(displays)
 
 
@@ -111,7 +119,7 @@ def reason(step: Step) -> str:
 
 def chain(recovery: Recovery, steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
     """The chain of equalities: (reason, rows of its display) for each step."""
-    return tuple((reason(step), rows("= ", step.after)) for step in steps)
+    return tuple((reason(step), rows(leaf("= "), step.after)) for step in steps)
 
 
 def folded(recovery: Recovery) -> Expr:

@@ -15,8 +15,9 @@ from midpo.numeric.witness import Witness
 from midpo.proofs.recover.recovery import Recovery
 from midpo.show.latex.pieces import escape
 from midpo.symbolic.errors import MidpoError, TooLarge
-from midpo.symbolic.formula.latex import inline, latex, policy, signed_terms
+from midpo.symbolic.formula.latex import inline, latex, policy
 from midpo.symbolic.formula.latex import response as sign
+from midpo.symbolic.formula.write import signed_terms
 from midpo.symbolic.language.parser import LINK, Names, parse
 
 _MOST_FACTORS = 6  # of a product that is written out

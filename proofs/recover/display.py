@@ -4,36 +4,29 @@ from __future__ import annotations
 
 from sympy import Expr
 
-from midpo.symbolic.formula.displays import responses
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.displays import WIDTH, aligned
+from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines
+from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.language.spec import Spec
 
 
-def sides(spec: Spec, kind: str, factor: Expr, constant: Expr) -> tuple[str, str]:
-    """Names of the target's side and of the prior's, in LaTeX."""
-    pair = responses(spec.roles)
+def sides(spec: Spec, kind: str, factor: Expr, constant: Expr) -> tuple[Formula, Formula]:
+    """Names of the target's side and of the prior's."""
     if kind == "margin":
-        return f"m{pair}", rf"m_{{\zeta}}{pair}"
-    return rf"\ell{pair}", affine(factor, constant, rf"\ell_{{\zeta}}{pair}")
+        both = terms.MARGIN, terms.MARGIN_THROUGH
+        return terms.of(both[0], spec.roles), terms.of(both[1], spec.roles)
+    through = terms.affine(factor, constant, terms.of(terms.LOSS_THROUGH, spec.roles))
+    return terms.of(terms.LOSS, spec.roles), through
 
 
-def affine(factor: Expr, constant: Expr, loss: str) -> str:
-    """a*loss + b, as a recovery found the factor a and the constant b."""
-    times = "" if factor == 1 else latex(factor) + r"\,"
-    if factor.is_Add:
-        times = rf"\left({latex(factor)}\right)"
-    plus = "" if constant == 0 else latex(constant)
-    sign = "" if not plus or plus.startswith("-") else " + "
-    return f"{times}{loss}{sign}{plus}"
-
-
-def display(lead: str, prior: Expr, head: str, shown: Expr, said: str) -> str:
+def display(prior: Expr, head: Formula, shown: Expr, said: str) -> str:
     """The prior, what is claimed of the two sides, and how it is known."""
-    rows = [_stacked(lead, prior), _stacked(head, shown), rf"& \text{{{said}}}"]
-    return "$$\n\\begin{aligned}\n" + " \\\\\n".join(rows) + "\n\\end{aligned}\n$$"
+    return aligned([
+        _stacked(terms.PRIOR_IS, prior), _stacked(head, shown), rf"& \text{{{said}}}"])
 
 
-def _stacked(head: str, expr: Expr) -> str:
-    first, *rest = lines(expr, 100)
-    return " \\\\\n".join([f"& {head} {first}", *(rf"& \qquad {line}" for line in rest)])
+def _stacked(head: Formula, expr: Expr) -> str:
+    first, *rest = map(tex, lines(expr, WIDTH))
+    return " \\\\\n".join([f"& {tex(head)}{first}", *(rf"& \qquad {line}" for line in rest)])

@@ -15,6 +15,8 @@ from midpo.symbolic.algebra.normal import normal_form, normalise, outside, sums_
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM, meet
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.formula.terms import affine, defines
+from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.language.building import substitute, with_label
 from midpo.symbolic.language.nodes import CHOSEN, PIECEWISE, REJECTED, ByLabel
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
@@ -37,7 +39,7 @@ from .conditions import (
     tie_conditions,
 )
 from .diagnosis import diagnose
-from .display import affine, display, sides
+from .display import display, sides
 from .gradients import GradientFact, gradient_fact
 from .positive import positive_where
 from .problem import FORMS, Form, Problem
@@ -114,22 +116,22 @@ class Recovery:
             answer["witness"] = self.witness.as_json() if self.witness else None
         return answer
 
-    def affine(self, loss: str) -> str:
-        """factor*loss + constant, in LaTeX: what the target is of a loss of the prior's."""
+    def affine(self, loss: Formula) -> Formula:
+        """factor*loss + constant: what the target is of a loss of the prior's."""
         return affine(self.factor, self.constant, loss)
 
     def _repr_latex_(self) -> str:
         assert self.spec.prior is not None
         side, other = sides(self.spec, self.kind, self.factor, self.constant)
-        head, shown, said = f"{side} =", self.target, "undecided"
+        head, shown, said = defines(side), self.target, "undecided"
         if self.verdict == "proved":
             count = len(self.steps)
-            head = f"{side} = {other} ="
+            head = defines(side, " = ", other)
             said = f"proved: {count} step{'s' * (count != 1)}, replayed by the checker"
         elif self.verdict == "refuted":
-            head, shown = f"{side} - {other} =", fold(self.difference)
+            head, shown = defines(side, " - ", other), fold(self.difference)
             said = "refuted: not zero at the witness"
-        return display(r"\zeta(y\mid x) \propto", self.spec.prior, head, shown, said)
+        return display(self.spec.prior, head, shown, said)
 
 
 def verify(spec: Spec) -> Recovery:

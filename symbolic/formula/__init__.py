@@ -1,9 +1,14 @@
-"""Expressions as mathematics on a page: LaTeX, MathML, a terminal's line.
+"""Expressions as mathematics on a page: a small tree, and what is read off it.
 
-    displays  what a spec states, and what a loss is a function of, as LaTeX
-    glyphs    the width of a formula, estimated by counting the glyphs of its LaTeX
-    latex     expression -> LaTeX
+    signs     the signs that a formula is written with: LaTeX, character and width, a row each
+    tree      laid-out mathematics: signs, rows, fractions, scripts, brackets, cases
+    write     expression -> formula: order, brackets, notation
+    terms     the loss, the margin and the prior as formulas, of which reports speak again and again
+    latex     formula -> LaTeX
+    width     how wide a formula is
     layout    a formula too wide for one line, broken into several
+    displays  definitions as one display for notebooks
+    glyphs    the width of a formula that is given as LaTeX
     mathml    LaTeX as presentation MathML
     unicode   expression -> one line of mathematics for a terminal, in Greek letters and signs
 """

@@ -1,4 +1,4 @@
-"""What a spec states, and what a loss is a function of, as LaTeX."""
+"""Definitions as one display for notebooks, in LaTeX."""
 
 from __future__ import annotations
 
@@ -6,20 +6,23 @@ from collections.abc import Sequence
 
 from sympy import Expr
 
-from .latex import response
+from .latex import tex
 from .layout import lines
+from .tree import Formula
+
+WIDTH = 100.0  # of a line, in digits
 
 
-def responses(roles: Sequence[Expr]) -> str:
-    """What a loss is a function of: the pair, and the responses declared beside it."""
-    return f"({', '.join(map(response, roles))})"
-
-
-def display(stated: Sequence[tuple[str, Expr]]) -> str:
-    """Expressions, each after the left-hand side that it defines, as one display for notebooks."""
+def display(stated: Sequence[tuple[Formula, str, Expr]]) -> str:
+    """Expressions, each after the left-hand side that it defines and the sign between them."""
     rows: list[str] = []
-    for head, part in stated:
-        first, *rest = lines(part, 100)
-        rows += [f"{head} {first}", *(rf"&\quad {line}" for line in rest)]
+    for head, sign, part in stated:
+        first, *rest = map(tex, lines(part, WIDTH))
+        rows += [f"{tex(head)} &{sign} {first}", *(rf"&\quad {line}" for line in rest)]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[str]) -> str:
+    """Rows of LaTeX as one display."""
     body = " \\\\\n".join(rows)
     return f"$$\n\\begin{{aligned}}\n{body}\n\\end{{aligned}}\n$$"

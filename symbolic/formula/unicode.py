@@ -61,7 +61,7 @@ class _Pen(Writer):
         own = getattr(expr, "written", None)
         if own is not None:  # a node of the framework writes itself
             level = PRODUCT if isinstance(expr, VocabSum) else ATOM
-            return own(lambda part: self.part(expr, part), tex=False), level
+            return own(lambda part: self.part(expr, part)), level
         if isinstance(expr, BINDERS):  # the sign reaches to the right: in a product, in brackets
             return self.binder(expr), PRODUCT
         return super().write(expr)

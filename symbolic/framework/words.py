@@ -11,6 +11,19 @@ from typing import Any
 
 from sympy import Add, Expr, Integer, Mul, Number, Pow, Symbol
 
+from midpo.symbolic.formula.tree import (
+    Accent,
+    Formula,
+    Fraction,
+    Placeholder,
+    Word,
+    between,
+    call,
+    leaf,
+    listed,
+    row,
+    script,
+)
 from midpo.symbolic.language import signs as language
 from midpo.symbolic.language.nodes import (
     Binder,
@@ -26,14 +39,17 @@ from midpo.symbolic.language.nodes import (
 
 RESPONSES, PROMPTS, COMPARISONS, EDGES = "responses", "prompts", "comparisons", "edges"
 
-# How names of functions and numbers are written: for a terminal, in LaTeX.
-_SIGNS = {
-    "pi_star": ("π*", r"\pi^{*}"), "pi": ("π", r"\pi"), "zeta": ("ζ", r"\zeta"),
-    "zeta_w": ("ζ⁺", r"\zeta^{+}"), "zeta_l": ("ζ⁻", r"\zeta^{-}"), "p_Y": ("p_Y", "p_{Y}"),
-    "psi": ("ψ", r"\psi"), "omega": ("ω", r"\omega"), "phi": ("φ", r"\phi"),
-    "Δ": ("Δ", r"\Delta"), "zeta_2": ("ζ′", r"\zeta'"), "pi_ref": ("π_ref", r"\pi_{\mathrm{ref}}"),
-    "lam": ("λ", r"\lambda"), "q_hat": ("q̂", r"\hat q"), "kappa": ("κ", r"\kappa"),
-    "pi_s": ("π_s", r"\pi_{s}"), "zeta_s": ("ζ_s", r"\zeta_{s}"), "zeta_f": ("ζ_f", r"\zeta_{f}"),
+# How names of functions and numbers are written: for a terminal, and laid out.
+_SIGNS: dict[str, tuple[str, Formula]] = {
+    "pi_star": ("π*", script(r"\pi", above="*")), "pi": ("π", leaf(r"\pi")),
+    "zeta": ("ζ", leaf(r"\zeta")), "zeta_w": ("ζ⁺", script(r"\zeta", above="+")),
+    "zeta_l": ("ζ⁻", script(r"\zeta", above="-")), "p_Y": ("p_Y", script("p", "Y")),
+    "psi": ("ψ", leaf(r"\psi")), "omega": ("ω", leaf(r"\omega")), "phi": ("φ", leaf(r"\phi")),
+    "Δ": ("Δ", leaf(r"\Delta")), "zeta_2": ("ζ′", row(r"\zeta", "'")),
+    "pi_ref": ("π_ref", script(r"\pi", Word("ref"))), "lam": ("λ", leaf(r"\lambda")),
+    "q_hat": ("q̂", Accent("hat", leaf("q"), bare=True)), "kappa": ("κ", leaf(r"\kappa")),
+    "pi_s": ("π_s", script(r"\pi", "s")), "zeta_s": ("ζ_s", script(r"\zeta", "s")),
+    "zeta_f": ("ζ_f", script(r"\zeta", "f")),
 }  # fmt: skip
 
 
@@ -51,32 +67,43 @@ class Element(Symbol):  # type: ignore[misc]
     def __getnewargs_ex__(self) -> tuple[tuple[str, str], dict[str, Any]]:
         return (self.name, self.space), {}
 
-    def written(self, write: Any, *, tex: bool) -> str:
+    def written(self, write: Any) -> str:
         return str(self.name)
+
+    def laid_out(self, write: Any) -> Formula:
+        return lettered(self.name, bare=True)
 
     def _hashable_content(self) -> tuple[Any, ...]:
         return (*super()._hashable_content(), self.space)
 
 
-def sign(name: Any, *, tex: bool) -> str:
-    """How a name is written."""
+def sign(name: Any) -> str:
+    """How a name is written for a terminal."""
+    word = str(name)
+    return _SIGNS[word][0] if word in _SIGNS else word
+
+
+def lettered(name: Any, *, bare: bool = False) -> Formula:
+    """How a name is laid out; `bare` as in a script."""
     word = str(name)
     if word in _SIGNS:
-        return _SIGNS[word][tex]
-    if tex:
-        head, _, tail = word.partition("_")
-        return rf"{head}_{{{tail}}}" if tail else head
-    return word
+        return _SIGNS[word][1]
+    head, _, tail = word.partition("_")
+    return script(row(*head), row(*tail), bare=bare) if tail else row(*head)
 
 
 class Written(Node):
-    """A node that says itself how it is written."""
+    """A node that says itself how it is written: for a terminal, and laid out. `write` writes a
+    part, in brackets where it is a sum."""
 
-    def written(self, write: Any, *, tex: bool) -> str:
-        """The node's text; `write` writes a part, in brackets where it is a sum."""
+    def written(self, write: Any) -> str:
         name, *args = self.args
         at = ", ".join(write(arg) for arg in args)
-        return f"{sign(name, tex=tex)}({at})" if at else sign(name, tex=tex)
+        return f"{sign(name)}({at})" if at else sign(name)
+
+    def laid_out(self, write: Any) -> Formula:
+        name, *args = self.args
+        return call(lettered(name), *map(write, args)) if args else lettered(name)
 
 
 class Member(Written):
@@ -89,8 +116,11 @@ class Member(Written):
     def space(self) -> str:
         return PROMPTS if str(self.args[0]) == "x" else RESPONSES
 
-    def written(self, write: Any, *, tex: bool) -> str:
-        return rf"{self.args[0]}({write(self.args[1])})"
+    def written(self, write: Any) -> str:
+        return f"{self.args[0]}({write(self.args[1])})"
+
+    def laid_out(self, write: Any) -> Formula:
+        return call(lettered(self.args[0], bare=True), write(self.args[1]))
 
 
 def space(element: Any) -> str | None:
@@ -101,10 +131,14 @@ def space(element: Any) -> str | None:
 class Mass(Prior, Written):
     """`Mass(name, y)` or `Mass(name, y, x)`: a positive function, pi(y) or pi(y|x)."""
 
-    def written(self, write: Any, *, tex: bool) -> str:
+    def written(self, write: Any) -> str:
         name, response, *given = self.args
-        bar = (r"\mid " if tex else "|") + write(given[0]) if given else ""
-        return f"{sign(name, tex=tex)}({write(response)}{bar})"
+        return f"{sign(name)}({write(response)}{'|' + write(given[0]) if given else ''})"
+
+    def laid_out(self, write: Any) -> Formula:
+        name, response, *given = self.args
+        bar = (r"\mid ", write(given[0])) if given else ()
+        return call(lettered(name), row(write(response), *bar))
 
 
 class Score(Written):
@@ -115,13 +149,14 @@ class SumOver(VocabSum, Written):
     """`SumOver(body, y)`: the sum of body over the whole set of y. A kind of VocabSum for what sums
     over finite sets share (positivity, line breaks); no rule of the vocabulary speaks of it."""
 
-    def written(self, write: Any, *, tex: bool) -> str:
-        body = self.args[0]
-        return f"{self.operator(tex=tex)} {write(body)}"
+    def written(self, write: Any) -> str:
+        return f"Σ_{self.args[1]} {write(self.args[0])}"
 
-    def operator(self, *, tex: bool) -> str:
-        element = str(self.args[1])
-        return rf"\sum_{{{element}}}" if tex else f"Σ_{element}"
+    def laid_out(self, write: Any) -> Formula:
+        return row(self.operator(), " ", write(self.args[0]))
+
+    def operator(self) -> Formula:
+        return script(r"\sum", self.args[1].laid_out(None))
 
 
 class _Average(Binder, Written):
@@ -137,34 +172,46 @@ class _Average(Binder, Written):
 class Relative(_Average):
     """`Relative(p, y, q)`: KL(p || q) = sum over y of p*log(p/q), nats. q need not sum to one."""
 
-    def written(self, write: Any, *, tex: bool) -> str:
+    def written(self, write: Any) -> str:
         p, y, q = self.args
-        bar = r" \,\|\, " if tex else " ‖ "
-        head = r"\mathrm{KL}" if tex else "KL"
-        sides = bar.join(_of(side, y, write, tex=tex) for side in (p, q))
-        return rf"{head}\bigl({sides}\bigr)" if tex else f"{head}({sides})"
+        return f"KL({_of(p, y, write)} ‖ {_of(q, y, write)})"
+
+    def laid_out(self, write: Any) -> Formula:
+        p, y, q = self.args
+        sides = row(_law(p, y, write), " ", r"\,", r"\|", r"\, ", _law(q, y, write))
+        return row(Word("KL"), between("(", sides, ")", "big"))
 
 
-def _of(law: Expr, y: Expr, write: Any, *, tex: bool) -> str:
+def _of(law: Expr, y: Expr, write: Any) -> str:
     """A law as a whole: p(.|x) for p(y|x) as a function of y."""
     if isinstance(law, Mass) and law.args[1] == y:
-        name = sign(law.args[0], tex=tex)
+        name = sign(law.args[0])
+        return name if len(law.args) == 2 else f"{name}(·|{write(law.args[2])})"
+    return str(write(law))
+
+
+def _law(law: Expr, y: Expr, write: Any) -> Formula:
+    """The same, laid out."""
+    if isinstance(law, Mass) and law.args[1] == y:
+        name = lettered(law.args[0])
         if len(law.args) == 2:
             return name
-        dot = r"\cdot\mid " if tex else "·|"
-        return f"{name}({dot}{write(law.args[2])})"
-    return str(write(law))
+        return call(name, row(Placeholder(), r"\mid ", write(law.args[2])))
+    written: Formula = write(law)
+    return written
 
 
 class Mean(_Average):
     """`Mean(p, y, f)`: the mean of f(y) for y drawn from p."""
 
-    def written(self, write: Any, *, tex: bool) -> str:
+    def written(self, write: Any) -> str:
         p, y, f = self.args
-        law = _of(p, y, write, tex=tex)
-        if tex:
-            return rf"\mathbb{{E}}_{{{y}\sim {law}}}\bigl[{write(f)}\bigr]"
-        return f"E_{{{y}~{law}}}[{write(f)}]"
+        return f"E_{{{y}~{_of(p, y, write)}}}[{write(f)}]"
+
+    def laid_out(self, write: Any) -> Formula:
+        p, y, f = self.args
+        drawn = row(y.laid_out(write), r"\sim ", _law(p, y, write))
+        return row(script(r"\mathbb{E}", drawn), between("[", write(f), "]", "big"))
 
 
 class Same(Written):
@@ -172,20 +219,25 @@ class Same(Written):
 
     is_nonnegative = True
 
-    def written(self, write: Any, *, tex: bool) -> str:
-        claim = " = ".join(write(arg) for arg in self.args)
-        return rf"\mathbf{{1}}[{claim}]" if tex else f"[{claim}]"
+    def written(self, write: Any) -> str:
+        return f"[{' = '.join(write(arg) for arg in self.args)}]"
+
+    def laid_out(self, write: Any) -> Formula:
+        return row(r"\mathbf{1}", between("[", listed(map(write, self.args), " = "), "]", ""))
 
 
 class Partial(Written):
     """`Partial(e, v)`: the partial derivative of e with respect to v, a number or the value of a
     mass at one element; the values at other elements are held."""
 
-    def written(self, write: Any, *, tex: bool) -> str:
+    def written(self, write: Any) -> str:
         body, variable = self.args
-        if tex:
-            return rf"\frac{{\partial}}{{\partial {write(variable)}}} \left[{write(body)}\right]"
         return f"∂/∂{write(variable)} [{write(body)}]"
+
+    def laid_out(self, write: Any) -> Formula:
+        body, variable = self.args
+        slope = Fraction(leaf(r"\partial"), row(r"\partial ", write(variable)))
+        return row(slope, " ", between("[", write(body), "]"))
 
 
 class Gap(Written):
@@ -193,17 +245,23 @@ class Gap(Written):
 
     is_nonnegative = True
 
-    def written(self, write: Any, *, tex: bool) -> str:
-        body = write(self.args[0])
-        return rf"\mathrm{{gap}}\left({body}\right)" if tex else f"gap({body})"
+    def written(self, write: Any) -> str:
+        return f"gap({write(self.args[0])})"
+
+    def laid_out(self, write: Any) -> Formula:
+        return row(Word("gap"), between("(", write(self.args[0]), ")"))
 
 
 class Applied(Written):
     """`Applied(name, e, k)`: the k-th derivative of a smooth function of one number, at e."""
 
-    def written(self, write: Any, *, tex: bool) -> str:
+    def written(self, write: Any) -> str:
         name, body, order = self.args
-        return f"{sign(name, tex=tex)}{chr(39) * int(order)}({write(body)})"
+        return f"{sign(name)}{chr(39) * int(order)}({write(body)})"
+
+    def laid_out(self, write: Any) -> Formula:
+        name, body, order = self.args
+        return call(row(lettered(name), *("'",) * int(order)), write(body))
 
 
 def mass(name: str, *elements: Expr) -> Mass:

@@ -18,7 +18,9 @@ from midpo.symbolic.domains.intervals import KNOWN_DOMAINS, REAL, Interval, read
 from midpo.symbolic.domains.minimal import minimal
 from midpo.symbolic.domains.positive import positivity
 from midpo.symbolic.errors import SpecError, nearest
-from midpo.symbolic.formula.displays import display, responses
+from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.displays import display
+from midpo.symbolic.formula.tree import Formula
 
 from .nodes import CHOSEN, MULTIPLIER, REJECTED, Further, Parameter, Sorted
 from .parser import BATCH, LINK, PRIOR, TARGET, Condition, Names, Place, parse_with_conditions
@@ -136,18 +138,18 @@ class Spec:
         return tuple(sorted(self.names.policies & (used | {"pi"}), key=lambda n: (n != "pi", n)))
 
     @property
-    def stated(self) -> list[tuple[str, Expr]]:
-        """The expressions, each after the left-hand side that it defines, in LaTeX."""
-        pair = responses(self.roles)
+    def stated(self) -> list[tuple[Formula, str, Expr]]:
+        """The expressions, each after what it defines and the sign between them."""
+        loss = terms.of(terms.LOSS, self.roles)
         named = (
-            (r"\zeta(y\mid x) &\propto", self.prior),
-            (f"m{pair} &=", self.margin),
-            (rf"\ell{pair} &=", self.loss),
-            (r"\ell_i &=" if self.orders_batch else rf"\ell{pair} &=", self.batch),
-            ("f(m) &=", self.link),
-            (f"c{pair} &=", self.constraint),
+            (terms.PRIOR, r"\propto", self.prior),
+            (terms.of(terms.MARGIN, self.roles), "=", self.margin),
+            (loss, "=", self.loss),
+            (terms.LOSS_AT_PLACE if self.orders_batch else loss, "=", self.batch),
+            (terms.LINK, "=", self.link),
+            (terms.of("c", self.roles), "=", self.constraint),
         )
-        return [(head, part) for head, part in named if part is not None]
+        return [(head, sign, part) for head, sign, part in named if part is not None]
 
     def _repr_latex_(self) -> str:
         """What the spec states, as one display for notebooks."""

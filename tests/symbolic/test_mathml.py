@@ -8,11 +8,12 @@ from xml.dom import minidom
 import pytest
 from hypothesis import given
 from strategies import NAMES, texts
+from sympy import Expr
 
 import midpo
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.latex import inline, latex, name
-from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula import layout
+from midpo.symbolic.formula.latex import inline, latex, name, tex
 from midpo.symbolic.formula.mathml import NotNotation, mathml
 from midpo.symbolic.language.parser import PRIOR, TARGET, parse
 from midpo.symbolic.language.words import FUNCTIONS
@@ -23,6 +24,10 @@ def seen(tex: str) -> str:
     return "".join(re.sub(r"<[^>]*>", "", mathml(tex)).replace("&#8289;", "").split())
 
 
+def broken(expr: Expr, limit: float) -> list[str]:
+    return [tex(line) for line in layout.lines(expr, limit)]
+
+
 def well_formed(tex: str) -> None:
     minidom.parseString(mathml(tex))
     minidom.parseString(mathml(tex, display=True))
@@ -31,8 +36,8 @@ def well_formed(tex: str) -> None:
 @pytest.mark.parametrize("spec", midpo.catalogue())
 def test_every_formula_of_the_catalogue_is_read(spec: str) -> None:
     for expr in midpo.load(spec).expressions:
-        for tex in (latex(expr), inline(expr), *broken(expr, 46)):
-            well_formed(tex)
+        for shown in (latex(expr), inline(expr), *broken(expr, 46)):
+            well_formed(shown)
 
 
 @given(texts(PRIOR))
@@ -41,8 +46,8 @@ def test_any_prior_is_read(text: str) -> None:
         expr = parse(text, NAMES, PRIOR)
     except MidpoError:
         return
-    for tex in (latex(expr), *broken(expr, 30)):
-        well_formed(tex)
+    for shown in (latex(expr), *broken(expr, 30)):
+        well_formed(shown)
 
 
 @given(texts(TARGET))
@@ -51,8 +56,8 @@ def test_any_target_is_read(text: str) -> None:
         expr = parse(text, NAMES, TARGET)
     except MidpoError:
         return
-    for tex in (latex(expr), *broken(expr, 30)):
-        well_formed(tex)
+    for shown in (latex(expr), *broken(expr, 30)):
+        well_formed(shown)
 
 
 @pytest.mark.parametrize("word", FUNCTIONS.values(), ids=list(FUNCTIONS))

@@ -15,10 +15,11 @@ from sympy import Add, Expr
 from typesetting import needs_tex
 
 from midpo.proofs.recover.recovery import verify
-from midpo.symbolic.formula.glyphs import width
-from midpo.symbolic.formula.latex import latex, name, policy
-from midpo.symbolic.formula.layout import lines
-from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula import layout
+from midpo.symbolic.formula.latex import latex, name, policy, tex
+from midpo.symbolic.formula.tree import Formula
+from midpo.symbolic.formula.width import width
+from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.nodes import Index, Parameter, TokenSum
 from midpo.symbolic.language.parser import LINK, PRIOR, TARGET, Place, parse
 from midpo.symbolic.language.spec import PAPER, load, loads
@@ -129,6 +130,10 @@ def balanced(tex: str) -> bool:
     return counted and bare.count("{") == bare.count("}")
 
 
+def broken(expr: Expr, limit: float) -> list[str]:
+    return [tex(line) for line in layout.lines(expr, limit)]
+
+
 def long_sum(count: int = 60) -> Expr:
     terms = (f"{n}*a*log(pi(y)/pi_ref(y))**{n}" for n in range(1, count + 1))
     return parse(" + ".join(terms), OWN, PRIOR)
@@ -138,11 +143,10 @@ def long_sum(count: int = 60) -> Expr:
 def test_lines_keep_to_their_width(limit: float) -> None:
     expressions = [part for algorithm in PAPER for part in load(algorithm).expressions]
     for expr in (*expressions, long_sum()):
-        found = broken(expr, limit)
-        assert balanced("".join(found))
-        for line in found:
+        assert balanced("".join(broken(expr, limit)))
+        for line in layout.lines(expr, limit):
             # A bracket over, since brackets grow with what they hold.
-            assert width(line) <= limit + 5, line
+            assert width(line) <= limit + 5, tex(line)
 
 
 def test_a_sum_breaks_between_terms() -> None:
@@ -173,11 +177,12 @@ def test_a_short_formula_stays_on_its_line() -> None:
 )
 def test_long_brackets_open(text: str, sign: str) -> None:
     inner = " + ".join(f"a**{n}*pi(y)/pi_ref(y)" for n in range(2, 14))
-    found = broken(parse(text.format(inner), OWN, PRIOR), 60)
+    shown = layout.lines(parse(text.format(inner), OWN, PRIOR), 60)
+    found = list(map(tex, shown))
     assert len(found) > 1
     assert sign in " ".join(found)
     assert balanced(" ".join(found))
-    assert max(map(width, found)) <= 66
+    assert max(map(width, shown)) <= 66
 
 
 @given(texts(PRIOR))
@@ -185,7 +190,7 @@ def test_any_expression_can_be_written_and_broken(text: str) -> None:
     expr = read(text, PRIOR)
     if expr is not None:
         assert balanced(latex(expr))
-        assert balanced("".join(lines(expr, 40)))
+        assert balanced("".join(broken(expr, 40)))
 
 
 def read(text: str, place: Place) -> Expr | None:
@@ -217,14 +222,15 @@ DOCUMENT = r"""\documentclass{article}
 @needs_tex("lmodern.sty")
 @pytest.mark.tex
 def test_any_expression_compiles_and_is_as_wide_as_estimated(tmp_path: Path) -> None:
-    found: list[str] = []
+    found: list[Formula] = []
 
     for place in (PRIOR, TARGET, LINK):
         collect(place, found)
     for algorithm in PAPER:
         for step in verify(load(algorithm)).steps:
-            found.extend(latex(term) for term in Add.make_args(step.after))
-    formulas = sorted({line for line in found if balanced(line)})
+            found.extend(write(term) for term in Add.make_args(step.after))
+    widths_of = {tex(line): width(line) for line in found if balanced(tex(line))}
+    formulas = sorted(widths_of)
     assert len(formulas) > 150
     boxes = (
         rf"\setbox0\hbox{{$\displaystyle {formula}$}}\typeout{{W {number} \the\wd0}}"
@@ -240,17 +246,17 @@ def test_any_expression_compiles_and_is_as_wide_as_estimated(tmp_path: Path) -> 
     widths = {int(a): float(b) / 5 for a, b in re.findall(r"W (\d+) ([\d.]+)pt", done.stdout)}
     assert len(widths) == len(formulas)
     for number, formula in enumerate(formulas):
-        assert widths[number] <= 1.15 * width(formula) + 3, formula
+        assert widths[number] <= 1.15 * widths_of[formula] + 3, formula
 
 
-def collect(place: Place, found: list[str]) -> None:
-    """The LaTeX of many expressions that the language can write."""
+def collect(place: Place, found: list[Formula]) -> None:
+    """The notation of many expressions that the language can write."""
 
     @given(texts(place))
     def one(text: str) -> None:
         expr = read(text, place)
         if expr is not None:
-            found.extend({latex(expr), *lines(expr, 50)})
+            found.extend([write(expr), *layout.lines(expr, 50)])
 
     one()
 

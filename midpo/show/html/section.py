@@ -12,8 +12,9 @@ from midpo.show import narrative
 from midpo.show.latex.sections import outer
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.displays import responses
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.latex import latex, tex
+from midpo.symbolic.formula.tree import EMPTY, leaf, row
 from midpo.symbolic.language.parser import PRIOR, parse
 from midpo.symbolic.language.spec import CONFIRMED, Spec
 from midpo.symbolic.loss import recovered_margin
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.recover.recovery import Recovery
     from midpo.show.section import Section
-
-LOSS, MARGIN = r"\ell_{\zeta}", r"m_{\zeta}"  # through the prior
-_ZETA = r"\zeta(y\mid x) \propto "
 
 
 def verdict(section: Section) -> str:
@@ -107,31 +105,31 @@ def _stated(spec: Spec) -> list[dict[str, Any]]:
     shown: list[tuple[str, Markup | str, Display]] = []
     if spec.prior is not None:
         shown.append(("prior", "The prior, up to a factor that does not depend on y:",
-                      display(_ZETA, spec.prior)))
+                      display(terms.PRIOR_IS, spec.prior)))
     if spec.loss is not None:
         shown.append(("target", "The target, the loss of one pair:",
-                      display(rf"\ell{responses(spec.roles)} = ", spec.loss)))
+                      display(terms.defines(terms.of(terms.LOSS, spec.roles)), spec.loss)))
     if spec.margin is not None:
-        shown.append(("target", words(rf"The target, the loss ${outer(spec, 'm')}$ of the margin:"),
-                      display(f"m{responses(spec.roles)} = ", spec.margin)))
+        shown.append(("target", words(
+            f"The target, the loss ${tex(outer(spec, terms.MARGIN))}$ of the margin:"),
+                      display(terms.defines(terms.of(terms.MARGIN, spec.roles)), spec.margin)))
     if spec.batch is not None:
         shown.append(("target", words(narrative.of_batch(spec)),
                       display(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
         shown.append(("link", words(r"The link, which takes the place of $-\log\sigma(m)$:"),
-                      display("f(m) = ", spec.link)))
+                      display(terms.defines(terms.LINK), spec.link)))
     if spec.constraint is not None:
         multiplied = words(
             f"The constraint, added to the losses with the multiplier ${latex(spec.multiplier)}$:"
         )
         shown.append(("constraint", multiplied,
-                      display(f"c{responses(spec.roles)} = ", spec.constraint)))
+                      display(terms.defines(terms.of("c", spec.roles)), spec.constraint)))
     return [{"key": k, "words": w, "display": d} for k, w, d in shown]
 
 
 def _conditions(spec: Spec) -> list[Display]:
-    signs = {"nonzero": r" \ne 0", "positive": " > 0", "nonnegative": r" \ge 0"}
-    return [display("", c.expr, signs[c.kind]) for c in telling(spec.conditions)]
+    return [display(EMPTY, c.expr, row(*narrative.HELD[c.kind])) for c in telling(spec.conditions)]
 
 
 # --- Recoveries ----------------------------------------------------------------------------------
@@ -146,17 +144,19 @@ def _statement(recovery: Recovery | None) -> dict[str, Any] | None:
             "kind": "Proposition",
             "text": f"The prior does not recover the target. The {side} differ; their difference, "
             "target less prior, is",
-            "display": display("", narrative.folded(recovery)),
+            "display": display(EMPTY, narrative.folded(recovery)),
             "close": "",
         }
     spec = recovery.spec
-    of_all = responses(spec.roles)
+    loss = terms.defines(terms.of(terms.LOSS, spec.roles))
+    through = recovery.affine(terms.of(terms.LOSS_THROUGH, spec.roles))
     return {
         "kind": "Theorem",
         "text": Markup("With this prior the generalised loss {} equals the target{}, for every "
                        "prompt, pair of responses and choice of policies{}:").format(
-            inline(LOSS + " = " + outer(spec, MARGIN)), _up_to(recovery), _varying(spec)),
-        "display": formula(rf"\ell{of_all} = {recovery.affine(LOSS + of_all)}"),
+            inline(tex(row(terms.LOSS_THROUGH, " = ", outer(spec, terms.MARGIN_THROUGH)))),
+            _up_to(recovery), _varying(spec)),
+        "display": formula(tex(row(loss, through))),
         "close": _gradients(recovery),
     }
 
@@ -184,17 +184,18 @@ def _gradients(recovery: Recovery) -> Markup | str:
 def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
     if recovery is None or recovery.verdict != "proved":
         return None
-    of_all = responses(recovery.spec.roles)
-    left = MARGIN + of_all if recovery.kind == "margin" else recovery.affine(LOSS + of_all)
+    roles = recovery.spec.roles
+    left = recovery.affine(terms.of(terms.LOSS_THROUGH, roles))
+    left = terms.of(terms.MARGIN_THROUGH, roles) if recovery.kind == "margin" else left
     side = "margin" if recovery.kind == "margin" else "loss"
     return {
         "opening": f"The {side} through the prior is taken, step by step, to the target {side}.",
-        "start": display(f"{left} = ", recovery.recovered),
+        "start": display(terms.defines(left), recovery.recovered),
         "steps": [
             {
                 "reason": words(narrative.reason(step).removesuffix(":")),
                 "rule": step.rule,
-                "display": display("= ", step.after),
+                "display": display(leaf("= "), step.after),
             }
             for step in recovery.steps
         ],
@@ -212,18 +213,19 @@ def _remarks(section: Section) -> list[dict[str, Any]]:
     if solution is not None:
         return _solved(section)
     if recovery is None and spec.prior is not None and not spec.reason:
-        loss = inline(outer(spec, MARGIN))
+        loss = inline(tex(outer(spec, terms.MARGIN_THROUGH)))
         return [{
             "title": "The loss of this prior",
             "text": Markup("The generalised loss with this prior is {} of the margin").format(loss),
-            "display": display(f"{MARGIN}{responses(spec.roles)} = ", recovered_margin(spec)),
+            "display": display(terms.defines(terms.of(terms.MARGIN_THROUGH, spec.roles)),
+                               recovered_margin(spec)),
         }]
     return []
 
 
 def _working(spec: Spec, text: str) -> dict[str, Any]:
     try:
-        shown: Display | None = display(_ZETA, parse(text, spec.names, PRIOR))
+        shown: Display | None = display(terms.PRIOR_IS, parse(text, spec.names, PRIOR))
         said: Markup | str = "The target is recovered by the prior"
     except MidpoError:
         shown, said = None, f"The target is recovered by the prior {text}."
@@ -239,18 +241,18 @@ def _solved(section: Section) -> list[dict[str, Any]]:
     stopped = "" if found.gradient is None else f" Of gradients: {found.gradient.sentence}."
     shown = [{"title": "Which prior gives this loss",
               "text": f"{answer} {found.reason}{where}{stopped}",
-              "display": None if found.prior is None else display(_ZETA, found.prior)}]
-    of_all = responses(section.spec.roles)
+              "display": None if found.prior is None else display(terms.PRIOR_IS, found.prior)}]
     beside = {
-        "link": ("With the link", "f(m) = "),
-        "constraint": ("With the constraint", f"c{of_all} = "),
-        "temperature": ("With the temperature of the pair", f"t{of_all} = "),
-        "weight": ("Multiplied by the weight", f"w{of_all} = "),
+        "link": ("With the link", terms.LINK),
+        "constraint": ("With the constraint", terms.of("c", section.spec.roles)),
+        "temperature": ("With the temperature of the pair", terms.of("t", section.spec.roles)),
+        "weight": ("Multiplied by the weight", terms.of("w", section.spec.roles)),
     }
     for name, (title, head) in beside.items():
         expr = getattr(found, name)
         if expr is not None:
-            shown.append({"title": title, "text": "", "display": display(head, expr)})
+            shown.append({"title": title, "text": "",
+                          "display": display(terms.defines(head), expr)})
     return shown
 
 

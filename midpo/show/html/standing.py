@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from midpo.numeric.figures import below
+from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.latex import tex
+from midpo.symbolic.formula.tree import row
 from midpo.symbolic.language.spec import CONFIRMED
 from midpo.symbolic.representable import PriorFacts
 
@@ -57,7 +60,7 @@ def _recovery(section: Section) -> list[Claim]:
                  f"at the witness: {recovery.witness.standing}"), kernel]
     steps = len(recovery.steps)
     agree = Markup("The losses agree: {}").format(
-        inline(r"\ell = " + recovery.affine(r"\ell_{\zeta}")))
+        inline(tex(row(terms.LOSS, " = ", recovery.affine(terms.LOSS_THROUGH)))))
     stopped = recovery.gradient
     gradients: Claim = (
         words(r"The gradients agree where both sides are differentiable and $\zeta$ is "

@@ -13,9 +13,13 @@ from markupsafe import Markup, escape
 from sympy import Expr
 
 from midpo.symbolic.formula.glyphs import width as measure
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.latex import tex as in_latex
+from midpo.symbolic.formula.layout import INDENT
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.mathml import NotNotation, mathml
+from midpo.symbolic.formula.tree import EMPTY, Formula, leaf, parts, row
+from midpo.symbolic.formula.width import width
+from midpo.symbolic.formula.write import write
 
 WIDTH = 42.0  # of a piece, in digits: what a phone shows in one line
 
@@ -50,14 +54,22 @@ def inline(tex: str) -> Markup:
     return _math(tex)
 
 
-def display(head: str, expr: Expr, tail: str = "") -> Display:
+def display(head: Formula, expr: Expr, tail: Formula = EMPTY) -> Display:
     """`head` (such as `m = `), then `expr`, broken where a narrow page needs it."""
-    first, *rest = [re.sub(r"^(\\quad )+", "", line) for line in broken(expr, WIDTH)]
-    together = measure(head) + measure(first) <= WIDTH
-    lines = [head + first, *rest] if together else [head, first, *rest]
-    lines[-1] += tail
-    pieces = tuple(_math(line, display=True) for line in lines)
-    return Display(pieces, f"{head}{latex(expr)}{tail}")
+    first, *rest = map(_flush, broken(expr, WIDTH))
+    together = width(head) + width(first) <= WIDTH
+    lines = [row(head, first), *rest] if together else [head, first, *rest]
+    lines[-1] = row(lines[-1], tail)
+    pieces = tuple(_math(in_latex(line), display=True) for line in lines)
+    return Display(pieces, in_latex(row(head, write(expr), tail)))
+
+
+def _flush(line: Formula) -> Formula:
+    """A line without its indent."""
+    inside = parts(line)
+    while inside[:1] == (leaf(INDENT),):
+        inside = inside[1:]
+    return row(*inside)
 
 
 def formula(tex: str) -> Display:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from midpo.show import narrative
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.latex import response
+from midpo.symbolic.formula.tree import EMPTY
 from midpo.symbolic.language.parser import LINK, Names, parse
 
 from .text import Display, display, words
@@ -47,7 +48,7 @@ def witness(recovery: Recovery | None) -> dict[str, Any] | None:
 def _difference(text: str) -> tuple[Display | None, str]:
     """A witness's difference as a formula where the spec language can write it."""
     try:
-        return display("", parse(text, Names({}, {}, frozenset()), LINK)), ""
+        return display(EMPTY, parse(text, Names({}, {}, frozenset()), LINK)), ""
     except MidpoError:
         return None, text
 

@@ -12,10 +12,11 @@ from midpo.proofs.framework.slip_checks import Finding
 from midpo.proofs.framework.slips import SLIPS
 from midpo.proofs.framework.theorem import Proof, Theorem
 from midpo.proofs.framework.theorems import theorems
-from midpo.symbolic.formula.glyphs import width as measure
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.tree import EMPTY, Text, leaf, row
 from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.width import width as measure
 from midpo.symbolic.framework.hypothesis import HYPOTHESIS
 from midpo.symbolic.rewriting.derivation import Step
 
@@ -106,10 +107,10 @@ def _equation(left: Expr, relation: str, right: Expr) -> str:
     sign = _SIGNS[relation]
     lines = broken(left, WIDTH)
     second = broken(right, WIDTH - 6)
-    second[0] = sign + second[0]
+    second[0] = row(sign, second[0])
     if len(lines) == len(second) == 1 and measure(lines[0]) + measure(second[0]) <= WIDTH:
-        return pasted("", [f"{lines[0]} {second[0]}"], numbered=False)
-    return pasted("", [*lines, *second], numbered=False)
+        return pasted(EMPTY, [row(lines[0], " ", second[0])], numbered=False)
+    return pasted(EMPTY, [*lines, *second], numbered=False)
 
 
 def _part(number: int, proof: Proof) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def _part(number: int, proof: Proof) -> dict[str, Any]:
         "claim": _equation(part.left, part.relation, part.right),
         "given": escape(", ".join(h.name for h in part.given)),
         "start": "" if part.relation == "=" else rows(
-            r"\text{right} - \text{left} = ", part.start, numbered=False),
+            row(Text("right"), " - ", Text("left"), " = "), part.start, numbered=False),
         "steps": _steps(proof),
         "close": close,
         "standing": f"{_standing(proof.holds, proof.standing)}. Evaluated on {seen.instances} "
@@ -149,7 +150,7 @@ def _steps(proof: Proof) -> list[tuple[str, str]]:
     for _, group in groupby(proof.steps, kind):
         steps = list(group)
         reasons = dict.fromkeys(proof.part.reason(step) for step in steps)
-        shown.append((_led("; ".join(reasons)), rows("= ", steps[-1].after, numbered=False)))
+        shown.append((_led("; ".join(reasons)), rows(leaf("= "), steps[-1].after, numbered=False)))
     return shown
 
 

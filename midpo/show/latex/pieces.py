@@ -14,8 +14,10 @@ from contextvars import ContextVar
 
 from sympy import Expr
 
-from midpo.symbolic.formula.glyphs import width as measure
+from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.tree import Formula
+from midpo.symbolic.formula.width import width as measure
 
 WIDTH = 77.0  # of a line of a display, in digits; the text is 89 wide, less indent and number
 _LESS = 12.8  # what a line of text has beyond that, in digits
@@ -134,17 +136,22 @@ def set_in(points: float, wider: float = 1.0) -> Iterator[None]:
         _width.reset(token)
 
 
-def rows(head: str, expr: Expr, *, numbered: bool = True) -> str:
+def math(formula: Formula) -> str:
+    """A formula within a sentence."""
+    return f"${tex(formula)}$"
+
+
+def rows(head: Formula, expr: Expr, *, numbered: bool = True) -> str:
     """`expr` as rows of an align environment, after `head`; the last row bears the number."""
     return pasted(head, broken(expr, width() - max(measure(head), 4)), numbered=numbered)
 
 
-def pasted(head: str, parts: Sequence[str], *, numbered: bool = True) -> str:
+def pasted(head: Formula, parts: Sequence[Formula], *, numbered: bool = True) -> str:
     """Lines of a formula as rows of an align environment."""
     first = _MARGIN + measure(head) / 2
     lines = [
-        rf"& {head}\fit[{first:.1f}em]{{{parts[0]}}}",
-        *(rf"& \qquad \fit[{_MARGIN + 2}em]{{{part}}}" for part in parts[1:]),
+        rf"& {tex(head)}\fit[{first:.1f}em]{{{tex(parts[0])}}}",
+        *(rf"& \qquad \fit[{_MARGIN + 2}em]{{{tex(part)}}}" for part in parts[1:]),
     ]
     tail = "" if numbered else r" \notag"
     # A short formula stays on one page.

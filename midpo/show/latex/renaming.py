@@ -11,11 +11,16 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from midpo.symbolic.errors import SpecError, nearest
-from midpo.symbolic.formula.glyphs import width as measure
-from midpo.symbolic.formula.latex import name as written
-from midpo.symbolic.formula.latex import policy, response, role
+from midpo.symbolic.formula.latex import tex as in_latex
+from midpo.symbolic.formula.signs import GLYPHS
+from midpo.symbolic.formula.terms import MARGIN
+from midpo.symbolic.formula.tree import Formula
+from midpo.symbolic.formula.width import width as measure
+from midpo.symbolic.formula.write import PROMPT, ZETA, policy, response, role
+from midpo.symbolic.formula.write import name as written
 
-FIXED = {"y": "y", "y_w": "y_w", "y_l": "y_l", "x": "x", "zeta": r"\zeta", "m": "m"}
+FIXED: dict[str, Formula] = {
+    **{key: response(key) for key in ("y", "y_w", "y_l")}, "x": PROMPT, "zeta": ZETA, "m": MARGIN}
 LONGEST = 200
 # What mathematics does not need, and what reads, writes, defines or ends something.
 _FORBIDDEN = re.compile(
@@ -77,18 +82,53 @@ def _problem(value: object) -> str:
     return "braces that do not balance" if depth else ""
 
 
-def default(key: str) -> str:
-    """How a symbol is written where nothing renames it."""
+def usual(key: str) -> Formula:
+    """How a symbol is laid out where nothing renames it."""
     if key == "pi" or key.startswith("pi_"):
         return policy(key)
     return FIXED.get(key) or (response(key) if key.startswith("y_") else written(key))
 
 
+def default(key: str) -> str:
+    """The same in LaTeX."""
+    return in_latex(usual(key))
+
+
+def estimated(value: str) -> float:
+    """The width of a reader's own LaTeX, sign by sign, in widths of a digit."""
+    return _estimated(iter(_TOKEN.findall(value)))
+
+
+def _estimated(tokens: Iterator[str], inside: bool = False) -> float:
+    """Up to the end of a group, perhaps one `inside` a script."""
+    total = 0.0
+    for token in tokens:
+        if token == "}":
+            break
+        if token == "{":
+            total += _estimated(tokens, inside)
+        elif token in ("_", "^"):
+            script = next(tokens, "")
+            sign = script != "{"
+            total += 0.8 * (_sign(script, True) if sign else _estimated(tokens, True)) + 0.15
+        else:
+            total += _sign(token, inside)
+    return total
+
+
+def _sign(token: str, inside: bool) -> float:
+    known = GLYPHS.get(token)
+    if known is None:
+        return 1.25 if token[:1] == "\\" else float(token.isdigit())
+    return known.inside if inside else known.width
+
+
 def wider(signs: Mapping[str, str]) -> float:
     """By how much renamed symbols widen a formula of a common kind."""
     terms = ("alpha", "pi", "y_w", "pi_ref", "y_w", "x")
-    before = sum(measure(default(key)) for key in terms)
-    after = sum(measure(signs.get(key, default(key))) for key in terms)
+    before = sum(measure(usual(key)) for key in terms)
+    after = sum(measure(usual(key)) if signs.get(key, default(key)) == default(key)
+                else estimated(signs[key]) for key in terms)
     # Brackets and signs stand between them.
     return max((after + 8) / (before + 8), 1.0)
 
@@ -117,14 +157,15 @@ def _table(signs: Mapping[str, str]) -> Table:
     there too, so that no shorter one is found in them."""
     found: dict[tuple[str, ...], str] = {_tokens(r"\pi_"): r"\pi_"}
     for key, value in signs.items():
-        usual = default(key)
-        found[_tokens(usual)] = value
+        plain = default(key)
+        found[_tokens(plain)] = value
         if key == "y" or key.startswith("y_"):
-            index = f"{role(key)}," if role(key) else ""
+            own = role(key)
+            index = "" if own is None else f"{in_latex(own)},"
             # A sign with an index of its own takes a second one only in braces.
             stem = value if "_" not in value else f"{{{value}}}"
-            found[_tokens(f"y_{{{index}")] = f"y_{{{index}" if value == usual else f"{stem}_{{"
-            if index and value != usual and value[:1] == "y":  # what precedes its tokens, too
+            found[_tokens(f"y_{{{index}")] = f"y_{{{index}" if value == plain else f"{stem}_{{"
+            if index and value != plain and value[:1] == "y":  # what precedes its tokens, too
                 found[_tokens(f"s_{{{index}")] = f"s{stem[1:]}_{{" if stem == value else (
                     f"{{s{value[1:]}}}_{{")
     return sorted(found.items(), key=lambda pair: -len(pair[0]))

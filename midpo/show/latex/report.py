@@ -12,8 +12,9 @@ import jinja2
 
 from midpo.show import cited, findings
 from midpo.show.section import Section
-from midpo.symbolic.formula.glyphs import width as measure
+from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.width import width as measure
 from midpo.symbolic.language.spec import Spec
 
 from . import bibliography, sections
@@ -148,7 +149,7 @@ def _cell(spec: Spec, place: int) -> str:
     lines = broken(spec.prior, _CELL)
     if len(lines) > _CELL_LINES or max(map(measure, lines)) > 1.05 * _CELL:
         return rf"see \eqref{{eq:{sections.label(place)}:prior}}"
-    return r" \newline ".join(rf"\fit[0pt]{{{line}}}" for line in lines)
+    return r" \newline ".join(rf"\fit[0pt]{{{tex(line)}}}" for line in lines)
 
 
 # What each sign means; the third entry is what must occur in the report for the row to be printed.

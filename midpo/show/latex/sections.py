@@ -10,22 +10,23 @@ from midpo.show import findings, narrative, worked
 from midpo.show.prose import code
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.displays import responses
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.tree import EMPTY, Formula, between, call, row
+from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.parser import PRIOR, parse
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import recovered_margin
 from midpo.symbolic.representable import prior_facts
 
 from .audit import audit_latex
-from .pieces import escape, pasted, plain, rows, scientific, typewriter, width
+from .pieces import escape, math, pasted, plain, rows, scientific, typewriter, width
 
 if TYPE_CHECKING:
     from midpo.numeric.checking.crosscheck import CrossCheck
     from midpo.show.section import Section
 
-_THROUGH = r"m_{\zeta}"  # the margin through the prior
 _MARK = {"proved": r"\proved{}", "refuted": r"\refuted{}", "undecided": r"\undecided{}"}
 
 
@@ -50,7 +51,7 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         "stated": " and ".join(
             word for word, part in (("prior", spec.prior), ("target", stated_target(spec))) if part
         ).capitalize() or ("The loss" if spec.batch is not None else ""),
-        "prior": "" if spec.prior is None else rows(r"\zeta(y\mid x) \propto ", spec.prior),
+        "prior": "" if spec.prior is None else rows(terms.PRIOR_IS, spec.prior),
         "target": _target(spec, key),
         "assumptions": () if spec.reason else narrative.assumptions(spec),
         "conditions": narrative.side_conditions(spec),
@@ -122,28 +123,28 @@ def _target(spec: Spec, key: str) -> list[tuple[str, str]]:
     label = rf" \label{{eq:{key}:target}}"
     if spec.loss is not None:
         shown.append(("The target, the loss of one pair:",
-                      rows(rf"\ell{responses(spec.roles)} = ", spec.loss) + label))
+                      rows(terms.defines(terms.of(terms.LOSS, spec.roles)), spec.loss) + label))
     if spec.margin is not None:
-        shown.append((rf"The target, the loss ${outer(spec, 'm')}$ of the margin",
-                      rows(rf"m{responses(spec.roles)} = ", spec.margin) + label))
+        shown.append((f"The target, the loss {math(outer(spec, terms.MARGIN))} of the margin",
+                      rows(terms.defines(terms.of(terms.MARGIN, spec.roles)), spec.margin) + label))
     if spec.batch is not None:
         shown.append((narrative.of_batch(spec), rows(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
         shown.append(("The link, which takes the place of $-\\log\\sigma(m)$ in the losses:",
-                      rows("f(m) = ", spec.link)))
+                      rows(terms.defines(terms.LINK), spec.link)))
     if spec.constraint is not None:
-        weight = f"the multiplier ${latex(spec.multiplier)}$"
+        weight = f"the multiplier {math(write(spec.multiplier))}"
         shown.append((f"The constraint, added to the losses with {weight}:",
-                      rows(f"c{responses(spec.roles)} = ", spec.constraint)))
+                      rows(terms.defines(terms.of("c", spec.roles)), spec.constraint)))
     return shown
 
 
-def outer(spec: Spec, margin: str) -> str:
+def outer(spec: Spec, margin: Formula) -> Formula:
     """The loss of a pair as a formula in its margin."""
-    link = rf"-\log\sigma({margin})" if spec.link is None else f"f({margin})"
-    return link if spec.constraint is None else (
-        rf"{link} + {latex(spec.multiplier)}\,c{responses(spec.roles)}"
-    )
+    link = terms.logistic(margin) if spec.link is None else call("f", margin)
+    if spec.constraint is None:
+        return link
+    return row(link, " + ", write(spec.multiplier), r"\,", terms.of("c", spec.roles))
 
 
 # --- Proved --------------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ def outer(spec: Spec, margin: str) -> str:
 def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[str, Any]:
     steps = recovery.steps
     count = f"{len(steps)} step{'s' * (len(steps) != 1)}"
-    losses = r"$\ell = " + recovery.affine(r"\ell_{\zeta}") + "$"
+    losses = math(row(terms.LOSS, " = ", recovery.affine(terms.LOSS_THROUGH)))
     known += [
         (f"The losses agree: {losses}",
          rf"\proved{{}}: {count}, replayed by the checker; by {_rules(recovery)}"),
@@ -179,7 +180,8 @@ def _rules(recovery: Recovery) -> str:
 
 def _statement(recovery: Recovery, key: str) -> dict[str, str]:
     spec = recovery.spec
-    mixed = recovery.affine(r"\ell_{\zeta}" + responses(spec.roles))
+    mixed = recovery.affine(terms.of(terms.LOSS_THROUGH, spec.roles))
+    loss = tex(terms.of(terms.LOSS, spec.roles))
     conditions = " that satisfy the conditions above" if telling(spec.conditions) else " as above"
     varying = narrative.listed([
         "every prompt", "every pair of responses",
@@ -201,7 +203,7 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
         "text": rf"With the prior \eqref{{eq:{key}:prior}}, the generalised loss"
         f"{_generalised(spec)} equals the target loss{_up_to(recovery)}: "
         f"for {varying}{conditions},",
-        "display": rf"& \ell{responses(spec.roles)} = \fit{{{mixed}}}.",
+        "display": rf"& {loss} = \fit{{{tex(mixed)}}}.",
         "close": gradients,
     }
 
@@ -209,7 +211,7 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
 def _generalised(spec: Spec) -> str:
     if spec.link is None and spec.constraint is None:
         return r" $\ell_{\zeta}$ of \eqref{eq:loss}"
-    return rf" $\ell_{{\zeta}} = {outer(spec, _THROUGH)}$"
+    return f" {math(row(terms.LOSS_THROUGH, ' = ', outer(spec, terms.MARGIN_THROUGH)))}"
 
 
 def _up_to(recovery: Recovery) -> str:
@@ -226,25 +228,25 @@ def _proof_opening(recovery: Recovery, key: str) -> str:
         return "The loss through the prior is carried over into the target loss."
     if recovery.spec.loss is not None:
         return f"T{_scaled(recovery)[1:]}it suffices that the margins agree."
-    loss = outer(recovery.spec, "m")
-    return rf"Both losses are ${loss}$ of their margins, so it suffices that the margins agree."
+    loss = math(outer(recovery.spec, terms.MARGIN))
+    return rf"Both losses are {loss} of their margins, so it suffices that the margins agree."
 
 
 def _scaled(recovery: Recovery) -> str:
     """How a target stated as a loss comes from its margin."""
     if recovery.kind == "loss" or recovery.spec.loss is None:
         return ""
-    loss = r"-\log\sigma(m)"
-    scaled = recovery.affine(rf"\bigl({loss}\bigr)" if recovery.factor != 1 else loss)
-    return rf"the target is ${scaled}$ of a margin $m$, and "
+    loss = terms.logistic(terms.MARGIN)
+    scaled = recovery.affine(between("(", loss, ")", "big") if recovery.factor != 1 else loss)
+    return rf"the target is {math(scaled)} of a margin $m$, and "
 
 
 def _start(recovery: Recovery) -> str:
-    of_all = responses(recovery.spec.roles)
-    left = rf"m_{{\zeta}}{of_all}"
+    roles = recovery.spec.roles
+    left = terms.of(terms.MARGIN_THROUGH, roles)
     if recovery.kind == "loss":
-        left = recovery.affine(rf"\ell_{{\zeta}}{of_all}")
-    return rows(f"{left} = ", recovery.recovered)
+        left = recovery.affine(terms.of(terms.LOSS_THROUGH, roles))
+    return rows(terms.defines(left), recovery.recovered)
 
 
 # --- Refuted -------------------------------------------------------------------------------------
@@ -263,7 +265,7 @@ def _refuted(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict
             "text": rf"The prior \eqref{{eq:{key}:prior}} does not recover the target "
             rf"\eqref{{eq:{key}:target}}: {_scaled(recovery)}the {side} differ at the witness "
             "below. Their difference, target less prior, in normal form, is",
-            "display": pasted("", broken(narrative.folded(recovery), width())),
+            "display": pasted(EMPTY, broken(narrative.folded(recovery), width())),
             "close": "",
         },
         "remarks": _diagnosis(recovery, known),
@@ -284,7 +286,7 @@ def _diagnosis(recovery: Recovery, known: list[tuple[str, str]]) -> list[dict[st
         spec = recovery.spec
         try:
             prior = parse(recovery.working_prior, spec.names, PRIOR)
-            display = rows(r"\zeta(y\mid x) \propto ", prior)
+            display = rows(terms.PRIOR_IS, prior)
         except MidpoError:
             display = rf"& \text{{{typewriter(recovery.working_prior)}}}"
         remarks.append({"title": "A prior that works",
@@ -299,11 +301,12 @@ def _diagnosis(recovery: Recovery, known: list[tuple[str, str]]) -> list[dict[st
 def _alone(section: Section, known: list[tuple[str, str]]) -> list[dict[str, str]]:
     spec = section.spec
     if spec.prior is not None:
-        loss = rf"${outer(spec, _THROUGH)}$"
+        loss = math(outer(spec, terms.MARGIN_THROUGH))
         return [{
             "title": "The loss of this prior",
             "text": f"The generalised loss with this prior is {loss} of the margin",
-            "display": rows(rf"m_{{\zeta}}{responses(spec.roles)} = ", recovered_margin(spec)),
+            "display": rows(terms.defines(terms.of(terms.MARGIN_THROUGH, spec.roles)),
+                            recovered_margin(spec)),
         }]
     if section.solution is not None:  # its class says which prior, or why none
         return []
@@ -317,7 +320,7 @@ def _alone(section: Section, known: list[tuple[str, str]]) -> list[dict[str, str
                   rf"\proved{{}}: {count} steps, replayed by the checker"))
     return [{"title": "A prior for this target",
              "text": "The target is recovered by the prior",
-             "display": rows(r"\zeta(y\mid x) \propto ", prior)}]
+             "display": rows(terms.PRIOR_IS, prior)}]
 
 
 # --- Numbers and code ----------------------------------------------------------------------------
