@@ -112,6 +112,20 @@ def find_witness(
     return best
 
 
+def differ(spec: Spec, one: Expr, other: Expr) -> bool:
+    """Whether a case tells the two apart for certain: one or two are tried of each pair of lengths,
+    as far as they can be evaluated."""
+    for case in itertools.islice(cases(spec), 0, None, ATTEMPTS_A_LENGTH - 1):
+        try:
+            if _excludes_zero(_enclose(case, one, other)):
+                return True
+        except Undefined:
+            continue
+        except TooLarge:
+            break
+    return False
+
+
 def agreements(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> tuple[int, int]:
     """At how many random cases the two have a value, and at how many of these the values agree to
     within what 50 digits can tell.

@@ -18,7 +18,7 @@ from sympy import Expr, Symbol
 from midpo.numeric.arithmetic import Digits, Floats, Undefined
 from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
-from midpo.numeric.witness import ATTEMPTS_A_LENGTH, MAX_VALUES, cases, certain, middle
+from midpo.numeric.witness import ATTEMPTS_A_LENGTH, MAX_VALUES, cases, certain, differ, middle
 from midpo.proofs.recover.problem import FORMS, Form, Problem
 from midpo.proofs.recover.recovery import prove, units
 from midpo.symbolic.algebra.normal import normal_form
@@ -27,7 +27,7 @@ from midpo.symbolic.algebra.splitting import CELL_FORM
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language.building import substitute
-from midpo.symbolic.language.nodes import MARGIN, POLICY, Parameter, StopGradient
+from midpo.symbolic.language.nodes import MARGIN, PIECEWISE, POLICY, Parameter, StopGradient
 from midpo.symbolic.language.parser import Names
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import logistic_form, loss_of_margin, pair_loss
@@ -170,17 +170,26 @@ def proof(problem: Problem) -> Equality | None:
         return None
     obstacle: Exception | None = None
     for asked in _alternatives(problem):
-        for shape in (*FORMS, CELL_FORM):
+        if _cut_apart(asked):
+            continue
+        for shapes in (FORMS, (CELL_FORM,)):  # cells decide where rules end for want of work
             try:
-                found = _proved(asked, shape)
+                found = next(filter(None, (_proved(asked, shape) for shape in shapes)), None)
             except TOO_MUCH as error:
                 obstacle = error
-                break
+                continue
             if found is not None:
                 return replace(found, gradient=gradient(asked))
     if obstacle is not None:
         raise obstacle
     return None
+
+
+def _cut_apart(problem: Problem) -> bool:
+    """Whether numbers tell sides apart that steps and maxima make alike at most lengths: proofs are
+    long work there."""
+    sides = (problem.target, problem.recovered)
+    return any(side.has(*PIECEWISE) for side in sides) and differ(problem.spec, *sides)
 
 
 def _alternatives(problem: Problem) -> Iterator[Problem]:
