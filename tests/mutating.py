@@ -1,10 +1,12 @@
-"""Mistakes planted in the mathematics of a generated file by a walk over its syntax tree."""
+"""Mistakes planted in the mathematics of a generated file: in its Python by a walk over the syntax
+tree, in its C by a walk over the operators."""
 
 from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,12 +82,16 @@ class _At(ast.NodeTransformer):
         return self.other if node is self.place else self.generic_visit(node)
 
 
-def mutants(source: str, wanted: Callable[[str], bool] = lambda line: True) -> list[Mutant]:
-    """All mutants of the part of a file that computes, in order; of the lines that are `wanted`."""
+def mutants(source: str, wanted: Callable[[str], bool] = lambda line: True,
+            functions: Collection[str] = ()) -> list[Mutant]:
+    """All mutants of the part of a file that computes, in order; of the lines that are `wanted`,
+    and of these `functions` where some are named."""
     end = source.partition("\n\ndef _check(")[0].count("\n") + 1
     tree, lines = ast.parse(source), source.splitlines()
     found = []
-    for statement in _statements(tree):
+    inside = [node for node in tree.body
+              if not functions or getattr(node, "name", "") in functions]
+    for statement in (s for node in inside for s in _statements(node)):
         first, last = statement.lineno, statement.end_lineno or statement.lineno
         text = "\n".join(lines[first - 1 : last])
         if last > end or not wanted(text):
@@ -112,10 +118,33 @@ def _replaced(statement: ast.stmt, node: ast.AST, other: ast.AST) -> ast.AST:
     return _At(memo[id(node)], copy.deepcopy(other)).visit(twin)  # type: ignore[no-any-return]
 
 
-def _statements(tree: ast.Module) -> Iterator[ast.stmt]:
+def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
     """The simple statements inside functions."""
     for node in ast.walk(tree):
         simple = isinstance(node, (ast.Assign, ast.AugAssign, ast.Return, ast.Expr))
         text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if isinstance(node, ast.stmt) and simple and not text and node.col_offset:
             yield node
+
+
+# --- C -------------------------------------------------------------------------------------------
+
+IN_C = {" + ": " - ", " - ": " + ", " * ": " / ", " > ": " <= ", " += ": " = ", " *= ": " /= ",
+        " = -": " = ", " / ": " * ", "0.0f": "1.0f", "0.0;": "1.0;"}
+_ADDRESS = re.compile(r"\[|\bhere\b|_(place|store)\(|memset|for \(")  # a wrong one ends the process
+
+
+def mutants_in_c(source: str, functions: Collection[str]) -> list[Mutant]:
+    """All mutants of the arithmetic in these functions of the C that a file holds."""
+    found, lines, inside = [], source.splitlines(), False
+    for at, line in enumerate(lines):
+        begins = re.match(r"(?:static inline )?\w+ (\w+)\(", line)
+        inside = begins[1] in functions if begins else inside and line != "}"
+        if not inside or begins or _ADDRESS.search(line):
+            continue
+        for old, new in IN_C.items():
+            for place in re.finditer(rf"(?<!begin){re.escape(old)}", line):
+                now = line[:place.start()] + new + line[place.end():]
+                whole = "\n".join([*lines[:at], now, *lines[at + 1:]]) + "\n"
+                found.append(Mutant("operator", at + 1, line.strip(), now.strip(), whole))
+    return found

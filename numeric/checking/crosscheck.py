@@ -28,7 +28,7 @@ from .calling import Answer, Call, misshaped
 from .judging import ILL, LIMIT, Failure, Judge, Numbers
 from .judging import plain as plain_number
 from .oracle import Oracle, Truth
-from .policies import IGNORED, Batch, nth_batch, random_batch
+from .policies import IGNORED, Batch, far_above, nth_batch, random_batch
 from .ways import Way, plain, ways
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -421,13 +421,18 @@ class _Check:
             self.spec, self.binding.kinds, rng, scale=2.0, vocabulary=size, positions=2,
             pairs=1, finite=True, fixed=self.binding.fixed)
         counted = batch.labels != IGNORED
-        last = rng.integers(size - size // 16, size, int(counted.sum()))  # in the last block
+        last = rng.integers(size - size // 16, size - 1, int(counted.sum()))  # in the last block
         batch.labels[counted] = last
-        truth = Oracle(batch, self.loss, self.seed).truth()
+        for far in (120.0, 16.0, 0.0):  # as far as the loss has a value
+            raised = far_above(batch, far)
+            truth = Oracle(raised, self.loss, self.seed).truth()
+            if truth is not None:
+                break
+        way = next((w for w in self.ways if w.metrics and w.reduction == "none"), self.plain)
         if truth is not None:
             for dtype in self.tallies:
                 if dtype != "float16" or len(self.tallies) == 1:
-                    self.measure(batch, truth, self.plain, dtype)
+                    self.measure(raised, truth, way, dtype)
 
     def broken(self, dtype: str) -> None:
         """A NaN in one pair makes its loss NaN, and no other's."""

@@ -297,6 +297,19 @@ def random_batch(
     )
 
 
+def far_above(batch: Batch, far: float) -> Batch:
+    """`batch` with one logit in each response that is far above the others: a label's, by 16 or
+    less, and in the next one the last entry's, by `far`. Each policy's is at another position,
+    where there are as many: what a pass over the logits carries must be moved for each alone."""
+    logits = {policy: np.array(values) for policy, values in batch.logits.items()}
+    for n, values in enumerate(logits.values() if not batch.heads else ()):
+        for row in range(2):
+            place = np.flatnonzero(batch.labels[row] != IGNORED)[:n + 1][-1]
+            at = row, place, -1 if row else batch.labels[row, place]
+            values[at] = representable(values[at] + (far if row else min(far, 16.0)))
+    return replace(batch, logits=logits)
+
+
 def draw(domain: Interval, rng: np.random.Generator, ends: bool) -> Fraction:
     """A parameter of this domain, exact in every dtype; where `ends`, near an end of it."""
     near = [n for step in _STEPS for n in domain.near(step)] if ends else []

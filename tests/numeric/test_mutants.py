@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from mutating import mutants
+from mutating import mutants, mutants_in_c
 
 import midpo
 from midpo.codegen.emit import Kernel
@@ -61,6 +61,26 @@ TEXT = [
     ("simpo", "eager", "(x if apart else x.mean()).detach()", "(x if apart else x.mean())"),
     ("dpo", "eager", "else torch.float32", "else torch.float64"),
     ("dpo", "linear", "(1 - (raw * (temperature / softcap)) ** 2)", "(1.0)"),
+    ("dpo", "logps", "policy_token_logps - reference_token_logps", "policy_token_logps"),
+    ("dpo", "logps", "else loss.sum()\n", "else -loss.sum()\n"),
+    ("dpo", "fused", "coefficient = -grad_policy_token_logps", "coefficient = 0 * -seeds[0]"),
+    ("dpo", "fused", "seeds * -torch.expm1(logps)", "seeds"),
+    ("tdpo", "fused", "coefficient2 = -grad_kl_reference_policy", "coefficient2 = 0 * -seeds[0]"),
+    ("dpo", "native", "sum_policy += each;", "sum_policy = each;"),
+    ("dpo", "native", "sum_policy *= scale_policy;", ""),
+    ("tdpo", "native", "slope += policy_probs * coefficient2", "slope += policy_probs"),
+    ("dpo", "triton", "sum_policy *= scale_policy", "pass"),
+    ("dpo", "triton", "sum_policy += each\n", "sum_policy = each\n"),
+    ("dpo", "triton", "tl.where(at == here, grad_policy_token_logps, 0.0)", "0.0"),
+    ("dpo", "triton", "span = tl.cdiv(tl.cdiv(size, BLOCK), SPLITS) * BLOCK", "span = BLOCK"),
+    ("dpo", "triton", "(row % columns) * inner", "(row % columns) * outer"),
+    ("dpo", "triton", "tl.store(out + at, tl.zeros((BLOCK,), gradient.dtype.element_ty)",
+     "tl.store(out + at, tl.full((BLOCK,), 1.0, gradient.dtype.element_ty)"),
+    ("dpo", "triton", "u_policy = _block(base_policy, at, size, True) - top_policy",
+     "u_policy = _block(base_policy, at, size, True)"),
+    ("dpo", "triton", "labels == ignore_index", "labels == -100"),
+    ("dpo", "triton", "loss.sum() / pairs", "loss.mean()"),
+    ("tdpo", "triton", "slope = reference_probs * coefficient", "slope = reference_probs * 0.0"),
 ]
 
 
@@ -222,6 +242,13 @@ EQUIVALENT = {
 }
 # Mistakes that only show where a response's probability is rounded to 1, which no batch draws.
 NOT_DRAWN = (r"torch\.expm1\(exponent2?\)\)", r"\.clamp\(max=0\.5\)")
+SAME_IN_BACKENDS = {
+    r"_logps = (torch\.where\(mask, \w+(\.detach\(\))?\.to\(dtype\), -{0,2}[012]\.0\)|"
+    r"reference_logps\.detach\(\)\.to\(dtype\))$": "masked again in every sum",
+    r"shape = inside\.shape \+ \([02],\)": "what is packed has one dimension here",
+    r"pairs = loss\.shape\[-1\]": "the losses have one dimension",
+    r"scatter_add_\((--1|1),": "the last dimension of two is dimension 1",
+}
 ROWS = ("dpo", "simpo", "tdpo", "sparsepo", "orpo", "ipo", "robust-dpo")
 
 
@@ -236,6 +263,36 @@ def test_generic_mutants_are_caught(name: str) -> None:
     survivors = [(m.was, m.now) for m in tried
                  if not caught(name, dataclasses.replace(kernel, source=m.source))]
     print(f"{name}: {len(tried) - len(survivors)} of {len(tried)} of {len(all_)} mutants caught")
+    assert not survivors
+
+
+# The functions of each backend's files that compute, of tdpo.
+COMPUTING = {
+    "fused": ("tdpo_loss", "_gradient", "_read", "_token_sum", "_expectation"),
+    "linear": ("_losses", "_gradient", "_read", "_scores", "_of_products", "_pull_back"),
+    "logps": (),
+    "native": ("online", "slopes", "_moved"),
+    "triton": ("_online", "_slopes", "_exp", "_probability", "_block"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", COMPUTING)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # numpy, of what a mutant computes
+def test_generic_mutants_of_every_backend_are_caught(backend: str) -> None:
+    """Twelve of each backend's, at random, without those that compute the same."""
+    if backend == "triton":
+        pytest.importorskip("triton", reason="its interpreter runs the kernels")
+    name = "dpo" if backend == "logps" else "tdpo"
+    kernel, functions = midpo.generate(name, backend=backend), COMPUTING[backend]
+    made = (mutants_in_c(kernel.source, functions) if backend == "native"
+            else mutants(kernel.source, functions=functions))
+    all_ = [m for m in made
+            if not any(re.search(form, m.now) for form in (*EQUIVALENT, *SAME_IN_BACKENDS))]
+    tried = random.Random(2).sample(all_, 12)
+    survivors = [(m.line, m.was, m.now) for m in tried
+                 if not caught(name, dataclasses.replace(kernel, source=m.source))]
+    print(f"{backend}: {len(tried) - len(survivors)} of {len(tried)} of {len(all_)} caught")
     assert not survivors
 
 
