@@ -194,11 +194,14 @@ def _cut_apart(problem: Problem) -> bool:
 
 def _alternatives(problem: Problem) -> Iterator[Problem]:
     """This question, asked of margins where that can be; then of the losses that a link makes."""
+    # What it takes to pose a question is not taken from what its proof may take.
     with allowance(problem.target, problem.recovered):
-        yield problem if problem.kind == "margin" else _scaled(problem)
+        asked = problem if problem.kind == "margin" else _scaled(problem)
+    yield asked
     if problem.kind == "margin" and problem.spec.link is not None:
         with allowance(problem.target, problem.recovered):
-            yield _scaled(posed(problem.spec, "loss", *losses(problem)))
+            asked = _scaled(posed(problem.spec, "loss", *losses(problem)))
+        yield asked
 
 
 def _proved(problem: Problem, shape: Form) -> Equality | None:
