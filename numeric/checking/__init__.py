@@ -9,5 +9,6 @@
     policies    random batches to hold a kernel against
     ranks       processes that share a vocabulary, as threads of one
     tape        numbers that remember how they were made
+    truths      truths that are kept: one batch has one truth
     ways        the ways in which a trainer calls a loss; a check takes each of them
 """

@@ -27,8 +27,9 @@ from .binding import Binding, bind
 from .calling import Answer, Call, misshaped
 from .judging import ILL, LIMIT, Failure, Judge, Numbers
 from .judging import plain as plain_number
-from .oracle import Oracle, Truth
+from .oracle import Truth
 from .policies import IGNORED, Batch, far_above, nth_batch, random_batch
+from .truths import truth_of
 from .ways import Way, plain, ways
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
@@ -241,8 +242,7 @@ class _Check:
                 continue
             pairs += batch.pairs
             if prior_loss is not None:
-                oracle = Oracle(batch, self.loss, 0)
-                gap = max(gap or 0.0, oracle.prior_gap(prior_loss, truth))
+                gap = max(gap or 0.0, truth.prior_gap(prior_loss))
             for dtype in self.tallies:
                 self.measure(batch, truth, self.plain, dtype)
                 turn = self.another(batch, truth, dtype, turn)
@@ -265,7 +265,7 @@ class _Check:
             rng = np.random.default_rng((self.seed, number, attempt))
             batch = nth_batch(self.spec, self.binding.kinds, number, rng, shortest=1 + attempt,
                               finite=not self.generated, fixed=self.binding.fixed)
-            truth = Oracle(batch, self.loss, self.seed * 1_000_003 + number).truth()
+            truth = truth_of(batch, self.loss, self.seed * 1_000_003 + number)
             if truth is not None:
                 self.condition = max(self.condition, truth.condition)
                 return batch, truth
@@ -406,7 +406,7 @@ class _Check:
             batch.labels[0, :LONG] = 1 - batch.labels[0, :LONG] % 2
             batch.labels[1, 5:] = IGNORED
             batch.labels[1, :5] = 1
-        truth = Oracle(batch, self.loss, self.seed).truth()
+        truth = truth_of(batch, self.loss, self.seed)
         if truth is not None:
             for dtype in dtypes:
                 self.measure(batch, truth, self.plain, dtype)
@@ -425,7 +425,7 @@ class _Check:
         batch.labels[counted] = last
         for far in (120.0, 16.0, 0.0):  # as far as the loss has a value
             raised = far_above(batch, far)
-            truth = Oracle(raised, self.loss, self.seed).truth()
+            truth = truth_of(raised, self.loss, self.seed)
             if truth is not None:
                 break
         way = next((w for w in self.ways if w.metrics and w.reduction == "none"), self.plain)
@@ -441,7 +441,7 @@ class _Check:
         rng = np.random.default_rng((self.seed, 3))
         batch = random_batch(self.spec, self.binding.kinds, rng, scale=1.0, vocabulary=3, pairs=3,
                              shortest=3, finite=True, fixed=self.binding.fixed)
-        truth = Oracle(batch, self.loss, self.seed).truth()
+        truth = truth_of(batch, self.loss, self.seed)
         if truth is None or not truth.gradients([1.0] * 3)["pi"].exact[1].any():
             return  # the chosen response of this pair has no part in its loss
         judge = Judge(truth, batch, Numbers.of(self.torch, dtype))
@@ -496,7 +496,7 @@ class _Check:
         rng = np.random.default_rng(self.seed + 1)
         batch = random_batch(self.spec, dict.fromkeys(kernel.policies, "logits"), rng, scale=1.0,
                              vocabulary=2, positions=3, shortest=2, finite=True)
-        if Oracle(batch, self.loss, self.seed).truth() is None:
+        if truth_of(batch, self.loss, self.seed) is None:
             return None
         function, torch = from_logits(self.torch, kernel), self.torch
         others = {

@@ -20,10 +20,9 @@ from midpo.symbolic.language.nodes import (
     TokenSum,
 )
 from midpo.symbolic.language.spec import Spec, policy_argument
-from midpo.symbolic.loss import kernel_loss, logistic_form, stated_sides
+from midpo.symbolic.loss import logistic_form, stated_sides
 
 from .judging import LIMIT, Judge, units
-from .oracle import Oracle
 from .policies import IGNORED, Batch
 from .ways import Way
 
@@ -104,7 +103,7 @@ def judge(
     by_pair = expressions(spec, batch.policies, promised.rewards)
     by_token = of_tokens(spec, batch.policies)
     asked = {k: e for k, e in (by_pair | by_token).items() if k in logged}
-    said = Oracle(batch, kernel_loss(spec), 0).valued(asked)
+    said = judge.truth.valued(asked)
     for key, pairs in said.items():
         counts = [1] * batch.pairs
         if key in by_token:

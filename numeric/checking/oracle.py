@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from sympy import Expr
+from sympy import Expr, S
 
 from midpo.numeric.arithmetic import Undefined, digits
 from midpo.numeric.evaluate import Evaluator
@@ -97,6 +97,9 @@ class Truth:
         if asked not in self.known:
             ones = [1.0] * len(self.losses)
             self.known[asked] = self.walk(weights if self.mixes else ones)
+            if not self.mixes:
+                self.tapes.clear()  # read once, as most of the probabilities are
+                self.batch.known.clear()
         found: dict[str, Gradient] = self.known[asked]
         if self.mixes:
             return found
@@ -106,21 +109,43 @@ class Truth:
             for name, one in found.items()
         }
 
+    def valued(self, expressions: Mapping[str, Expr]) -> dict[str, list[tuple[Any, float]]]:
+        """`Oracle.valued` of this batch."""
+        asked = tuple(expressions.items())
+        if asked not in self.known:
+            self.known[asked] = Oracle(self.batch, S.Zero, 0).valued(expressions)
+        found: dict[str, list[tuple[Any, float]]] = self.known[asked]
+        return found
+
+    def prior_gap(self, prior_loss: Expr) -> float:
+        """The largest difference of the losses through prior and target, relative to the loss."""
+        if prior_loss not in self.known:
+            oracle, worst = Oracle(self.batch, prior_loss, 0), 0.0
+            for pair, loss in enumerate(self.losses):
+                try:
+                    other = oracle.value(prior_loss, pair)
+                except Undefined:
+                    continue
+                worst = max(worst, float(abs(other - loss) / max(1, abs(loss))))
+            self.known[prior_loss] = worst
+        return float(self.known[prior_loss])
+
     def walk(self, weights: Sequence[float]) -> dict[str, Gradient]:
-        base, *others = [tape.gradients(self.batch, weights) for tape in self.tapes]
-        kinds = [tape.noisy for tape in self.tapes[1:]]
-        noisy = [o for o, noise in zip(others, kinds, strict=True) if noise]
-        sides = [o for o, noise in zip(others, kinds, strict=True) if not noise]
+        first, *others = self.tapes
+        base = first.gradients(self.batch, weights)
+        slopes = [tape.slopes(self.batch, weights) for tape in others]
+        noisy = [o for o, tape in zip(slopes, others, strict=True) if tape.noisy]
+        sides = [o for o, tape in zip(slopes, others, strict=True) if not tape.noisy]
         found = {}
         for name, (exact, own, under) in base.items():
             # An entry beyond float64 is not judged.
             exact, own = np.nan_to_num(exact, posinf=_MOST, neginf=-_MOST), np.minimum(own, _MOST)
-            still = sides[0][name][0] if sides else exact
+            still = sides[0][name] if sides else exact
             with np.errstate(invalid="ignore", over="ignore"):
-                moved = np.max([np.abs(o[name][0] - still) for o in noisy], axis=0) / _RELATIVE
+                moved = np.max([np.abs(o[name] - still) for o in noisy], axis=0) / _RELATIVE
             moved = np.nan_to_num(moved, nan=_MOST, posinf=_MOST)
-            low = np.min([exact, *(o[name][0] for o in sides)], axis=0)
-            high = np.max([exact, *(o[name][0] for o in sides)], axis=0)
+            low = np.min([exact, *(o[name] for o in sides)], axis=0)
+            high = np.max([exact, *(o[name] for o in sides)], axis=0)
             size = np.maximum(np.abs(low), np.abs(high))
             moved = _SAMPLED * moved
             sensitivity = own + moved + own * _share(moved, own)
@@ -148,8 +173,7 @@ class _Leaves:
         if self.errors is not None:
             error = next(self.errors) * size
             value = value * (1 + error) if len(at) == 3 else value + error
-        taped = self.tape.leaf(value, self.tape.number(Fraction(size)) * (
-            abs(value) if len(at) == 3 else 1))
+        taped = self.tape.leaf(value, size, len(at) == 3)
         self.found.append((name, at, taped, size))
         return taped
 
@@ -186,33 +210,72 @@ def _magnitude(rows: list[Any], ops: Any) -> float:
 
 @dataclass
 class _Taped:
-    """The losses of a batch on a tape, and what they were made from."""
+    """The losses of a batch on a tape, and what they were made from. `own` says which leaves a
+    pair's loss is made from, where it shares none with other pairs."""
 
     tape: Tape
     leaves: list[tuple[str, tuple[int, ...], Taped, float]]
     losses: list[Any]
-    noisy: bool
+    noisy: bool = False
+    own: list[slice] = field(default_factory=list)
+    known: dict[Any, Any] = field(default_factory=dict)
+
+    def adjoints(self, weights: Sequence[float]) -> list[Any]:
+        """The derivatives of the weighted sum of the losses, by each number on the tape."""
+        asked = tuple(weights)
+        if asked not in self.known:
+            ends = list(zip(self.losses, asked, strict=True))
+            self.known[asked] = self.tape.adjoints(ends)
+        found: list[Any] = self.known[asked]
+        return found
 
     def values(self) -> list[Any]:
         return [x.value if isinstance(x, Taped) else x for x in self.losses]
 
     def sensitivity(self, pair: int) -> float:
         """How far a pair's loss moves if each input is rounded once, per unit of eps."""
-        adjoints, _ = self.tape.adjoints([(self.losses[pair], 1)])
+        if self.own:
+            adjoints, leaves = self.adjoints([1.0] * len(self.losses)), self.leaves[self.own[pair]]
+        else:
+            adjoints, leaves = self.tape.adjoints([(self.losses[pair], 1)]), self.leaves
         total = 0.0
-        for _, at, leaf, size in self.leaves:
+        for _, at, leaf, size in leaves:
             adjoint = adjoints[leaf.at]
             if adjoint != 0:
                 total += _float(abs(adjoint * (leaf.value if len(at) == 3 else 1))) * size
         return total
 
+    def slopes(self, batch: Batch, weights: Sequence[float]) -> dict[str, Any]:
+        """The derivative of the weighted sum by each input."""
+        sums, probabilities, _ = self.by_input(batch, self.adjoints(weights))
+        for name, summed in sums.items():
+            if summed.ndim == 3:  # by logits, through the softmax
+                summed = summed - probabilities * summed.sum(-1)[..., None]
+            sums[name] = _floats(summed)
+        return sums
+
     def gradients(self, batch: Batch, weights: Sequence[float]) -> dict[str, tuple[Any, Any, Any]]:
         """For each input: its derivative, the sizes of what that is a difference of, and what
         underflow is multiplied by."""
-        adjoints, ways = self.tape.adjoints(list(zip(self.losses, weights, strict=True)))
+        exact = self.slopes(batch, weights)
+        ways = self.tape.ways(list(zip(self.losses, weights, strict=True)))
+        sizes, probabilities, rounding = self.by_input(batch, ways)
+        found = {}
+        for name, size in sizes.items():
+            if size.ndim == 3:
+                most = size.sum(-1)
+                own = _floats(size + probabilities * most[..., None]) * rounding
+                under = np.broadcast_to(_floats(most)[..., None], own.shape)
+            else:
+                under, own = np.ones(size.shape), _floats(size)
+            found[name] = exact[name], own, under
+        return found
+
+    def by_input(self, batch: Batch, by_node: list[Any]) -> tuple[dict[str, Any], Any, Any]:
+        """What was found by each number on the tape, summed by each entry of the inputs: those of
+        the policy by the logarithms of its probabilities. These, and how far they are rounded."""
         raw = {"pi": _inputs(batch, "pi")} | batch.features
         sums = {name: np.zeros(values.shape, dtype=object) for name, values in raw.items()}
-        sizes = {name: np.zeros(values.shape, dtype=object) for name, values in raw.items()}
         probabilities = np.zeros(raw["pi"].shape, dtype=object)
         rounding = np.ones(raw["pi"].shape)
         for name, at, leaf, relative in self.leaves:
@@ -221,20 +284,8 @@ class _Taped:
                 if len(at) == 3:
                     probabilities[at] = factor = leaf.value
                     rounding[at] = relative
-                sums[name][at] += adjoints[leaf.at] * factor
-                sizes[name][at] += ways[leaf.at] * factor
-        found = {}
-        for name, summed in sums.items():
-            size = sizes[name]
-            if summed.ndim == 3:  # by logits, through the softmax
-                total, most = summed.sum(-1), size.sum(-1)
-                exact = _floats(summed - probabilities * total[..., None])
-                own = _floats(size + probabilities * most[..., None]) * rounding
-                under = np.broadcast_to(_floats(most)[..., None], exact.shape)
-            else:
-                exact, under, own = _floats(summed), np.ones(summed.shape), _floats(size)
-            found[name] = exact, own, under
-        return found
+                sums[name][at] += by_node[leaf.at] * factor
+        return sums, probabilities, rounding
 
 
 def _inputs(batch: Batch, policy: str) -> Any:
@@ -256,7 +307,8 @@ class Oracle:
     rounding errors."""
 
     def __init__(self, batch: Batch, loss: Expr, seed: int, ops: Any = None) -> None:
-        self.batch, self.loss, self.rng = batch, loss, random.Random(seed)
+        self.batch, self.loss, self.seed = batch, loss, seed
+        self.rng = random.Random(seed)
         self.ops = digits() if ops is None else ops
 
     def value(self, expr: Expr, pair: int, logits: Any = None) -> Any:
@@ -293,29 +345,30 @@ class Oracle:
     def valued(self, expressions: Mapping[str, Expr]) -> dict[str, list[tuple[Any, float]]]:
         """Other expressions of each pair: their values, and how far rounding moves these; none
         where there is no value."""
-        tape = Tape(self.ops)
-        leaves = _Leaves(tape)
-        points = [self.batch.point(tape, b, None, leaves) for b in range(self.batch.pairs)]
-        evaluators = [self.evaluator(tape, point, leaves) for point in points]
-        found = {}
-        for name, expr in expressions.items():
-            try:
-                values = [evaluate(expr) for evaluate in evaluators]
-            except Undefined:
-                continue
-            taped = _Taped(tape, leaves.found, values, False)
-            sizes = [taped.sensitivity(b) for b in range(len(values))]
-            found[name] = list(zip(taped.values(), sizes, strict=True))
+        found: dict[str, list[tuple[Any, float]]] = {name: [] for name in expressions}
+        for pair in range(self.batch.pairs):
+            tape = Tape(self.ops)
+            leaves = _Leaves(tape)
+            evaluate = self.evaluator(tape, self.batch.point(tape, pair, None, leaves), leaves)
+            for name, expr in expressions.items():
+                if name in found:
+                    try:
+                        taped = _Taped(tape, leaves.found, [evaluate(expr)])
+                    except Undefined:
+                        del found[name]
+                        continue
+                    found[name].append((*taped.values(), taped.sensitivity(0)))
         return found
 
     def at_random(self) -> Iterator[Any]:
-        """Rounding errors, each its own."""
+        """Rounding errors, each its own; the same whenever they are asked for."""
+        rng = random.Random(self.seed)
         while True:
-            yield self.ops.number(Fraction(self.rng.uniform(-1, 1) * _RELATIVE))
+            yield self.ops.number(Fraction(rng.uniform(-1, 1) * _RELATIVE))
 
     def at_worst(self, base: _Taped) -> Iterator[Any]:
         """Those that move the losses most: of a sum, all in one direction. Features are exact."""
-        adjoints, _ = base.tape.adjoints([(loss, 1) for loss in base.losses])
+        adjoints = base.adjoints([1.0] * len(base.losses))
         size = self.ops.number(Fraction(_RELATIVE))
         for name, _, leaf, _ in base.leaves:
             own = 0 if name in self.batch.features else adjoints[leaf.at]
@@ -331,11 +384,15 @@ class Oracle:
         tape = Tape(self.ops, side, TIE if errors is None else _NEAR, rounding)
         leaves = _Leaves(tape, errors)
         read = self.batch.reader(self.loss)
-        losses = []
+        losses, own = [], []
         for pair in range(self.batch.pairs):
+            first = len(leaves.found)
             point = read(tape, pair, None, leaves)
             losses.append(self.evaluator(tape, point, leaves)(self.loss))
-        return _Taped(tape, leaves.found, losses, errors is not None)
+            own.append(slice(first, len(leaves.found)))
+        if self.loss.has(Sorted):
+            own = []
+        return _Taped(tape, leaves.found, losses, errors is not None, own)
 
     def evaluator(self, tape: Tape, point: Any, leaves: _Leaves) -> Evaluator:
         """An evaluator whose sums over the vocabulary are inputs' fellows in `leaves`. Of a batch
@@ -370,14 +427,3 @@ class Oracle:
             step = sign * Fraction(float(direction[at])) * _STEP
             moved[at] = z if z == -np.inf else self.ops.number(Fraction(z) + step)
         return moved
-
-    def prior_gap(self, prior_loss: Expr, truth: Truth) -> float:
-        """The largest difference of the losses through prior and target, relative to the loss."""
-        worst = 0.0
-        for pair, loss in enumerate(truth.losses):
-            try:
-                other = self.value(prior_loss, pair)
-            except Undefined:
-                continue
-            worst = max(worst, float(abs(other - loss) / max(1, abs(loss))))
-        return worst

@@ -23,6 +23,8 @@ from midpo.symbolic.language.nodes import Sorted, Tanh
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.words import BY_NODE
 
+from .tape import Tape
+
 IGNORED = -100
 
 Leaf = Callable[..., Any]
@@ -67,6 +69,7 @@ class Batch:
     share.
     Logits of `heads` are numbers of 50 digits; `rounding[policy]` is what they are sums of.
     `spans` are the largest ends of parameters' domains: 1 - p is as good a parameter as p.
+    `known` keeps probabilities that were computed.
     """
 
     logits: dict[str, Any]
@@ -80,6 +83,7 @@ class Batch:
     heads: dict[str, Head] = field(default_factory=dict)
     rounding: dict[str, Any] = field(default_factory=dict)
     spans: dict[str, float] = field(default_factory=dict)
+    known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def pairs(self) -> int:
@@ -117,7 +121,7 @@ class Batch:
         for y, row in rows.items():
             for policy, values in (logits or self.logits).items():
                 tables[policy, y] = [
-                    self.entries(ops, policy, row, int(t), values[row, t], leaf)
+                    self.entries(ops, policy, row, int(t), values[row, t], leaf, logits is None)
                     for t in where[y]
                 ]
             for policy, given in self.logps.items():
@@ -148,11 +152,17 @@ class Batch:
         return Point(tokens, tables, parameters, features)
 
     def entries(
-        self, ops: Any, policy: str, row: int, t: int, values: Any, leaf: Leaf
+        self, ops: Any, policy: str, row: int, t: int, values: Any, leaf: Leaf, own: bool
     ) -> list[Any]:
-        """The probabilities of one position."""
-        found = softmax(ops, values, self.rounding.get(policy, _NONE)[row, t])
-        return [leaf(policy, (row, int(t), v), p, size) for v, (p, size) in enumerate(found)]
+        """The probabilities of one position, kept where the logits are the batch's `own`."""
+        arithmetic = ops.ops if isinstance(ops, Tape) else ops
+        key = arithmetic, policy, row, t
+        found = self.known.get(key) if own else None
+        if found is None:
+            found = softmax(arithmetic, values, self.rounding.get(policy, _NONE)[row, t])
+            if own:
+                self.known[key] = found
+        return [leaf(policy, (row, t, v), p, size) for v, (p, size) in enumerate(found)]
 
 
 class _Nothing:

@@ -17,6 +17,7 @@ from typing import Any
 from midpo.numeric.arithmetic import Undefined
 
 TIE = 1e-35  # nearer to 0 than this, a number that was computed is a tie
+_ONE, _MINUS = 1, -1  # derivatives of sums and differences
 LEVEL = 1e-5  # nearer than this relative to their size, numbers that are ordered may change places
 
 
@@ -31,21 +32,21 @@ class Taped:
 
     def __add__(self, other: Any) -> Taped:
         if isinstance(other, Taped):
-            return Taped(self.tape, self.value + other.value, (self, 1), (other, 1))
-        return Taped(self.tape, self.value + other, (self, 1))
+            return Taped(self.tape, self.value + other.value, (self, _ONE), (other, _ONE))
+        return Taped(self.tape, self.value + other, (self, _ONE))
 
     __radd__ = __add__
 
     def __neg__(self) -> Taped:
-        return Taped(self.tape, -self.value, (self, -1))
+        return Taped(self.tape, -self.value, (self, _MINUS))
 
     def __sub__(self, other: Any) -> Taped:
         if isinstance(other, Taped):
-            return Taped(self.tape, self.value - other.value, (self, 1), (other, -1))
-        return Taped(self.tape, self.value - other, (self, 1))
+            return Taped(self.tape, self.value - other.value, (self, _ONE), (other, _MINUS))
+        return Taped(self.tape, self.value - other, (self, _ONE))
 
     def __rsub__(self, other: Any) -> Taped:
-        return Taped(self.tape, other - self.value, (self, -1))
+        return Taped(self.tape, other - self.value, (self, _MINUS))
 
     def __mul__(self, other: Any) -> Taped:
         if isinstance(other, Taped):
@@ -97,14 +98,15 @@ class Tape:
     ) -> None:
         self.ops, self.side, self.tie, self.rounding = ops, side, tie, rounding
         self.nodes: list[Taped] = []
-        self.sizes: dict[int, Any] = {}  # of leaves: how far rounding moves each, per unit of eps
+        # Of leaves: how far rounding moves each per unit of eps, and whether in proportion.
+        self.sizes: dict[int, tuple[float, bool]] = {}
         self.ties, self.level = 0, False
         self.nearest: Any = float("inf")
         self.name = ops.name
 
-    def leaf(self, value: Any, size: Any = 0) -> Taped:
+    def leaf(self, value: Any, size: float = 0.0, relative: bool = False) -> Taped:
         found = Taped(self, value)
-        self.sizes[found.at] = size
+        self.sizes[found.at] = size, relative
         return found
 
     def number(self, value: Any) -> Any:
@@ -163,7 +165,10 @@ class Tape:
         while waiting:
             node = self.nodes[-heappop(waiting)]
             size = sizes.pop(node.at)
-            total += size * self.sizes.get(node.at, 0)
+            if node.at in self.sizes:
+                own, relative = self.sizes[node.at]
+                exact = self.number(Fraction(own))
+                total += size * (exact * (abs(node.value) if relative else 1))
             for parent, partial in node.parents:
                 if parent.at not in sizes:
                     sizes[parent.at] = 0
@@ -174,20 +179,29 @@ class Tape:
     def zero(self, x: Any) -> bool:
         return bool(self.ops.zero(_value(x)))
 
-    def adjoints(self, ends: Sequence[tuple[Any, Any]]) -> tuple[list[Any], list[Any]]:
-        """The derivative of the sum of weight*end by each number on the tape, by its `at`; and its
-        size: the sum over all ways of what is added there with either sign."""
-        found: list[Any] = [0] * len(self.nodes)
-        sizes: list[Any] = [0] * len(self.nodes)
+    def adjoints(self, ends: Sequence[tuple[Any, Any]]) -> list[Any]:
+        """The derivative of the sum of weight*end by each number on the tape, by its `at`."""
+        return self._back(ends, absolute=False)
+
+    def ways(self, ends: Sequence[tuple[Any, Any]]) -> list[Any]:
+        """The sizes of these: sums over all ways of what is added there with either sign."""
+        return self._back([(end, abs(weight)) for end, weight in ends], absolute=True)
+
+    def _back(self, ends: Sequence[tuple[Any, Any]], absolute: bool) -> list[Any]:
+        found: list[Any] = [None] * len(self.nodes)  # None: 0, to which nothing need be added
         for end, weight in ends:
             if isinstance(end, Taped):
-                found[end.at] += weight
-                sizes[end.at] += abs(weight)
+                there = found[end.at]
+                found[end.at] = weight if there is None else there + weight
         for node in reversed(self.nodes):
-            size = sizes[node.at]
-            if size != 0:
-                adjoint = found[node.at]
-                for parent, partial in node.parents:
-                    found[parent.at] += adjoint * partial
-                    sizes[parent.at] += size * abs(partial)
-        return found, sizes
+            own = found[node.at]
+            if own is None or own == 0:
+                continue
+            for parent, partial in node.parents:
+                if partial is _ONE or (absolute and partial is _MINUS):
+                    change = own
+                else:
+                    change = own * (abs(partial) if absolute else partial)
+                there = found[parent.at]
+                found[parent.at] = change if there is None else there + change
+        return [0 if own is None else own for own in found]

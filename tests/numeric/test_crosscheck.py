@@ -14,7 +14,8 @@ from midpo.codegen.emit import Kernel
 from midpo.numeric.checking.crosscheck import crosscheck
 from midpo.numeric.checking.judging import Judge, Numbers
 from midpo.numeric.checking.oracle import Gradient, Oracle
-from midpo.numeric.checking.policies import random_batch
+from midpo.numeric.checking.policies import IGNORED, random_batch
+from midpo.numeric.checking.truths import truth_of
 from midpo.numeric.checking.ways import Way
 from midpo.symbolic.language.spec import catalogue, load
 from midpo.symbolic.loss import kernel_loss, recovered_loss
@@ -139,6 +140,7 @@ def test_a_policy_whose_name_ends_like_ours(backend: str) -> None:
     answer = midpo.check(spec, backend=backend, trials=1, dtypes=["float64"])
     assert answer.passed, answer
 
+
 @pytest.mark.parametrize(("exact", "unit", "found", "right"), [
     (1.0, 1e4, -math.inf, True),  # a sum of large terms that cancels: -inf is within its rounding
     (1.0, 1e4, math.nan, False),
@@ -192,3 +194,36 @@ loss = "(alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l)) - s(y_w
     assert found.passed and any(note.startswith("ill-conditioned: ") for note in found.notes)
     other = midpo.check("dpo", dtypes=["float32"])
     assert other.passed and not other.notes
+
+
+def test_a_kept_truth_is_that_of_every_input() -> None:
+    """Of two batches that differ in anything that the loss may read, neither has the other's."""
+    spec, kinds = midpo.load("tis-dpo"), {"pi": "logits", "pi_ref": "hidden"}
+    loss = kernel_loss(spec)
+
+    def drawn(seed: int, **changed: Any) -> Any:
+        return random_batch(spec, kinds | changed, np.random.default_rng(seed), scale=1.0,
+                            vocabulary=3, positions=3, pairs=1)
+
+    base = drawn(0)
+    kept = truth_of(base, loss, 0)
+    assert kept is not None and truth_of(drawn(0), loss, 0) is kept
+    moved = {
+        "logits": {p: z + (np.arange(3) == 1) for p, z in base.logits.items()},
+        "labels": np.where(base.labels == IGNORED, 1, base.labels),
+        "features": {n: x + 1 for n, x in base.features.items()},
+        "parameters": {n: x + 1 for n, x in base.parameters.items()},
+        "roles": base.roles[::-1],
+        "logps": {"other": base.labels * 1.0},
+        "whole": {"other": base.labels[:, 0] * 1.0},
+        "rounding": {p: x + 1 for p, x in base.rounding.items()},
+        "spans": {"alpha": 3.0},
+    }
+    # The scale and the heads are those of the logits, which say all of them.
+    read = {f.name for f in dataclasses.fields(base) if f.init} - {"scale", "heads"}
+    assert set(moved) == read
+    for name, value in moved.items():
+        other = dataclasses.replace(base, **{name: value})
+        assert truth_of(other, loss, 0) is not kept, name
+    assert truth_of(base, loss, 1) is not kept
+    assert truth_of(base, loss * 2, 0) is not kept
