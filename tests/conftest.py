@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Inputs are small: threads of torch's would only wait for each other. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Proofs and tapes make many objects that live: to look through them often finds nothing.
+gc.set_threshold(100_000, 20, 20)
 
 # Triton's interpreter runs kernels without a GPU; it must be chosen before triton is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
