@@ -8,6 +8,7 @@ and one of the loser for any winner quantity a and loser quantity b, so its mixe
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -33,6 +34,7 @@ from .witness import parameter_values
 
 DIGITS = 80
 POINTS = 8
+_FAR = (4, 16, 64)  # below the first point
 _INNER = Fraction(1, 10**18)  # of first derivatives: their error is of order 1e-36
 _OUTER = Fraction(1, 10**6)  # of the mixed derivative: of order 1e-12
 THRESHOLD = 1e-4
@@ -118,7 +120,8 @@ def no_log_sigmoid(link: Expr, names: Names, *, seed: int = 0) -> bool:
 
     Of such a link -1/link' is k*(1 + exp(a*m + b)) with k > 0: it is positive and grows, its
     differences at equal steps grow by one ratio r > 1, and at the first point it is above the
-    first difference over r - 1. Slopes are central differences of an error of order 1e-36.
+    first difference over r - 1; far below, where a clip would show, it is smaller still. Slopes are
+    central differences of an error of order 1e-36.
     """
     ops, rng = Digits(DIGITS), random.Random(seed)
     for _ in range(POINTS):
@@ -131,10 +134,14 @@ def no_log_sigmoid(link: Expr, names: Names, *, seed: int = 0) -> bool:
         def at(margin: Fraction, values: dict[str, Any] = values) -> Any:
             return Evaluator(ops, Point({}, {}, values, margin=ops.number(margin)))(link)
 
+        def slope(margin: Fraction, at: Callable[[Fraction], Any] = at) -> Any:
+            return (at(margin + _INNER) - at(margin - _INNER)) / (2 * ops.number(_INNER))
+
         try:
-            slopes = [(at(m + _INNER) - at(m - _INNER)) / (2 * ops.number(_INNER))
-                      for m in (start + i * step for i in range(4))]
+            slopes = [slope(start + i * step) for i in range(4)]
             if not _log_sigmoid_slopes(slopes):
+                return True
+            if any(slope(start - far) > slopes[0] * (1 - NOISE) for far in _FAR):
                 return True
         except (Undefined, ZeroDivisionError):
             continue

@@ -12,6 +12,7 @@ from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
+from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.building import substitute, with_label
 from midpo.symbolic.language.nodes import (
     CHOSEN,
@@ -23,11 +24,14 @@ from midpo.symbolic.language.nodes import (
     Exp,
     Feature,
     Log,
+    Max,
     Prob,
+    Step,
     TokenProb,
     TokenSum,
     roles,
 )
+from midpo.symbolic.language.signs import is_positive
 from midpo.symbolic.language.spec import Spec
 
 from .loss import ROLES, is_constant
@@ -85,11 +89,31 @@ def fold(expr: Expr) -> Expr:
 
 
 def _as_power(node: Expr) -> Expr | None:
-    """exp(a*log(x) + b*log(y)) as x**a*y**b, with rational a and b."""
-    parts = [term.as_coeff_Mul() for term in Add.make_args(node.args[0])]
-    if not all(isinstance(log, Log) and isinstance(c, Rational) for c, log in parts):
-        return None
-    return Mul(*(Pow(log.args[0], c) for c, log in parts))
+    """exp(a*log(x) + b*log(y)) as x**a*y**b, where a and b hold no logarithms, and are rational or
+    x and y are positive."""
+    powers = []
+    for term in Add.make_args(node.args[0]):
+        logs = [f for f in Mul.make_args(term) if isinstance(f, Log)]
+        exponent = term / Mul(*logs)
+        if len(logs) != 1 or exponent.has(Log, TokenSum):
+            return None
+        base = logs[0].args[0]
+        if not isinstance(exponent, Rational) and not is_positive(base):
+            return None
+        powers.append(Pow(base, exponent))
+    return Mul(*powers)
+
+
+def plainest(margin: Expr) -> Expr:
+    """The margin, or its field form where that is shorter and without maxima and steps."""
+    if not margin.has(Max, Step):
+        return margin
+    try:
+        found = normal_form(margin, field=True)
+    except (TooLarge, NoValue, RecursionError):
+        return margin
+    shorter = found.count_ops() < margin.count_ops() and not found.has(Max, Step)
+    return found if shorter else margin
 
 
 def prior_of_margin(margin: Expr, alpha: Expr) -> Expr | None:

@@ -16,7 +16,7 @@ from midpo.symbolic.algebra.normal import form, normalise
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM, meet
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.language.nodes import MARGIN, LogSigmoid
+from midpo.symbolic.language.nodes import MARGIN, Exp, LogSigmoid
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.rewriting.derivation import Derivation
 from midpo.symbolic.work import allowance
@@ -57,7 +57,11 @@ def linear(expr: Expr, atom: Expr) -> tuple[Expr, Expr] | None:
 
 
 def equal(one: Expr, other: Expr) -> bool:
-    """Whether a derivation that the checker replays shows the two equal."""
+    """Whether a derivation that the checker replays shows the two equal, or their exponentials."""
+    return _shown(one, other) or _shown(Exp(one), Exp(other))
+
+
+def _shown(one: Expr, other: Expr) -> bool:
     try:
         with allowance(one, other):
             left, right = Derivation(one), Derivation(other)

@@ -59,7 +59,7 @@ from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant, target_loss
-from midpo.symbolic.representable import fold, prior_facts, prior_of_margin
+from midpo.symbolic.representable import fold, plainest, prior_facts, prior_of_margin
 from midpo.symbolic.work import allowance, bounds, question
 
 from .anatomy import Parts, as_other_link, readings, temperature_of
@@ -257,7 +257,7 @@ def _exception(f: Expr, g: Expr, term: Expr) -> Expr | None:
 
 def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
     """The answer where the margin is separable: its prior, its class, and their proof."""
-    margin = normal_form(parts.margin)
+    margin = plainest(normal_form(parts.margin))
     prior = prior_of_margin(margin, spec.alpha)
     if prior is not None and prior.has(ByLabel):
         # The roles may be written differently and mean the same: compare them written out.

@@ -7,7 +7,7 @@ one generator per cut.
 
 from __future__ import annotations
 
-from itertools import combinations, product
+from itertools import combinations, permutations, product
 
 from sympy import Add, Expr, Integer, Mul, Pow, S
 
@@ -89,9 +89,9 @@ def _distributed_holds(
 
 
 def _find_known(node: Max) -> Parts | None:
-    """An argument that is never larger than another."""
-    for x, y in product(node.args, repeat=2):
-        if x != y and is_nonnegative(expand(y - x)):
+    """An argument that is never larger than another, or the same."""
+    for x, y in permutations(node.args, 2):
+        if x == y or is_nonnegative(expand(y - x)):
             return x, y, tuple(node.args)
     return None
 
@@ -285,8 +285,9 @@ PIECEWISE: tuple[Rule, ...] = (
     Rule("max_known", "piecewise", "max(a, b, c) = max(b, c)", "a <= b",
          "an argument that is never the largest can go",
          (Max,), _find_known, lambda x, y, xs: Max(*xs),
-         lambda x, y, xs: _maximum(*(z for z in xs if z != x)),
-         lambda x, y, xs: x in xs and y in xs and x != y and is_nonnegative(expand(y - x))),
+         lambda x, y, xs: _maximum(*(z for z in dict.fromkeys(xs) if x == y or z != x)),
+         lambda x, y, xs: y in xs and (xs.count(x) > 1 if x == y else
+                                       x in xs and is_nonnegative(expand(y - x)))),
     Rule("max_between", "piecewise", "max(a, k*a + (1 - k)*b, b) = max(a, b)", "0 < k < 1",
          "a mean of two arguments is never larger than both",
          (Max,), _find_between, lambda x, y, z, k, xs: Max(*xs),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
@@ -418,6 +419,25 @@ def test_a_disguise_is_seen_through(name: str) -> None:
     assert midpo.verify(replace(spec, prior=found.prior)).verdict == "proved"
 
 
+@pytest.mark.parametrize(("score", "prior"), [
+    ("g**len(y)", "exp(-g**len(y))"),
+    ("sum(g**t for t in y)", "exp(-sum(g**t for t in y))"),
+    ("sum(sum(step(t - k) + step(k - t) for k in y) for t in y)", "exp(-len(y)**2 - len(y))"),
+    ("sum(step(t - 3)*step(2 - t) for t in y) + len(y)", "exp(-len(y))"),
+    ("sum(step(len(y) - t) for t in y)", "exp(-len(y))"),
+    ("max(score(y), 0)", "exp(-max(0, score(y)))"),
+    ("gamma*log(score(y)**2 + 1)", "(1 + score(y)**2)**-gamma"),
+])
+def test_the_plain_form_is_chosen(score: str, prior: str) -> None:
+    head = HEAD.replace("eps =", "g =")
+    chosen, rejected = (re.sub(r"(?<=[( ])y(?=\))", y, score) for y in ("y_w", "y_l"))
+    spec = midpo.loads(f"{head}margin = '{DPO} + alpha*({chosen}) - alpha*({rejected})'")
+    found = solve(spec)
+    wanted = parse(f"pi_ref(y)*{prior}", spec.names, PRIOR)
+    assert found.prior == wanted and found.proof is not None
+    assert found.proof.verdict == "proved"
+
+
 # --- Links, weights, stopped gradients -----------------------------------------------------------
 
 LOG_SIGMOID_LINKS = (
@@ -426,12 +446,15 @@ LOG_SIGMOID_LINKS = (
     "-m - logsigmoid(-m)", "max(0, -m) + log(1 + exp(-abs(m)))", "-log(1/2 + tanh(m/2)/2)",
     "log(3 + 2*exp(-m))", "log(exp(lam) + exp(-alpha*m))", "log((1 + exp(-m))**lam)",
     "-logsigmoid(logsigmoid(m))", "log(1 + eps*exp(-m))", "-log(exp(m)/(1 + exp(m)))",
+    "-log(sigmoid(log(sigmoid(m)/(1 - sigmoid(m)))))",
+    "-logsigmoid(log(sigmoid(2*m)) - log(sigmoid(-2*m)))",
 )  # fmt: skip
 OTHER_LINKS = (
     "-logsigmoid(-m)", "max(0, 1 - m)", "max(0, 1 - m)**2", "m**2", "exp(-m)", "-m*sigmoid(m)",
     "sigmoid(-m)", "-eps*logsigmoid(m) - (1 - eps)*logsigmoid(-m)", "-logsigmoid(m) + m/4",
     "max(0, -m)", "-logsigmoid(m) - logsigmoid(2*m)", "step(-m)", "sqrt(1 + m**2) - m",
     "log(2 + exp(-m) + exp(-2*m))", "-logsigmoid(m**3)", "log(1 + exp(-m))**2",
+    "-logsigmoid(max(m, -5))", "-logsigmoid(max(m, -60))", "-logsigmoid(2*max(m/2, -lam*9))",
 )  # fmt: skip
 
 
