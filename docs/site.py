@@ -15,7 +15,7 @@ def on_files(files: Files, config: Any) -> Files:
     """Add what lies outside docs/, its links turned to where they lead in the site."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("](docs/", "](")
     files.append(File.generated(config, "index.md", content=readme))
-    style = (ROOT / "midpo" / "show" / "templates" / "page.css").read_text(encoding="utf-8")
+    style = (ROOT / "midpo" / "writers" / "templates" / "page.css").read_text(encoding="utf-8")
     files.append(File.generated(config, "page.css", content=style))
     for path in sorted((ROOT / "benchmarks").iterdir()):
         name = f"benchmarks/{path.name}"

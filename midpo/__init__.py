@@ -20,6 +20,7 @@ Unification Through Mutual Information", arXiv:2501.01544, 2025.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,57 +31,99 @@ if not (Path(__file__).parent / "symbolic").is_dir():  # a checkout without link
 from midpo.symbolic import VERSION as __version__
 
 if TYPE_CHECKING:
-    from midpo.api import check, generate, report, solve, verify
+    from midpo.api import (
+        audit,
+        certify,
+        check,
+        compare,
+        derive,
+        generate,
+        optimise,
+        report,
+        solve,
+        verify,
+    )
+    from midpo.catalogued import list, map, show
     from midpo.codegen.emit import Kernel
     from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.exact.solved import Part
+    from midpo.proofs.audit.audit import Audit
+    from midpo.proofs.certify.certificate import Certificate
+    from midpo.proofs.compare.comparison import Comparison
+    from midpo.proofs.compare.family import Family
     from midpo.proofs.framework.theorem import Theorem
     from midpo.proofs.framework.theorems import theorem, theorems
     from midpo.proofs.recover.recovery import Recovery
     from midpo.proofs.recover.solution import Solution
-    from midpo.show.latex.report import Report
+    from midpo.reproduction import Reproduction, paper
+    from midpo.rows import Row
     from midpo.symbolic.errors import MidpoError, SpecError
     from midpo.symbolic.language.spec import Spec, catalogue, load, loads
+    from midpo.writers.latex.report import Report
+
+# The commands, in the order of a spec's path; each is a function of this package too.
+COMMANDS = (
+    "list", "show", "verify", "solve", "generate", "check", "report", "paper", "audit", "compare",
+    "map", "derive", "certify", "optimise",
+)
 
 # Each public name and the room it lives in; rooms open on first use, so that importing is quick.
 _ROOMS = {
-    "load": "midpo.symbolic.language.spec",
-    "loads": "midpo.symbolic.language.spec",
-    "catalogue": "midpo.symbolic.language.spec",
-    "Spec": "midpo.symbolic.language.spec",
-    "verify": "midpo.api",
-    "solve": "midpo.api",
-    "theorems": "midpo.proofs.framework.theorems",
-    "theorem": "midpo.proofs.framework.theorems",
-    "generate": "midpo.api",
-    "check": "midpo.api",
-    "report": "midpo.api",
-    "Recovery": "midpo.proofs.recover.recovery",
-    "Theorem": "midpo.proofs.framework.theorem",
-    "Solution": "midpo.proofs.recover.solution",
-    "Kernel": "midpo.codegen.emit",
+    **dict.fromkeys(COMMANDS, "midpo.api"),
+    **dict.fromkeys(("list", "show", "map"), "midpo.catalogued"),
+    "paper": "midpo.reproduction",
+    **dict.fromkeys(("load", "loads", "catalogue", "Spec"), "midpo.symbolic.language.spec"),
+    **dict.fromkeys(("MidpoError", "SpecError"), "midpo.symbolic.errors"),
+    **dict.fromkeys(("theorem", "theorems"), "midpo.proofs.framework.theorems"),
+    "Audit": "midpo.proofs.audit.audit",
+    "Certificate": "midpo.proofs.certify.certificate",
+    "Comparison": "midpo.proofs.compare.comparison",
     "CrossCheck": "midpo.numeric.checking.crosscheck",
-    "Report": "midpo.show.latex.report",
-    "MidpoError": "midpo.symbolic.errors",
-    "SpecError": "midpo.symbolic.errors",
+    "Family": "midpo.proofs.compare.family",
+    "Kernel": "midpo.codegen.emit",
+    "Part": "midpo.numeric.exact.solved",
+    "Recovery": "midpo.proofs.recover.recovery",
+    "Report": "midpo.writers.latex.report",
+    "Reproduction": "midpo.reproduction",
+    "Row": "midpo.rows",
+    "Solution": "midpo.proofs.recover.solution",
+    "Theorem": "midpo.proofs.framework.theorem",
 }
 
 __all__ = [
+    "COMMANDS",
+    "Audit",
+    "Certificate",
+    "Comparison",
     "CrossCheck",
+    "Family",
     "Kernel",
     "MidpoError",
+    "Part",
     "Recovery",
     "Report",
+    "Reproduction",
+    "Row",
     "Solution",
     "Spec",
     "SpecError",
     "Theorem",
     "__version__",
+    "audit",
     "catalogue",
+    "certify",
     "check",
+    "compare",
+    "derive",
     "generate",
+    "list",
     "load",
     "loads",
+    "map",
+    "optimise",
+    "paper",
     "report",
+    "show",
     "solve",
     "theorem",
     "theorems",
@@ -94,5 +137,5 @@ def __getattr__(name: str) -> Any:
     return getattr(import_module(_ROOMS[name]), name)
 
 
-def __dir__() -> list[str]:
+def __dir__() -> Iterable[str]:
     return sorted(__all__)

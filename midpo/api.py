@@ -12,7 +12,7 @@ from midpo.extras import needed
 from midpo.generating import checked_kernel
 from midpo.proofs.recover import recovery
 from midpo.proofs.recover.recovery import Recovery
-from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.errors import MidpoError, SpecError
 from midpo.symbolic.language.spec import Spec, load
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import loss_of_margin
@@ -22,8 +22,14 @@ if TYPE_CHECKING:
 
     from midpo.gathering import Fragment, Wanted
     from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.exact.solved import Part
+    from midpo.proofs.audit.audit import Audit
+    from midpo.proofs.certify.certificate import Certificate
+    from midpo.proofs.compare.comparison import Comparison
+    from midpo.proofs.framework.theorem import Theorem
+    from midpo.proofs.recover.levels import Comparison as Judged
     from midpo.proofs.recover.solution import Solution
-    from midpo.show.latex.report import Report
+    from midpo.writers.latex.report import Report
 
 Source = Spec | str | Path
 
@@ -140,6 +146,91 @@ def check(
     return dataclasses.replace(found, notes=(*said, *found.notes))
 
 
+def compare(first: Source, second: Source) -> Comparison:
+    """How two losses differ: equal, one the other's special or limiting case, or different.
+
+    Raises: SpecError for a spec that cannot be read, or states no loss of one pair.
+    """
+    from midpo.proofs.compare import comparison
+
+    return comparison.compare(spec_of(first), spec_of(second))
+
+
+def audit(
+    source: Source,
+    *,
+    seed: int = 0,
+    trials: int = 80,
+    pairs: Sequence[Judged] | None = None,
+    progress: Callable[[str], None] = lambda now: None,
+) -> Audit:
+    """What a recovery does and does not mean: gradient, optimum, labels, mass, domain.
+
+    `trials` are random pairs on which gradients are compared, `pairs` comparisons on which one
+    function is asked for. Needs numpy. Raises: SpecError where there is no prior, MidpoError
+    without numpy.
+    """
+    needed("audit", "numpy")
+    from midpo.proofs.audit import audit as auditing
+
+    return auditing.audit(
+        spec_of(source), seed=seed, trials=trials, pairs=pairs, progress=progress
+    )
+
+
+def derive(*names: str) -> tuple[Theorem, ...]:
+    """The framework's theorems of these names, all of them without a name; `Theorem.proofs` are
+    their derivations, replayed by the checker.
+
+    Raises: SpecError for a name that no theorem has.
+    """
+    from midpo.proofs.framework.theorems import theorem, theorems
+
+    return tuple(map(theorem, dict.fromkeys(names))) if names else theorems()
+
+
+def certify(source: Source, *, check: bool = False, coqchk: bool = False) -> Certificate:
+    """The recovery, or its refutation, as a theorem for Coq; with `check` accepted or refused by
+    coqc and read back, with `coqchk` checked again.
+
+    Raises: SpecError where the spec has no prior or no target.
+    """
+    from midpo.proofs.certify import certificate
+
+    found = certificate.export(spec_of(source))
+    if check or coqchk:
+        (found,) = certificate.check([found], coqchk=coqchk)
+    return found
+
+
+def optimise(
+    problem: str | Path,
+    *,
+    what: Sequence[str] = (),
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda now: None,
+) -> tuple[Part, ...]:
+    """A small problem solved exactly: optimum, rate-distortion curve, fixed points, joint optimum.
+
+    `problem` is a built-in one's name or a TOML file; `what` names parts, all that it has data for
+    by default. Needs numpy. Raises: SpecError for a problem that cannot be read, or has no data
+    for a part.
+    """
+    needed("optimise", "numpy")
+    from midpo.numeric.exact import problems, solved
+
+    case = problems.load(str(problem))
+    for asked in what:
+        if asked not in solved.applicable(case):
+            raise SpecError(
+                f"{asked} cannot be computed",
+                file=str(problem),
+                expected="comparisons = [...]" if asked == "joint" else "rewards = [...]",
+            )
+    chosen = dict.fromkeys(what or solved.applicable(case))
+    return tuple(solved.PARTS[name](case, seed, progress) for name in chosen)
+
+
 def _loss_through_prior(spec: Spec) -> Expr | None:
     """The loss that the prior gives, on the target's scale; None where a side is missing."""
     if spec.prior is None or not spec.has_target:
@@ -176,7 +267,7 @@ def report(
     `progress(name)` is called as each section is done. Raises: SpecError, MidpoError.
     """
     from midpo.gathering import Wanted, certified, gather, opening
-    from midpo.show.latex.renaming import checked
+    from midpo.writers.latex.renaming import checked
     from midpo.writing import write_fragment, write_report
 
     listed = [sources] if isinstance(sources, (Spec, str, Path)) else list(sources)

@@ -18,8 +18,8 @@ from midpo.symbolic.language.toml import read_text, read_toml
 if TYPE_CHECKING:
     from midpo.numeric.checking.crosscheck import CrossCheck
     from midpo.proofs.audit.audit import Audit
-    from midpo.show.pictures.plots import Plot
-    from midpo.show.section import Section
+    from midpo.writers.pictures.plots import Plot
+    from midpo.writers.section import Section
 
 AUDIT_TRIALS = 24  # random pairs for the audit's cosines: enough to show a sign
 AUDIT_UNITS = 1_000_000  # of work: a few seconds, which no audit of the catalogue needs
@@ -95,7 +95,7 @@ def section_of(spec: Spec, check: CrossCheck | None, wanted: Wanted) -> Section:
     """What is known of one spec."""
     from midpo.proofs.recover.recovery import verify
     from midpo.proofs.recover.solution import solve
-    from midpo.show.section import Section
+    from midpo.writers.section import Section
 
     if spec.reason:
         kernel = kernel_text(spec) if wanted.kernel and spec.batch is not None else ""
@@ -135,8 +135,8 @@ def kernel_text(spec: Spec) -> str:
 def plots_of(spec: Spec, check: CrossCheck | None, kinds: Sequence[str]) -> tuple[Plot, ...]:
     """The pictures of a spec, drawn; none where matplotlib is missing. The logistic loss has none
     of its own: every report shows it once."""
-    from midpo.show.pictures import plots
-    from midpo.show.pictures.curves import LOGISTIC, link_of
+    from midpo.writers.pictures import plots
+    from midpo.writers.pictures.curves import LOGISTIC, link_of
 
     if not plots.available():
         return ()
@@ -152,8 +152,8 @@ def opening(kinds: Sequence[str], benchmark: Path | None) -> tuple[Plot, ...]:
 
     Raises: MidpoError for a table without measurements.
     """
-    from midpo.show.pictures import plots
     from midpo.symbolic.language.spec import load
+    from midpo.writers.pictures import plots
 
     if benchmark is not None and not (found := plots.benchmark_plot(benchmark)):
         raise MidpoError(

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from midpo.gathering import Wanted, certified, section_of
-from midpo.show.html.page import Entry, entry, render
-from midpo.show.section import Section
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.spec import Spec, catalogue
 from midpo.targets import folder
 from midpo.targets import write as write_file
+from midpo.writers.html.page import Entry, entry, render
+from midpo.writers.section import Section
 
 from . import api
 
@@ -93,6 +93,6 @@ def _section(spec: Spec, check: CrossCheck | None, audit: bool) -> Section:
 def family_map() -> str:
     """The family of the catalogue as SVG."""
     from midpo.proofs.compare.family import family
-    from midpo.show.pictures.family import draw
+    from midpo.writers.pictures.family import draw
 
     return draw(family())

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from midpo.show.latex import fragment, report
-from midpo.show.latex.report import Report
-from midpo.show.latex.typeset import TypesetFailed, typeset
-from midpo.show.section import Section
 from midpo.targets import folder, write
+from midpo.writers.latex import fragment, report
+from midpo.writers.latex.report import Report
+from midpo.writers.latex.typeset import TypesetFailed, typeset
+from midpo.writers.section import Section
 
 if TYPE_CHECKING:
-    from midpo.show.pictures.plots import Plot
+    from midpo.writers.pictures.plots import Plot
 
 
 def write_report(
@@ -29,7 +29,7 @@ def write_report(
 ) -> Report:
     """Write report.tex, report.bib and figures, and report.pdf where pdflatex is at hand.
 
-    The options are those of show.latex.report.documents. Raises: MidpoError where there is no
+    The options are those of writers.latex.report.documents. Raises: MidpoError where there is no
     folder to make `directory` in; OSError.
     """
     files = report.documents(

@@ -1,11 +1,19 @@
 """The commands of the command line, a file each: options, and nothing decided.
 
-    audit     `midpo audit`: what a recovery does and does not mean
-    certify   `midpo certify`: recoveries as theorems for the proof kernel of Coq
-    compare   `midpo compare`: how two losses differ
-    derive    `midpo derive`
-    list      `midpo list`
-    map       `midpo map`: the family of losses, as a drawing or as data
-    optimise  `midpo optimise`: exact problems on finite sets, solved, checked and plotted
+    audit     what a recovery does and does not mean
+    certify   recoveries as theorems for Coq
+    check     a kernel or a given function held against the spec
+    common    how every command answers: exit statuses, progress
+    compare   how two losses differ
+    derive    the framework's own theorems
+    generate  the kernel of a spec's loss, as one file
+    list      the catalogue as a table
+    map       the family of losses
+    optimise  exact problems on finite sets
     options   options that several commands have, each said once
+    paper     the paper, reproduced
+    report    the derivations as LaTeX and PDF, or as one page
+    show      the whole row of a spec
+    solve     the prior of a target, or why there is none
+    verify    does the prior recover the target?
 """

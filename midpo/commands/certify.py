@@ -13,11 +13,10 @@ from midpo.streams import echo, print_json
 from midpo.symbolic.errors import MidpoError
 
 from . import options
+from .common import NEGATIVE, OK, UNDECIDED, bar
 
 if TYPE_CHECKING:
     from midpo.proofs.certify.certificate import Certificate
-
-OK, NEGATIVE, UNDECIDED = 0, 1, 3
 
 
 @click.command("certify")
@@ -28,7 +27,7 @@ OK, NEGATIVE, UNDECIDED = 0, 1, 3
 @options.parents
 @click.option("--check", "with_check", is_flag=True, help="Have Coq check them (needs coqc).")
 @click.option("--coqchk", is_flag=True, help="Check again with coqchk (slow); implies --check.")
-def certify(
+def command(
     specs: tuple[str, ...], whole: bool, as_json: bool, output: str, parents: bool,
     with_check: bool, coqchk: bool,
 ) -> None:
@@ -67,8 +66,10 @@ def certify(
     if as_json:
         print_json([one.as_json() | {"folder": str(into)} for one in found])
     else:
+        from midpo.writers.terminal import certificates
+
         for one in found:
-            _print(one, into)
+            certificates.certificate(one, into)
         if len(found) > 1:
             counts = Counter(one.state for one in found)
             echo(", ".join(f"{n} {state}" for state, n in counts.most_common()))
@@ -85,34 +86,8 @@ def _checked(
         release = rocq_runner.find_tools().library
     except MidpoError:
         release = "Coq"
-    if as_json or not sys.stderr.isatty():
-        return release, certificate.check(found, coqchk=coqchk)
-    from midpo.show import terminal as console
-
-    with console.progress("coqc", len(found)) as advance:
+    with bar(as_json, "coqc", len(found)) as advance:
         return release, certificate.check(found, coqchk=coqchk, advance=advance)
-
-
-def _print(found: Certificate, folder: Path) -> None:
-    from rich.markup import escape
-
-    from midpo.show.terminal import out
-    from midpo.symbolic.errors import printable
-
-    style = {"checked": "bold green", "refused": "bold red", "mismatch": "bold red"}
-    words = {"exported": "exported, not checked"}
-    word = words.get(found.state, found.state)
-    if found.state == "checked":
-        axioms = len(found.axioms or ())
-        how = f"accepted by Coq {found.coqc}; {axioms} axioms; read back: as the spec says"
-        how += f"; the {' and the '.join(found.differing)} differ" if found.differing else ""
-        how += "; coqchk passes" if found.coqchk else ""
-    else:
-        how = " ".join(printable(found.reason).split())
-    line = f"[bold]{escape(found.spec.name)}[/]  [{style.get(found.state, 'bold yellow')}]{word}[/]"
-    out.print(f"{line}  {escape(how)}".rstrip(), soft_wrap=True)
-    if found.text:
-        out.print(f"  {escape(str(folder / found.file))}", soft_wrap=True)
 
 
 def _status(found: list[Certificate], with_check: bool) -> int:

@@ -37,7 +37,7 @@ from midpo.streams import echo, print_json
 )
 @click.option("--year", "years", multiple=True, type=int, help="Only this year; may be repeated.")
 @click.option("--sort", "order", type=click.Choice(SORTS), help="Instead of catalogue order.")
-def list_command(
+def command(
     as_json: bool,
     as_csv: bool,
     as_markdown: bool,
@@ -92,9 +92,9 @@ def list_command(
         echo(markdown_table(found), nl=False)
     else:
         from midpo.rows import cells
-        from midpo.show import terminal as console
+        from midpo.writers.terminal import specs
 
-        console.catalogue([(one.kind, cells(one)) for one in found])
+        specs.catalogue([(one.kind, cells(one)) for one in found])
 
 
 _SORT: dict[str, Callable[[Row], Any]] = {

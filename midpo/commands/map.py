@@ -15,7 +15,7 @@ from . import options
 @options.output_file("The SVG file to write")
 @options.parents
 @options.as_json
-def map_command(output: str | None, parents: bool, as_json: bool) -> None:
+def command(output: str | None, parents: bool, as_json: bool) -> None:
     """Which loss is which other's special or limiting case: proved cases only, as SVG.
 
     Each arrow rests on a derivation that the checker replayed; it is computed anew each time, in
@@ -27,13 +27,13 @@ def map_command(output: str | None, parents: bool, as_json: bool) -> None:
     """
     if as_json and output == "-":
         raise click.UsageError("--json and -o -: expected one thing on standard output")
-    from midpo.proofs.compare.family import family
-    from midpo.show.pictures.family import draw
+    from midpo import catalogued
     from midpo.targets import target, write
+    from midpo.writers.pictures.family import draw
 
     if output not in (None, "-"):
         target(Path(output), parents=parents)
-    found = family()
+    found = catalogued.map()
     if output == "-":
         print_file(draw(found))
     elif output is not None:

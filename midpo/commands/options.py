@@ -8,10 +8,37 @@ from typing import Any
 
 import click
 
+# As in numeric.checking.crosscheck, which imports numpy, and codegen.backends, which imports SymPy:
+# neither is asked at start-up. A test compares.
+DTYPES = ("float64", "float32", "bfloat16", "float16")
+TRIALS = 24
+BACKENDS = ("eager", "fused", "linear", "triton", "native", "logps")
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
+)
+specs = click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
+seed = click.option("--seed", default=0, show_default=True, help="Of the random logits.")
+trials = click.option(
+    "--trials",
+    default=TRIALS,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Random batches a spec.",
+)
+backend = click.option(
+    "--backend",
+    default="eager",
+    show_default=True,
+    type=click.Choice(BACKENDS),
+    help="From logits, readable or fast; from hidden states; from log-probabilities.",
+)
+pairs = click.option(
+    "--pairs",
+    type=click.Path(dir_okay=False),
+    help="Comparisons (CSV: prompt, chosen, rejected): can one function serve both roles there?",
 )
 force = click.option(
     "--force", is_flag=True, help="Replace a file that midpo did not write, or that was edited."

@@ -20,9 +20,9 @@ import midpo
 from midpo.codegen.printing.blocks import C
 from midpo.codegen.printing.native import statements
 from midpo.numeric.checking.crosscheck import crosscheck
-from midpo.show import terminal as console
 from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Max, Sigmoid, Tanh
 from midpo.symbolic.language.words import BY_NODE, Word
+from midpo.writers.terminal import checks as show_checks
 
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 
@@ -311,7 +311,7 @@ def test_a_check_says_which_road_was_taken(capsys: pytest.CaptureFixture[str]) -
     (note,) = found.notes
     assert note.startswith("orpo_loss: no compiled loop runs: log(1 - p) needs digits")
     assert found.as_json()["notes"] == [note]
-    console.crosscheck(found)
+    show_checks.crosscheck(found)
     assert "no compiled loop runs" in capsys.readouterr().out
     plain = midpo.check("dpo", backend="native", trials=2, dtypes=["float32"])
     assert all("torch.float64" in note for note in plain.notes)  # gradcheck's

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from midpo.cli import main
-from midpo.show.latex.renaming import checked
+from midpo.writers.latex.renaming import checked
 
 TEXT = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
 

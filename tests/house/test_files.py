@@ -202,17 +202,16 @@ FOLDERS: dict[str, Callable[[], list[str]]] = {
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """The map without its ten seconds."""
     from midpo.proofs.compare import family
+    from midpo.writers.pictures import family as pictures
 
     class Drawn:
         edges = ()
-
-        def svg(self) -> str:
-            return "<svg>π</svg>\n"
 
         def as_json(self) -> dict[str, Any]:
             return {}
 
     monkeypatch.setattr(family, "family", Drawn)
+    monkeypatch.setattr(pictures, "draw", lambda found: "<svg>π</svg>\n")
 
 
 def test_every_command_with_an_output_is_here() -> None:

@@ -18,13 +18,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from midpo.commands import audit as command
 from midpo.numeric.arithmetic import Floats
 from midpo.numeric.figures import below, decimals, figure, settled
 from midpo.proofs.audit.audit import audit
 from midpo.proofs.recover.solution import solve
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.language.spec import catalogue, load
+from midpo.writers.terminal.audit import written
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ("centropy", "simpo", "tdpo", "sparsepo", "orpo")
@@ -81,7 +81,7 @@ def told(name: str) -> str:
         return ""
     try:
         found = audit(spec)
-        return command.written(found) + str(found.as_json())
+        return written(found) + str(found.as_json())
     except SpecError as error:
         return str(error) + str(solve(spec).as_json())
 

@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 np = pytest.importorskip("numpy")
 
 from midpo.cli import main  # noqa: E402
-from midpo.commands.optimise import WHAT, optimise  # noqa: E402
+from midpo.commands.optimise import WHAT  # noqa: E402
+from midpo.commands.optimise import command as optimise  # noqa: E402
 from midpo.numeric.exact import blahut, bradley_terry, problems  # noqa: E402
 from midpo.numeric.exact import solved as exact  # noqa: E402
 

@@ -33,12 +33,13 @@ from midpo.proofs.audit.audit import Audit, audit
 from midpo.proofs.audit.gradient import answers as audit_gradient
 from midpo.proofs.audit.gradient import pair as audit_pair
 from midpo.proofs.recover.levels import Comparison
-from midpo.show.latex.audit import audit_latex
-from midpo.show.latex.typeset import TypesetFailed, typeset
 from midpo.symbolic.errors import MidpoError, SpecError
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.language.nodes import CHOSEN, Log
 from midpo.symbolic.language.spec import PAPER, Spec, catalogue, load, loads
+from midpo.writers.latex.audit import audit_latex
+from midpo.writers.latex.typeset import TypesetFailed, typeset
+from midpo.writers.terminal.audit import written
 
 PARAMETERS = """
 [parameters]
@@ -520,7 +521,7 @@ def test_every_answer_says_what_it_rests_on(name: str) -> None:
         for answer in section.answers:
             assert answer.standing.startswith(known), answer
     json.dumps(found.as_json(), allow_nan=False)
-    assert all(len(line) <= 80 for line in command.written(found).splitlines()
+    assert all(len(line) <= 80 for line in written(found).splitlines()
                if " " in line.strip())
 
 
@@ -619,8 +620,6 @@ def test_latex_compiles() -> None:
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
-    if "audit" not in main.commands:
-        main.add_command(command.audit)
     found = CliRunner().invoke(main, ["audit", *arguments])
     return found.exit_code, found.stdout, found.stderr
 
@@ -659,7 +658,7 @@ def test_the_example_of_the_documentation() -> None:
         """Rounding errors differ between machines."""
         return " ".join(re.sub(r"\d+(\.\d+)?e-\d+", "e", text).split())
 
-    assert measured(shown) == measured(command.written(audit(load("centropy"))))
+    assert measured(shown) == measured(written(audit(load("centropy"))))
     for title in room.TITLES:
         assert f"## {title.capitalize()}" in page
 

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from test_recovery import PERTURBED, perturbed, spec
 
 from midpo.cli import main
-from midpo.commands.certify import certify
+from midpo.commands.certify import command as certify
 from midpo.proofs.certify import library as rocq_library
 from midpo.proofs.certify.certificate import (
     Certificate,

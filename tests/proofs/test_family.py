@@ -18,11 +18,11 @@ from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import random_case
 from midpo.proofs.compare.family import Edge, family, family_of
-from midpo.show.pictures.family import draw
-from midpo.show.pictures.family_layout import layered
 from midpo.symbolic.language.parser import Names
 from midpo.symbolic.language.spec import Spec, catalogue, load, loads
 from midpo.symbolic.loss import pair_loss
+from midpo.writers.pictures.family import draw
+from midpo.writers.pictures.family_layout import layered
 
 # What is known of the losses, from their papers and not from this program.
 KNOWN = {

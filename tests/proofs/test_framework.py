@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from sympy import Expr, Integer, S
 
-from midpo.commands.derive import derive as command
+from midpo.commands.derive import command
 from midpo.numeric.framework import Values, draw
 from midpo.proofs.checking.check import CheckFailed, check
 from midpo.proofs.framework import slip_checks
@@ -25,7 +25,6 @@ from midpo.proofs.framework.representability import separable
 from midpo.proofs.framework.slips import SLIPS
 from midpo.proofs.framework.theorem import Part, confirm, derive, evidence, prove
 from midpo.proofs.framework.theorems import theorem, theorems
-from midpo.show.latex import framework as framework_report
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.unicode import mathematics
@@ -50,6 +49,7 @@ from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Parameter, Sigmo
 from midpo.symbolic.language.signs import is_below_one, is_positive
 from midpo.symbolic.rewriting.derivation import Derivation, Instance, Step
 from midpo.symbolic.rewriting.rule import ARITHMETIC, Rule
+from midpo.writers.latex import framework as framework_report
 
 ROOT = Path(__file__).parents[2]
 ALL = {t.name: t for t in theorems()}

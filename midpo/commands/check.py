@@ -1,0 +1,111 @@
+"""`midpo check`: a kernel or a given function held against the spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from midpo.symbolic.errors import MidpoError
+
+from . import options
+from .common import NEGATIVE, OK, bar, each
+
+
+@click.command("check")
+@options.specs
+@options.as_json
+@options.seed
+@options.trials
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(options.DTYPES),
+    help="May be repeated; all four by default, the first two for code that was not generated.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Where the kernel runs.")
+@options.backend
+@click.option(
+    "--code",
+    metavar="FILE.py[:FUNCTION]",
+    help="Hold this function, not a fresh kernel, against the spec. The file is run.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="ARG=EXPR",
+    help="What an argument of --code is: a name, a number, or an expression in the spec's "
+    "parameters (beta=alpha); may be repeated.",
+)
+@click.pass_context
+def command(
+    context: click.Context,
+    specs: tuple[str, ...],
+    as_json: bool,
+    seed: int,
+    trials: int,
+    dtypes: tuple[str, ...],
+    device: str,
+    backend: str,
+    code: str | None,
+    settings: tuple[str, ...],
+) -> None:
+    """Hold the loss that each spec generates, or a given function, against the spec. Needs torch.
+
+    Inputs are random; values, gradients and metrics are compared with 50 digits. With --code the
+    file is run, so check only code that you would run; its arguments are bound by name
+    (docs/kernels.md).
+
+    Exit status: 0 all agree, 1 one differs, 2 bad input.
+
+    \b
+    Example:
+      midpo check tdpo --trials 100 --dtype float32
+      midpo check dpo --code my_trainer.py:dpo_loss --set beta=alpha
+    """
+    from midpo import api
+
+    arguments = _arguments(settings)
+    if code is None and settings:
+        raise MidpoError("--set without --code\n  expected: --code FILE.py:FUNCTION beside it")
+    chosen = context.get_parameter_source("backend") is not ParameterSource.DEFAULT
+    if code is not None and chosen:
+        raise MidpoError(
+            "--code and --backend\n  expected: one of them; a generated file names its backend"
+        )
+
+    def answer(name: str) -> tuple[dict[str, Any], int]:
+        with bar(as_json, name, trials) as advance:
+            found = api.check(
+                name,
+                backend=backend,
+                seed=seed,
+                trials=trials,
+                dtypes=dtypes or None,
+                device=device,
+                code=code,
+                arguments=arguments,
+                progress=advance,
+            )
+        if not as_json:
+            from midpo.writers.terminal.checks import crosscheck
+
+            crosscheck(found)
+        return found.as_json(), OK if found.passed else NEGATIVE
+
+    each(specs, as_json, answer)
+
+
+def _arguments(settings: Sequence[str]) -> dict[str, str]:
+    """ARG=EXPR, ... Raises: MidpoError."""
+    found = {}
+    for setting in settings:
+        name, equals, written = setting.partition("=")
+        if not equals or not name.strip().isidentifier() or not written.strip():
+            raise MidpoError(f"--set {setting}\n  expected: ARG=EXPR, as --set beta=alpha")
+        found[name.strip()] = written.strip()
+    return found

@@ -1,0 +1,60 @@
+"""`midpo generate`: the kernel of a spec's loss, as one file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from midpo.streams import echo, print_file
+
+from . import options
+from .common import OK, each
+
+
+@click.command("generate")
+@click.argument("spec", metavar="SPEC")
+@options.output_file("The file to write", required=True)
+@options.force
+@options.parents
+@options.backend
+@options.as_json
+def command(
+    spec: str, output: str, force: bool, parents: bool, backend: str, as_json: bool
+) -> None:
+    """Write the kernel of the spec's loss: one Python file that imports only torch.
+
+    A kernel that is there already is replaced, unless somebody edited it: its header holds a digest
+    of its text. That, and any other file, is replaced with --force only.
+
+    \b
+    Example:
+      midpo generate tdpo --backend fused -o tdpo_loss.py
+    """
+    from midpo import api
+    from midpo.files import may_replace
+    from midpo.targets import write
+
+    def answer(name: str) -> tuple[dict[str, Any], int]:
+        if output != "-":
+            may_replace(Path(output), force=force, parents=parents)
+        kernel = api.generate(name, backend=backend)
+        if output == "-" and not as_json:
+            print_file(kernel.source)
+        elif output != "-":
+            write(Path(output), kernel.source)
+            echo(f"wrote {output}: {kernel.function}", err=True)
+        described = {
+            "name": kernel.name,
+            "function": kernel.function,
+            "backend": kernel.backend,
+            "digest": kernel.digest,
+            "file": None if output == "-" else output,
+            "policies": list(kernel.policies),
+            "features": dict(kernel.features),
+            "parameters": {n: str(d) for n, d in kernel.parameters.items()},
+        }
+        return described | ({"source": kernel.source} if output == "-" else {}), OK
+
+    each((spec,), as_json, answer)

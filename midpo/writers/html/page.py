@@ -1,0 +1,143 @@
+"""A report as one HTML page that needs nothing else: no network, no font, no library.
+
+The browser is told so itself (a content security policy that allows this page's own script and
+style, by their hashes, and nothing more). The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from midpo.symbolic import VERSION
+from midpo.symbolic.language.spec import Spec
+from midpo.writers.latex.report import TEMPLATES, notation
+from midpo.writers.section import Section
+
+from . import section as page_section
+from .family import embedded
+from .references import references
+from .text import formula, inline, words
+
+STYLES = ("page.css",)
+SCRIPTS = ("page_controls.js", "page_table.js", "page_plots.js")
+FEW = 3  # so many sections are shown with their steps open
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A section ready for the page: strings only, so that another process may make it."""
+
+    spec: Spec
+    row: Mapping[str, Any]
+    section: Mapping[str, Any]
+
+
+def entry(part: Section) -> Entry:
+    """What the page shows of one spec, all of it computed."""
+    section = page_section.context(part)
+    return Entry(part.spec, _row(part, section), section)
+
+
+def render(
+    entries: Sequence[Entry],
+    *,
+    title: str = "Priors and the losses they recover",
+    family: str = "",
+) -> str:
+    """The page of these entries. `family` is the SVG of the family map, from our own hand."""
+    listed, cited = references([each.spec for each in entries])
+    keys = [{"key": key, "citation": cited.get(each.spec.name)}
+            for each, key in zip(entries, _keys(entries), strict=True)]
+    drawing, rules = embedded(family)
+    style, script = _inlined(STYLES) + rules, _inlined(SCRIPTS)
+    return _environment().get_template("page.html.j2").render(
+        title=title,
+        policy=_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        version=VERSION,
+        loss=formula(
+            r"\ell_{\zeta}(y_w, y_l) = -\log\sigma\left(m_{\zeta}(y_w, y_l)\right)"),
+        margin=formula(
+            r"m_{\zeta}(y_w, y_l) = \alpha\log\frac{\pi(y_w\mid x)}{\zeta(y_w\mid x)}"
+            r" - \alpha\log\frac{\pi(y_l\mid x)}{\zeta(y_l\mid x)}"),
+        notation=[(inline(sign), words(meaning)) for sign, meaning in _notation(entries)],
+        rows=[{**each.row, **key} for each, key in zip(entries, keys, strict=True)],
+        sections=[{**each.section, **key} for each, key in zip(entries, keys, strict=True)],
+        open_steps=len(entries) <= FEW,
+        family=Markup(drawing),
+        references=listed,
+    )
+
+
+_OWN = ("loss", "table", "family", "references", "content", "toc", "search", "found", "specs",
+        "status", "theme", "all-steps")  # anchors of the page itself
+
+
+def _keys(entries: Sequence[Entry]) -> list[str]:
+    """An anchor for each spec: its name, numbered where another place has it."""
+    taken = set(_OWN)
+    keys = []
+    for each in entries:
+        name = each.spec.name
+        candidates = (name, *(f"{name}-{n}" for n in range(2, len(entries) + 2)))
+        keys.append(next(key for key in candidates if key not in taken))
+        taken.add(keys[-1])
+    return keys
+
+
+def _row(part: Section, section: dict[str, Any]) -> dict[str, Any]:
+    """A line of the table of specs."""
+    facts = page_section.facts_of(part) if not part.spec.reason else None
+    return {
+        "name": part.spec.name,
+        "title": section["title"],
+        "year": part.spec.year,
+        "verdict": section["verdict"],
+        "prior": facts.policy if facts else "",
+        "label": "" if facts is None else "no" if facts.label_free else "yes",
+        "token": "" if facts is None else "yes" if facts.token_level else "no",
+        "steps": len(part.recovery.steps) if part.recovery and part.recovery.steps else None,
+    }
+
+
+def _notation(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+    """The signs that the page uses, with their meaning."""
+    shown = [stated["display"].tex for each in entries for stated in each.section["stated"]]
+    chains = [each.section["chain"] for each in entries if each.section["chain"]]
+    shown += [step["display"].tex for chain in chains for step in chain["steps"]]
+    return notation("\n".join(shown))
+
+
+def _inlined(names: Sequence[str]) -> str:
+    return "\n" + "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+
+
+def _policy(style: str, script: str) -> str:
+    """Nothing may be fetched or sent, and nothing runs but the script whose hash this is."""
+    return (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

@@ -1,0 +1,304 @@
+"""Fragments to \\input into a paper: packages named, labels and commands apart, symbols renamed."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typesetting import needs_tex
+
+from midpo import api
+from midpo.gathering import Fragment, Wanted, macros_of
+from midpo.proofs.recover.recovery import verify
+from midpo.symbolic.errors import SpecError
+from midpo.symbolic.language.spec import Spec, load, loads
+from midpo.writers.latex.breaking import lines as broken
+from midpo.writers.latex.fragment import LEVELS, render_fragment
+from midpo.writers.latex.renaming import checked, renamed
+from midpo.writers.latex.typeset import typeset
+from midpo.writers.prose import code, unicode
+from midpo.writers.section import Section
+
+ROOT = Path(__file__).parents[2]
+MACROS = {"pi": r"\pi_\theta", "y_w": "y^+", "y_l": "y^-", "alpha": r"\beta"}
+WRONG = """
+name = "wrong"
+prior = "pi_ref(y) * exp(beta*len(y))"
+[parameters]
+alpha = { domain = "positive" }
+beta = { domain = "real" }
+[target]
+margin = "alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l)) \
++ alpha*beta*(len(y_w) - len(y_l))"
+"""
+PAPER = r"""\documentclass{article}
+\usepackage{amsmath,amssymb,amsthm}
+\usepackage{array,booktabs,graphicx,xcolor}
+\newcommand{\fit}{my own}\newcommand{\reason}{mine too}
+\newtheorem{theorem}{Theorem}
+\begin{document}
+\section{Mine}\label{sec:loss}
+\input{fragment}
+\fit, \reason
+\begin{thebibliography}{9}
+BIBITEMS
+\end{thebibliography}
+\end{document}
+"""
+
+
+def section(spec: Spec) -> Section:
+    return Section(spec, verify(spec), None)
+
+
+def names(spec: Spec) -> set[str]:
+    return {*spec.names.taken(), *spec.policies}
+
+
+def signs(spec: Spec, **macros: str) -> dict[str, str]:
+    return checked(macros, names(spec))
+
+
+# --- Fragments -----------------------------------------------------------------------------------
+
+
+def test_a_fragment_has_no_preamble_and_names_of_its_own() -> None:
+    tex = render_fragment([section(load("rdpo")), section(loads(WRONG))])
+    assert tex.isascii() and r"\documentclass" not in tex and r"\usepackage{amsmath" in tex
+    assert all(line.startswith("%") for line in tex.splitlines() if r"\usepackage" in line)
+    labels = re.findall(r"\\label\{([^}]*)\}", tex)
+    assert labels and len(set(labels)) == len(labels)
+    assert all(label.startswith("midpo:") for label in labels)
+    used = set(re.findall(r"\\(?:eq)?ref\{([^}]*)\}", tex))
+    assert used and used <= set(labels)
+    defined = re.findall(r"\\(?:new|provide)command\{\\(\w+)", tex)
+    assert {name for name in defined if not name.startswith("midpo")} == {"texorpdfstring"}
+    assert "longtable" not in tex and "lstlisting" not in tex
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_headings_are_of_the_level_asked_for(level: str) -> None:
+    tex = render_fragment([section(load("dpo"))], level=level)
+    assert rf"\{level}{{The generalised loss}}" in tex
+    assert (r"\section{" in tex) == (level == "section")
+
+
+def test_two_specs_of_one_name_have_labels_of_their_own() -> None:
+    tex = render_fragment([section(load("dpo")), section(load("dpo"))])
+    labels = re.findall(r"\\label\{([^}]*)\}", tex)
+    assert "midpo:eq:dpo-2:prior" in labels and len(set(labels)) == len(labels)
+
+
+def test_text_is_pinned(golden: Callable[[str, str], None]) -> None:
+    spec = load("rdpo")
+    golden("reports/rdpo.tex", render_fragment([section(spec)]))
+    golden("reports/rdpo-renamed.tex", render_fragment([section(spec)], macros=checked(
+        {"pi": r"\pi_\theta", "y_w": "y^+", "y_l": "y_{-}", "beta": r"\alpha", "alpha": r"\beta"},
+        names(spec),
+    )))
+    golden("reports/refuted.tex", render_fragment([section(loads(WRONG))]))
+
+
+def test_a_narrow_paper_gets_more_lines() -> None:
+    parts = [section(load("sparsepo"))]
+    wide, narrow = (render_fragment(parts, text_width=w).count(r"\notag") for w in (600, 320))
+    assert narrow > wide
+
+
+@needs_tex("xcolor.sty", "booktabs.sty")
+@pytest.mark.tex
+def test_a_fragment_compiles_in_a_paper_with_macros_of_its_own(tmp_path: Path) -> None:
+    specs = [load("sparsepo"), loads(WRONG), load("xpo"), load("aot")]
+    written = api.report(
+        specs, tmp_path, fragment=Fragment(), wanted=Wanted(kernel=False),
+        macros={"pi": r"\pi_\theta", "y_w": "y^+", "y_l": "y^-"},
+    )
+    tex = written.tex.read_text()
+    keys = re.findall(r"^@\w+\{([^,]+),$", (tmp_path / "fragment.bib").read_text(), re.M)
+    items = "\n".join(rf"\bibitem{{{key}}} x" for key in keys)
+    files = {"fragment.tex": tex.encode()}
+    files |= {str(p.relative_to(tmp_path)): p.read_bytes() for p in tmp_path.rglob("*.pdf")}
+    log: list[str] = []
+    assert typeset(PAPER.replace("BIBITEMS", items), log, files).startswith(b"%PDF")
+    assert not complaints(log[0])
+
+
+@needs_tex("xcolor.sty", "booktabs.sty")
+@pytest.mark.tex
+@pytest.mark.skipif(shutil.which("bibtex") is None, reason="bibtex is not installed")
+def test_the_references_are_bibtex(tmp_path: Path) -> None:
+    spec = loads("""
+name = "x"
+[target]
+margin = "log(pi(y_w)) - log(pi(y_l))"
+[bibtex]
+author = "O\u2019Neil, \u00c9. and others"
+title = "{A} & B_c #1 50%"
+year = 2024
+journal = "J"
+""")
+    api.report([spec, load("dpo")], tmp_path, fragment=Fragment(),
+               wanted=Wanted(False, False, False, ()))
+    keys = re.findall(r"^@\w+\{([^,]+),$", (tmp_path / "fragment.bib").read_text(), re.M)
+    assert len(keys) == 3
+    (tmp_path / "p.aux").write_text("\\relax\n" + "".join(
+        rf"\citation{{{key}}}" + "\n" for key in keys
+    ) + "\\bibstyle{plain}\n\\bibdata{fragment}\n")
+    done = subprocess.run(
+        ["bibtex", "p"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and "Warning" not in done.stdout, done.stdout
+    assert "'{E}" in (tmp_path / "p.bbl").read_text()
+
+
+def complaints(log: str) -> list[str]:
+    """Errors, warnings of LaTeX and boxes more than a point too wide."""
+    found = []
+    for line in log.splitlines():
+        box = re.match(r"Overfull \\hbox \((\d+\.\d+)pt", line)
+        if line.startswith(("!", "LaTeX Warning")) or (box and float(box[1]) > 1):
+            found.append(line)
+    return found
+
+
+# --- Renaming ------------------------------------------------------------------------------------
+
+
+def test_symbols_are_renamed_in_mathematics_alone() -> None:
+    table = signs(load("dpo"), pi=r"\pi_\theta", y_w="y^+", y_l="y^-", x="q", alpha=r"\beta")
+    assert renamed(r"$\pi(y_w\mid x)$", table) == r"$\pi_\theta(y^+\mid q)$"
+    assert renamed(r"$\pi_{\mathrm{ref}}(y_l\mid x)$", table) == r"$\pi_{\mathrm{ref}}(y^-\mid q)$"
+    assert renamed(r"$y_{w,<t}\ s_{l,t}\ y_{t}$", table) == r"$y^+_{<t}\ s^-_{t}\ y_{t}$"
+    assert renamed(r"an axis x \textit{y_w} \label{y_w} $\text{x}$", table) == (
+        r"an axis x \textit{y_w} \label{y_w} $\text{x}$"
+    )
+    assert renamed("\\begin{align}\n\\alpha x\n\\end{align} x", table) == (
+        "\\begin{align}\n\\beta q\n\\end{align} x"
+    )
+    assert renamed("\\begin{lstlisting}\n$x$\n\\end{lstlisting}$x$", table).count("$x$") == 1
+    assert renamed(r"$\max(x)$", table) == r"$\max(q)$"
+
+
+def test_two_symbols_can_change_places() -> None:
+    table = signs(load("rdpo"), alpha=r"\beta", beta=r"\alpha")
+    assert renamed(r"$\alpha - \beta$", table) == r"$\beta - \alpha$"
+
+
+def test_a_sign_with_an_index_takes_another_in_braces() -> None:
+    assert renamed("$y_{w,t}$", signs(load("dpo"), y_w="y_{+}")) == "${y_{+}}_{t}$"
+
+
+def test_a_command_does_not_grow_together_with_a_letter() -> None:
+    assert renamed("$xy$", signs(load("dpo"), x=r"\xi")) == r"$\xi y$"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (r"\input{/etc/passwd}", r"command \\input"),
+        (r"\write18{rm}", r"command \\write"),
+        (r"\catcode`\%=12", "character"),
+        (r"\csname end\endcsname", r"command \\csname"),
+        (r"\def\x{\x}\x", r"command \\def"),
+        (r"\pi_{\theta", "balance"),
+        (r"\pi}{", "balance"),
+        ("^^5cinput", "character"),
+        ("$x$", "character"),
+        ("a%b", "character"),
+        ("a\\\\b", "character"),
+        ("x\\", "character"),
+        ("", "not a text"),
+        ("a" * 201, "longer"),
+        (r"\begin{document}", r"command \\begin"),
+        (r"\pdfximage", r"command \\pdfximage"),
+        ("\u03c0", "character"),
+    ],
+)
+def test_macros_that_are_no_mathematics_are_refused(value: str, words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        signs(load("dpo"), pi=value)
+
+
+def test_a_symbol_that_is_not_there_is_named() -> None:
+    with pytest.raises(SpecError, match=r"(?s)alpah: no such symbol.*alpha"):
+        signs(load("dpo"), alpah=r"\beta")
+
+
+def test_no_two_symbols_become_one() -> None:
+    with pytest.raises(SpecError, match="both written"):
+        signs(load("rdpo"), alpha=r"\beta")
+    with pytest.raises(SpecError, match="both written"):
+        signs(load("dpo"), y_w="y", y_l="z")
+
+
+def test_macros_are_read_from_files_and_options(tmp_path: Path) -> None:
+    file = tmp_path / "macros.toml"
+    file.write_text("pi = '\\pi_\\theta'\n'y_w' = 'y^+'\n")
+    assert macros_of([str(file), "y_w=y^{1}"]) == {"pi": r"\pi_\theta", "y_w": "y^{1}"}
+    file.write_text("[macros]\npi = 'p'\n")
+    assert macros_of([str(file)]) == {"pi": "p"}
+    file.write_text("pi = 3\n")
+    with pytest.raises(SpecError, match="not a table of texts"):
+        macros_of([str(file)])
+
+
+# --- Mathematics in sentences --------------------------------------------------------------------
+
+
+def test_expressions_in_sentences_are_set() -> None:
+    spec = loads(WRONG)
+    shown = code("len(y_w) has the wrong sign (coefficient -alpha*beta, in the target 2).", spec)
+    assert shown == (
+        r"$|y_w|$ has the wrong sign (coefficient $-\alpha \beta$, in the target 2)."
+    )
+    assert code("the term max(-max(-2*bound, -al... mixes 50%", spec).endswith(r"mixes 50\%")
+    assert r"\input" not in code(r"the \input{x} of \alpha*beta", spec)
+
+
+def test_the_audit_s_formulas_are_set() -> None:
+    assert unicode("E_π[π(y)^(−1/|y|)] at most") == (
+        r"$\mathbb{E}_{\pi}[\pi (y)^{-1/|y|}]$ at most"
+    )
+    assert unicode("reached (at α = 0), a > b") == r"reached (at $\alpha = 0$), a \textgreater{} b"
+    assert unicode(r"a \input{x} of π") == r"a \textbackslash{}input\{x\} of $\pi$"
+    assert unicode("under π_ref.") == r"under $\pi_{\mathrm{ref}}$."
+    assert unicode("nothing here: 3 of 4") == "nothing here: 3 of 4"
+
+
+def test_a_formula_breaks_in_as_few_brackets_as_can_be() -> None:
+    tex = r"r \equiv \left(a_{1} + b_{2}\right) c - \sum_{t=1}^{n} \left(d - e\right) + f"
+    assert broken(tex, 100) == [tex]
+    assert broken(tex, 20) == [
+        r"r \equiv \left(a_{1} + b_{2}\right) c",
+        r"{}- \sum_{t=1}^{n} \left(d - e\right) + f",
+    ]
+    inside = broken(r"\left(aaaaaaaaaa + bbbbbbbbbb + cccccccccc\right)^{x + y}", 20)
+    assert len(inside) == 3 and not any("left" in line or "right" in line for line in inside)
+    assert inside[-1] == r"{}+ cccccccccc\bigr)^{x + y}"
+
+
+# --- The command ---------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
+    seen = []
+    for seed in ("1", "77"):
+        folder = tmp_path / seed
+        arguments = ["report", "tdpo", "wpo", "kto", "-o", str(folder), "--macros", "pi=p"]
+        subprocess.run(
+            [sys.executable, "-m", "midpo", *arguments], cwd=ROOT, check=True, capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        seen.append({
+            p.relative_to(folder).as_posix(): p.read_bytes().replace(str(folder).encode(), b"")
+            for p in folder.rglob("*") if p.is_file()
+        })
+    assert seen[0].keys() == seen[1].keys() and "report.tex" in seen[0]
+    assert [name for name in seen[0] if seen[0][name] != seen[1][name]] == []
