@@ -9,10 +9,10 @@ from sympy import Expr
 
 from midpo.symbolic.domains.intervals import Bound, Interval
 from midpo.symbolic.domains.needs import telling
-from midpo.symbolic.language.nodes import Max, Min, Parameter, Step, StopGradient
+from midpo.symbolic.language.nodes import Parameter
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import Writer, text
-from midpo.symbolic.language.words import BY_NODE
+from midpo.symbolic.language.words import word_of
 
 from .names import marked
 
@@ -84,12 +84,9 @@ class _Python(Writer):
     def atom(self, expr: Expr) -> str:
         if isinstance(expr, Parameter):
             return marked(str(expr.name))
+        word = word_of(expr)
         args = [self.write(arg)[0] for arg in expr.args]
-        if isinstance(expr, StopGradient):
-            return f"({args[0]})"
-        if isinstance(expr, (Max, Min)):
-            return f"{BY_NODE[type(expr)].name}({', '.join(args)})"
-        if isinstance(expr, Step):
-            return f"(({args[0]}) >= 0)"
-        inside = f"torch.tensor({args[0]}, dtype=torch.float64)"
-        return f"float({BY_NODE[type(expr)].torch.format(inside)})"
+        if word.python is not None:
+            return word.over("python", args)
+        tensors = [f"torch.tensor({arg}, dtype=torch.float64)" for arg in args]
+        return f"float({word.pairwise('torch', tensors)})"

@@ -34,7 +34,7 @@ from midpo.symbolic.language.nodes import (
     VocabProb,
     VocabSum,
 )
-from midpo.symbolic.language.words import BY_NODE
+from midpo.symbolic.language.words import word_of
 from midpo.symbolic.work import spend
 
 from .arithmetic import Undefined
@@ -133,7 +133,7 @@ class Evaluator:
             if whole is not None:
                 return ops.number(Fraction(int(whole >= 0)))
         if isinstance(expr, Node):
-            return BY_NODE[type(expr)].value(ops, *(self.value(a, scope) for a in expr.args))
+            return word_of(expr).value(ops, *(self.value(a, scope) for a in expr.args))
         raise Undefined(f"{expr} has no value")
 
     def product(self, expr: Mul, scope: dict[Index, int]) -> Any:

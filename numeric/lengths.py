@@ -7,13 +7,13 @@ only at equal ones.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
 from math import floor
 from typing import Any
 
-from sympy import Expr, Rational, S
+from sympy import Expr, Rational
 
 from midpo.symbolic.algebra.factor import content
 from midpo.symbolic.algebra.polynomial import ONE, expand, polynomial
@@ -22,17 +22,14 @@ from midpo.symbolic.domains.whole import is_whole, thresholds
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.building import rebuild, substitute
 from midpo.symbolic.language.nodes import (
-    PIECEWISE,
-    Abs,
     Index,
     Length,
     Node,
     Parameter,
-    Relu,
-    Step,
     TokenSum,
     structural,
 )
+from midpo.symbolic.language.words import piecewise, word_of
 
 Lengths = tuple[int, int]
 
@@ -41,9 +38,6 @@ MOST = 24  # pairs of lengths
 FEW = 6  # lengths that are tried beside more than one other
 COUNTED = 5
 PIECES = 64  # that a number held against 0 may have
-_VALUES: dict[type, Callable[..., tuple[Any, ...]]] = {
-    Step: lambda x: (S.Zero, S.One), Abs: lambda x: (x, -x), Relu: lambda x: (S.Zero, x),
-}  # what each may be; a maximum or minimum, one of its arguments
 _TRIED = (1, 2, Fraction(1, 2), 3)  # for whatever else a cut speaks of
 
 
@@ -61,7 +55,7 @@ def telling_lengths(exprs: tuple[Expr, ...]) -> tuple[Lengths, ...]:
 def _compared(exprs: Iterable[Expr]) -> set[Expr]:
     """What is held against 0 in `exprs`, where it speaks of lengths or positions."""
     found: set[Expr] = set()
-    for node in {node for expr in exprs for node in expr.atoms(*PIECEWISE)}:
+    for node in {node for expr in exprs for node in expr.atoms(*piecewise())}:
         args = node.args
         pairs = (x - y for i, x in enumerate(args) for y in args[:i])
         found.update(x for x in (args if len(args) == 1 else pairs) if _numbers(x))
@@ -93,16 +87,16 @@ def _pieces(x: Expr) -> list[Expr]:
         substitute(x, {node: Length(node.args[2]) - less for node in counted})
         for less in (range(COUNTED) if counted else (0,))]  # most tokens count, in most sums
     found: list[Expr] = []
+    kinds = piecewise()
     while waiting and len(found) + len(waiting) <= PIECES:
         expr = waiting.pop()
-        inner = sorted((node for node in expr.atoms(*PIECEWISE)
-                        if not any(arg.has(*PIECEWISE) for arg in node.args)), key=structural)
+        inner = sorted((node for node in expr.atoms(*kinds)
+                        if not any(arg.has(*kinds) for arg in node.args)), key=structural)
         if not inner:
             found.append(expr)
             continue
         node = inner[0]
-        values = _VALUES.get(type(node))
-        for value in node.args if values is None else values(*node.args):
+        for value in word_of(node).column("pieces")(*node.args):
             try:
                 waiting.append(substitute(expr, {node: value}))
             except (NoValue, TooLarge):

@@ -19,7 +19,6 @@ from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import (
     CHOSEN,
-    PIECEWISE,
     REJECTED,
     RESPONSE,
     Feature,
@@ -28,6 +27,7 @@ from midpo.symbolic.language.nodes import (
     structural,
 )
 from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import piecewise
 
 from .arithmetic import Floats, Undefined
 from .case import Case
@@ -59,7 +59,7 @@ def at_turns(spec: Spec, case: Case) -> Iterator[Case]:
 def _compared(exprs: tuple[Expr, ...]) -> tuple[Expr, ...]:
     """What is held against 0."""
     found: set[Expr] = set()
-    for node in {node for expr in exprs for node in expr.atoms(*PIECEWISE)}:
+    for node in {node for expr in exprs for node in expr.atoms(*piecewise())}:
         args = node.args
         found.update(args if len(args) == 1 else
                      (x - y for i, x in enumerate(args) for y in args[:i]))

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from sympy import Add, Expr, Mul, S, Symbol, expand
 
 from midpo.codegen.names import policy_argument
+from midpo.symbolic.algebra.derivative import derivative
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
     POLICY,
@@ -41,7 +42,7 @@ from midpo.symbolic.language.nodes import (
     roles,
 )
 
-from .derivatives import by_log_probability, by_symbol, derivative
+from .derivatives import by_log_probability, by_symbol
 
 POSITION = Index("t", position=True)
 ENTRY = Index("v", position=False)

@@ -7,7 +7,7 @@ float32.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,40 +17,29 @@ from midpo.codegen.plan.derivatives import is_log_probability
 from midpo.codegen.plan.statistics import ENTRY, probability, weighted
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
-    Abs,
-    Exp,
     Index,
     Log,
-    LogSigmoid,
-    Max,
-    Min,
-    Node,
     Parameter,
-    Relu,
-    Sigmoid,
     Sqrt,
-    Step,
-    StopGradient,
-    Tanh,
     VocabProb,
 )
 from midpo.symbolic.language.text import text
+from midpo.symbolic.language.words import word_of
 
 from .breaking import in_brackets
 from .chunks import RowsPrinter, grouped
 from .levels import ATOM, PRODUCT, UNARY
 
-_NAN = "propagate_nan=tl.PropagateNan.ALL"
-
 
 @dataclass(frozen=True)
 class Dialect:
-    """The words of a language: its functions, the choice between two values, the part of a sum that
-    a block adds, a number where a function needs a block, and what a sum over a block starts at.
-    Names that start with _ are the template's own."""
+    """The words of a language: the column of the table of words that holds its functions, the
+    choice between two values, the part of a sum that a block adds, a number where a function needs
+    a block, and what a sum over a block starts at. Names that start with _ are the template's own.
+    """
 
     name: str
-    functions: dict[type[Node], str]
+    column: str
     where: str
     inside: str
     constant: str
@@ -59,20 +48,7 @@ class Dialect:
 
 TRITON = Dialect(
     "Triton",
-    {
-        Log: "tl.log({0})",
-        Exp: "_exp({0})",
-        Sqrt: "tl.sqrt({0})",
-        Sigmoid: "tl.sigmoid({0})",
-        LogSigmoid: "_log_sigmoid({0})",
-        Tanh: "_tanh({0})",
-        Relu: f"tl.maximum({{0}}, 0.0, {_NAN})",
-        Abs: "tl.abs({0})",
-        Max: f"tl.maximum({{0}}, {{1}}, {_NAN})",
-        Min: f"tl.minimum({{0}}, {{1}}, {_NAN})",
-        Step: "tl.where({0} >= 0, 1.0, 0.0)",
-        StopGradient: "({0})",
-    },
+    "triton",
     where="tl.where",
     inside="tl.where(inside, {0}, 0.0)",
     constant="tl.full((), {0}, tl.float32)",
@@ -81,20 +57,7 @@ TRITON = Dialect(
 
 C = Dialect(
     "C",
-    {
-        Log: "_log({0})",
-        Exp: "_exp({0})",
-        Sqrt: "_sqrt({0})",
-        Sigmoid: "_sigmoid({0})",
-        LogSigmoid: "_log_sigmoid({0})",
-        Tanh: "_tanh({0})",
-        Relu: "_maximum({0}, 0.0)",
-        Abs: "_absolute({0})",
-        Max: "_maximum({0}, {1})",
-        Min: "_minimum({0}, {1})",
-        Step: "_where({0} >= 0.0, 1.0, 0.0)",
-        StopGradient: "({0})",
-    },
+    "c",
     where="_where",
     inside="{0}",
     constant="{0}",
@@ -198,19 +161,18 @@ class BlockPrinter(RowsPrinter):
             name = self.named(base, "base")
             return " * ".join([name] * int(exponent)), PRODUCT
         if exponent == Rational(1, 2) and not isinstance(base, VocabProb):
-            return self.dialect.functions[Sqrt].format(self(base, level)), ATOM
+            return self.said(Sqrt(base), [self(base, level)]), ATOM
         return f"_exp({self(exponent * Log(base), level)})", ATOM
 
     def function(self, expr: Any, level: str) -> tuple[str, int]:
-        if type(expr) not in self.dialect.functions:
-            raise NotYet(f"no {self.dialect.name} text for {text(expr)}")
-        form = self.dialect.functions[type(expr)]
-        written, *more = (self.tensor(arg, level) for arg in expr.args)
-        if not more:
-            return form.format(written), ATOM
-        for other in more:
-            written = form.format(written, other)
-        return written, ATOM
+        return self.said(expr, [self.tensor(arg, level) for arg in expr.args]), ATOM
+
+    def said(self, expr: Any, args: Sequence[str]) -> str:
+        """A function of the language in the dialect's words. Raises: NotYet."""
+        try:
+            return word_of(expr).pairwise(self.dialect.column, args)
+        except NotYet as error:
+            raise NotYet(f"no {self.dialect.name} text for {text(expr)}: {error}") from None
 
     def tensor(self, expr: Any, level: str) -> str:
         """`expr` as a tensor: a plain number is none."""

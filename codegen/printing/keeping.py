@@ -124,7 +124,7 @@ def logarithm(printer: Scribe, inside: Expr, level: str) -> tuple[str, int]:
             tiny = f"torch.finfo({printer.dtype}).tiny"
             written = printer.bind(("argument", level, inside), "inner", written)
             written = f"{written}.clamp(min={tiny})"
-        return BY_NODE[Log].torch.format(written), ATOM
+        return BY_NODE[Log].pairwise("torch", [written]), ATOM
 
 
 def _rounds_to_zero(expr: Expr) -> bool:

@@ -265,10 +265,10 @@ class Printer:
             self.helpers.add("exp")
             return f"_exp({self.tensor(expr.args[0], level)})", ATOM
         with self.guarding(expr):
-            written = self.tensor(expr.args[0], level)
-        if isinstance(expr, StopGradient) and written.isidentifier():
-            return f"{written}.detach()", ATOM
-        return BY_NODE[type(expr)].torch.format(written), ATOM
+            written = [self.tensor(arg, level) for arg in expr.args]
+        if isinstance(expr, StopGradient) and written[0].isidentifier():
+            return f"{written[0]}.detach()", ATOM
+        return BY_NODE[type(expr)].pairwise("torch", written), ATOM
 
     def extremum(self, expr: Node, level: str) -> str:
         """A maximum or minimum: Python's among numbers, a clamp between numbers and tensors."""
@@ -308,9 +308,7 @@ class Printer:
         number = f"{word}({', '.join(numbers)})" if len(numbers) > 1 else "".join(numbers)
         if not tensors:
             return number
-        result = tensors[0]
-        for more in tensors[1:]:
-            result = BY_NODE[type(expr)].torch.format(result, more)
+        result = BY_NODE[type(expr)].pairwise("torch", tensors)
         return f"torch.clamp({result}, {bound}={number})" if number else result
 
     def argument(self, expr: Any, level: str) -> str:

@@ -8,11 +8,10 @@ of a margin and the correction T[pi] of proposition 2.1 are read off these rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from sympy import Add, Expr, Mul, Pow, S, Symbol
 
 from midpo.numeric.trees import Row
+from midpo.symbolic.algebra.derivative import derivative
 from midpo.symbolic.algebra.normal import settle
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import NotYet
@@ -21,7 +20,6 @@ from midpo.symbolic.language.nodes import (
     BINDERS,
     POLICY,
     RESPONSE,
-    Abs,
     Divergence,
     Entropy,
     Exp,
@@ -29,16 +27,7 @@ from midpo.symbolic.language.nodes import (
     Index,
     Length,
     Log,
-    LogSigmoid,
-    Max,
-    Min,
     Prob,
-    Relu,
-    Sigmoid,
-    Sqrt,
-    Step,
-    StopGradient,
-    Tanh,
     TokenProb,
     TokenSum,
     VocabProb,
@@ -74,67 +63,7 @@ def log_prior(prior: Expr, role: Expr) -> Expr:
     return sequence_form(Log(substitute(with_label(prior, role), {role: RESPONSE})))
 
 
-# --- Derivatives ---------------------------------------------------------------------------------
-
-_SLOPES: dict[type, Callable[[Expr], Expr]] = {
-    Log: lambda x: 1 / x,
-    Exp: Exp,
-    Sqrt: lambda x: 1 / (2 * Sqrt(x)),
-    Sigmoid: lambda x: Sigmoid(x) * (1 - Sigmoid(x)),
-    LogSigmoid: lambda x: Sigmoid(-x),
-    Tanh: lambda x: 1 - Tanh(x) ** 2,
-    Relu: Step,
-    Abs: lambda x: 2 * Step(x) - 1,
-    Step: lambda x: S.Zero,
-    StopGradient: lambda x: S.Zero,
-}
-
-
-def derivative(expr: Expr, leaf: Callable[[Expr], Expr | None]) -> Expr:
-    """The derivation that `leaf` says of atoms (None: look inside). At kinks, one side's.
-
-    Raises: NotYet for an expression that it does not differentiate.
-    """
-    known = leaf(expr)
-    if known is not None:
-        return known
-    if not expr.args:
-        return S.Zero
-    if isinstance(expr, Add):
-        return Add(*(derivative(term, leaf) for term in expr.args))
-    if isinstance(expr, Mul):
-        factors = expr.args
-        return Add(
-            *(
-                Mul(derivative(f, leaf), *factors[:at], *factors[at + 1 :])
-                for at, f in enumerate(factors)
-            )
-        )
-    if isinstance(expr, Pow):
-        base, exponent = expr.args
-        inner, outer = derivative(base, leaf), derivative(exponent, leaf)
-        slope = exponent * Pow(base, exponent - 1) * inner if inner != 0 else S.Zero
-        return slope + (expr * Log(base) * outer if outer != 0 else S.Zero)
-    if isinstance(expr, (Max, Min)):
-        return _largest(expr, leaf)
-    if type(expr) in _SLOPES:
-        inner = derivative(expr.args[0], leaf)
-        return _SLOPES[type(expr)](expr.args[0]) * inner if inner != 0 else S.Zero
-    if POLICY in expr.free_symbols:
-        raise NotYet(f"{type(expr).__name__} is not differentiated symbolically")
-    return S.Zero
-
-
-def _largest(expr: Expr, leaf: Callable[[Expr], Expr | None]) -> Expr:
-    """max(a, b) = b + relu(a - b), argument by argument; min mirrored."""
-    sign = 1 if isinstance(expr, Max) else -1
-    best, *others = (sign * arg for arg in expr.args)
-    slope = derivative(best, leaf)
-    for other in others:
-        slope = slope + Step(other - best) * (derivative(other, leaf) - slope)
-        best = Max(best, other)
-    return sign * slope
-
+# --- Rows -----------------------------------------------------------------------------------------
 
 def rows(expr: Expr) -> tuple[Row, ...]:
     """The rows of `expr` (in y, in sequence form), one for each law.

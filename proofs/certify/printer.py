@@ -19,26 +19,14 @@ from midpo.symbolic.language.nodes import (
     MARGIN,
     REJECTED,
     RESPONSE,
-    Abs,
     ByLabel,
     Divergence,
     Entropy,
-    Exp,
     Feature,
     Index,
     Length,
-    Log,
-    LogSigmoid,
-    Max,
-    Min,
     Parameter,
     Prob,
-    Relu,
-    Sigmoid,
-    Sqrt,
-    Step,
-    StopGradient,
-    Tanh,
     TokenProb,
     TokenProd,
     TokenSum,
@@ -47,15 +35,11 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.signs import is_positive
 from midpo.symbolic.language.text import ATOM, POWER, PRODUCT, SUM, Writer
+from midpo.symbolic.language.words import BY_NODE
 
 MAX_POWER = 60  # of x ^ n, whose n is a tower of successors
 
 RESPONSES = {RESPONSE: "y", CHOSEN: "w", REJECTED: "l"}
-FUNCTIONS: dict[type, str] = {
-    Log: "ln", Exp: "exp", Sqrt: "sqrt", Sigmoid: "sigmoid", LogSigmoid: "logsigmoid",
-    Tanh: "tanh", Relu: "relu", Abs: "Rabs", Step: "step", StopGradient: "stopped",
-}  # fmt: skip
-FOLDED: dict[type, str] = {Max: "Rmax", Min: "Rmin"}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _SIMPLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|\d+")
 
@@ -190,15 +174,18 @@ class Printer(Writer):
         return self.function(expr)
 
     def function(self, expr: Expr) -> str:
-        kind = type(expr)
-        if kind in FOLDED:
-            *rest, last = (self.argument(arg) for arg in expr.args)
-            for arg in reversed(rest):
-                last = f"({FOLDED[kind]} {arg} {last})"
-            return last[1:-1]
-        if kind not in FUNCTIONS:
-            raise NotExportable(f"{kind.__name__} has no word in Coq")
-        return f"{FUNCTIONS[kind]} {self.argument(expr.args[0])}"
+        word = BY_NODE.get(type(expr))
+        if word is None:
+            raise NotExportable(f"{type(expr).__name__} has no word in Coq")
+        if word.coq is None:
+            raise NotExportable(word.lacks("coq"))
+        args = [self.argument(arg) for arg in expr.args]
+        if word.arity[0] == word.arity[1]:
+            return " ".join([word.coq, *args])
+        *rest, last = args
+        for arg in reversed(rest):
+            last = f"({word.coq} {arg} {last})"
+        return last[1:-1]
 
     def feature(self, expr: Expr) -> str:
         name, *at = expr.args

@@ -27,9 +27,10 @@ from midpo.symbolic.algebra.splitting import CELL_FORM
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language.building import substitute
-from midpo.symbolic.language.nodes import MARGIN, PIECEWISE, POLICY, Parameter, StopGradient
+from midpo.symbolic.language.nodes import MARGIN, POLICY, Parameter, StopGradient
 from midpo.symbolic.language.parser import Names
 from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import piecewise
 from midpo.symbolic.loss import logistic_form, loss_of_margin, pair_loss
 from midpo.symbolic.work import allowance
 
@@ -189,7 +190,7 @@ def _cut_apart(problem: Problem) -> bool:
     """Whether numbers tell sides apart that steps and maxima make alike at most lengths: proofs are
     long work there."""
     sides = (problem.target, problem.recovered)
-    return any(side.has(*PIECEWISE) for side in sides) and differ(problem.spec, *sides)
+    return any(side.has(*piecewise()) for side in sides) and differ(problem.spec, *sides)
 
 
 def _alternatives(problem: Problem) -> Iterator[Problem]:

@@ -18,10 +18,11 @@ from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.formula.terms import affine, defines
 from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.language.building import substitute, with_label
-from midpo.symbolic.language.nodes import CHOSEN, PIECEWISE, REJECTED, ByLabel
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, ByLabel
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
+from midpo.symbolic.language.words import piecewise
 from midpo.symbolic.loss import prior_margin
 from midpo.symbolic.representable import PriorFacts, fold, prior_facts, prior_of_margin
 from midpo.symbolic.rewriting.derivation import Derivation, Instance, Step
@@ -242,8 +243,8 @@ def units(problem: Problem, form: Form) -> int:
     full = bounds(*problem.spec.expressions).units
     if form is CELL_FORM:
         return 3 * full
-    piecewise = any(e.has(*PIECEWISE) for e in problem.spec.expressions)
-    return full // 30 if piecewise and form is FORMS[-1] else full
+    kinked = any(e.has(*piecewise()) for e in problem.spec.expressions)
+    return full // 30 if kinked and form is FORMS[-1] else full
 
 
 def prove(problem: Problem, facts: PriorFacts | None, form: Form) -> Recovery | None:

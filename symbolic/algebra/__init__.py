@@ -1,6 +1,7 @@
 """Arithmetic in the field of an expression's atoms, normal forms, and proofs by cells.
 
     cells       cells: regions on which the signs of some expressions, the cuts, are known
+    derivative  the chain rule, and the slopes of each word's row
     equality    equality in the field of an expression's atoms, by SymPy's own arithmetic
     factor      factors of a polynomial in an expression's atoms
     linear      linear programming in exact arithmetic

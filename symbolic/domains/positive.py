@@ -38,10 +38,8 @@ from midpo.symbolic.language.nodes import (
     Parameter,
     Prob,
     Relu,
-    Sqrt,
     Step,
     StopGradient,
-    Tanh,
     TokenProb,
     TokenProd,
     VocabProb,
@@ -162,7 +160,8 @@ def _of_product(prior: Expr, named: str, sign: Expr) -> Iterator[Condition]:
 def _plainest(expr: Expr, kind: str) -> Condition:
     """That `expr` is positive, or not 0, said of what stands inside functions that keep signs."""
     while True:
-        if isinstance(expr, (Sqrt, StopGradient, Tanh)) or (
+        word = BY_NODE.get(type(expr))
+        if (word is not None and word.keeps_sign) or (
                 isinstance(expr, Relu) and kind == "positive"):
             expr = expr.args[0]
         elif isinstance(expr, Abs):

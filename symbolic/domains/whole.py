@@ -21,17 +21,14 @@ from sympy import Add, Expr, Integer, Mul, Pow
 from midpo.symbolic.algebra.factor import factors, orient
 from midpo.symbolic.algebra.polynomial import ONE, Polynomial, expression, polynomial, rational
 from midpo.symbolic.language.nodes import (
-    Abs,
     Index,
     Length,
-    Max,
-    Min,
-    Relu,
     Step,
     TokenSum,
     VocabSum,
 )
 from midpo.symbolic.language.signs import counts_from_one, is_positive
+from midpo.symbolic.language.words import BY_NODE
 from midpo.symbolic.work import spend
 
 from .constants import floor_between, is_closed
@@ -45,14 +42,17 @@ MAX_TRIED = 2_000
 def is_whole(expr: Expr) -> bool:
     """Whether `expr` takes whole values only, for every policy, response and parameter. Syntactic:
     `False` means "not seen to"."""
-    if isinstance(expr, (Integer, Length, Step)):
+    if isinstance(expr, (Integer, Length)):
         return True
     if isinstance(expr, Index):
         return bool(expr.is_positive)
-    if isinstance(expr, (Add, Mul, Max, Min, Abs, Relu)):
+    if isinstance(expr, (Add, Mul)):
         return all(map(is_whole, expr.args))
     if isinstance(expr, Pow):
         return isinstance(expr.exp, Integer) and expr.exp > 0 and is_whole(expr.base)
+    word = BY_NODE.get(type(expr))
+    if word is not None:
+        return word.pieces is not None and all(map(is_whole, word.pieces(*expr.args)))
     return isinstance(expr, (TokenSum, VocabSum)) and is_whole(expr.args[0])
 
 

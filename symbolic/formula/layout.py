@@ -31,12 +31,11 @@ from .tree import (
     script,
 )
 from .width import width as measure
-from .write import CALLS, Call, inline, operator, responded, separator, signed_terms, write
+from .write import call_of, inline, operator, responded, separator, signed_terms, write
 
 INDENT = r"\quad "
 _NARROWEST = 20.0  # below this, breaking makes a formula worse
 _TIMES = Infix(Sign(r"\times "))
-_LOG = Call(row(r"\log"))
 
 
 def lines(expr: Expr, width: float) -> list[Formula]:
@@ -201,7 +200,7 @@ def _function(expr: Expr, width: float) -> list[Formula]:
     """A function of the vocabulary, its brackets opened; an atom as it is."""
     if isinstance(expr, Sqrt):
         return _bracketed(EMPTY, expr.args[0], EMPTY, width, row(1, "/", 2))
-    form = _LOG if isinstance(expr, Log) else CALLS.get(type(expr))
+    form = call_of(expr)
     if form is None or isinstance(expr, Sorted):
         return [write(expr)]
     head = row(form.head, Bracket(form.left, "left", True), form.lead)

@@ -11,24 +11,22 @@ from sympy import Expr
 
 from midpo.symbolic.language.nodes import (
     BINDERS,
-    Abs,
     ByLabel,
     Divergence,
     Entropy,
     Feature,
     Index,
     Length,
-    LogSigmoid,
     Parameter,
     Prior,
     Prob,
-    Sigmoid,
     TokenProb,
     TokenProd,
     VocabProb,
     VocabSum,
 )
 from midpo.symbolic.language.text import ATOM, PRODUCT, Writer
+from midpo.symbolic.language.words import BY_NODE
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -89,15 +87,12 @@ class _Pen(Writer):
             return f"KL({p} ‖ {q}; {parts[2]}, {self.atom(parts[3])})"
         if isinstance(expr, Entropy):
             return f"H({letter(str(parts[0]))}; {parts[1]}, {self.atom(parts[2])})"
-        if isinstance(expr, Sigmoid):
-            return f"σ({self.write(parts[0])[0]})"
-        if isinstance(expr, LogSigmoid):
-            return f"log σ({self.write(parts[0])[0]})"
-        if isinstance(expr, Abs):
-            return f"|{self.write(parts[0])[0]}|"
         if isinstance(expr, ByLabel):
             chosen, rejected = (self.write(part)[0] for part in parts)
             return f"[{chosen} if y = y_w, {rejected} if y = y_l]"
+        word = BY_NODE.get(type(expr))
+        if word is not None and word.unicode is not None:
+            return word.over("unicode", (self.write(part)[0] for part in parts))
         return super().atom(expr)
 
     def binder(self, expr: Expr) -> str:

@@ -19,7 +19,6 @@ from midpo.symbolic.language.nodes import (
     MARGIN,
     REJECTED,
     RESPONSE,
-    Abs,
     ByLabel,
     Divergence,
     Entropy,
@@ -29,18 +28,10 @@ from midpo.symbolic.language.nodes import (
     Index,
     Length,
     Log,
-    LogSigmoid,
-    Max,
-    Min,
     Prior,
     Prob,
-    Relu,
-    Sigmoid,
     Sorted,
     Sqrt,
-    Step,
-    StopGradient,
-    Tanh,
     TokenProb,
     TokenProd,
     TokenSum,
@@ -48,6 +39,7 @@ from midpo.symbolic.language.nodes import (
     VocabSum,
 )
 from midpo.symbolic.language.text import ordered_terms, split_fraction
+from midpo.symbolic.language.words import BY_NODE, Notation
 
 from .signs import GREEK
 from .tree import (
@@ -102,19 +94,27 @@ class Call:
         return row(self.head, between(self.left, row(self.lead, arguments, self.tail), self.right))
 
 
-CALLS: dict[type, Call] = {
-    Exp: Call(row(r"\exp")),
-    Sigmoid: Call(row(r"\sigma")),
-    LogSigmoid: Call(row(r"\log", r"\sigma")),
-    Tanh: Call(row(r"\tanh")),
-    Relu: Call(row(r"\max"), lead=row(0, ", ")),
-    Abs: Call(EMPTY, "|", "|"),
-    Max: Call(row(r"\max")),
-    Min: Call(row(r"\min")),
-    Step: Call(row(r"\mathbf{1}"), "[", "]", tail=row(r" \ge ", 0)),
-    StopGradient: Call(Word("sg"), "[", "]"),
-    Sorted: Call(Word("sort"), "[", "]"),
-}
+_SORT = Notation(("sort",), "[", "]")
+
+
+def call_of(expr: Expr) -> Call | None:
+    """How a function is written, by its row; None for what is no function."""
+    if isinstance(expr, Sorted):
+        return _call(_SORT)
+    word = BY_NODE.get(type(expr))
+    return None if word is None else _call(word.notation or Notation((word.name,)))
+
+
+@lru_cache
+def _call(said: Notation) -> Call:
+    head, lead, tail = (row(*map(_part, parts)) for parts in (said.head, said.lead, said.tail))
+    return Call(head, said.left, said.right, lead, tail)
+
+
+def _part(text: str) -> Part:
+    if text.isalpha():
+        return Word(text)
+    return int(text) if text.isdigit() else text
 
 
 def write(expr: Expr) -> Formula:
@@ -245,9 +245,9 @@ def _node(expr: Expr, flat: bool) -> tuple[Formula, int]:
         return row(r"\log ", written if bare else between("(", written, ")")), PREFIX
     if isinstance(expr, Sqrt):
         return Root(_written(expr.args[0], flat)[0]), ATOM
-    if type(expr) in CALLS:
-        arguments = listed(_written(arg, flat)[0] for arg in expr.args)
-        return CALLS[type(expr)](arguments), ATOM
+    called = call_of(expr)
+    if called is not None:
+        return called(listed(_written(arg, flat)[0] for arg in expr.args)), ATOM
     if isinstance(expr, ByLabel):
         return _by_label(expr), SUM
     return _atom(expr), ATOM

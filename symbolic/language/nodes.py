@@ -255,9 +255,6 @@ class Step(Node):
     is_nonnegative = True
 
 
-PIECEWISE = (Relu, Abs, Max, Min, Step)
-
-
 class StopGradient(Node):
     """sg(e): the value of e, with no gradient through it."""
 

@@ -28,7 +28,7 @@ from .nodes import (
     TokenProd,
     VocabProb,
 )
-from .words import BY_NODE
+from .words import word_of
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 _WORDS: dict[type, str] = {
@@ -83,7 +83,7 @@ class Writer:
         if isinstance(expr, BINDERS):
             return self.binder(expr)
         kind = type(expr)
-        word = _WORDS[kind] if kind in _WORDS else BY_NODE[kind].name
+        word = _WORDS[kind] if kind in _WORDS else word_of(expr).name
         return f"{word}({', '.join(self.write(arg)[0] for arg in expr.args)})"
 
     def binder(self, expr: Expr) -> str:

@@ -6,11 +6,14 @@ logarithms are natural (nats).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
+from functools import reduce
 from math import inf
 from typing import Any, Protocol
+
+from sympy import Expr, Mul, S
 
 from midpo.symbolic.domains.intervals import (
     REAL,
@@ -22,6 +25,7 @@ from midpo.symbolic.domains.intervals import (
     rising,
     smallest,
 )
+from midpo.symbolic.errors import NotYet
 
 from .nodes import (
     Abs,
@@ -52,24 +56,89 @@ class Arithmetic(Protocol):
 
 
 @dataclass(frozen=True)
-class Word:
-    """One function: how it is written, what it means, and how each backend says it.
+class Notation:
+    """A function on a page: `head`, a bracket, `lead`, the arguments, `tail`, a bracket. The parts
+    are signs as LaTeX spells them, numbers, and words in upright letters."""
 
-    `value(ops, *args)` is its meaning in an arithmetic; `torch` and `latex` are templates over
-    `{0}`, `{1}`; `domain` names the real arguments it takes; `corners` are arguments on both sides
-    of each place where an implementation might change its mind; `image(*intervals)` holds the
-    values it takes on these.
+    head: tuple[str, ...]
+    left: str = "("
+    right: str = ")"
+    lead: tuple[str, ...] = ()
+    tail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Word:
+    """One function of the language: how it is written, what it means, how each backend says it.
+
+    Meaning. `value(ops, *args)` is its value in an arithmetic: floats, 50 digits, intervals, and
+    numbers that carry derivatives. `domain` names the real arguments it takes; `image(*intervals)`
+    holds the values it takes on these; `corners` are arguments on both sides of each place where an
+    implementation might change its mind. `slopes(*args)` are its partial derivatives, at a kink
+    those of one side. `pieces(*args)`, of a function with kinks or jumps, are the smooth ones among
+    which it chooses by the sign of its argument, or of differences of its arguments. `keeps_sign`:
+    it has the sign of its argument.
+
+    Texts. `says` is its line in the reference of the language. `torch`, `triton` and `c` are
+    templates over {0} and {1}; of more arguments the first two are taken together. `unicode` (a
+    terminal's; where there is none, the call) and `python` (over floats; where there is none,
+    torch's own) are templates over all arguments, with commas between. `notation` is how a page
+    writes it; where there is none, as its name. `coq` is a name of the library rocq/Midpo.v or of
+    Coq's own, `script` a function of numbers with slopes for the plots of a page.
+
+    Who asks for a column that a row lacks gets NotYet, which names both.
     """
 
     name: str
     node: type[Node]
     arity: tuple[int, int]
     value: Callable[..., Any]
-    torch: str
-    latex: str
+    _: KW_ONLY
+    says: str = ""
     domain: str = "real"
     corners: tuple[float, ...] = (-2.0, -0.5, 0.5, 2.0)
     image: Callable[..., Interval] = lambda *xs: REAL
+    slopes: Callable[..., tuple[Expr, ...]] | None = None
+    pieces: Callable[..., tuple[Expr, ...]] | None = None
+    keeps_sign: bool = False
+    torch: str | None = None
+    python: str | None = None
+    triton: str | None = None
+    c: str | None = None
+    coq: str | None = None
+    notation: Notation | None = None
+    unicode: str | None = None
+    script: str | None = None
+
+    @property
+    def call(self) -> str:
+        """How it is written: `log(x)`, `max(a, b, ...)`."""
+        least, most = self.arity
+        names = "x" if most == 1 else ", ".join("abcdefgh"[:least])
+        return f"{self.name}({names}{', ...' if most > least else ''})"
+
+    def lacks(self, column: str) -> str:
+        """What to tell whoever asked for a column that the row leaves out."""
+        return f"{self.name}: its row in the table of words has no {column}"
+
+    def column(self, name: str) -> Any:
+        """What the row says there. Raises: NotYet where it says nothing."""
+        held = getattr(self, name)
+        if held is None:
+            raise NotYet(self.lacks(name))
+        return held
+
+    def over(self, name: str, args: Iterable[str]) -> str:
+        """The template of that column over all arguments, with commas between. Raises: NotYet."""
+        return str(self.column(name)).format(", ".join(args))
+
+    def pairwise(self, name: str, args: Sequence[str]) -> str:
+        """The template of that column; where it takes as many arguments as it is given, two by two
+        from the first on. Raises: NotYet."""
+        template = str(self.column(name))
+        if self.arity[0] == self.arity[1]:
+            return template.format(*args)
+        return reduce(template.format, args)
 
 
 def _leans(ops: Arithmetic, x: Any) -> bool:
@@ -106,45 +175,166 @@ def _step(ops: Arithmetic, x: Any) -> Any:
     return x * 0 if ops.negative(x) else x * 0 + 1
 
 
+def _wins(xs: tuple[Expr, ...], sign: int) -> tuple[Expr, ...]:
+    """For each of xs: 1 where it is the largest (sign 1) or the smallest (sign -1), else 0; of
+    those that are equal, the last."""
+    return tuple(
+        Mul(*(Step(sign * (x - other)) for other in xs[:at]),
+            *(1 - Step(sign * (other - x)) for other in xs[at + 1 :]))
+        for at, x in enumerate(xs)
+    )
+
+
 _BOTH_SIDES = (-30.0, -2.0, -0.5, 0.0, 0.5, 2.0, 30.0)
 _BRANCH = (-1e4, -88.8, -20.1, -19.9, -1.0, 0.0, 1.0, 19.9, 20.1, 88.8, 1e4)
+_NAN = "propagate_nan=tl.PropagateNan.ALL"  # else Triton answers with the other argument
 
 FUNCTIONS: dict[str, Word] = {
     word.name: word
     for word in (
-        Word("log", Log, (1, 1), lambda ops, x: ops.log(x), "torch.log({0})", r"\log {0}",
-             "positive", (1e-30, 0.5, 1.0, 2.0, 1e30), rising(-inf, inf, {1: 0})),
-        Word("exp", Exp, (1, 1), lambda ops, x: ops.exp(x), "torch.exp({0})",
-             r"\exp\left({0}\right)", corners=_BOTH_SIDES, image=rising(ZERO, inf, {0: 1})),
-        Word("sqrt", Sqrt, (1, 1), lambda ops, x: ops.sqrt(x), "torch.sqrt({0})", r"\sqrt{{{0}}}",
-             "nonnegative", (0.25, 1.0, 2.0), lambda x: x.power(point(Fraction(1, 2)))),
+        Word(
+            "log", Log, (1, 1), lambda ops, x: ops.log(x),
+            says="the natural logarithm of x > 0",
+            domain="positive", corners=(1e-30, 0.5, 1.0, 2.0, 1e30),
+            image=rising(-inf, inf, {1: 0}),
+            slopes=lambda x: (1 / x,),
+            torch="torch.log({0})", triton="tl.log({0})", c="_log({0})", coq="ln",
+            notation=Notation((r"\log",)),
+            script="chain(Math.log, (a) => 1 / a)",
+        ),
+        Word(
+            "exp", Exp, (1, 1), lambda ops, x: ops.exp(x),
+            says="e to the power x",
+            corners=_BOTH_SIDES, image=rising(ZERO, inf, {0: 1}),
+            slopes=lambda x: (Exp(x),),
+            torch="torch.exp({0})", triton="_exp({0})", c="_exp({0})", coq="exp",
+            notation=Notation((r"\exp",)),
+            script="chain(Math.exp, Math.exp)",
+        ),
+        Word(
+            "sqrt", Sqrt, (1, 1), lambda ops, x: ops.sqrt(x),
+            says="the root of x >= 0",
+            domain="nonnegative", corners=(0.25, 1.0, 2.0),
+            image=lambda x: x.power(point(Fraction(1, 2))),
+            slopes=lambda x: (1 / (2 * Sqrt(x)),),
+            keeps_sign=True,
+            torch="torch.sqrt({0})", triton="tl.sqrt({0})", c="_sqrt({0})", coq="sqrt",
+            script="chain(Math.sqrt, (a) => 0.5 / Math.sqrt(a))",
+        ),
         # Not torch.sigmoid, whose gradient is sigmoid*(1 - sigmoid): no digits are left near 1.
-        Word("sigmoid", Sigmoid, (1, 1), _sigmoid, "torch.exp(F.logsigmoid({0}))",
-             r"\sigma\left({0}\right)", corners=_BRANCH,
-             image=rising(ZERO, ONE, {0: Fraction(1, 2)})),
-        Word("logsigmoid", LogSigmoid, (1, 1), _logsigmoid, "F.logsigmoid({0})",
-             r"\log\sigma\left({0}\right)", corners=_BRANCH, image=rising(-inf, ZERO)),
-        Word("tanh", Tanh, (1, 1), _tanh, "torch.tanh({0})", r"\tanh\left({0}\right)",
-             corners=_BRANCH, image=rising(-ONE, ONE, {0: 0})),
-        Word("relu", Relu, (1, 1), lambda ops, x: _largest(ops, x * 0, x), "torch.relu({0})",
-             r"\max\left(0, {0}\right)", corners=_BOTH_SIDES,
-             image=lambda x: largest(point(ZERO), x)),
-        Word("abs", Abs, (1, 1), lambda ops, x: _largest(ops, x, -x), "torch.abs({0})",
-             r"\left|{0}\right|", corners=_BOTH_SIDES, image=magnitude),
-        Word("max", Max, (2, 8), _largest, "torch.maximum({0}, {1})", r"\max\left({0}\right)",
-             corners=_BOTH_SIDES, image=largest),
-        Word("min", Min, (2, 8), lambda ops, *xs: -_largest(ops, *(-x for x in xs)),
-             "torch.minimum({0}, {1})", r"\min\left({0}\right)", corners=_BOTH_SIDES,
-             image=smallest),
-        Word("step", Step, (1, 1), _step,
-             "({0} >= 0).to(dtype)", r"\mathbf{{1}}\left[{0} \ge 0\right]",
-             corners=(-2.0, -1e-9, 1e-9, 2.0), image=cut),
-        Word("sg", StopGradient, (1, 1), lambda ops, x: x, "({0}).detach()",
-             r"\mathrm{{sg}}\left[{0}\right]", image=lambda x: x),
+        Word(
+            "sigmoid", Sigmoid, (1, 1), _sigmoid,
+            says="1/(1 + exp(-x))",
+            corners=_BRANCH, image=rising(ZERO, ONE, {0: Fraction(1, 2)}),
+            slopes=lambda x: (Sigmoid(x) * Sigmoid(-x),),
+            torch="torch.exp(F.logsigmoid({0}))", triton="tl.sigmoid({0})", c="_sigmoid({0})",
+            coq="sigmoid",
+            notation=Notation((r"\sigma",)), unicode="σ({0})",
+            script="chain(sigmoid, (a) => sigmoid(a) * sigmoid(-a))",
+        ),
+        Word(
+            "logsigmoid", LogSigmoid, (1, 1), _logsigmoid,
+            says="log(sigmoid(x))",
+            corners=_BRANCH, image=rising(-inf, ZERO),
+            slopes=lambda x: (Sigmoid(-x),),
+            torch="F.logsigmoid({0})", triton="_log_sigmoid({0})", c="_log_sigmoid({0})",
+            coq="logsigmoid",
+            notation=Notation((r"\log", r"\sigma")), unicode="log σ({0})",
+            script="chain(logSigmoid, (a) => sigmoid(-a))",
+        ),
+        Word(
+            "tanh", Tanh, (1, 1), _tanh,
+            says="the hyperbolic tangent of x",
+            corners=_BRANCH, image=rising(-ONE, ONE, {0: 0}),
+            # Not 1 - tanh(x)**2, whose digits are lost far from 0.
+            slopes=lambda x: (4 * Sigmoid(2 * x) * Sigmoid(-2 * x),),
+            keeps_sign=True,
+            torch="torch.tanh({0})", triton="_tanh({0})", c="_tanh({0})", coq="tanh",
+            notation=Notation((r"\tanh",)),
+            script="chain(Math.tanh, (a) => 1 - Math.tanh(a) ** 2)",
+        ),
+        Word(
+            "relu", Relu, (1, 1), lambda ops, x: _largest(ops, x * 0, x),
+            says="the larger of 0 and x",
+            corners=_BOTH_SIDES, image=lambda x: largest(point(ZERO), x),
+            slopes=lambda x: (Step(x),),
+            pieces=lambda x: (S.Zero, x),
+            torch="torch.relu({0})", triton=f"tl.maximum({{0}}, 0.0, {_NAN})",
+            c="_maximum({0}, 0.0)", coq="relu",
+            notation=Notation((r"\max",), lead=("0", ", ")),
+            script="chain((a) => Math.max(a, 0), (a) => (a > 0 ? 1 : 0))",
+        ),
+        Word(
+            "abs", Abs, (1, 1), lambda ops, x: _largest(ops, x, -x),
+            says="the larger of x and -x",
+            corners=_BOTH_SIDES, image=magnitude,
+            slopes=lambda x: (2 * Step(x) - 1,),
+            pieces=lambda x: (x, -x),
+            torch="torch.abs({0})", triton="tl.abs({0})", c="_absolute({0})", coq="Rabs",
+            notation=Notation((), "|", "|"), unicode="|{0}|",
+            script="chain(Math.abs, Math.sign)",
+        ),
+        Word(
+            "max", Max, (2, 8), _largest,
+            says="the largest of its arguments",
+            corners=_BOTH_SIDES, image=largest,
+            slopes=lambda *xs: _wins(xs, 1),
+            pieces=lambda *xs: xs,
+            torch="torch.maximum({0}, {1})", python="max({0})",
+            triton=f"tl.maximum({{0}}, {{1}}, {_NAN})", c="_maximum({0}, {1})", coq="Rmax",
+            notation=Notation((r"\max",)),
+            script="pick((b, a) => b > a)",
+        ),
+        Word(
+            "min", Min, (2, 8), lambda ops, *xs: -_largest(ops, *(-x for x in xs)),
+            says="the smallest of its arguments",
+            corners=_BOTH_SIDES, image=smallest,
+            slopes=lambda *xs: _wins(xs, -1),
+            pieces=lambda *xs: xs,
+            torch="torch.minimum({0}, {1})", python="min({0})",
+            triton=f"tl.minimum({{0}}, {{1}}, {_NAN})", c="_minimum({0}, {1})", coq="Rmin",
+            notation=Notation((r"\min",)),
+            script="pick((b, a) => b < a)",
+        ),
+        Word(
+            "step", Step, (1, 1), _step,
+            says="1 for x >= 0, else 0",
+            corners=(-2.0, -1e-9, 1e-9, 2.0), image=cut,
+            slopes=lambda x: (S.Zero,),
+            pieces=lambda x: (S.Zero, S.One),
+            torch="({0} >= 0).to(dtype)", python="(({0}) >= 0)",
+            triton="tl.where({0} >= 0, 1.0, 0.0)", c="_where({0} >= 0.0, 1.0, 0.0)", coq="step",
+            notation=Notation((r"\mathbf{1}",), "[", "]", tail=(r" \ge ", "0")),
+            script="chain((a) => (a >= 0 ? 1 : 0), () => 0)",
+        ),
+        Word(
+            "sg", StopGradient, (1, 1), lambda ops, x: x,
+            says="x with its gradient stopped",
+            image=lambda x: x,
+            slopes=lambda x: (S.Zero,),
+            keeps_sign=True,
+            torch="({0}).detach()", python="({0})", triton="({0})", c="({0})", coq="stopped",
+            notation=Notation(("sg",), "[", "]"),
+            script="([a]) => [a, 0]",
+        ),
     )
 }
 
 BY_NODE: dict[type[Node], Word] = {word.node: word for word in FUNCTIONS.values()}
+
+
+def word_of(node: Expr) -> Word:
+    """The row of a function's node. Raises: NotYet for what is no function of the language."""
+    word = BY_NODE.get(type(node))
+    if word is None:
+        raise NotYet(f"{type(node).__name__} has no row in the table of words")
+    return word
+
+
+def piecewise() -> tuple[type[Node], ...]:
+    """The functions with kinks or jumps."""
+    return tuple(node for node, word in BY_NODE.items() if word.pieces is not None)
+
 
 # Words with their own grammar; the parser holds it, and errors list them.
 SPECIAL = ("len", "sum", "prod", "kl", "entropy", "by_label", "sorted")

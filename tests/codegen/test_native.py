@@ -17,7 +17,6 @@ from test_kernel import EIGHT
 from test_rows import COMPILERS, agree, answer, by_rows, changed, given_for, some_slow
 
 import midpo
-from midpo.codegen.printing.blocks import C
 from midpo.codegen.printing.native import statements
 from midpo.numeric.checking.crosscheck import crosscheck
 from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Max, Sigmoid, Tanh
@@ -58,7 +57,7 @@ def helpers() -> str:
 def evaluate(node: Any, functions: str, folder: Path) -> tuple[Any, Any]:
     """A function's values by some C, and in float64 by torch, as float32 has them."""
     word: Word = BY_NODE[node]
-    (text,) = statements([f"found = {C.functions[node].format('a[k]', 'b[k]')}"], ())
+    (text,) = statements([f"found = {word.pairwise('c', ('a[k]', 'b[k]'))}"], ())
     library = built(f"""{functions}
 void evaluate(const float *a, const float *b, float *out, int n)
 {{
@@ -78,7 +77,7 @@ void evaluate(const float *a, const float *b, float *out, int n)
     out = torch.empty_like(x)
     library.evaluate(*(ctypes.c_void_p(z.data_ptr()) for z in (x, y, out)), ctypes.c_int(len(x)))
     program = {"torch": torch, "F": torch.nn.functional, "dtype": torch.float64}
-    expected = eval(word.torch.format("a", "b"), program, {"a": x.double(), "b": y.double()})
+    expected = eval(word.pairwise("torch", ("a", "b")), program, {"a": x.double(), "b": y.double()})
     return out.double(), expected.float().double()
 
 
@@ -86,7 +85,7 @@ void evaluate(const float *a, const float *b, float *out, int n)
 NEAR = {"rtol": 2.5e-7, "atol": 3e-38, "equal_nan": True}
 
 
-@pytest.mark.parametrize("node", C.functions, ids=lambda node: node.__name__)
+@pytest.mark.parametrize("node", BY_NODE, ids=lambda node: node.__name__)
 def test_function_in_a_kernel_is_torchs(node: Any, tmp_path: Path) -> None:
     torch.testing.assert_close(*evaluate(node, helpers(), tmp_path), **NEAR)
 
@@ -147,10 +146,6 @@ void evaluate(const float *x, logit *out, int n)
         out[~x.isnan()].view(torch.int16), expected[~x.isnan()].view(torch.int16)
     )
     assert same is right
-
-
-def test_table_has_every_function() -> None:
-    assert set(C.functions) == set(BY_NODE)
 
 
 @pytest.mark.parametrize("name", ["tdpo", "everything", "functions"])

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from test_rows import changed, given_for, spec
 
 import midpo
 from midpo.codegen import emit
-from midpo.codegen.printing.blocks import TRITON
 from midpo.numeric.checking.crosscheck import crosscheck
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import Relu, Step
@@ -81,12 +81,12 @@ margin = """sum(sum(tanh(log(pi(y_w, t, v))) + logsigmoid(log(pi(y_w, t, v))) fo
     return source[start:stop].replace("@_kernel", "@triton.jit")
 
 
-@pytest.mark.parametrize("node", TRITON.functions, ids=lambda node: node.__name__)
+@pytest.mark.parametrize("node", BY_NODE, ids=lambda node: node.__name__)
 def test_function_in_a_kernel_is_torchs(node: Any, tmp_path: Path,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
     word: Word = BY_NODE[node]
     name = f"row_{node.__name__.lower()}"
-    text = TRITON.functions[node].format("a", "b")
+    text = word.pairwise("triton", ("a", "b"))
     (tmp_path / f"{name}.py").write_text(HELPERS.format(helpers=helpers(), text=text))
     monkeypatch.syspath_prepend(str(tmp_path))
     near = [s * e for e in (1e-30, 1e-5, 0.2, 0.2499, 0.2501, 1.0, 9.0, 80.0) for s in (1.0, -1.0)]
@@ -98,7 +98,7 @@ def test_function_in_a_kernel_is_torchs(node: Any, tmp_path: Path,
     __import__(name)
     sys.modules[name].evaluate[(1,)](x, y, out, BLOCK=64)
     program = {"torch": torch, "F": torch.nn.functional, "dtype": torch.float64}
-    expected = eval(word.torch.format("a", "b"), program, {"a": x.double(), "b": y.double()})
+    expected = eval(word.pairwise("torch", ("a", "b")), program, {"a": x.double(), "b": y.double()})
     # exp of a number of size 80 carries the 80 roundings of its argument.
     torch.testing.assert_close(out.double(), expected.float().double(), rtol=1e-5, atol=2e-38,
                                equal_nan=True)
@@ -107,13 +107,9 @@ def test_function_in_a_kernel_is_torchs(node: Any, tmp_path: Path,
                                equal_nan=True)
 
 
-def test_table_has_every_function() -> None:
-    assert set(TRITON.functions) == set(BY_NODE)
-
-
 def test_a_function_without_triton_text_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(TRITON.functions, Relu)
-    monkeypatch.delitem(TRITON.functions, Step)
+    monkeypatch.setitem(BY_NODE, Relu, replace(BY_NODE[Relu], triton=None))
+    monkeypatch.setitem(BY_NODE, Step, replace(BY_NODE[Step], triton=None))
     text = 'name = "x"\n[target]\nmargin = "sum(sum(relu(pi(y_w, t, v) - 1/2) for v in vocab)' \
            ' for t in y_w) - log(pi(y_l))"'
     with pytest.raises(NotYet, match=r"no Triton text for relu\(pi\(y, t, v\) - 1/2\)"):

@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from midpo.symbolic import VERSION
 from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import FUNCTIONS
 from midpo.writers.latex.report import TEMPLATES, notation
 from midpo.writers.section import Section
 
@@ -27,6 +28,7 @@ from .text import formula, inline, words
 
 STYLES = ("page.css",)
 SCRIPTS = ("page_controls.js", "page_table.js", "page_plots.js")
+PLACE = "    // FUNCTIONS\n"  # where the plots' script has them
 FEW = 3  # so many sections are shown with their steps open
 
 
@@ -56,7 +58,8 @@ def render(
     keys = [{"key": key, "citation": cited.get(each.spec.name)}
             for each, key in zip(entries, _keys(entries), strict=True)]
     drawing, rules = embedded(family)
-    style, script = _inlined(STYLES) + rules, _inlined(SCRIPTS)
+    style = _inlined(STYLES) + rules
+    script = _inlined(SCRIPTS).replace(PLACE, functions())
     return _environment().get_template("page.html.j2").render(
         title=title,
         policy=_policy(style, script),
@@ -118,6 +121,13 @@ def _notation(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 
 def _inlined(names: Sequence[str]) -> str:
     return "\n" + "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+
+
+def functions() -> str:
+    """The functions of the language as the plots' script knows them; without a text there, one has
+    no value on a page."""
+    return "".join(f"    {word.name}: {word.script},\n" for word in FUNCTIONS.values()
+                   if word.script is not None)
 
 
 def _policy(style: str, script: str) -> str:

@@ -150,8 +150,11 @@ def tree(expr: Expr) -> Tree:
         return ["^", tree(expr.base), tree(expr.exp)]
     if isinstance(expr, (TokenSum, TokenProd)):
         return _over_tokens(expr)
-    if type(expr) in BY_NODE:
-        return [BY_NODE[type(expr)].name, *map(tree, expr.args)]
+    word = BY_NODE.get(type(expr))
+    if word is not None and word.script is None:
+        raise NotDrawn(f"{word.lacks('script')}.")
+    if word is not None:
+        return [word.name, *map(tree, expr.args)]
     return _atom(expr)
 
 

@@ -16,18 +16,7 @@
     "+": add,
     "*": multiply,
     "^": power,
-    log: chain(Math.log, (a) => 1 / a),
-    exp: chain(Math.exp, Math.exp),
-    sqrt: chain(Math.sqrt, (a) => 0.5 / Math.sqrt(a)),
-    sigmoid: chain(sigmoid, (a) => sigmoid(a) * sigmoid(-a)),
-    logsigmoid: chain(logSigmoid, (a) => sigmoid(-a)),
-    tanh: chain(Math.tanh, (a) => 1 - Math.tanh(a) ** 2),
-    relu: chain((a) => Math.max(a, 0), (a) => (a > 0 ? 1 : 0)),
-    abs: chain(Math.abs, Math.sign),
-    max: pick((b, a) => b > a),
-    min: pick((b, a) => b < a),
-    step: chain((a) => (a >= 0 ? 1 : 0), () => 0),
-    sg: ([a]) => [a, 0],
+    // FUNCTIONS
   };
   const evaluate = (tree, values) => {
     if (typeof tree === "number") return [tree, 0];
