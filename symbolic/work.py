@@ -30,7 +30,7 @@ class Bounds:
     parts: int = PARTS
 
 
-QUESTION = 300_000  # units in all
+QUESTION = 450_000  # units in all
 
 _running: ContextVar[Bounds | None] = ContextVar("running", default=None)
 _asked: ContextVar[Bounds | None] = ContextVar("asked", default=None)
@@ -118,6 +118,12 @@ def spend(units: int) -> None:
         running.units -= units
         if running.units < 0:
             raise TooLarge("the expressions take more work than is allowed")
+
+
+def is_spent() -> bool:
+    """Whether the work that the question is allowed is used up."""
+    asked = _asked.get()
+    return asked is not None and asked.units < 0
 
 
 def limits() -> Bounds:

@@ -26,7 +26,7 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import pair_loss
 from midpo.symbolic.representable import fold
-from midpo.symbolic.work import allowance, question
+from midpo.symbolic.work import SPENT, allowance, is_spent, question
 
 from .fingerprint import fingerprint
 from .settings import Option, Setting, frozen, insert, inside, limits, masks
@@ -300,6 +300,8 @@ def _in_common(told: Comparison, problem: Problem, obstacle: Exception | None) -
     differ in, and the two are different losses that meet in a third."""
     meeting: tuple[Setting, ...] = ()
     for settings, special in _specialised(problem, told.first, told.second):
+        if is_spent():
+            break
         try:
             found = proof(special) if may_agree(special, 3) and moves(special) else None
             if found is None:
@@ -314,7 +316,8 @@ def _in_common(told: Comparison, problem: Problem, obstacle: Exception | None) -
         return replace(
             told, verdict="different", settings=meeting,
             standing=f"they differ at the witness ({told.witness.standing}), and at no special "
-            "value that was tried does a derivation show that one is the other")
+            "value that was tried does a derivation show that one is the other"
+            + (f"; {SPENT} before all were tried" if is_spent() else ""))
     why = ("no derivation shows them equal, and no case was found at which they differ"
            if obstacle is None else str(obstacle))
     return replace(told, settings=meeting, standing=f"not decided: {why}")

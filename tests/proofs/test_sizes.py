@@ -13,6 +13,7 @@ from sizes import LARGEST, SHAPES, spec
 
 import midpo
 from midpo.proofs.audit.audit import audit
+from midpo.proofs.compare import comparison
 from midpo.proofs.compare.comparison import compare
 from midpo.proofs.recover.recovery import verify
 from midpo.proofs.recover.solution import solve
@@ -57,6 +58,12 @@ def test_one_question_is_counted_as_a_whole() -> None:
             work.spend(1 + work.QUESTION % 3)
         with work.uncounted():
             work.spend(10 * work.QUESTION)
+
+
+def test_a_comparison_says_what_it_did_not_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "is_spent", lambda: True)
+    found = compare(midpo.load("ipo"), midpo.load("orpo"))
+    assert found.verdict == "different" and "before all were tried" in found.standing
 
 
 @pytest.mark.slow
