@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import gc
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ gc.set_threshold(100_000, 20, 20)
 # Triton's interpreter runs kernels without a GPU; it must be chosen before triton is imported.
 os.environ.setdefault("TRITON_INTERPRET", "1")
 
+_BEGUN = time.monotonic()
 GOLDEN = Path(__file__).parent / "golden"
 
 settings.register_profile(
@@ -30,6 +32,14 @@ settings.load_profile("midpo")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="rewrite golden files that differ")
+    parser.addoption("--within", type=float, metavar="SECONDS",
+                     help="begin no test after so many seconds; those left out count as skipped")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    most = item.config.getoption("--within")
+    if most is not None and time.monotonic() - _BEGUN > most:
+        pytest.skip(f"not within {most:.0f} seconds (--within)")
 
 
 @pytest.fixture

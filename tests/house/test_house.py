@@ -8,17 +8,16 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from importing import FLOORS, ROOT, imported, modules
 
 import midpo
 from midpo.cli import main
 
-ROOT = Path(__file__).parents[2]
-FLOORS = ("symbolic", "numeric", "codegen", "proofs")
 MAY_IMPORT = {
     "symbolic": {"symbolic"},
     "numeric": {"symbolic", "numeric"},
@@ -76,34 +75,6 @@ def test_the_floor_test_fires() -> None:
     assert wrong_imports("symbolic", "from midpo.numeric import evaluate") == {"numeric"}
     assert wrong_imports("codegen", "import midpo.proofs.checking.check") == {"proofs"}
     assert wrong_imports("numeric", "from midpo import api") == {"door"}
-
-
-def modules() -> dict[str, Path]:
-    """Every module of the package by its dotted name; a package's stands for its __init__."""
-    found = {}
-    for floor in (*FLOORS, "midpo"):
-        for file in (ROOT / floor).rglob("*.py"):
-            inside = file.relative_to(ROOT).with_suffix("").parts
-            if inside[0] == "midpo" and inside[1] in FLOORS:
-                continue  # a link
-            parts = inside if inside[0] == "midpo" else ("midpo", *inside)
-            found[".".join(parts).removesuffix(".__init__")] = file
-    return found
-
-
-def imported(name: str, file: Path, known: Collection[str]) -> set[str]:
-    """The modules among `known` that one imports, late and for its types alone too."""
-    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.rsplit(".", node.level - 1)[0] if node.level else ""
-            base = ".".join(filter(None, (above, node.module)))
-            inner = {f"{base}.{alias.name}" for alias in node.names}
-            found |= inner & {*known} or {base}
-    return found & {*known} - {name}
 
 
 def circle(imports: Mapping[str, set[str]]) -> list[str]:
