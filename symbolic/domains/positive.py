@@ -47,7 +47,7 @@ from midpo.symbolic.language.nodes import (
 from midpo.symbolic.language.parser import Condition, Names
 from midpo.symbolic.language.signs import enclosure
 from midpo.symbolic.language.text import text
-from midpo.symbolic.language.words import BY_NODE
+from midpo.symbolic.language.words import BY_NODE, word_of
 from midpo.symbolic.work import allowance, spend
 
 from .definite import one_number
@@ -418,7 +418,7 @@ class _Value:
             return found
         if isinstance(expr, StopGradient):
             return args[0]
-        return BY_NODE[type(expr)].value(_FLOATS, *args)
+        return word_of(expr).value(_FLOATS, *args)
 
     def probability(self, expr: Expr, scope: Mapping[Expr, int]) -> Fraction:
         policy, _, *at = expr.args
