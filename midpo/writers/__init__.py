@@ -5,6 +5,7 @@
     html/      a report as one HTML page
     latex/     reports in LaTeX, and a TeX to set them
     narrative  what a report says about one spec in words
+    notation  the signs of a report, and what each means
     pictures/  plots and drawings
     prose      mathematics within sentences
     section    one spec with what is known of it: what a section of a report is made of

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from midpo.proofs.recover.solution import Solution
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.latex import name
-from midpo.symbolic.formula.tree import EMPTY
+from midpo.symbolic.formula.sentence import listed
+from midpo.symbolic.formula.tree import EMPTY, number, row
+from midpo.symbolic.formula.write import name
 from midpo.symbolic.language.spec import CONFIRMED, UNCONFIRMED, Spec
 from midpo.writers.latex.pieces import escape, rows, scientific
+from midpo.writers.latex.pieces import worded as in_latex
 
 from .cited import worded
-from .narrative import listed
 from .prose import code
 
 if TYPE_CHECKING:
@@ -131,8 +132,8 @@ def figures(plots: Sequence[Plot], key: str) -> list[dict[str, str]]:
 
 
 def _at(plot: Plot) -> str:
-    given = [f"${name(word)} = {value}$" for word, value in plot.values.items()]
-    return f", at {listed(given)}" if given else ""
+    given = [row(name(word), " = ", number(value)) for word, value in plot.values.items()]
+    return f", at {in_latex(listed(given))}" if given else ""
 
 
 def drawn(plots: Sequence[Plot]) -> Mapping[str, bytes]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sympy import Expr
 
@@ -13,12 +13,25 @@ from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.latex import name, policy, tex
-from midpo.symbolic.formula.latex import response as sign
 from midpo.symbolic.formula.layout import lines as broken
-from midpo.symbolic.formula.tree import EMPTY, Formula, Part, leaf, row
-from midpo.symbolic.formula.write import name as named
-from midpo.symbolic.formula.write import within
+from midpo.symbolic.formula.sentence import Sentence, joined, listed, said, sentence
+from midpo.symbolic.formula.tree import (
+    EMPTY,
+    Fence,
+    Formula,
+    Part,
+    Placeholder,
+    Word,
+    between,
+    call,
+    leaf,
+    number,
+    row,
+    script,
+)
+from midpo.symbolic.formula.tree import listed as separated
+from midpo.symbolic.formula.write import POLICY_SIGN, PROMPT, ZETA, name, policy, response, within
+from midpo.symbolic.language.nodes import RESPONSE
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import logistic_form
 from midpo.symbolic.representable import PriorFacts, fold, prior_of_margin
@@ -30,18 +43,13 @@ from midpo.writers.latex.pieces import pasted, rows, width
 if TYPE_CHECKING:
     from midpo.numeric.witness import Witness
 
-_FEATURE = {
-    "response": ("(y)", "{0} for each response"),
-    "token": ("(y, t)", "{0} for each token of a response"),
-    "pair": ("", "{0} for the pair"),
+_Y = response(RESPONSE)
+_FEATURE: dict[str, tuple[tuple[Formula | str, ...], str]] = {
+    "response": ((_Y,), "{} for each response"),
+    "token": ((_Y, "t"), "{} for each token of a response"),
+    "pair": ((), "{} for the pair"),
 }
 _FROM_RIGHT = {ARITHMETIC: "arithmetic: regroup the terms"}
-
-
-def listed(items: Iterable[str]) -> str:
-    """a, b and c."""
-    *most, last = items
-    return f"{', '.join(most)} and {last}" if most else last
 
 
 def batch_head(spec: Spec) -> Formula:
@@ -50,44 +58,50 @@ def batch_head(spec: Spec) -> Formula:
         terms.LOSS_AT_PLACE if spec.orders_batch else terms.of(terms.LOSS, spec.roles))
 
 
-def of_batch(spec: Spec) -> str:
+def of_batch(spec: Spec) -> Sentence:
     """The words before such a loss."""
     if not spec.orders_batch:
-        return "What is stated is the loss of a list of responses to one prompt:"
-    return (r"What is stated is a loss of the batch, here of its place $i$; $\mathrm{sort}[e]$ is "
-            "the $i$-th of the values of $e$ over the batch, in growing order:")
+        return sentence("What is stated is the loss of a list of responses to one prompt:")
+    i, e = leaf("i"), leaf("e")
+    return said("What is stated is a loss of the batch, here of its place {}; {} is the {}-th of "
+                "the values of {} over the batch, in growing order:",
+                i, row(Word("sort"), between("[", e, "]", "")), i, e)
 
 
-def assumptions(spec: Spec) -> tuple[str, ...]:
+def assumptions(spec: Spec) -> tuple[Sentence, ...]:
     """What the statement supposes, one sentence each."""
-    laws = [f"${policy(word)}$" for word in spec.policies]
-    others = [f"${policy(word)}$" for word in spec.policies if word != "pi"]
-    held = f"; {listed(others)} {'is' if len(others) == 1 else 'are'} held fixed" if others else ""
+    laws = list(map(policy, spec.policies))
+    others = [policy(word) for word in spec.policies if word != "pi"]
+    fixed = "is held fixed" if len(others) == 1 else "are held fixed"
+    further = [said("; {} is {}", response(y), what) for y, what in spec.responses.items()]
     given = [
-        rf"{'The policy' if len(laws) == 1 else 'The policies'} {listed(laws)} "
-        f"{'gives' if len(laws) == 1 else 'give'} every token a positive probability after every "
-        rf"prefix, as a softmax does. The policy $\pi$ is trained{held}.",
-        f"The responses {listed(f'${sign(y)}$' for y in spec.roles)} answer one prompt $x$ and "
-        "have at least one token each"
-        + "".join(f"; ${sign(y)}$ is {what}" for y, what in spec.responses.items()) + ".",
+        said(
+            "{} every token a positive probability after every prefix, as a softmax does. The "
+            "policy {} is trained{}.",
+            said("The policy {} gives" if len(laws) == 1 else "The policies {} give", listed(laws)),
+            POLICY_SIGN, said(f"; {{}} {fixed}", listed(others)) if others else "",
+        ),
+        said("The responses {} answer one prompt {} and have at least one token each{}.",
+             listed(map(response, spec.roles)), PROMPT, joined(further)),
     ]
     if spec.names.parameters:
-        domains = [f"${tex(within(p.domain, named(n)))}$" for n, p in spec.names.parameters.items()]
-        given.append(f"Parameters: {', '.join(domains)}.")
+        domains = [within(p.domain, name(n)) for n, p in spec.names.parameters.items()]
+        given.append(said("Parameters: {}.", joined(domains, ", ")))
     if "alpha" not in spec.names.parameters:
-        given.append(r"The scale of the generalised loss is $\alpha = 1$.")
+        given.append(said("The scale of the generalised loss is {}.",
+                          row(name("alpha"), " = ", 1)))
     if spec.names.features:
         kinds = []
         for kind in dict.fromkeys(spec.names.features.values()):
             arguments, meaning = _FEATURE[kind]
             words = [word for word, other in spec.names.features.items() if other == kind]
-            kinds.append(meaning.format(listed(f"${name(word)}{arguments}$" for word in words)))
-        ranges = [f"${tex(within(spec.names.ranges[word], named(word)))}$"
-                for word in spec.names.features if word in spec.names.ranges]
-        given.append(
-            f"Data that come with a pair: {listed(kinds)}. They are real numbers"
-            + (f", {', '.join(ranges)}," if ranges else "") + r" and do not depend on $\pi$."
-        )
+            kinds.append(said(meaning, listed(
+                call(name(word), *arguments) if arguments else name(word) for word in words)))
+        ranges = [within(spec.names.ranges[word], name(word))
+                  for word in spec.names.features if word in spec.names.ranges]
+        given.append(said(
+            "Data that come with a pair: {}. They are real numbers{} and do not depend on {}.",
+            listed(kinds), said(", {},", joined(ranges, ", ")) if ranges else "", POLICY_SIGN))
     return tuple(given)
 
 
@@ -130,12 +144,13 @@ def folded(recovery: Recovery) -> Expr:
 # --- Priors --------------------------------------------------------------------------------------
 
 
-def dependence(spec: Spec, facts: PriorFacts) -> tuple[tuple[str, str], ...]:
+def dependence(spec: Spec, facts: PriorFacts) -> tuple[tuple[str, Sentence], ...]:
     """What the prior depends on: (the fact, what it means)."""
     return (
         (facts.policy, _policy_meaning(spec, facts.policy)),
         ("label-free" if facts.label_free else "label-dependent", _label_meaning(spec, facts)),
-        ("token level" if facts.token_level else "sequence level", _LEVEL[facts.token_level]),
+        ("token level" if facts.token_level else "sequence level",
+         sentence(_LEVEL[facts.token_level])),
     )
 
 
@@ -146,45 +161,50 @@ _LEVEL = {
 }
 
 
-def _policy_meaning(spec: Spec, kind: str) -> str:
+def _policy_meaning(spec: Spec, kind: str) -> Sentence:
+    pi = POLICY_SIGN
     if kind == "fixed":
-        return (
-            r"The prior does not depend on $\pi$. It stays put while $\pi$ is trained, so there is "
+        return said(
+            "The prior does not depend on {}. It stays put while {} is trained, so there is "
             "no choice to make about differentiating it, and it can serve as the prior of a "
-            "regularised problem whose normaliser is finite."
+            "regularised problem whose normaliser is finite.", pi, pi,
         )
     if kind == "iterative":
-        frozen = [f"${policy(w)}$" for w in spec.policies if w not in ("pi", "pi_ref")]
-        return (
-            f"The prior depends on {listed(frozen)}, which training does not change: within a "
-            r"round it is a fixed prior, and from one round to the next it may be replaced."
+        frozen = [policy(w) for w in spec.policies if w not in ("pi", "pi_ref")]
+        return said(
+            "The prior depends on {}, which training does not change: within a "
+            "round it is a fixed prior, and from one round to the next it may be replaced.",
+            listed(frozen),
         )
-    return (
-        r"The prior depends on the policy $\pi$ that is being trained. The two losses agree in "
-        r"value for every $\pi$; their gradients agree if $\zeta$ is differentiated together with "
-        r"$\pi$. With the gradient stopped at $\zeta$ the value stays the same and the gradient "
+    return said(
+        "The prior depends on the policy {} that is being trained. The two losses agree in "
+        "value for every {}; their gradients agree if {} is differentiated together with "
+        "{}. With the gradient stopped at {} the value stays the same and the gradient "
         "is in general another one. The optimum of the regularised problem is derived for a prior "
         "that does not change with the policy; for a prior such as this one, the recovery is an "
-        "identity between losses and by itself says nothing about that optimum."
+        "identity between losses and by itself says nothing about that optimum.",
+        pi, pi, ZETA, pi, ZETA,
     )
 
 
-def _label_meaning(spec: Spec, facts: PriorFacts) -> str:
+def _label_meaning(spec: Spec, facts: PriorFacts) -> Sentence:
     if not facts.label_free:
-        return (
-            r"The prior is one function where $y$ is the preferred response of its pair and "
+        masses = [script("N", role, bare=True) for role in "wl"]
+        ratio = Fence("(", row(masses[0], "/", masses[1]), ")")
+        return said(
+            "The prior is one function where {} is the preferred response of its pair and "
             "another where it is the dispreferred one. Both may be multiplied by one common factor "
-            "free of "
-            r"$y$, and by no others: normalising each to one, by $N_w$ and $N_l$, would add "
-            r"$\alpha\log(N_w/N_l)$ to the margin. Such a prior takes the label as an input; it is "
-            "not a distribution over responses that was chosen before the label was seen."
+            "free of {}, and by no others: normalising each to one, by {} and {}, would add {} to "
+            "the margin. Such a prior takes the label as an input; it is "
+            "not a distribution over responses that was chosen before the label was seen.",
+            _Y, _Y, *masses, row(name("alpha"), r"\log", ratio),
         )
     data = ""
     if set(spec.names.features.values()) & {"response", "token"}:
         data = " The data that come with a pair may still differ from role to role."
-    return (
+    return said(
         "One expression serves the preferred and the dispreferred response, so that a factor "
-        rf"$N(x)$ common to both cancels in the margin.{data}"
+        f"{{}} common to both cancels in the margin.{data}", call("N", PROMPT),
     )
 
 
@@ -212,32 +232,36 @@ def _speaks_of_pairs(spec: Spec, prior: Expr) -> bool:
 # --- Witnesses -----------------------------------------------------------------------------------
 
 
-def witness_laws(witness: Witness) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+Law = tuple[Formula | None, Formula, tuple[Formula, ...]]
+
+
+def witness_laws(witness: Witness) -> tuple[Law, ...]:
     """The next-token laws: (policy, prefix, probabilities of the tokens in order)."""
     table = []
     for word, laws in witness.case.laws.items():
         for place, (prefix, law) in enumerate(laws.items()):
-            shown = ", ".join(map(str, prefix)) or r"\varnothing"
-            law_name = f"${policy(word)}$" if place == 0 else ""
-            table.append((law_name, f"${shown}$", tuple(f"${p}$" for p in law)))
+            shown = separated(map(number, prefix)) if prefix else leaf(r"\varnothing")
+            table.append((policy(word) if place == 0 else None, shown, tuple(map(number, law))))
     return tuple(table)
 
 
-def witness_data(witness: Witness) -> tuple[str, ...]:
+def witness_data(witness: Witness) -> tuple[Formula, ...]:
     """Parameters and data of the case, each as an equation."""
-    given = [f"${name(word)} = {value}$" for word, value in witness.case.parameters.items()]
+    given = [row(name(word), " = ", number(value))
+             for word, value in witness.case.parameters.items()]
     for word, value in witness.case.features.items():
         if not isinstance(value, dict):
-            given.append(f"${name(word)} = {value}$")
+            given.append(row(name(word), " = ", number(value)))
             continue
-        for response, numbers in value.items():
+        for role, numbers in value.items():
             if isinstance(numbers, list):
-                numbers = f"({', '.join(map(str, numbers))})"
-                given.append(rf"${name(word)}({response}, \cdot) = {numbers}$")
+                left = call(name(word), response(role), Placeholder())
+                given.append(row(left, " = ", tokens(numbers)))
             else:
-                given.append(f"${name(word)}({response}) = {numbers}$")
+                given.append(row(call(name(word), response(role)), " = ", number(numbers)))
     return tuple(given)
 
 
-def tokens(ids: Sequence[int]) -> str:
-    return f"$({', '.join(map(str, ids))})$"
+def tokens(ids: Sequence[Any]) -> Formula:
+    """A sequence of numbers between brackets."""
+    return Fence("(", separated(map(number, ids)), ")")

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from midpo.numeric.figures import settled
+from midpo.symbolic.formula.latex import tex
+from midpo.symbolic.formula.tree import Formula
 
 PROVED = "proved"
 EXACT = "exact differentiation"
@@ -23,11 +25,18 @@ UNDECIDED = "not decided"
 
 
 @dataclass(frozen=True)
-class Formula:
-    """A statement in mathematics: for a terminal, and in LaTeX's mathematics mode."""
+class Displayed:
+    """A statement in mathematics: for a terminal, and laid out."""
 
     unicode: str
-    latex: str
+    formula: Formula
+
+    @property
+    def latex(self) -> str:
+        return tex(self.formula)
+
+    def as_json(self) -> dict[str, str]:
+        return {"unicode": self.unicode, "latex": self.latex}
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,7 @@ class Answer:
     verdict: str
     sentence: str
     standing: str
-    formulas: tuple[Formula, ...] = ()
+    formulas: tuple[Displayed, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -52,7 +61,7 @@ class Answer:
             "verdict": self.verdict,
             "answer": self.sentence,
             "standing": self.standing,
-            "formulas": [vars(formula) for formula in self.formulas],
+            "formulas": [formula.as_json() for formula in self.formulas],
             "data": _plain(self.data),
         }
 

@@ -15,12 +15,13 @@ from sympy import Add, Expr, S
 
 from midpo.numeric.trees import Row, Sight
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.tree import Fraction, row
 from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
 from midpo.symbolic.language.nodes import Feature, Parameter
 from midpo.symbolic.loss import is_constant
 
-from .answer import Formula
+from .answer import Displayed
 from .calculus import (
     at_own_token,
     only_features,
@@ -29,7 +30,7 @@ from .calculus import (
     simplified_whole,
     split_weight,
 )
-from .formulas import Notebook, over_tokens, readable, response_part
+from .formulas import ZERO, ZETA_BAR, Notebook, over_tokens, readable, response_part
 from .side import PriorSide
 
 
@@ -53,13 +54,13 @@ def correction(
     tokens = S.Zero
     response = constant = S.Zero
     before, after = book.kappa(), book.kappa(upto=True)
-    for row in found:
-        drift = S.One if row.law is None else simplified_whole(-at_own_token(row.law))
-        for kind, weight in split_weight(row.weight).items():
+    for each in found:
+        drift = S.One if each.law is None else simplified_whole(-at_own_token(each.law))
+        for kind, weight in split_weight(each.weight).items():
             known = kind in ("known", "state") or (
                 kind == "token" and sight == "state" and only_features(weight)
             )
-            if row.law is not None:
+            if each.law is not None:
                 if known:
                     tokens += weight * drift * (1 - before if bar else 1)
                 else:
@@ -88,19 +89,18 @@ def correction(
     return Correction(readable(response + constant) * (ratio - 1), tokens)
 
 
-def written(side: PriorSide, found: Correction, book: Notebook, *, bar: bool = False) -> Formula:
+def written(side: PriorSide, found: Correction, book: Notebook, *, bar: bool = False) -> Displayed:
     """r less the usual expression, up to constants: -alpha*T."""
     alpha = side.spec.alpha
     parts = [alpha * found.whole] if found.whole != 0 else []
     if found.tokens != 0:
         parts.append(alpha * over_tokens(found.tokens))
-    shown = book.write(Add(*parts)) if parts else Formula("0", "0")
-    zeta, tex = ("ζ̄", r"\bar\zeta") if bar else ("ζ", r"\zeta")
-    a, a_tex = (f"{mathematics(alpha)}·", latex(alpha)) if alpha != 1 else ("", "")
-    return Formula(
-        f"r − {a}log(π/{zeta}) ≡ {shown.unicode}",
-        rf"r - {a_tex}\log\tfrac{{\pi}}{{{tex}}} \equiv {shown.latex}",
-    )
+    shown = book.write(Add(*parts)) if parts else ZERO
+    zeta, below = ("ζ̄", ZETA_BAR) if bar else ("ζ", ZETA)
+    a, scale = (f"{mathematics(alpha)}·", (write(alpha),)) if alpha != 1 else ("", ())
+    usual = row(*scale, r"\log", Fraction(POLICY_SIGN, below, small=True))
+    return Displayed(f"r − {a}log(π/{zeta}) ≡ {shown.unicode}",
+                     row("r", " - ", usual, r" \equiv ", shown.formula))
 
 
 def special_cases(side: PriorSide, *, bar: bool = False) -> str:
@@ -134,14 +134,14 @@ def _feature_names(side: PriorSide) -> list[str]:
 def _absent(found: Sequence[Row], feature: str) -> bool:
     return all(
         feature not in {s.name for s in e.free_symbols}
-        for row in found
-        for e in (row.weight, row.law or S.Zero)
+        for each in found
+        for e in (each.weight, each.law or S.Zero)
     )
 
 
 def _switches(side: PriorSide) -> Iterator[tuple[str, Any]]:
     assert side.rows is not None
-    weights = [e for row in side.rows for e in (row.weight, row.law or S.Zero)]
+    weights = [e for r in side.rows for e in (r.weight, r.law or S.Zero)]
     atoms = {a for w in weights for a in w.atoms(Parameter)}
     for parameter in sorted(atoms, key=lambda p: str(p.name)):
         if parameter != side.spec.alpha:
@@ -155,12 +155,12 @@ def _switches(side: PriorSide) -> Iterator[tuple[str, Any]]:
 def _at(found: Sequence[Row], what: Any, value: Expr) -> tuple[Row, ...]:
     table = {what: value} if isinstance(what, Parameter) else dict.fromkeys(what, value)
     changed = []
-    for row in found:
+    for each in found:
         try:
-            weight = sequence_form(row.weight.xreplace(table))
-            law = None if row.law is None else sequence_form(row.law.xreplace(table))
+            weight = sequence_form(each.weight.xreplace(table))
+            law = None if each.law is None else sequence_form(each.law.xreplace(table))
         except MidpoError:
             return tuple(found)
         if weight != 0 and law != 0:
-            changed.append(replace(row, weight=weight, law=law))
+            changed.append(replace(each, weight=weight, law=law))
     return tuple(changed)

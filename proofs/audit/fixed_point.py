@@ -20,13 +20,14 @@ from midpo.numeric.trees import (
     policy_of,
     random_world,
 )
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.tree import Fence, Text, row
 from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.nodes import POLICY, REFERENCE, RESPONSE, Log, Prob
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant
 
-from .answer import EVIDENCE, PROVED, UNDECIDED, Answer, Formula
+from .answer import EVIDENCE, PROVED, UNDECIDED, Answer, Displayed
 from .calculus import T, expected_body, same, sequence_form
 from .side import PriorSide, alpha_of, of_role
 
@@ -156,7 +157,7 @@ def _greedy(run: Run, policy: str) -> bool:
     return True
 
 
-def _rate(side: PriorSide) -> tuple[Formula, ...]:
+def _rate(side: PriorSide) -> tuple[Displayed, ...]:
     """The factor of the iteration where log zeta is c*log pi(y) plus what is free of pi."""
     if side.rows is None or len(side.rows) != 1 or side.rows[0].law is not None:
         return ()
@@ -166,9 +167,9 @@ def _rate(side: PriorSide) -> tuple[Formula, ...]:
     condition = _inside(factor)
     tail = f", {condition}" if condition else ""
     return (
-        Formula(f"each sweep multiplies the distance by {mathematics(factor)}: it converges iff "
-                f"|{mathematics(factor)}| < 1{tail}",
-                rf"\text{{converges iff }} |{latex(factor)}| < 1"),
+        Displayed(f"each sweep multiplies the distance by {mathematics(factor)}: it converges iff "
+                  f"|{mathematics(factor)}| < 1{tail}",
+                  row(Text("converges iff "), " ", Fence("|", write(factor), "|"), " < ", 1)),
     )
 
 

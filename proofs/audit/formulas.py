@@ -6,45 +6,85 @@ expressions as features with a name of their own, which are spelled out when wri
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sympy import Add, Expr, Mul, S, Symbol
 
 from midpo.numeric.trees import Row
-from midpo.symbolic.formula.latex import latex
-from midpo.symbolic.formula.latex import policy as policy_latex
+from midpo.symbolic.formula.tree import (
+    Accent,
+    Formula,
+    Fraction,
+    Placeholder,
+    Quantity,
+    between,
+    call,
+    first,
+    leaf,
+    row,
+    script,
+    without_first,
+)
 from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.formula.write import (
+    GIVEN,
+    POLICY_SIGN,
+    PROMPT,
+    ZETA,
+    indexed,
+    operator,
+    policy,
+    response,
+    write,
+)
 from midpo.symbolic.language.nodes import POLICY, RESPONSE, Feature, TokenSum, VocabProb
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.representable import fold
 
-from .answer import Formula
+from .answer import Displayed
 from .calculus import T, V, as_powers, gathered, simplified_whole, split_weight
 
-# No spec can declare a feature of such a name.
-_STAND_IN = re.compile(r"⟦(\d+)⟧\(y(?:, ?t)?\)")
-_STAND_IN_LATEX = re.compile(r"\\mathrm\{⟦(\d+)⟧\}\(y(?:, ?t)?\)")
+
+class StandIn(Symbol):  # type: ignore[misc]
+    """The name of a feature that stands for a quantity, and how that is written."""
+
+    __slots__ = ("shown",)
+    shown: Displayed
+
+    def __new__(cls, name: str, shown: Displayed) -> StandIn:
+        self: StandIn = Symbol.__xnew__(cls, name)
+        self.shown = shown
+        return self
+
+    def __getnewargs_ex__(self) -> tuple[tuple[str, Displayed], dict[str, Any]]:
+        return (self.name, self.shown), {}
+
+    def _hashable_content(self) -> tuple[Any, ...]:
+        return (*super()._hashable_content(), self.shown.unicode)
+
+    def written(self) -> str:
+        return self.shown.unicode
+
+    def laid_out(self) -> Formula:
+        return Quantity(self.shown.formula)
 
 
 class Notebook:
-    """Stand-ins for what the spec language has no word for, and how each is written."""
+    """Stand-ins for what the spec language has no word for."""
 
     def __init__(self) -> None:
-        self.written: dict[str, Formula] = {}
+        self.known: list[Displayed] = []
 
-    def quantity(self, formula: Formula, *, at_token: bool = True) -> Expr:
-        name = next((n for n, known in self.written.items() if known == formula), None)
-        if name is None:
-            name = str(len(self.written))
-            self.written[name] = formula
-        symbol = Symbol(f"⟦{name}⟧")
+    def quantity(self, shown: Displayed, *, at_token: bool = True) -> Expr:
+        if shown not in self.known:
+            self.known.append(shown)
+        # No spec can declare a feature of such a name.
+        symbol = StandIn(f"⟦{self.known.index(shown)}⟧", shown)
         return Feature(symbol, RESPONSE, T) if at_token else Feature(symbol, RESPONSE)
 
-    def write(self, expr: Expr) -> Formula:
-        plain = _STAND_IN.sub(lambda m: self.written[m[1]].unicode, mathematics(expr))
-        tex = _STAND_IN_LATEX.sub(lambda m: self.written[m[1]].latex, latex(expr))
-        return Formula(plain, tex)
+    def write(self, expr: Expr) -> Displayed:
+        return Displayed(mathematics(expr), write(expr))
 
     # -- quantities
 
@@ -60,24 +100,44 @@ class Notebook:
         if weight == 1:
             return weight
         inner = self.write(weight)
-        under = "π" if law == "pi" else "ζ̄"
-        tex = r"\pi" if law == "pi" else r"\bar\zeta"
-        sign, tex_sign = ("≤", r"\le ") if upto else ("<", "<")
+        under, below = ("π", POLICY_SIGN) if law == "pi" else ("ζ̄", ZETA_BAR)
+        sign = "≤" if upto else "<"
+        given = between("[", row(inner.formula, GIVEN, tokens_before(upto)), "]", "big")
         return self.quantity(
-            Formula(
-                f"E_{under}[{inner.unicode} | y_{sign}t]",
-                rf"\mathbb{{E}}_{{{tex}}}\bigl[{inner.latex}\mid y_{{{tex_sign}t}}\bigr]",
-            )
-        )
+            Displayed(f"E_{under}[{inner.unicode} | y_{sign}t]", row(expectation(below), given)))
 
     def kappa(self, *, upto: bool = False) -> Expr:
         """The ratio of the masses of zeta-bar and pi after a prefix."""
-        sign, tex = ("≤", r"\le ") if upto else ("<", "<")
-        return self.quantity(Formula(f"κ(y_{sign}t)", rf"\kappa(y_{{{tex}t}})"))
+        sign = "≤" if upto else "<"
+        laid_out = call(r"\kappa", tokens_before(upto))
+        return self.quantity(Displayed(f"κ(y_{sign}t)", laid_out))
 
     def ratio(self) -> Expr:
-        formula = Formula("(ζ̄(y)/π(y))", r"\tfrac{\bar\zeta(y\mid x)}{\pi(y\mid x)}")
-        return self.quantity(formula, at_token=False)
+        whole = row(response(RESPONSE), GIVEN, PROMPT)
+        ratio = Fraction(call(ZETA_BAR, whole), call(POLICY_SIGN, whole), small=True)
+        return self.quantity(Displayed("(ζ̄(y)/π(y))", ratio), at_token=False)
+
+
+ZETA_BAR = Accent("bar", ZETA, bare=True)
+STATE = script("s", "t", bare=True)
+SCORE = row(r"\nabla", r"\log", POLICY_SIGN)
+
+
+def expectation(law: Formula) -> Formula:
+    return script(r"\mathbb{E}", law)
+
+
+def tokens_before(upto: bool = False) -> Formula:
+    """The tokens of y before t, or up to it."""
+    return indexed("y", RESPONSE, r"\le " if upto else "<", "t")
+
+
+def score(of: Formula | str, given: Formula = PROMPT) -> Formula:
+    """nabla log pi of something, given something."""
+    return call(SCORE, row(of, GIVEN, given))
+
+
+ZERO = Displayed("0", leaf("0"))
 
 
 def readable(expr: Expr) -> Expr:
@@ -92,72 +152,80 @@ def without_constants(expr: Expr) -> Expr:
 # --- Gradients -----------------------------------------------------------------------------------
 
 
-def gradient_formula(rows: Sequence[Row]) -> Formula:
+def gradient_formula(rows: Sequence[Row]) -> Displayed:
     """The gradient of a function of y with these rows, in nabla log-probabilities."""
     book = Notebook()
-    whole: list[tuple[Expr, Formula]] = []
-    token: list[tuple[Expr, Formula]] = []
-    for row in rows:
-        if row.law is None:
-            own = Formula("∇log π(y, t)", r"\nabla\log\pi(y_t\mid s_t)")
-            for kind, weight in split_weight(row.weight).items():
+    whole: list[tuple[Expr, Displayed]] = []
+    token: list[tuple[Expr, Displayed]] = []
+    for each in rows:
+        if each.law is None:
+            spoken_now = script(response(RESPONSE), "t", bare=True)
+            own = Displayed("∇log π(y, t)", score(spoken_now, STATE))
+            for kind, weight in split_weight(each.weight).items():
                 if kind == "response" or (kind == "known" and T not in weight.free_symbols):
                     whole.append(
-                        (weight, Formula("∇log π(y)", r"\nabla\log\pi(y\mid x)"))
+                        (weight, Displayed("∇log π(y)", score(response(RESPONSE))))
                     )
                 else:
                     token.append((weight, own))
             continue
-        token += [(row.weight * sign, formula) for sign, formula in law_formulas(row.law, book)]
+        token += [(each.weight * sign, formula) for sign, formula in law_formulas(each.law, book)]
     parts = [_weighted(weight, formula, book) for weight, formula in _joined(whole)]
     inside = [_weighted(weight, formula, book) for weight, formula in _joined(token)]
     if inside:
         body = _summed(inside)
-        alone = len(inside) == 1 and body.unicode.startswith("−")
-        if alone:
-            body = Formula(body.unicode[1:], body.latex.removeprefix("-"))
-        minus, tex_minus = ("−", "-") if alone else ("", "")
-        left, right = ("(", ")") if len(inside) > 1 else ("", "")
-        tex_left, tex_right = (r"\Bigl(", r"\Bigr)") if len(inside) > 1 else ("", "")
-        parts.append(
-            Formula(
-                f"{minus}Σ_{{t∈y}} {left}{body.unicode}{right}",
-                rf"{tex_minus}\sum_{{t=1}}^{{|y|}} {tex_left}{body.latex}{tex_right}",
-            )
-        )
-    return _summed(parts) if parts else Formula("0", "0")
+        minus = ""
+        if len(inside) > 1:
+            body = Displayed(f"({body.unicode})", between("(", body.formula, ")", "Big"))
+        elif is_negative(body.formula):
+            minus, body = "−", negated(body)
+        summed = row(operator(over_tokens(S.Zero)), " ", body.formula)
+        parts.append(Displayed(f"{minus}Σ_{{t∈y}} {body.unicode}",
+                               row("-", summed) if minus else summed))
+    return _summed(parts) if parts else ZERO
 
 
-def _joined(terms: Iterable[tuple[Expr, Formula]]) -> list[tuple[Expr, Formula]]:
-    total: dict[Formula, Expr] = {}
+def is_negative(formula: Formula) -> bool:
+    return first(formula) == leaf("-")
+
+
+def negated(shown: Displayed) -> Displayed:
+    """What begins with a minus, without it."""
+    return Displayed(shown.unicode.removeprefix("−"), without_first(shown.formula))
+
+
+def _joined(terms: Iterable[tuple[Expr, Displayed]]) -> list[tuple[Expr, Displayed]]:
+    total: dict[Displayed, Expr] = {}
     for weight, formula in terms:
         total[formula] = total.get(formula, S.Zero) + weight
     return [(weight, formula) for formula, weight in total.items() if weight != 0]
 
 
-def _weighted(weight: Expr, formula: Formula, book: Notebook) -> Formula:
+def _weighted(weight: Expr, formula: Displayed, book: Notebook) -> Displayed:
     shown = readable(weight)
     if shown == 1:
         return formula
     if shown == -1:
-        return Formula("−" + formula.unicode, "-" + formula.latex)
+        return Displayed("−" + formula.unicode, row("-", formula.formula))
     factor = book.write(shown)
     if isinstance(shown, Add):
-        factor = Formula(f"({factor.unicode})", rf"\left({factor.latex}\right)")
-    return Formula(f"{factor.unicode}·{formula.unicode}", rf"{factor.latex}\,{formula.latex}")
+        factor = Displayed(f"({factor.unicode})", between("(", factor.formula, ")"))
+    return Displayed(f"{factor.unicode}·{formula.unicode}",
+                     row(factor.formula, r"\,", formula.formula))
 
 
-def _summed(parts: Sequence[Formula]) -> Formula:
-    plain, tex = parts[0].unicode, parts[0].latex
+def _summed(parts: Sequence[Displayed]) -> Displayed:
+    total = parts[0]
     for part in parts[1:]:
-        negative = part.unicode.startswith("−")
-        sign = "−" if negative else "+"
-        plain += f" {sign} {part.unicode.removeprefix('−')}"
-        tex += f" - {part.latex.removeprefix('-')}" if negative else f" + {part.latex}"
-    return Formula(plain, tex)
+        negative = is_negative(part.formula)
+        plain, sign = ("−", " - ") if negative else ("+", " + ")
+        term = negated(part) if negative else part
+        total = Displayed(f"{total.unicode} {plain} {term.unicode}",
+                          row(total.formula, sign, term.formula))
+    return total
 
 
-def law_formulas(law: Expr, book: Notebook) -> list[tuple[int, Formula]]:
+def law_formulas(law: Expr, book: Notebook) -> list[tuple[int, Displayed]]:
     """Sum over v of law(v) * nabla log pi(v) as signed expectations over the next token."""
     grouped: dict[Expr | None, Expr] = {}
     for term in Add.make_args(law):
@@ -168,20 +236,22 @@ def law_formulas(law: Expr, book: Notebook) -> list[tuple[int, Formula]]:
         )
         grouped[of[0] if of else None] = grouped.get(of[0] if of else None, S.Zero) + term
     found = []
-    for policy, terms in grouped.items():
-        score = Formula("∇log π(v)", r"\nabla\log\pi(v\mid s_t)")
+    for law_of, terms in grouped.items():
+        entry = Displayed("∇log π(v)", score("v", STATE))
         factor = terms
-        if policy is not None:
-            factor = _divided(terms, policy)
+        if law_of is not None:
+            factor = _divided(terms, law_of)
         sign, factor = (-1, -factor) if _leads_negative(factor) else (1, factor)
-        inner = score if factor == 1 else _weighted(factor, score, book)
-        if policy is None:
-            plain, tex = f"Σ_v {inner.unicode}", rf"\sum_v {inner.latex}"
+        inner = entry if factor == 1 else _weighted(factor, entry, book)
+        if law_of is None:
+            plain = f"Σ_v {inner.unicode}"
+            laid_out = row(script(r"\sum", "v", bare=True), " ", inner.formula)
         else:
-            plain = f"E_{letter(str(policy))}[{inner.unicode}]"
-            law_tex = policy_latex(str(policy))
-            tex = rf"\mathbb{{E}}_{{v\sim {law_tex}(\cdot\mid s_t)}}\bigl[{inner.latex}\bigr]"
-        found.append((sign, Formula(plain.replace("π(y, t, v)", "π(v)"), tex)))
+            plain = f"E_{letter(str(law_of))}[{inner.unicode}]"
+            drawn = call(policy(str(law_of)), row(Placeholder(), GIVEN, STATE))
+            laid_out = row(expectation(row("v", r"\sim ", drawn)),
+                           between("[", inner.formula, "]", "big"))
+        found.append((sign, Displayed(plain.replace("π(y, t, v)", "π(v)"), laid_out)))
     return found
 
 

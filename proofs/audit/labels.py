@@ -18,15 +18,17 @@ from midpo.proofs.recover.solution import Solution
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.terms import MARGIN
+from midpo.symbolic.formula.tree import Fence, Word, call, row, script
 from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.write import response, write
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Exp, Parameter, Sigmoid
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant, recovered_margin
 from midpo.symbolic.representable import fold
 
-from .answer import COMPUTED, PROVED, UNDECIDED, Answer, Formula
+from .answer import COMPUTED, PROVED, UNDECIDED, Answer, Displayed
 
 
 def swap_sum(spec: Spec) -> Expr:
@@ -66,8 +68,7 @@ def answers(
             question, "two functions", "the roles have different functions: on comparisons one "
             "serves both only if the offsets sum to zero around every cycle",
             f"{PROVED}: the margin plus its swap is not constant (theorem 3)",
-            (Formula(f"m(y_w, y_l) + m(y_l, y_w) = {mathematics(shown)}",
-                     rf"m(y_w, y_l) + m(y_l, y_w) = {latex(shown)}"),),
+            (_swapped(shown),),
         )
     if pairs is not None:
         solution = Solution(spec, "label-dependent", "", prior=spec.prior, swap_sum=total)
@@ -93,15 +94,18 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Answer]:
         f"Levelled: {', '.join(possible)}; not: {', '.join(not_possible)}",
         f"{PROVED}: the margin plus its swap is the constant (theorems 3 and 2.7); the examples: "
         f"{COMPUTED}",
-        (Formula(f"m(y_w, y_l) + m(y_l, y_w) = {mathematics(normal_form(total))}",
-                 rf"m(y_w, y_l) + m(y_l, y_w) = {latex(normal_form(total))}"),),
+        (_swapped(normal_form(total)),),
         {"offset": shown, "levelled": cycles},
     )
     known, error = tie_identity()
-    g, tex = (shown, latex(gamma)) if gamma.is_Atom else (f"({shown})", f"({latex(gamma)})")
-    formula = Formula(
+    g, half = (shown if gamma.is_Atom else f"({shown})"), write(gamma)
+    half = half if gamma.is_Atom else Fence("(", half, ")")
+    formula = Displayed(
         f"P(tie) = (exp(2·{g}) − 1)·σ(d − {g})·σ(−d − {g})",
-        rf"P(\mathrm{{tie}}) = (e^{{2{tex}}} - 1)\,\sigma(d - {tex})\,\sigma(-d - {tex})",
+        row(call("P", Word("tie")), " = ",
+            Fence("(", row(script("e", above=row(2, half)), " - ", 1), ")"),
+            r"\,", call(r"\sigma", row("d", " - ", half)),
+            r"\,", call(r"\sigma", row("-", "d", " - ", half))),
     )
     yield Answer(
         "probabilities", "Rao-Kupper",
@@ -111,6 +115,14 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Answer]:
          else f"{UNDECIDED}") + f"; the error is {below(error, 1e-12)} at 100 random points",
         (formula,), {"error": error},
     )
+
+
+def _swapped(total: Expr) -> Displayed:
+    """The margin plus that of the swapped pair."""
+    chosen, rejected = response(CHOSEN), response(REJECTED)
+    both = row(call(MARGIN, chosen, rejected), " + ", call(MARGIN, rejected, chosen))
+    return Displayed(f"m(y_w, y_l) + m(y_l, y_w) = {mathematics(total)}",
+                     row(both, " = ", write(total)))
 
 
 def tie_identity() -> tuple[bool, float]:

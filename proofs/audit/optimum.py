@@ -18,12 +18,13 @@ import numpy as np
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import Sight, centre, centred_response
+from midpo.symbolic.formula.tree import Text, row
 from midpo.symbolic.language.nodes import Log
 
-from .answer import EVIDENCE, EXACT, PROVED, UNDECIDED, Answer, Formula
+from .answer import EVIDENCE, EXACT, PROVED, UNDECIDED, Answer, Displayed
 from .correction import correction, special_cases, written
 from .fixed_point import fixed_point
-from .formulas import Notebook
+from .formulas import Notebook, tokens_before
 from .regulariser import degenerate, regulariser
 from .side import VANISHES, PriorSide, alpha_of, of_role
 
@@ -139,15 +140,15 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Answer:
     sentence = f"{name} the expression is {verdict}"
     if conditions:
         sentence += f"; {conditions}"
-    shown: tuple[Formula, ...] = ()
+    shown: tuple[Displayed, ...] = ()
     if verdict != "exact":
         shown = (written(side, found["token"], books["token"], bar=bar),)
         if "state" in found and not found["state"].vanishes:
             at_state = written(side, found["state"], books["state"], bar=bar)
             if at_state != shown[0]:
                 label = "   (features that see only the tokens before)"
-                shown += (Formula(at_state.unicode + label,
-                                  at_state.latex + r"\quad\text{(features of } y_{<t}\text{)}"),)
+                seen = row(r"\quad", Text("(features of "), " ", tokens_before(), Text(")"))
+                shown += (Displayed(at_state.unicode + label, row(at_state.formula, seen)),)
     return Answer(question, verdict, sentence, standing, shown, numbers)
 
 

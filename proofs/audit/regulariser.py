@@ -8,12 +8,13 @@ from sympy import Add, Expr, S
 from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import Sight
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.tree import Word, between, row, script
 from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.write import ZETA, write
 from midpo.symbolic.language.nodes import POLICY, RESPONSE, Log, Prob, TokenProb, TokenSum
 from midpo.symbolic.loss import is_constant
 
-from .answer import EVIDENCE, EXACT, PROVED, Answer, Formula
+from .answer import EVIDENCE, EXACT, PROVED, Answer, Displayed
 from .calculus import expected_body, rows, same, sequence_form, split_weight
 from .correction import correction
 from .formulas import Notebook
@@ -136,7 +137,7 @@ def _pointwise(term: Expr) -> bool:
     return POLICY not in term.xreplace(stand).free_symbols
 
 
-def _variational(side: PriorSide) -> tuple[Formula, ...]:
+def _variational(side: PriorSide) -> tuple[Displayed, ...]:
     """The prior whose usual expression is right at the optimum, where log zeta is linear in
     log pi(y): zeta * exp(coefficient of log pi in log(pi/zeta))."""
     if side.rows is None or len(side.rows) != 1 or side.rows[0].law is not None:
@@ -149,7 +150,8 @@ def _variational(side: PriorSide) -> tuple[Formula, ...]:
     }:
         return ()
     return (
-        Formula(f"with ζ·exp({mathematics(slope)}) for ζ the usual expression is right at the "
-                "optimum",
-                rf"\zeta_{{\mathrm{{var}}}} = \zeta\,\exp\bigl({latex(slope)}\bigr)"),
+        Displayed(f"with ζ·exp({mathematics(slope)}) for ζ the usual expression is right at the "
+                  "optimum",
+                  row(script(ZETA, Word("var")), " = ", ZETA, r"\,", r"\exp",
+                      between("(", write(slope), ")", "big"))),
     )

@@ -7,8 +7,9 @@
     latex     formula -> LaTeX
     width     how wide a formula is
     layout    a formula too wide for one line, broken into several
+    breaking  a formula that is there whole, broken into lines or pieces
+    sentence  words with formulas in them
     displays  definitions as one display for notebooks
-    glyphs    the width of a formula that is given as LaTeX
-    mathml    LaTeX as presentation MathML
+    mathml    formula -> presentation MathML
     unicode   expression -> one line of mathematics for a terminal, in Greek letters and signs
 """

@@ -18,6 +18,7 @@ from .tree import (
     Name,
     Number,
     Placeholder,
+    Quantity,
     Root,
     Row,
     Script,
@@ -47,7 +48,7 @@ def tex(formula: Formula) -> str:
             return rf"\text{{{words}}}"
         case Row(parts):
             return "".join(map(tex, parts))
-        case Name(_, body):
+        case Name(_, body) | Quantity(body):
             return tex(body)
         case Fraction(above, below, small):
             return rf"\{'t' * small}frac{{{tex(above)}}}{{{tex(below)}}}"

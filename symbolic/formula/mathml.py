@@ -1,291 +1,189 @@
-r"""The LaTeX that `notation` writes, as presentation MathML.
+r"""Formula -> presentation MathML: a fold.
 
-One notation, two outputs: `notation` and the rows of the vocabulary say how a thing is written, in
-a small part of LaTeX; this reads that part and nothing else. A word becomes one identifier, a
-bracketed part one row, a function is followed by the (invisible) sign of its application, so that
-what is read aloud is what is seen.
+A word becomes one identifier, a bracketed part one row, a function is followed by the (invisible)
+sign of its application, so that what is read aloud is what is seen.
 """
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from functools import lru_cache
 from html import escape
 
-_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|\d+(?:\.\d+)?|\s+|.", re.DOTALL)
+from .signs import GLYPHS, Glyph, Kind
+from .tree import (
+    Accent,
+    Bracket,
+    Cases,
+    Fence,
+    Formula,
+    Fraction,
+    Infix,
+    Name,
+    Number,
+    Placeholder,
+    Quantity,
+    Root,
+    Row,
+    Script,
+    Sign,
+    Space,
+    Text,
+    Word,
+    seen,
+    whole,
+)
 
-_LETTERS = {
-    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ϵ", "zeta": "ζ", "eta": "η",
-    "theta": "θ", "iota": "ι", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ",
-    "pi": "π", "rho": "ρ", "sigma": "σ", "tau": "τ", "upsilon": "υ", "phi": "ϕ", "chi": "χ",
-    "psi": "ψ", "omega": "ω", "Gamma": "Γ", "Delta": "Δ", "Theta": "Θ", "Lambda": "Λ", "Xi": "Ξ",
-    "Pi": "Π", "Sigma": "Σ", "Upsilon": "Υ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω", "ell": "ℓ",
-    "infty": "∞", "varnothing": "∅", "partial": "∂",
-}  # fmt: skip
-_FUNCTIONS = {"log", "exp", "max", "min", "tanh"}
-_SIGNS = {
-    "+": "+", "-": "−", "=": "=", "<": "&lt;", ">": "&gt;", "/": "/", ",": ",", ";": ";", ":": ":",
-    ".": ".", "*": "∗", r"\ge": "≥", r"\le": "≤", r"\ne": "≠", r"\in": "∈", r"\propto": "∝",
-    r"\sim": "∼", r"\equiv": "≡", r"\mid": "∣", r"\times": "×", r"\cdot": "⋅", r"\uparrow": "↑",
-    r"\to": "→", r"\nabla": "∇", r"\approx": "≈",
-}  # fmt: skip
-_BRACKETS = {
-    "(": "(", ")": ")", "[": "[", "]": "]", r"\{": "{", r"\}": "}", "|": "|", r"\|": "‖", ".": "",
-}  # fmt: skip
-_SPACES = {r"\,": "0.17em", r"\ ": "0.3em", r"\;": "0.28em", r"\quad": "1em", r"\qquad": "2em",
-           "~": "0.3em"}  # fmt: skip
-_SIZES = {"big": "1.2em", "Big": "1.8em", "bigg": "2.4em", "Bigg": "3em"}
-_BOLD = {"1": "𝟏", "R": "ℝ", "E": "𝔼", "V": "𝒱", "X": "𝒳", "Y": "𝒴", "P": "𝒫", "D": "𝒟", "L": "ℒ"}
-_ACCENTS = {r"\bar": "¯", r"\hat": "^", r"\tilde": "~"}
-_OPERATORS = {r"\sum": "∑", r"\prod": "∏"}
+_SPACES = {r"\,": "0.17em", r"\ ": "0.3em", r"\;": "0.28em", r"\quad": "1em", r"\qquad": "2em"}
+_SIZES = {"big": "1.2em", "Big": "1.8em", "bigg": "2.4em"}
+_ACCENTS = {"bar": "¯", "hat": "^", "tilde": "~"}
 _APPLICATION = "<mo>&#8289;</mo>"
 _THIN = '<mspace width="0.17em"></mspace>'
-# After these, a sign belongs to the term that follows.
 _SPACED = ("<mo>", "<mo ", "<mspace")  # what brings its own space
-_RELATIONS = ("=", ",", "<", ">", r"\le", r"\ge", r"\propto", r"\equiv")
-_BEFORE_A_TERM = {f"<mo>{_SIGNS[sign]}</mo>" for sign in _RELATIONS}
-
-
-class NotNotation(ValueError):
-    """LaTeX that `notation` does not write; the message says which part."""
+_EMPTY = "<mrow></mrow>"
+# After these, a sign belongs to the term that follows.
+_LEADING = {f"<mo>{escape(glyph.character)}</mo>" for glyph in GLYPHS.values() if glyph.leads}
 
 
 @lru_cache(maxsize=20_000)
-def mathml(tex: str, *, display: bool = False) -> str:
-    """`tex`, which is LaTeX's mathematics mode as `notation` writes it, as a <math> element.
-
-    Raises: NotNotation.
-    """
+def mathml(formula: Formula, *, display: bool = False) -> str:
+    """`formula` as a <math> element."""
     style = ' displaystyle="true"' if display else ""
-    return f"<math{style}>{_Reader(tex).whole()}</math>"
+    return f"<math{style}>{''.join(_nodes(formula, outermost=True))}</math>"
 
 
-def _row(nodes: list[str]) -> str:
+def _row(formula: Formula, scripted: bool) -> str:
+    nodes = _nodes(formula, scripted)
     return nodes[0] if len(nodes) == 1 else f"<mrow>{''.join(nodes)}</mrow>"
 
 
-class _Reader:
-    """Reads the tokens once, from left to right."""
+def _items(formula: Formula) -> Iterator[Formula]:
+    """What stands side by side; brackets whose size is given stand for themselves."""
+    for part in seen(formula):
+        if isinstance(part, Fence) and part.size in _SIZES:
+            opening, closing = part.brackets
+            yield opening
+            yield from _items(part.body)
+            yield closing
+        else:
+            yield part
 
-    def __init__(self, tex: str) -> None:
-        self.tokens = _TOKEN.findall(tex)
-        self.at = 0
-        self.scripted = 0  # how many scripts deep: there signs have no space around them
 
-    def whole(self) -> str:
-        nodes = self.nodes()
-        if self.at < len(self.tokens):
-            raise NotNotation(f"{self.tokens[self.at]} has no partner")
-        return "".join(nodes)
+def _nodes(formula: Formula, scripted: bool = False, *, outermost: bool = False) -> list[str]:
+    """The elements of a row; in scripts (`scripted`) signs have no space around them."""
+    items = list(_items(formula))
+    done: list[str] = []
+    for item, following in zip(items, [*items[1:], None], strict=True):
+        base, *scripts = whole(item) if isinstance(item, Script) else (item, None, None)
+        close = _touches(following) or (following is None and outermost)
+        leading = not done or done[-1] in _LEADING
+        function = _function(base)
+        if function and not leading and not done[-1].startswith(_SPACED):
+            done.append(_THIN)
+        done += [_EMPTY] if base == Row(()) else _element(base, scripted, leading)
+        if isinstance(item, Script):
+            _raise(done, scripts)
+        if function:
+            done.append(_APPLICATION if close else _APPLICATION + _THIN)
+    return done
 
-    def peek(self) -> str:
-        while self.at < len(self.tokens) and self.tokens[self.at].isspace():
-            self.at += 1
-        return self.tokens[self.at] if self.at < len(self.tokens) else ""
 
-    def take(self) -> str:
-        token = self.peek()
-        if not token:
-            raise NotNotation("the formula ends too early")
-        self.at += 1
-        return token
+def _touches(following: Formula | None) -> bool:
+    """Whether what follows a function's name needs no space before it."""
+    if isinstance(following, Script):
+        following = whole(following)[0]
+    if isinstance(following, (Fence, Bracket)):
+        sign = following.left if isinstance(following, Fence) else following.sign
+        return sign in "([" if following.size == "" else following.size != "Big"
+    return False
 
-    def nodes(self, *ends: str) -> list[str]:
-        """The nodes up to one of `ends`, a closing sign or the end of the formula."""
-        done: list[str] = []
-        while (token := self.peek()) and token not in ends:
-            if token in ("}", r"\right", r"\end", "&", r"\\") or token in ")]":
-                break
-            if token in "^_":
-                base = done.pop() if done else "<mrow></mrow>"
-                if 'minsize="' in base:  # browsers do not stretch a base: it keeps its place
-                    done.append(base)
-                    base = '<mspace width="0" height="1.2em"></mspace>'
-                done.append(self.scripts(base))
-                continue
-            first = not done or done[-1] in _BEFORE_A_TERM
-            if not first and token[1:] in _FUNCTIONS and not done[-1].startswith(_SPACED):
-                done.append(_THIN)
-            done += self.node(first=first)
-        return done
 
-    def argument(self) -> str:
-        """What stands in braces, or one node."""
-        if self.peek() != "{":
-            return _row(self.node(first=True))
-        return self.braced()
+def _function(base: Formula) -> bool:
+    return isinstance(base, Sign) and base.glyph.kind is Kind.FUNCTION
 
-    def braced(self) -> str:
-        self.take()
-        nodes = self.nodes()
-        self.expect("}")
-        return _row(nodes)
 
-    def expect(self, token: str) -> None:
-        if self.peek() != token:
-            raise NotNotation(f"{token} is missing before {self.peek() or 'the end'}")
-        self.take()
+def _raise(done: list[str], scripts: list[Formula | None]) -> None:
+    """Scripts for the last element."""
+    base = done.pop()
+    if 'minsize="' in base:  # browsers do not stretch a base: it keeps its place
+        done.append(base)
+        base = '<mspace width="0" height="1.2em"></mspace>'
+    below, above = ("" if part is None else _row(part, True) for part in scripts)
+    large = base in _LARGE
+    pair = ("munderover", "munder", "mover") if large else ("msubsup", "msub", "msup")
+    tag = pair[0] if below and above else pair[1] if below else pair[2]
+    done.append(f"<{tag}>{base}{below}{above}</{tag}>")
 
-    def raw(self) -> str:
-        """The text of a group in braces, as it stands."""
-        self.expect("{")
-        start = self.at
-        while self.at < len(self.tokens) and self.tokens[self.at] != "}":
-            if self.tokens[self.at] in "{$":
-                raise NotNotation("a group inside a word")
-            self.at += 1
-        self.expect("}")
-        return "".join(self.tokens[start : self.at - 1]).replace("\\_", "_")
 
-    def node(self, *, first: bool) -> list[str]:
-        token = self.take()
-        if token[0].isdigit():
-            return [f"<mn>{token}</mn>"]
-        if token.isalpha():
-            return [f"<mi>{token}</mi>"] if token.isascii() else self.unknown(token)
-        if token in "([|":
-            return [self.fenced(token)]
-        if token == "{":
-            self.at -= 1
-            return self.group()
-        if token == r"\cdot" and self.dummy():
+_LARGE = {"<mi>max</mi>"} | {
+    f"<mo>{glyph.character}</mo>" for glyph in GLYPHS.values() if glyph.kind is Kind.LARGE}
+
+
+def _element(item: Formula, scripted: bool, leading: bool) -> list[str]:
+    """One part of a row; the elements of a name are those of its body."""
+    match item:
+        case Name(_, body) | Quantity(body):
+            return _nodes(body, scripted)
+        case Sign():
+            return [_sign(item.glyph, scripted, leading)]
+        case Space():
+            return [f'<mspace width="{_SPACES[item.command]}"></mspace>']
+        case Placeholder():
             return ["<mi>⋅</mi>"]
-        if token in _SIGNS:
-            form = ' form="prefix"' if first and token in "+-" else ""
-            close = ' lspace="0" rspace="0"' if token == "/" or self.scripted else ""
-            fixed = ' stretchy="false"' if token == r"\mid" else ""
-            return [f"<mo{form}{close}{fixed}>{_SIGNS[token]}</mo>"]
-        if token in _SPACES:
-            return [f'<mspace width="{_SPACES[token]}"></mspace>']
-        return self.command(token)
+        case Number(digits):
+            return [f"<mn>{digits}</mn>"]
+        case Word(letters):
+            upright = ' mathvariant="normal"' if len(letters) == 1 else ""
+            return [f"<mi{upright}>{escape(letters)}</mi>"]
+        case Text(words):
+            return [f"<mtext>{escape(words).replace(' ', '&#160;')}</mtext>"]
+        case Fraction(above, below):
+            return [f"<mfrac>{_row(above, scripted)}{_row(below, scripted)}</mfrac>"]
+        case Root(body):
+            return [f"<msqrt>{_row(body, scripted)}</msqrt>"]
+        case Fence(left, body, right, size):
+            return [_fenced(left, "".join(_nodes(body, scripted)), right, grows=size == "left")]
+        case Bracket(sign, size, opening):
+            form, wide = "prefix" if opening else "postfix", _SIZES[size]
+            return [f'<mo form="{form}" stretchy="true" minsize="{wide}" maxsize="{wide}">'
+                    f"{sign}</mo>"]
+        case Infix(sign):
+            return [f'<mo form="infix">{sign.glyph.character}</mo>']
+        case Accent(mark, body):
+            sign = f'<mo stretchy="false">{_ACCENTS[mark]}</mo>'
+            return [f'<mover accent="true">{_row(body, scripted)}{sign}</mover>']
+        case Cases(rows):
+            lines = "".join(_case(value, held, scripted) for value, held in rows)
+            brace = '<mo form="prefix" fence="true">{</mo>'
+            return [f'<mrow>{brace}<mtable class="cases">{lines}</mtable></mrow>']
+    raise TypeError(f"{type(item).__name__} has no MathML")
 
-    def dummy(self) -> bool:
-        """Whether the dot just read stands for a left-out argument, as in p(. | s)."""
-        before = [t for t in self.tokens[: self.at - 1] if not t.isspace()]
-        return bool(before) and before[-1] in "(," and self.peek() in (r"\mid", ")")
 
-    def group(self) -> list[str]:
-        """{}: what TeX puts before a sign so that it stands between two terms."""
-        inside = self.braced()
-        if inside == "<mrow></mrow>" and self.peek() in ("+", "-", r"\times"):
-            return [f'<mo form="infix">{_SIGNS[self.take()]}</mo>']
-        return [inside]
+def _case(value: Formula, held: Formula, scripted: bool) -> str:
+    cells = (f"<mtd>{''.join(_nodes(part, scripted))}</mtd>" for part in (value, held))
+    return f"<mtr>{''.join(cells)}</mtr>"
 
-    def command(self, token: str) -> list[str]:
-        name = token[1:]
-        if name in _LETTERS:
-            return [f"<mi>{_LETTERS[name]}</mi>"]
-        if name in _FUNCTIONS:
-            return self.function(name)
-        if token in _OPERATORS:
-            return [f"<mo>{_OPERATORS[token]}</mo>"]
-        if token in (r"\frac", r"\tfrac"):
-            return [f"<mfrac>{self.argument()}{self.argument()}</mfrac>"]
-        if token == r"\sqrt":
-            return [f"<msqrt>{self.argument()}</msqrt>"]
-        if token == r"\left":
-            return [self.stretched()]
-        if token in (r"\mathrm", r"\operatorname"):
-            return [self.word(self.raw())]
-        if token == r"\text":
-            return [f"<mtext>{escape(self.raw()).replace(' ', '&#160;')}</mtext>"]
-        if token in (r"\mathbb", r"\mathcal", r"\mathbf"):
-            letter = self.raw()
-            return [f"<mi>{_BOLD[letter]}</mi>"] if letter in _BOLD else self.unknown(letter)
-        if token in _ACCENTS:
-            sign = _ACCENTS[token]
-            mark = f'<mo stretchy="false">{sign}</mo>'
-            return [f'<mover accent="true">{self.argument()}{mark}</mover>']
-        if name[:-1] in _SIZES and name[-1] in "lr":
-            return [self.sized(_SIZES[name[:-1]], "prefix" if name[-1] == "l" else "postfix")]
-        if token == r"\begin":
-            return [self.cases()]
-        if token == r"\|":
-            return ['<mo stretchy="false">‖</mo>']
-        if token == r"\_":
-            return ["<mi>_</mi>"]
-        return self.unknown(token)
 
-    def unknown(self, token: str) -> list[str]:
-        raise NotNotation(f"{token} is not part of the notation")
+def _fenced(left: str, inside: str, right: str, *, grows: bool) -> str:
+    """( ... ) or | ... | as large as its letters, or as tall as what it holds."""
+    if grows:
+        head, tail = (f'<mo form="{form}" fence="true">{sign}</mo>'
+                      for form, sign in (("prefix", left), ("postfix", right)))
+    else:
+        head, tail = (f'<mo stretchy="false" form="{form}">{sign}</mo>'
+                      for form, sign in (("prefix", left), ("postfix", right)))
+    return f"<mrow>{head}{inside}{tail}</mrow>"
 
-    def function(self, name: str) -> list[str]:
-        """A function's name, its sign of application, and the space that TeX puts there."""
-        base = f"<mi>{name}</mi>"
-        if self.peek() in ("^", "_"):
-            base = self.scripts(base)
-        close = self.peek() in ("(", "[", r"\left", "") or self.peek().startswith(r"\big")
-        return [base, _APPLICATION if close else _APPLICATION + _THIN]
 
-    @staticmethod
-    def word(text: str) -> str:
-        upright = ' mathvariant="normal"' if len(text) == 1 else ""
-        return f"<mi{upright}>{escape(text)}</mi>"
-
-    def scripts(self, base: str) -> str:
-        under = over = ""
-        self.scripted += 1
-        while self.peek() in ("^", "_"):
-            sign = self.take()
-            if (over if sign == "^" else under) != "":
-                raise NotNotation(f"two {sign} at one place")
-            if sign == "^":
-                over = self.argument()
-            else:
-                under = self.argument()
-        self.scripted -= 1
-        large = base[4:5] in "∑∏" or base == "<mi>max</mi>"
-        pair = ("munderover", "munder", "mover") if large else ("msubsup", "msub", "msup")
-        tag = pair[0] if under and over else pair[1] if under else pair[2]
-        return f"<{tag}>{base}{under}{over}</{tag}>"
-
-    def fenced(self, opening: str) -> str:
-        """( ... ) or | ... | as large as its letters; an opening sign alone where it has no end."""
-        closing = {"(": ")", "[": "]", "|": "|"}[opening]
-        nodes = self.nodes(closing)
-        head = f'<mo stretchy="false" form="prefix">{opening}</mo>'
-        if self.peek() != closing:
-            raise NotNotation(f"{opening} is not closed")
-        self.take()
-        tail = f'<mo stretchy="false" form="postfix">{closing}</mo>'
-        return f"<mrow>{head}{''.join(nodes)}{tail}</mrow>"
-
-    def bracket(self) -> str:
-        token = self.take()
-        return _BRACKETS[token] if token in _BRACKETS else self.unknown(token)[0]
-
-    def stretched(self) -> str:
-        """\\left ... \\right: brackets as tall as what they hold."""
-        opening = self.bracket()
-        nodes = self.nodes()
-        self.expect(r"\right")
-        closing = self.bracket()
-        head = f'<mo form="prefix" fence="true">{opening}</mo>' if opening else ""
-        tail = f'<mo form="postfix" fence="true">{closing}</mo>' if closing else ""
-        return f"<mrow>{head}{''.join(nodes)}{tail}</mrow>"
-
-    def sized(self, size: str, form: str) -> str:
-        """A bracket of a given size, whose partner may stand on another line."""
-        sign = self.bracket()
-        return f'<mo form="{form}" stretchy="true" minsize="{size}" maxsize="{size}">{sign}</mo>'
-
-    def cases(self) -> str:
-        if self.raw() != "cases":
-            self.unknown(r"\begin")
-        rows = []
-        cells: list[str] = []
-        while True:
-            cells.append(f"<mtd>{''.join(self.nodes())}</mtd>")
-            token = self.take()
-            if token == "&":
-                continue
-            rows.append(f"<mtr>{''.join(cells)}</mtr>")
-            cells = []
-            if token == r"\end":
-                break
-            if token != r"\\":
-                self.unknown(token)
-        if self.raw() != "cases":
-            self.unknown(r"\end")
-        brace = '<mo form="prefix" fence="true">{</mo>'
-        return f'<mrow>{brace}<mtable class="cases">{"".join(rows)}</mtable></mrow>'
+def _sign(glyph: Glyph, scripted: bool, leading: bool) -> str:
+    shown = escape(glyph.character)
+    if glyph.kind in (Kind.LETTER, Kind.FUNCTION):
+        return f"<mi>{shown}</mi>"
+    if glyph.kind is Kind.LARGE:
+        return f"<mo>{shown}</mo>"
+    if glyph.tex == r"\|":
+        return f'<mo stretchy="false">{shown}</mo>'
+    form = ' form="prefix"' if leading and glyph.tex in "+-" else ""
+    close = ' lspace="0" rspace="0"' if glyph.tex == "/" or scripted else ""
+    fixed = ' stretchy="false"' if glyph.tex == r"\mid" else ""
+    return f"<mo{form}{close}{fixed}>{shown}</mo>"

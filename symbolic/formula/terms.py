@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from sympy import Expr
 
 from midpo.symbolic.language.nodes import MARGIN as MARGIN_SYMBOL
-from midpo.symbolic.language.nodes import RESPONSE
+from midpo.symbolic.language.nodes import POLICY, RESPONSE, Prior, Prob
 
-from .tree import Fence, Formula, between, call, first, leaf, row, script
-from .write import GIVEN, PROMPT, ZETA, response, responses, write
+from .tree import Fence, Formula, Fraction, between, call, first, leaf, row, script
+from .write import GIVEN, PROMPT, ZETA, name, response, responses, write
 
 LOSS = leaf(r"\ell")
 MARGIN = write(MARGIN_SYMBOL)
@@ -29,6 +29,12 @@ def of(quantity: Formula | str, roles: Sequence[Expr]) -> Formula:
 def defines(*left: Formula | str) -> Formula:
     """The left-hand side of a definition: m = """
     return row(*left, " = ")
+
+
+def implicit_reward(of: Expr) -> Formula:
+    """alpha*log(pi/zeta) of a response."""
+    ratio = Fraction(write(Prob(POLICY, of)), write(Prior(of)))
+    return row(name("alpha"), r"\log", ratio)
 
 
 def logistic(margin: Formula) -> Formula:

@@ -8,8 +8,8 @@ row(ALPHA, " + ", 1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -92,6 +92,13 @@ class Name(Formula):
     """How the symbol is written that the spec calls `key`."""
 
     key: str
+    body: Formula
+
+
+@dataclass(frozen=True)
+class Quantity(Formula):
+    """What is spelled out where a name would stand: what is before it keeps its distance."""
+
     body: Formula
 
 
@@ -196,15 +203,20 @@ def leaf(spelt: str | int) -> Formula:
     return Sign(spelt)
 
 
-EMPTY = Row(())
+EMPTY: Formula = Row(())
+
+
+def beside(formula: Formula) -> tuple[Formula, ...]:
+    """What stands side by side in `formula`."""
+    return formula.parts if isinstance(formula, Row) else (formula,)
 
 
 def parts(formula: Formula) -> tuple[Formula, ...]:
-    """What stands side by side in `formula`, names opened where they are rows."""
-    found = formula.parts if isinstance(formula, Row) else (formula,)
-    if any(isinstance(part, Name) for part in found):
+    """The same, with names opened where they are rows."""
+    found = beside(formula)
+    if any(isinstance(part, (Name, Quantity)) for part in found):
         return tuple(p for part in found
-                     for p in (parts(part.body) if isinstance(part, Name) else (part,)))
+                     for p in (parts(part.body) if isinstance(part, (Name, Quantity)) else (part,)))
     return found
 
 
@@ -213,9 +225,14 @@ def seen(formula: Formula) -> tuple[Formula, ...]:
     return tuple(p for p in parts(formula) if not (isinstance(p, Space) and p.tex == " "))
 
 
+def without_first(formula: Formula) -> Formula:
+    """All but the first part of a row."""
+    return row(*beside(formula)[1:])
+
+
 def first(formula: Formula) -> Formula:
     """The leaf, fraction or bracketed part with which `formula` begins."""
-    while not isinstance(formula, (Sign, Number, Word, Fence, Fraction)):
+    while not isinstance(formula, (Sign, Number, Word, Fence, Fraction, Quantity)):
         inside = seen(formula)
         if isinstance(formula, Script):
             formula = formula.base
@@ -230,8 +247,8 @@ def script(base: Part, below: Part | None = None, above: Part | None = None, *,
            bare: bool = False) -> Formula:
     """Scripts at the last part of `base`."""
     *before, last = _opened(base) or (EMPTY,)
-    scripts = (None if part is None else row(part) for part in (below, above))
-    return row(*before, Script(last, *scripts, bare=bare))
+    lower, upper = (None if part is None else row(part) for part in (below, above))
+    return row(*before, Script(last, lower, upper, bare))
 
 
 def whole(formula: Script) -> tuple[Formula, Formula | None, Formula | None]:
@@ -254,7 +271,7 @@ def call(function: Part, *arguments: Part) -> Formula:
     return row(function, Fence("(", listed(arguments), ")"))
 
 
-def listed(items: Any, sign: str = ", ") -> Formula:
+def listed(items: Iterable[Part], sign: Part = ", ") -> Formula:
     """a, b, c."""
     found: list[Part] = []
     for item in items:
@@ -263,7 +280,9 @@ def listed(items: Any, sign: str = ", ") -> Formula:
 
 
 def number(value: Any) -> Formula:
-    """A number as it is printed: 2, -0.5."""
+    """A number as it is printed: 2, -0.5, 1/3."""
+    if getattr(value, "denominator", 1) != 1:
+        return row(number(value.numerator), "/", Number(str(value.denominator)))
     digits = str(value)
     return row("-", Number(digits[1:])) if digits.startswith("-") else Number(digits)
 
@@ -275,7 +294,7 @@ def nodes(formula: Formula) -> Iterator[Formula]:
     match formula:
         case Row(parts):
             inside = parts
-        case Name(_, body) | Root(body) | Accent(_, body) | Fence(_, body):
+        case Name(_, body) | Quantity(body) | Root(body) | Accent(_, body) | Fence(_, body):
             inside = (body,)
         case Fraction(above, under):
             inside = (above, under)
@@ -285,3 +304,23 @@ def nodes(formula: Formula) -> Iterator[Formula]:
             inside = tuple(part for pair in rows for part in pair)
     for part in inside:
         yield from nodes(part)
+
+
+def rebuilt(formula: Formula, change: Callable[[Formula], Formula]) -> Formula:
+    """`formula` with each of its parts changed."""
+
+    def perhaps(part: Formula | None) -> Formula | None:
+        return None if part is None else change(part)
+
+    match formula:
+        case Row(parts):
+            return row(*map(change, parts))
+        case Name(_, body) | Quantity(body) | Root(body) | Accent(_, body) | Fence(_, body):
+            return replace(formula, body=change(body))
+        case Fraction(above, below):
+            return replace(formula, above=change(above), below=change(below))
+        case Script(base, below, above, bare):
+            return Script(change(base), perhaps(below), perhaps(above), bare)
+        case Cases(rows):
+            return Cases(tuple((change(value), change(held)) for value, held in rows))
+    return formula

@@ -76,6 +76,9 @@ class _Pen(Writer):
             at = ", ".join(map(self.atom, parts[1:]))
             return f"{letter(str(parts[0]))}({at})"
         if isinstance(expr, Feature):
+            own = getattr(parts[0], "written", None)
+            if own is not None:  # a quantity that the language has no word for
+                return str(own())
             at = ", ".join(map(self.atom, parts[1:]))
             return letter(str(parts[0])) + (f"({at})" if at else "")
         if isinstance(expr, Length):

@@ -16,6 +16,7 @@ from .tree import (
     Name,
     Number,
     Placeholder,
+    Quantity,
     Root,
     Row,
     Script,
@@ -49,7 +50,7 @@ def width(formula: Formula, inside: bool = False) -> float:
             return formula.wide
         case Row(parts):
             return sum(width(part, inside) for part in parts)
-        case Name(_, body):
+        case Name(_, body) | Quantity(body):
             return width(body, inside)
         case Fraction(above, below):
             return max(width(above, inside), width(below, inside)) + 0.5

@@ -51,6 +51,7 @@ from .tree import (
     Name,
     Part,
     Placeholder,
+    Quantity,
     Root,
     Sign,
     Spoken,
@@ -76,6 +77,7 @@ _NARROW = (Number, Symbol, Length, Feature, Prob, TokenProb, VocabProb, Prior)
 
 ZETA = Name("zeta", Sign(r"\zeta"))
 PROMPT = Name("x", Sign("x"))
+POLICY_SIGN = Name("pi", Sign(r"\pi"))
 GIVEN = Sign(r"\mid ")
 
 
@@ -174,7 +176,7 @@ def _is_word(index: Formula) -> bool:
     return isinstance(index, Word)
 
 
-def _spoken(letter: str, response: Expr, *index: Part) -> Formula:
+def indexed(letter: str, response: Expr, *index: Part) -> Formula:
     """A part of a response, by its index: y_{w,t}."""
     own = role(response)
     inside = row(*index) if own is None else row(own, ",", *index)
@@ -183,7 +185,7 @@ def _spoken(letter: str, response: Expr, *index: Part) -> Formula:
 
 def state(response: Expr, position: Expr) -> Formula:
     """What precedes a position: s_{w,t}."""
-    return _spoken("s", response, _index(position))
+    return indexed("s", response, _index(position))
 
 
 def _index(index: Expr) -> Formula:
@@ -265,10 +267,14 @@ def _atom(expr: Expr) -> Formula:
         return call(law, row(response(expr.args[-1]), GIVEN, PROMPT))
     if isinstance(expr, (TokenProb, VocabProb)):
         law, spoken, position = policy(str(expr.args[0])), expr.args[1], _index(expr.args[2])
-        at = _index(expr.args[3]) if isinstance(expr, VocabProb) else _spoken("y", spoken, position)
-        return call(law, row(at, GIVEN, PROMPT), _spoken("y", spoken, "<", position))
+        at = _index(expr.args[3]) if isinstance(expr, VocabProb) else indexed("y", spoken, position)
+        return call(law, row(at, GIVEN, PROMPT), indexed("y", spoken, "<", position))
     if isinstance(expr, Feature):
         word, *args = expr.args
+        own = getattr(word, "laid_out", None)
+        if own is not None:  # a quantity that the language has no word for
+            made: Formula = own()
+            return made
         return call(name(str(word)), *map(_atom, args)) if args else name(str(word))
     if isinstance(expr, Length):
         return Fence("|", response(expr.args[0]), "|")
@@ -359,7 +365,7 @@ def _product(expr: Expr, flat: bool) -> tuple[Formula, int]:
         fraction = row(top, "/", bottom)
     else:
         # Fractions inside a fraction lie flat, or the third one down could not be read.
-        fraction = Fraction(*(_fraction_part(part) for part in (over, below)))
+        fraction = Fraction(_fraction_part(over), _fraction_part(below))
     if not behind:
         return fraction, PRODUCT if flat else POWER
     fraction = Fence("(", fraction, ")") if flat else fraction
@@ -387,7 +393,7 @@ def separator(before: Expr, after: Formula) -> str:
     bracket = isinstance(start, Fence) and start.left == "(" and start.size in ("", "left")
     if isinstance(start, Numeral) or (word and bracket):
         return r" \cdot "
-    return r"\," if word or isinstance(start, Word) else " "
+    return r"\," if word or isinstance(start, (Word, Quantity)) else " "
 
 
 def is_word(factor: Expr) -> bool:

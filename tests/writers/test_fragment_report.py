@@ -17,8 +17,10 @@ from midpo import api
 from midpo.gathering import Fragment, Wanted, macros_of
 from midpo.proofs.recover.recovery import verify
 from midpo.symbolic.errors import SpecError
+from midpo.symbolic.formula import breaking
+from midpo.symbolic.formula.latex import tex
+from midpo.symbolic.formula.tree import Formula, between, row, script
 from midpo.symbolic.language.spec import Spec, load, loads
-from midpo.writers.latex.breaking import lines as broken
 from midpo.writers.latex.fragment import LEVELS, render_fragment
 from midpo.writers.latex.renaming import checked, renamed
 from midpo.writers.latex.typeset import typeset
@@ -272,13 +274,21 @@ def test_the_audit_s_formulas_are_set() -> None:
 
 
 def test_a_formula_breaks_in_as_few_brackets_as_can_be() -> None:
-    tex = r"r \equiv \left(a_{1} + b_{2}\right) c - \sum_{t=1}^{n} \left(d - e\right) + f"
-    assert broken(tex, 100) == [tex]
-    assert broken(tex, 20) == [
+    def broken(formula: Formula, width: float) -> list[str]:
+        return [tex(line) for line in breaking.lines(formula, width)]
+
+    first = row(between("(", row(script("a", 1), " + ", script("b", 2)), ")"), " ", "c")
+    total = script(r"\sum", row("t", "=", 1), "n")
+    whole = row("r", r" \equiv ", first, " - ", total, " ", between("(", row("d", " - ", "e"), ")"),
+                " + ", "f")
+    assert broken(whole, 100) == [
+        r"r \equiv \left(a_{1} + b_{2}\right) c - \sum_{t=1}^{n} \left(d - e\right) + f"]
+    assert broken(whole, 20) == [
         r"r \equiv \left(a_{1} + b_{2}\right) c",
         r"{}- \sum_{t=1}^{n} \left(d - e\right) + f",
     ]
-    inside = broken(r"\left(aaaaaaaaaa + bbbbbbbbbb + cccccccccc\right)^{x + y}", 20)
+    terms = row(*"a" * 10, " + ", *"b" * 10, " + ", *"c" * 10)
+    inside = broken(script(between("(", terms, ")"), above=row("x", " + ", "y")), 20)
     assert len(inside) == 3 and not any("left" in line or "right" in line for line in inside)
     assert inside[-1] == r"{}+ cccccccccc\bigr)^{x + y}"
 

@@ -16,9 +16,14 @@ import jinja2
 from markupsafe import Markup
 
 from midpo.symbolic import VERSION
+from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.sentence import Sentence
+from midpo.symbolic.formula.tree import Formula, between, row
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.words import FUNCTIONS
-from midpo.writers.latex.report import TEMPLATES, notation
+from midpo.writers.latex.report import TEMPLATES
+from midpo.writers.notation import notation
 from midpo.writers.section import Section
 
 from . import section as page_section
@@ -29,6 +34,7 @@ from .text import formula, inline, words
 STYLES = ("page.css",)
 SCRIPTS = ("page_controls.js", "page_table.js", "page_plots.js")
 PLACE = "    // FUNCTIONS\n"  # where the plots' script has them
+PAIR = (CHOSEN, REJECTED)
 FEW = 3  # so many sections are shown with their steps open
 
 
@@ -58,6 +64,7 @@ def render(
     keys = [{"key": key, "citation": cited.get(each.spec.name)}
             for each, key in zip(entries, _keys(entries), strict=True)]
     drawing, rules = embedded(family)
+    margin = terms.of(terms.MARGIN_THROUGH, PAIR)
     style = _inlined(STYLES) + rules
     script = _inlined(SCRIPTS).replace(PLACE, functions())
     return _environment().get_template("page.html.j2").render(
@@ -66,11 +73,10 @@ def render(
         style=Markup(style),
         script=Markup(script),
         version=VERSION,
-        loss=formula(
-            r"\ell_{\zeta}(y_w, y_l) = -\log\sigma\left(m_{\zeta}(y_w, y_l)\right)"),
-        margin=formula(
-            r"m_{\zeta}(y_w, y_l) = \alpha\log\frac{\pi(y_w\mid x)}{\zeta(y_w\mid x)}"
-            r" - \alpha\log\frac{\pi(y_l\mid x)}{\zeta(y_l\mid x)}"),
+        loss=formula(row(terms.of(terms.LOSS_THROUGH, PAIR), " = ", "-", r"\log", r"\sigma",
+                         between("(", margin, ")"))),
+        margin=formula(row(margin, " = ", terms.implicit_reward(CHOSEN), " - ",
+                           terms.implicit_reward(REJECTED))),
         notation=[(inline(sign), words(meaning)) for sign, meaning in _notation(entries)],
         rows=[{**each.row, **key} for each, key in zip(entries, keys, strict=True)],
         sections=[{**each.section, **key} for each, key in zip(entries, keys, strict=True)],
@@ -111,7 +117,7 @@ def _row(part: Section, section: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _notation(entries: Sequence[Entry]) -> list[tuple[str, str]]:
+def _notation(entries: Sequence[Entry]) -> list[tuple[Formula, Sentence]]:
     """The signs that the page uses, with their meaning."""
     shown = [stated["display"].tex for each in entries for stated in each.section["stated"]]
     chains = [each.section["chain"] for each in entries if each.section["chain"]]

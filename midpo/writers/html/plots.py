@@ -19,9 +19,20 @@ from typing import Any
 from sympy import Add, Expr, Mul, Number, Pow
 
 from midpo.symbolic.domains.intervals import plain_value
-from midpo.symbolic.formula.latex import name as written
-from midpo.symbolic.formula.latex import policy as law
-from midpo.symbolic.formula.latex import response
+from midpo.symbolic.formula.tree import (
+    EMPTY,
+    Fence,
+    Formula,
+    Fraction,
+    Text,
+    Word,
+    call,
+    row,
+    script,
+)
+from midpo.symbolic.formula.write import POLICY_SIGN, response, write
+from midpo.symbolic.formula.write import name as written
+from midpo.symbolic.formula.write import policy as law
 from midpo.symbolic.language.building import with_label
 from midpo.symbolic.language.nodes import (
     CHOSEN,
@@ -58,10 +69,10 @@ class NotDrawn(Exception):
 
 @dataclass(frozen=True)
 class Knob:
-    """A number that the reader sets: `label` is LaTeX, `scale` linear or log."""
+    """A number that the reader sets: `scale` is linear or log."""
 
     name: str
-    label: str
+    label: Formula
     words: str
     low: float
     high: float
@@ -338,29 +349,31 @@ def _knob(spec: Spec, name: str) -> Knob:
     kind, *parts = name.split(":")
     spoken = {_side(y): y for y in (RESPONSE, *spec.roles)} if len(parts) > 1 or kind == "n" else {}
     side = spoken.get(parts[-1], "") if spoken else ""
-    at, sign = (f" of {side}", response(side)) if side else ("", "")
+    at, sign = (f" of {side}", response(side)) if side else ("", EMPTY)
+    per_token = row(" ", Text(" per token of "), " ", sign)
     if kind == "p":
         return _parameter(spec, name, parts[0])
     if kind == "x":
-        return Knob(name, r"\log\frac{\pi(y\mid x)}{\pi_{\mathrm{ref}}(y\mid x)}",
+        return Knob(name, row(r"\log", Fraction(write(Prob(POLICY, RESPONSE)),
+                                               write(Prob(REFERENCE, RESPONSE)))),
                     "log-ratio of y, nats", -20.0, 20.0, 0.5, 2.0)
     if kind == "n":
         longer = 24.0 if parts[0] == "l" else 16.0
-        return Knob(name, f"|{sign}|", f"length{at}, tokens", 1.0, 60.0, 1.0, longer)
+        return Knob(name, Fence("|", sign, "|"), f"length{at}, tokens", 1.0, 60.0, 1.0, longer)
     if kind == "l":
         words = f"log-probability per token{at}"
-        label = r"\log\pi_{0}" if parts[0] == START else rf"\log {law(parts[0])}"
+        label = row(r"\log", script(POLICY_SIGN, 0) if parts[0] == START else law(parts[0]))
         words += " where the difference is 0" if parts[0] == START else f" under {parts[0]}"
-        return Knob(name, rf"{label} \text{{ per token of }} {sign}", f"{words}, nats",
+        return Knob(name, row(label, per_token), f"{words}, nats",
                     -6.0, -0.05, 0.05, -1.5 if parts[1] != "l" else -1.6)
     if kind == "k":
         words = f"divergence of {parts[1]} from {parts[0]} per token{at}, nats"
-        return Knob(name, rf"D_{{\mathrm{{KL}}}} \text{{ per token of }} {sign}", words,
+        return Knob(name, row(script("D", Word("KL")), per_token), words,
                     0.0, 1.0, 0.01, 0.1)
     if kind == "h":
-        return Knob(name, rf"H \text{{ per token of }} {sign}",
+        return Knob(name, row("H", per_token),
                     f"entropy of {parts[0]} per token{at}, nats", 0.0, 6.0, 0.05, 2.0)
-    label = written(parts[0]) + (f"({sign})" if side else "")
+    label = call(written(parts[0]), sign) if side else written(parts[0])
     return Knob(name, label, f"data {parts[0]}{at}", -2.0, 3.0, 0.05, 1.0)
 
 

@@ -11,8 +11,9 @@ from midpo.numeric.figures import below
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.latex import latex, tex
+from midpo.symbolic.formula.sentence import said
 from midpo.symbolic.formula.tree import EMPTY, leaf, row
+from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
 from midpo.symbolic.language.parser import PRIOR, parse
 from midpo.symbolic.language.spec import CONFIRMED, Spec
 from midpo.symbolic.loss import recovered_margin
@@ -86,12 +87,12 @@ def _opening(section: Section) -> str:
     if spec.reason:
         return ""
     if recovery is not None:
-        said = {
+        found = {
             "proved": "The prior recovers the target: proved.",
             "refuted": "The prior does not recover the target: refuted at a witness.",
             "undecided": "Whether the prior recovers the target is undecided.",
         }[recovery.verdict]
-        return f"{said} {recovery.explanation}".strip()
+        return f"{found} {recovery.explanation}".strip()
     if section.solution is not None:
         return "The specification states a target and no prior; midpo solve was asked for one."
     return "The specification states a prior and no target, so that there is no recovery to prove."
@@ -110,19 +111,19 @@ def _stated(spec: Spec) -> list[dict[str, Any]]:
         shown.append(("target", "The target, the loss of one pair:",
                       display(terms.defines(terms.of(terms.LOSS, spec.roles)), spec.loss)))
     if spec.margin is not None:
-        shown.append(("target", words(
-            f"The target, the loss ${tex(outer(spec, terms.MARGIN))}$ of the margin:"),
+        shown.append(("target", words(said(
+            "The target, the loss {} of the margin:", outer(spec, terms.MARGIN))),
                       display(terms.defines(terms.of(terms.MARGIN, spec.roles)), spec.margin)))
     if spec.batch is not None:
         shown.append(("target", words(narrative.of_batch(spec)),
                       display(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
-        shown.append(("link", words(r"The link, which takes the place of $-\log\sigma(m)$:"),
+        shown.append(("link", words(said(
+            "The link, which takes the place of {}:", terms.logistic(terms.MARGIN))),
                       display(terms.defines(terms.LINK), spec.link)))
     if spec.constraint is not None:
-        multiplied = words(
-            f"The constraint, added to the losses with the multiplier ${latex(spec.multiplier)}$:"
-        )
+        multiplied = words(said("The constraint, added to the losses with the multiplier {}:",
+                                write(spec.multiplier)))
         shown.append(("constraint", multiplied,
                       display(terms.defines(terms.of("c", spec.roles)), spec.constraint)))
     return [{"key": k, "words": w, "display": d} for k, w, d in shown]
@@ -154,9 +155,9 @@ def _statement(recovery: Recovery | None) -> dict[str, Any] | None:
         "kind": "Theorem",
         "text": Markup("With this prior the generalised loss {} equals the target{}, for every "
                        "prompt, pair of responses and choice of policies{}:").format(
-            inline(tex(row(terms.LOSS_THROUGH, " = ", outer(spec, terms.MARGIN_THROUGH)))),
+            inline(row(terms.LOSS_THROUGH, " = ", outer(spec, terms.MARGIN_THROUGH))),
             _up_to(recovery), _varying(spec)),
-        "display": formula(tex(row(loss, through))),
+        "display": formula(row(loss, through)),
         "close": _gradients(recovery),
     }
 
@@ -176,9 +177,8 @@ def _varying(spec: Spec) -> str:
 def _gradients(recovery: Recovery) -> Markup | str:
     if recovery.gradient is not None:
         return f"Of gradients: {recovery.gradient.sentence}."
-    return words(
-        r"So are their gradients, provided $\zeta$ is differentiated wherever it depends on $\pi$."
-    )
+    return words(said("So are their gradients, provided {} is differentiated wherever it depends "
+                      "on {}.", ZETA, POLICY_SIGN))
 
 
 def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
@@ -213,7 +213,7 @@ def _remarks(section: Section) -> list[dict[str, Any]]:
     if solution is not None:
         return _solved(section)
     if recovery is None and spec.prior is not None and not spec.reason:
-        loss = inline(tex(outer(spec, terms.MARGIN_THROUGH)))
+        loss = inline(outer(spec, terms.MARGIN_THROUGH))
         return [{
             "title": "The loss of this prior",
             "text": Markup("The generalised loss with this prior is {} of the margin").format(loss),
@@ -290,7 +290,7 @@ def _audit(found: Audit | None) -> list[dict[str, Any]]:
                     "sentence": answer.sentence,
                     "standing": answer.standing,
                     "kind": kind_of(answer.standing),
-                    "formulas": [formula(f.latex) for f in answer.formulas],
+                    "formulas": [formula(f.formula) for f in answer.formulas],
                 }
                 for answer in part.answers
             ],

@@ -8,8 +8,9 @@ from markupsafe import Markup
 
 from midpo.numeric.figures import below
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.latex import tex
+from midpo.symbolic.formula.sentence import said
 from midpo.symbolic.formula.tree import row
+from midpo.symbolic.formula.write import ZETA
 from midpo.symbolic.language.spec import CONFIRMED
 from midpo.symbolic.representable import PriorFacts
 
@@ -60,12 +61,14 @@ def _recovery(section: Section) -> list[Claim]:
                  f"at the witness: {recovery.witness.standing}"), kernel]
     steps = len(recovery.steps)
     agree = Markup("The losses agree: {}").format(
-        inline(tex(row(terms.LOSS, " = ", recovery.affine(terms.LOSS_THROUGH)))))
+        inline(row(terms.LOSS, " = ", recovery.affine(terms.LOSS_THROUGH))))
     stopped = recovery.gradient
     gradients: Claim = (
-        words(r"The gradients agree where both sides are differentiable and $\zeta$ is "
-              "differentiated"), "proved", "follows from the equality of values for every policy",
-    ) if stopped is None else (f"Of gradients: {stopped.sentence}", stopped.kind, stopped.standing)
+        words(said("The gradients agree where both sides are differentiable and {} is "
+                   "differentiated", ZETA)),
+        "proved", "follows from the equality of values for every policy",
+    ) if stopped is None else (
+        f"Of gradients: {stopped.sentence}", stopped.kind, stopped.standing)
     return [
         (agree, "proved", f"{steps} step{'s' * (steps != 1)} by named rules, replayed by the "
          "checker"),

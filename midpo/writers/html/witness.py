@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.latex import response
-from midpo.symbolic.formula.tree import EMPTY
+from midpo.symbolic.formula.sentence import listed, said
+from midpo.symbolic.formula.tree import EMPTY, number, row
+from midpo.symbolic.formula.write import response
 from midpo.symbolic.language.parser import LINK, Names, parse
 from midpo.writers import narrative
 
-from .text import Display, display, words
+from .text import Display, display, inline, words
 
 if TYPE_CHECKING:
     from midpo.proofs.recover.recovery import Recovery
@@ -25,19 +26,20 @@ def witness(recovery: Recovery | None) -> dict[str, Any] | None:
         return None
     found = recovery.witness
     tokens = found.case.tokens
-    lengths = narrative.listed(
-        f"${response(y)} = {narrative.tokens(ids)[1:-1]}$" for y, ids in tokens.items())
+    lengths = listed(
+        row(response(y), " = ", narrative.tokens(ids)) for y, ids in tokens.items())
     laws = narrative.witness_laws(found)
     sides = [("loss", f"{found.target_loss:.12g}", f"{found.recovered_loss:.12g}")]
     if found.target_margin is not None:
         sides.insert(0, ("margin", f"{found.target_margin:.12g}", f"{found.recovered_margin:.12g}"))
     shown, text = _difference(found.difference)
     return {
-        "opening": words(f"Tokens are numbers; $0$ ends a response. The responses are {lengths}."),
+        "opening": words(said("Tokens are numbers; {} ends a response. The responses are {}.",
+                              number(0), lengths)),
         "vocabulary": [str(v) for v in range(len(laws[0][2]))],
-        "laws": [(words(law), words(prefix), [words(p) for p in numbers])
+        "laws": [("" if law is None else inline(law), inline(prefix), list(map(inline, numbers)))
                  for law, prefix, numbers in laws],
-        "data": words(narrative.listed(narrative.witness_data(found) or [""])),
+        "data": words(listed(narrative.witness_data(found) or [""])),
         "sides": sides,
         "difference": shown,
         "difference_text": text,

@@ -2,7 +2,6 @@
 
     audit         an audit as LaTeX paragraphs
     bibliography  the references of a report, from the specs' own BibTeX fields or free text
-    breaking      a formula given as LaTeX, broken into lines
     fragment      a section to \\input into one's own paper
     framework     the framework's theorems and the paper's slips as parts of a report
     pieces        building blocks of a report

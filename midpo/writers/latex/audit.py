@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from midpo.proofs.audit.answer import Answer, Section
+from midpo.symbolic.formula.breaking import lines as broken
+from midpo.symbolic.formula.latex import tex
 from midpo.writers.cited import worded
 from midpo.writers.prose import unicode
 
-from .breaking import lines as broken
 from .pieces import width
 
 if TYPE_CHECKING:  # the audit itself needs numpy, its words do not
@@ -37,9 +38,9 @@ def _section(section: Section) -> str:
 def _answer(answer: Answer) -> str:
     lines = [rf"\item \emph{{{_text(answer.question)}:}} {_text(answer.sentence)}"]
     for formula in answer.formulas:
-        for place, part in enumerate(broken(formula.latex, width())):
+        for place, part in enumerate(broken(formula.formula, width())):
             indent = r"\hspace*{2em}" if place else ""
-            lines.append(rf"\par\noindent{indent}{_FIT}{{$\displaystyle {part}$}}")
+            lines.append(rf"\par\noindent{indent}{_FIT}{{$\displaystyle {tex(part)}$}}")
     lines.append(rf"\par\noindent{{\footnotesize [{_text(answer.standing)}]}}")
     return "\n".join(lines)
 

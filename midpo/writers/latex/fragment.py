@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from midpo.symbolic import VERSION
 from midpo.writers import cited, findings
+from midpo.writers.notation import notation
 from midpo.writers.section import Section
 
 from . import bibliography
 from .pieces import set_in
 from .renaming import commands, renamed, wider
-from .report import environment, notation, references, section_text
+from .report import environment, in_latex, references, section_text
 
 TEXT_WIDTH = 345.0  # of a line of the article class at ten points, in points
 LEVELS = {
@@ -62,7 +63,7 @@ def render_fragment(
         listings=any(part.kernel for part in parts),
         figures=any(part.plots for part in parts),
         paper=bibliography.PAPER,
-        notation=notation(body),
+        notation=in_latex(notation(body)),
         sections=bodies,
         results=cited.results(body),
     )

@@ -16,6 +16,7 @@ from sympy import Expr
 
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.sentence import Sentence, sentence
 from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.formula.width import width as measure
 
@@ -139,6 +140,12 @@ def set_in(points: float, wider: float = 1.0) -> Iterator[None]:
 def math(formula: Formula) -> str:
     """A formula within a sentence."""
     return f"${tex(formula)}$"
+
+
+def worded(part: Sentence | Formula | str) -> str:
+    """A sentence of the program's own: its words as they are, its formulas between dollar signs."""
+    return "".join(
+        each if isinstance(each, str) else math(each) for each in sentence(part).parts)
 
 
 def rows(head: Formula, expr: Expr, *, numbered: bool = True) -> str:

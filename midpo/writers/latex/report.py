@@ -12,14 +12,17 @@ import jinja2
 
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.sentence import Sentence
+from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.formula.width import width as measure
 from midpo.symbolic.language.spec import Spec
 from midpo.writers import cited, findings
+from midpo.writers.notation import notation
 from midpo.writers.section import Section
 
 from . import bibliography, sections
 from . import framework as framework_report
-from .pieces import escape
+from .pieces import escape, worded
 from .renaming import renamed
 
 if TYPE_CHECKING:
@@ -91,7 +94,7 @@ def render(
         theorems=framework_report.summary() if framework else (),
         derived=_derived() if framework else "",
         paper=bibliography.PAPER,
-        notation=notation(shown),
+        notation=in_latex(notation(shown)),
         summary=summary,
         sections=bodies,
         results=cited.results(shown),
@@ -100,6 +103,11 @@ def render(
         figures=findings.figures(opening, "all"),
     )
     return renamed(text, macros) if macros else text
+
+
+def in_latex(table: Sequence[tuple[Formula, Sentence]]) -> list[tuple[str, str]]:
+    """A table of signs and their meanings."""
+    return [(tex(sign), worded(meaning)) for sign, meaning in table]
 
 
 def section_text(
@@ -150,35 +158,3 @@ def _cell(spec: Spec, place: int) -> str:
     if len(lines) > _CELL_LINES or max(map(measure, lines)) > 1.05 * _CELL:
         return rf"see \eqref{{eq:{sections.label(place)}:prior}}"
     return r" \newline ".join(rf"\fit[0pt]{{{tex(line)}}}" for line in lines)
-
-
-# What each sign means; the third entry is what must occur in the report for the row to be printed.
-_NOTATION = (
-    (r"\log,\ \sigma(z)", r"the natural logarithm; $\sigma(z) = 1/(1 + e^{-z})$", ""),
-    (r"y,\ y_w,\ y_l,\ |y|", "a response; the preferred and the dispreferred one of a pair; the "
-     "number of tokens of $y$", ""),
-    (r"\pi(y\mid x)", "the probability of the whole response $y$ to the prompt $x$ under the "
-     r"policy that is trained; likewise $\pi_{\mathrm{ref}}$ for the reference", ""),
-    (r"\pi_{\mathrm{old}}", "the policy of the previous round", r"\pi_{\mathrm{old}}"),
-    (r"\pi(y_{t}\mid x, y_{<t})", "the probability of the $t$-th token of $y$ after the tokens "
-     r"before it; $\pi(y\mid x) = \prod_{t=1}^{|y|} \pi(y_{t}\mid x, y_{<t})$. The tokens of "
-     "$y_w$ and $y_l$ are $y_{w,t}$ and $y_{l,t}$", r"\mid x, y_{"),
-    (r"\mathcal{V}", "the vocabulary, of which $v$ is an entry", r"\mathcal{V}"),
-    (r"s_{t},\ s_{w,t},\ s_{l,t}", "what precedes a token: $(x, y_{<t})$, $(x, y_{w,<t})$, "
-     "$(x, y_{l,<t})$", r"\mid s_{"),
-    (r"D_{\mathrm{KL}}\bigl(p(\cdot\mid s)\,\|\,q(\cdot\mid s)\bigr)",
-     r"$\sum_{v\in\mathcal{V}} p(v\mid s)\log\frac{p(v\mid s)}{q(v\mid s)}$ over the "
-     r"vocabulary $\mathcal{V}$", r"D_{\mathrm{KL}}"),
-    (r"H\bigl(p(\cdot\mid s)\bigr)", r"$-\sum_{v\in\mathcal{V}} p(v\mid s)\log p(v\mid s)$",
-     r"H\bigl("),
-    (r"\mathrm{sg}[e]", "$e$, with no gradient through it", r"\mathrm{sg}"),
-    (r"\mathbf{1}[c]", "1 where $c$ holds, else 0", r"\mathbf{1}"),
-    (r"y = y_w,\ y = y_l", "in a prior: where $y$ is the preferred, the dispreferred response of "
-     "its pair", r"\text{if } y"),
-    (r"b \uparrow (e)", "$b^{e}$, where $e$ is too long to be raised", r"\uparrow"),
-)
-
-
-def notation(body: str) -> list[tuple[str, str]]:
-    """The signs that `body` uses, with their meaning."""
-    return [(sign, meaning) for sign, meaning, trigger in _NOTATION if trigger in body]

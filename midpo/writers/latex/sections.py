@@ -11,6 +11,7 @@ from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.sentence import listed
 from midpo.symbolic.formula.tree import EMPTY, Formula, between, call, row
 from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.parser import PRIOR, parse
@@ -21,7 +22,7 @@ from midpo.writers import findings, narrative, worked
 from midpo.writers.prose import code
 
 from .audit import audit_latex
-from .pieces import escape, math, pasted, plain, rows, scientific, typewriter, width
+from .pieces import escape, math, pasted, plain, rows, scientific, typewriter, width, worded
 
 if TYPE_CHECKING:
     from midpo.numeric.checking.crosscheck import CrossCheck
@@ -53,13 +54,14 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         ).capitalize() or ("The loss" if spec.batch is not None else ""),
         "prior": "" if spec.prior is None else rows(terms.PRIOR_IS, spec.prior),
         "target": _target(spec, key),
-        "assumptions": () if spec.reason else narrative.assumptions(spec),
+        "assumptions": () if spec.reason else list(map(worded, narrative.assumptions(spec))),
         "conditions": narrative.side_conditions(spec),
         "statement": None,
         "chain": None,
         "witness": None,
         "remarks": [],
-        "facts": narrative.dependence(spec, facts) if facts else (),
+        "facts": [(fact, worded(meaning)) for fact, meaning in
+                  narrative.dependence(spec, facts)] if facts else (),
         "class": None,
         "audit": "" if section.audit is None else audit_latex(section.audit),
         "solved": _solved(section),
@@ -126,9 +128,11 @@ def _target(spec: Spec, key: str) -> list[tuple[str, str]]:
                       rows(terms.defines(terms.of(terms.LOSS, spec.roles)), spec.loss) + label))
     if spec.margin is not None:
         shown.append((f"The target, the loss {math(outer(spec, terms.MARGIN))} of the margin",
-                      rows(terms.defines(terms.of(terms.MARGIN, spec.roles)), spec.margin) + label))
+                      rows(terms.defines(terms.of(terms.MARGIN, spec.roles)), spec.margin)
+                      + label))
     if spec.batch is not None:
-        shown.append((narrative.of_batch(spec), rows(narrative.batch_head(spec), spec.batch)))
+        shown.append((worded(narrative.of_batch(spec)),
+                      rows(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
         shown.append(("The link, which takes the place of $-\\log\\sigma(m)$ in the losses:",
                       rows(terms.defines(terms.LINK), spec.link)))
@@ -175,7 +179,7 @@ def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[
 def _rules(recovery: Recovery) -> str:
     """The rules that the steps apply, by name."""
     names = dict.fromkeys(step.rule for step in recovery.steps)
-    return f"the rule{'s' * (len(names) != 1)} " + narrative.listed(map(typewriter, names))
+    return f"the rule{'s' * (len(names) != 1)} " + worded(listed(map(typewriter, names)))
 
 
 def _statement(recovery: Recovery, key: str) -> dict[str, str]:
@@ -183,11 +187,11 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
     mixed = recovery.affine(terms.of(terms.LOSS_THROUGH, spec.roles))
     loss = tex(terms.of(terms.LOSS, spec.roles))
     conditions = " that satisfy the conditions above" if telling(spec.conditions) else " as above"
-    varying = narrative.listed([
+    varying = worded(listed([
         "every prompt", "every pair of responses",
         "all policies", *(["all parameters"] if spec.names.parameters else []),
         *(["all data"] if spec.names.features else []),
-    ])
+    ]))
     gradients = (
         "Hence the two objectives are one function of the policy"
         + ("" if recovery.factor == 1 and recovery.constant == 0 else ", up to scale and offset")
@@ -271,8 +275,9 @@ def _refuted(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict
         "remarks": _diagnosis(recovery, known),
         "witness": worked.example(recovery) | {
             "vocabulary": tuple(map(str, range(len(laws[0][2])))),
-            "laws": laws,
-            "data": narrative.listed(narrative.witness_data(witness) or [""]),
+            "laws": [("" if law is None else math(law), math(prefix), tuple(map(math, numbers)))
+                     for law, prefix, numbers in laws],
+            "data": worded(listed(narrative.witness_data(witness) or [""])),
         },
     }
 

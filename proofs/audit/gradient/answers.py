@@ -15,12 +15,14 @@ from sympy import Expr
 
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import figure
-from midpo.proofs.audit.answer import EXACT, PROVED, UNDECIDED, Answer, Formula
-from midpo.proofs.audit.formulas import gradient_formula
+from midpo.proofs.audit.answer import EXACT, PROVED, UNDECIDED, Answer, Displayed
+from midpo.proofs.audit.formulas import gradient_formula, score
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.terms import MARGIN
+from midpo.symbolic.formula.tree import Text, call, row, script
 from midpo.symbolic.formula.unicode import mathematics
-from midpo.symbolic.language.nodes import StopGradient
+from midpo.symbolic.formula.write import ZETA, response, write
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, RESPONSE, StopGradient
 from midpo.symbolic.language.spec import Spec
 
 from .cosine import cosines
@@ -120,13 +122,14 @@ def formulas(gradients: Gradients) -> Answer:
     question = "the margin's gradient"
     spec, shown = gradients.spec, []
     alpha = spec.alpha
-    head = ("∇m", r"\nabla m") if alpha == 1 else (
-        f"∇m/{mathematics(alpha)}", rf"\nabla m/{latex(alpha)}")
-    frozen = Formula(
-        f"ζ frozen: {head[0]} = ∇log π(y_w) − ∇log π(y_l)",
-        rf"\zeta\text{{ frozen: }} {head[1]} = \nabla\log\pi(y_w\mid x) - "
-        r"\nabla\log\pi(y_l\mid x)",
+    head = "∇m" if alpha == 1 else f"∇m/{mathematics(alpha)}"
+    slope = row(r"\nabla ", MARGIN, *(() if alpha == 1 else ("/", write(alpha))))
+    chosen, rejected = response(CHOSEN), response(REJECTED)
+    frozen = Displayed(
+        f"ζ frozen: {head} = ∇log π(y_w) − ∇log π(y_l)",
+        row(ZETA, Text(" frozen: "), " ", slope, " = ", score(chosen), " - ", score(rejected)),
     )
+    differentiated = row(ZETA, Text(" differentiated: "), " ", slope, " = ")
     try:
         found = [side_rows(spec, role) for role in ROLES]
     except (MidpoError, RecursionError) as error:
@@ -141,21 +144,23 @@ def formulas(gradients: Gradients) -> Answer:
     elif written[0] == written[1]:
         verdict, sentence = "written", "G(y) is what each response contributes"
         shown = [
-            Formula(
-                f"ζ differentiated: {head[0]} = G(y_w) − G(y_l), G(y) = {written[0].unicode}",
-                rf"\zeta\text{{ differentiated: }} {head[1]} = G(y_w) - G(y_l),\quad "
-                rf"G(y) = {written[0].latex}",
+            Displayed(
+                f"ζ differentiated: {head} = G(y_w) − G(y_l), G(y) = {written[0].unicode}",
+                row(differentiated, call("G", chosen), " - ", call("G", rejected), ",", r"\quad ",
+                    call("G", response(RESPONSE)), " = ", written[0].formula),
             ),
             frozen,
         ]
     else:
         verdict, sentence = "written", "the two responses contribute differently"
+        plus, minus = (script("G", above=sign, bare=True) for sign in "+-")
         shown = [
-            Formula(
-                f"ζ differentiated: {head[0]} = G⁺(y_w) − G⁻(y_l), G⁺(y) = {written[0].unicode}, "
+            Displayed(
+                f"ζ differentiated: {head} = G⁺(y_w) − G⁻(y_l), G⁺(y) = {written[0].unicode}, "
                 f"G⁻(y) = {written[1].unicode}",
-                rf"\zeta\text{{ differentiated: }} {head[1]} = G^+(y_w) - G^-(y_l),\quad "
-                rf"G^+(y) = {written[0].latex},\quad G^-(y) = {written[1].latex}",
+                row(differentiated, call(plus, chosen), " - ", call(minus, rejected),
+                    ",", r"\quad ", call(plus, response(RESPONSE)), " = ", written[0].formula,
+                    ",", r"\quad ", call(minus, response(RESPONSE)), " = ", written[1].formula),
             ),
             frozen,
         ]

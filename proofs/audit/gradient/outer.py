@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from sympy import Expr, S
 
-from midpo.proofs.audit.answer import PROVED, Answer, Formula
+from midpo.proofs.audit.answer import PROVED, Answer, Displayed
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.tree import Fence, between, row
 from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import MARGIN, LogSigmoid, Sigmoid
 from midpo.symbolic.language.spec import Spec
@@ -64,15 +66,18 @@ def loss_gradient(
         verdict, words = "another link", "the loss is another function of the margin"
     factor = _derivative(weight, temperature, spec.link if link is None else link)
     if factor is None:
-        shown = Formula(f"f′(m)·∇m, f(m) = {mathematics(function)}",
-                        rf"f'(m)\,\nabla m,\quad f(m) = {latex(function)}")
+        slope = row("f", "'", Fence("(", terms.MARGIN, ")"), r"\,", r"\nabla ", terms.MARGIN)
+        shown = Displayed(f"f′(m)·∇m, f(m) = {mathematics(function)}",
+                          row(slope, ",", r"\quad ", terms.LINK, " = ", write(function)))
     else:
-        shown = Formula(f"{mathematics(factor)}·∇m", rf"{latex(factor)}\,\nabla m")
+        shown = Displayed(f"{mathematics(factor)}·∇m",
+                          row(write(factor), r"\,", r"\nabla ", terms.MARGIN))
     if beside is not None:
         data["beside"] = text(beside, spec.names.taken())
-        shown = Formula(f"∇({mathematics(beside)}) + {shown.unicode}",
-                        rf"\nabla\bigl({latex(beside)}\bigr) + {shown.latex}")
-    formula = Formula(f"∇L = {shown.unicode}", rf"\nabla L = {shown.latex}")
+        term = row(r"\nabla", between("(", write(beside), ")", "big"))
+        shown = Displayed(f"∇({mathematics(beside)}) + {shown.unicode}",
+                          row(term, " + ", shown.formula))
+    formula = Displayed(f"∇L = {shown.unicode}", row(r"\nabla ", "L", " = ", shown.formula))
     return Answer(question, verdict, words, f"{PROVED}: chain rule", (formula,), data)
 
 
