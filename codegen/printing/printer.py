@@ -38,12 +38,9 @@ from midpo.symbolic.language.nodes import (
     Node,
     Parameter,
     Prob,
-    Relu,
     Sigmoid,
     Sorted,
-    Step,
     StopGradient,
-    Tanh,
     TokenProb,
     TokenProd,
     TokenSum,
@@ -494,9 +491,9 @@ def _is_token_logp(expr: Expr) -> bool:
 def _may_be_zero(factor: Any) -> bool:
     """Whether a factor is 0 at more than a null set of pairs."""
     base = factor.as_base_exp()[0]
-    while isinstance(base, (StopGradient, Tanh)):
+    while (word := BY_NODE.get(type(base))) is not None and word.keeps_sign:
         (base,) = base.args
-    return isinstance(base, (Step, Relu)) or (isinstance(base, (Max, Min)) and S.Zero in base.args)
+    return word is not None and word.pieces is not None and S.Zero in word.pieces(*base.args)
 
 
 def _is_probability(factor: Any) -> bool:

@@ -158,7 +158,7 @@ def test_its_kernels_are_held_against_its_value(backend: str, add: Add) -> None:
 
 
 def test_a_node_without_a_row_is_refused_by_name() -> None:
-    class Orphan(Node):  # type: ignore[misc]
+    class Orphan(Node):
         pass
 
     def slope(node: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sympy import Rational
 from test_recovery import PERTURBED, perturbed, spec
 
 from midpo.cli import main
@@ -29,10 +30,12 @@ from midpo.proofs.certify.certificate import (
     named_apart,
 )
 from midpo.proofs.certify.printer import NotExportable, Printer, identifier
-from midpo.proofs.certify.readback import Mismatch, parse_term
+from midpo.proofs.certify.readback import _ARITHMETIC, Mismatch, parse_term
 from midpo.proofs.certify.runner import NotChecked, find_tools, run
+from midpo.symbolic.language.nodes import Parameter, Sqrt
 from midpo.symbolic.language.parser import PRIOR, parse
 from midpo.symbolic.language.spec import PAPER, load, loads
+from midpo.symbolic.language.words import FUNCTIONS, Word
 
 coq = pytest.mark.coq
 needs_coq = pytest.mark.skipif(shutil.which("coqc") is None, reason="coqc is not installed")
@@ -295,3 +298,14 @@ def test_the_documented_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert [line.strip() for line in done.output.splitlines()] == [
         line.strip() for line in answer.splitlines()]
     assert all(axiom in guide for axiom in rocq_library.AXIOMS)
+
+
+@pytest.mark.parametrize("word", FUNCTIONS.values(), ids=list(FUNCTIONS))
+def test_the_name_of_each_function_is_defined_and_read_back_as_it(word: Word) -> None:
+    """The reader has its own table: a wrong name in a row is found by it."""
+    args = [Parameter(name) for name in "ab"[: word.arity[0]]]
+    found = _ARITHMETIC[str(word.coq)](*args)
+    assert found == (args[0] ** Rational(1, 2) if word.node is Sqrt else word.node(*args))
+    library = (rocq_library.FOLDER / "Midpo.v").read_text()
+    coqs_own = ("ln", "exp", "sqrt", "tanh", "Rabs", "Rmax", "Rmin")
+    assert word.coq in coqs_own or f"Definition {word.coq} " in library

@@ -39,8 +39,8 @@ from midpo.symbolic.language.nodes import (
     standard_index,
 )
 from midpo.symbolic.language.parser import TARGET, parse
-from midpo.symbolic.language.signs import is_nonnegative, is_positive
-from midpo.symbolic.language.words import BY_NODE, FUNCTIONS
+from midpo.symbolic.language.signs import enclosure, is_nonnegative, is_positive
+from midpo.symbolic.language.words import BY_NODE, FUNCTIONS, Word
 
 A, B, G = Parameter("a"), Parameter("b", "positive"), Parameter("g", "unit")
 T, S = Index("t", position=True), Index("s", position=True)
@@ -76,6 +76,14 @@ def test_every_function_has_one_row() -> None:
     for word in FUNCTIONS.values():
         assert issubclass(word.node, Node) and word.corners and 1 <= word.arity[0] <= word.arity[1]
         assert not any(getattr(word, column) is None for column in NEEDED), word.name
+
+
+@pytest.mark.parametrize("word", FUNCTIONS.values(), ids=list(FUNCTIONS))
+def test_what_sympy_is_told_of_a_function_is_so(word: Word) -> None:
+    node = word.node(*(Parameter(name) for name in "ab"[: word.arity[0]]))
+    image = enclosure(node)
+    assert image.positive or not node.is_positive
+    assert image.nonnegative or not node.is_nonnegative
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
