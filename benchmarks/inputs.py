@@ -28,7 +28,7 @@ from midpo.symbolic.language.nodes import (
     TokenProd,
     TokenSum,
 )
-from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.places import Names
 from midpo.symbolic.language.spec import Spec
 
 ALPHA, RATE = Parameter("alpha", "positive"), Parameter("eta")

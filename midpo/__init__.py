@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     )
     from midpo.catalogued import list, map, show
     from midpo.codegen.emit import Kernel
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
     from midpo.numeric.exact.solved import Part
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.certify.certificate import Certificate
@@ -78,7 +78,7 @@ _ROOMS = {
     "Audit": "midpo.proofs.audit.audit",
     "Certificate": "midpo.proofs.certify.certificate",
     "Comparison": "midpo.proofs.compare.comparison",
-    "CrossCheck": "midpo.numeric.checking.crosscheck",
+    "CrossCheck": "midpo.numeric.checking.found",
     "Family": "midpo.proofs.compare.family",
     "Kernel": "midpo.codegen.emit",
     "Part": "midpo.numeric.exact.solved",

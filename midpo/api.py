@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from sympy import Expr
 
     from midpo.gathering import Fragment, Wanted
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
     from midpo.numeric.exact.solved import Part
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.certify.certificate import Certificate
@@ -120,8 +120,9 @@ def check(
     spec = spec_of(source)
     needed("check", "torch", "numpy")
     from midpo.numeric.checking import crosscheck
+    from midpo.numeric.checking.found import Code
 
-    held: Kernel | crosscheck.Code
+    held: Kernel | Code
     if code is None:
         if arguments:
             raise MidpoError("arguments are given without code\n  expected: both, or none")
@@ -130,7 +131,7 @@ def check(
         from midpo.code import function_of
 
         held = function_of(code, spec, arguments)
-    own = isinstance(held, crosscheck.Code) and not held.generated
+    own = isinstance(held, Code) and not held.generated
     usual = crosscheck.CODE_DTYPES if own else crosscheck.DTYPES
     found = crosscheck.crosscheck(
         spec,
@@ -142,7 +143,7 @@ def check(
         device=device,
         progress=progress,
     )
-    said = () if isinstance(held, crosscheck.Code) else held.notes
+    said = () if isinstance(held, Code) else held.notes
     return dataclasses.replace(found, notes=(*said, *found.notes))
 
 

@@ -18,7 +18,7 @@ from midpo.symbolic.errors import MidpoError, nearest
 from midpo.symbolic.language.spec import Spec
 
 if TYPE_CHECKING:
-    from midpo.numeric.checking.crosscheck import Code
+    from midpo.numeric.checking.found import Code
     from midpo.numeric.checking.logged import Promised
 
 _HEADER = re.compile(
@@ -35,7 +35,7 @@ def function_of(
 
     Raises: MidpoError where the file cannot be read or run, or has no such function.
     """
-    from midpo.numeric.checking.crosscheck import Code
+    from midpo.numeric.checking.found import Code
 
     given = dict(arguments or {})
     if callable(code):

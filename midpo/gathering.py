@@ -16,7 +16,7 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.toml import read_text, read_toml
 
 if TYPE_CHECKING:
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
     from midpo.proofs.audit.audit import Audit
     from midpo.writers.pictures.plots import Plot
     from midpo.writers.section import Section

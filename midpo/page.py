@@ -20,7 +20,7 @@ from midpo.writers.section import Section
 from . import api
 
 if TYPE_CHECKING:
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
 
 FEW = 4  # so many specs are sooner done than further processes are started
 Progress = Callable[[str], None]

@@ -17,7 +17,7 @@ from midpo.targets import folder, write
 from . import api
 
 if TYPE_CHECKING:
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
     from midpo.writers.latex.report import Report
 
 

@@ -25,7 +25,7 @@ from midpo.symbolic.language.nodes import (
     Parameter,
     TokenSum,
 )
-from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.places import Names
 from midpo.symbolic.language.spec import Spec
 
 from .arithmetic import Digits, Undefined

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from midpo.numeric.evaluate import Point
 from midpo.symbolic.language.nodes import Parameter
-from midpo.symbolic.language.parser import Names, Place
+from midpo.symbolic.language.places import Names, Place
 
 DOMAINS = {"a": "real", "b": "positive", "g": "unit", "n": "nonnegative", "t": "real", "v2": "unit"}
 NAMES = Names(

@@ -10,7 +10,8 @@ from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.sentence import listed
 from midpo.symbolic.formula.tree import EMPTY, number, row
 from midpo.symbolic.formula.write import name
-from midpo.symbolic.language.spec import CONFIRMED, UNCONFIRMED, Spec
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.table import CONFIRMED, UNCONFIRMED
 from midpo.writers.latex.pieces import escape, rows, scientific
 from midpo.writers.latex.pieces import worded as in_latex
 

@@ -13,7 +13,8 @@ from sympy import Expr
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.latex import name as written
-from midpo.symbolic.language.parser import LINK, TARGET, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import LINK, TARGET
 from midpo.symbolic.language.spec import Spec
 from midpo.writers.latex.pieces import escape, typewriter
 

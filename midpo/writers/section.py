@@ -9,7 +9,7 @@ from midpo.proofs.recover.recovery import Recovery
 from midpo.symbolic.language.spec import Spec
 
 if TYPE_CHECKING:
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.recover.solution import Solution
     from midpo.writers.pictures.plots import Plot

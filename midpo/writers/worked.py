@@ -17,7 +17,8 @@ from midpo.symbolic.errors import MidpoError, TooLarge
 from midpo.symbolic.formula.latex import inline, latex, policy
 from midpo.symbolic.formula.latex import response as sign
 from midpo.symbolic.formula.write import signed_terms
-from midpo.symbolic.language.parser import LINK, Names, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import LINK, Names
 from midpo.writers.latex.pieces import escape
 
 _MOST_FACTORS = 6  # of a product that is written out

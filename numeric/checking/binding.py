@@ -29,7 +29,8 @@ from sympy import Expr
 from midpo.numeric.arithmetic import Floats
 from midpo.numeric.evaluate import Evaluator, Point
 from midpo.symbolic.errors import MidpoError, nearest
-from midpo.symbolic.language.parser import Place, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import Place
 from midpo.symbolic.language.spec import Spec, policy_argument
 from midpo.symbolic.loss import is_constant
 

@@ -6,29 +6,27 @@ the kernel. Errors are counted in units in the last place (`judging`).
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from sympy import Expr
 
-from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.nodes import Sorted, StopGradient
 from midpo.symbolic.language.spec import Spec, policy_argument
 from midpo.symbolic.loss import kernel_loss
 
 from . import logged
+from .adapting import all_equal, beyond_domains, from_logits, noting
 from .binding import Binding, bind
 from .calling import Answer, Call, misshaped
+from .found import Code, CrossCheck, KernelLike
 from .judging import ILL, LIMIT, Failure, Judge, Numbers
-from .judging import plain as plain_number
 from .oracle import Truth
 from .policies import IGNORED, Batch, far_above, nth_batch, random_batch
+from .tally import Tally, result_of
 from .truths import truth_of
 from .ways import Way, plain, ways
 
@@ -43,119 +41,6 @@ LONG = 800  # tokens of a response that is ordinary
 WIDE = {"triton": 9000}
 WIDE_ENTRIES = 1100
 _TELLING = (1.0, 3.0)  # sizes of logits at which no probability is 0 or 1
-
-
-class KernelLike(Protocol):
-    """What a cross-check needs to know of a kernel."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def backend(self) -> str: ...
-    @property
-    def policies(self) -> tuple[str, ...]: ...
-    @property
-    def features(self) -> Mapping[str, str]: ...
-    @property
-    def parameters(self) -> Mapping[str, Interval]: ...
-    @property
-    def logged(self) -> tuple[str, ...]: ...
-    @property
-    def rewards(self) -> tuple[Expr, Expr] | None: ...
-    def compile(self) -> Callable[..., Any]: ...
-
-
-@dataclass(frozen=True)
-class Code:
-    """A given function. `backend` is that of the file that holds it, or "code" where nothing says
-    that it was generated; `arguments` says what the caller binds to which argument; `promised` what
-    a generated one logs."""
-
-    name: str
-    function: Callable[..., Any]
-    backend: str = "code"
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    promised: logged.Promised = field(default_factory=logged.Promised)
-
-    @property
-    def generated(self) -> bool:
-        return self.backend != "code"
-
-
-@dataclass(frozen=True)
-class DtypeErrors:
-    """The largest errors in one dtype, in units in the last place: of the loss in the dtype sums
-    accumulate in, of the gradient in the logits' own."""
-
-    dtype: str
-    cases: int
-    value_ulp: float
-    gradient_ulp: float
-    limit_ulp: float
-    passed: bool
-
-
-@dataclass(frozen=True)
-class CrossCheck:
-    """What the numbers say of one kernel.
-
-    `cases` counts pairs; `prior_gap` is the largest difference between the loss through the prior
-    and through the target in 50 digits, relative to the loss (None where a side is missing);
-    `gradcheck` is torch's own check in float64 (None where it does not apply: at a stopped
-    gradient, or to a given function). `notes` are the kernel's own warnings (where it took another
-    road) and what else a reader should know; `case` is the case of `failure`.
-    """
-
-    name: str
-    passed: bool
-    cases: int
-    seed: int
-    device: str
-    dtypes: tuple[DtypeErrors, ...]
-    prior_gap: float | None
-    gradcheck: bool | None
-    failure: str = ""
-    backend: str = "eager"
-    notes: tuple[str, ...] = ()
-    code: str = ""
-    case: Mapping[str, Any] | None = None
-    ways: tuple[str, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "code": self.code or None,
-            "backend": self.backend,
-            "verdict": "agrees" if self.passed else "differs",
-            "passed": self.passed,
-            "cases": self.cases,
-            "seed": self.seed,
-            "device": self.device,
-            "dtypes": [{k: plain_number(x) if isinstance(x, float) else x
-                        for k, x in vars(d).items()} for d in self.dtypes],
-            "ways": list(self.ways),
-            "prior_gap": None if self.prior_gap is None else plain_number(self.prior_gap),
-            "gradcheck": self.gradcheck,
-            "failure": self.failure,
-            "case": None if self.case is None else dict(self.case),
-            "notes": list(self.notes),
-            "standing": f"numerical evidence: {self.cases} cases, 50 digits and float64",
-        }
-
-
-@dataclass
-class _Tally:
-    """Errors of one dtype so far."""
-
-    cases: int = 0
-    value: float = 0.0
-    gradient: float = 0.0
-    failures: list[Failure] = field(default_factory=list)
-
-    def add(self, judge: Judge) -> None:
-        self.value = max(self.value, judge.value)
-        self.gradient = max(self.gradient, judge.gradient)
-        self.failures += judge.failures
 
 
 def crosscheck(
@@ -176,30 +61,10 @@ def crosscheck(
     argument of a given function has no source.
     """
     torch = _torch(device)
-    with _noting() as notes:
+    with noting() as notes:
         check = _Check(torch, spec, kernel, seed, dtypes, device)
         found = check.run(prior_loss, trials, progress)
     return replace(found, notes=tuple(dict.fromkeys([*found.notes, *notes])))
-
-
-@contextmanager
-def _noting() -> Iterator[list[str]]:
-    """What generated files warn of, as text; other warnings are passed on."""
-    notes: list[str] = []
-    with warnings.catch_warnings(record=True) as said:
-        warnings.filterwarnings("always", message=r".*: no .* runs: ")
-        try:
-            yield notes
-        finally:
-            notes += [str(w.message) for w in said if _ours(w)]
-    for w in said:
-        if not _ours(w):
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
-
-
-def _ours(warning: Any) -> bool:
-    return warning.filename.startswith("<kernel ") or (": no " in str(warning.message) and (
-        " runs: " in str(warning.message)))
 
 
 class _Check:
@@ -223,7 +88,7 @@ class _Check:
         if kernel.backend == "logps":  # the generated one names (2B, T) as others name (2B,)
             assert all(kind == "logps" for kind in self.binding.kinds.values())
         self.plain, self.ways = plain(self.binding), ways(self.binding, self.generated)
-        self.tallies = {dtype: _Tally() for dtype in dtypes}
+        self.tallies = {dtype: Tally() for dtype in dtypes}
         self.notes = list(self.binding.notes)
         self.taken: dict[str, None] = {}
         self.reduces: str | None = None  # what a scalar is, where no argument says it
@@ -401,7 +266,7 @@ class _Check:
         batch = random_batch(self.spec, self.binding.kinds, rng, finite=True,
                              fixed=self.binding.fixed, **shape)
         if what == "equal":
-            batch = _all_equal(batch)
+            batch = all_equal(batch)
         if what == "long":  # one response is; the other is short
             batch.labels[0, :LONG] = 1 - batch.labels[0, :LONG] % 2
             batch.labels[1, 5:] = IGNORED
@@ -470,7 +335,7 @@ class _Check:
         dtype = next(iter(self.tallies))
         batch = random_batch(self.spec, self.binding.kinds, rng, scale=1.0, vocabulary=3, pairs=1,
                              finite=True, fixed=self.binding.fixed)
-        for name, outside in _outside(self.spec):
+        for name, outside in beyond_domains(self.spec):
             if name not in self.binding.sources:
                 continue
             wrong = replace(batch, parameters=batch.parameters | {name: outside})
@@ -541,7 +406,7 @@ class _Check:
             pairs,
             self.seed,
             self.device,
-            tuple(_result(dtype, tally) for dtype, tally in self.tallies.items()),
+            tuple(result_of(dtype, tally) for dtype, tally in self.tallies.items()),
             gap,
             gradcheck,
             said[0] if said else "",
@@ -551,61 +416,6 @@ class _Check:
             failures[0].as_json() if failures else None,
             tuple(filter(None, self.taken)),
         )
-
-
-def _all_equal(batch: Batch) -> Batch:
-    """Every policy as the trained one: where training begins."""
-    def same(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {p: values.get("pi", x) for p, x in values.items()}
-
-    return replace(batch, logits=same(batch.logits), logps=same(batch.logps),
-                   whole=same(batch.whole), heads=same(batch.heads),
-                   rounding=same(batch.rounding))
-
-
-def _outside(spec: Spec) -> Iterator[tuple[str, Fraction]]:
-    """Numbers outside the domains of parameters: beyond each end, and an end that is open."""
-    for name, parameter in spec.names.parameters.items():
-        lower = parameter.domain.lower
-        for end, closed in parameter.domain.end_values:
-            yield name, end + (Fraction(-1, 2) if end == lower else Fraction(1, 2))
-            if not closed:
-                yield name, end
-
-
-def from_logits(torch: Any, kernel: KernelLike) -> Callable[..., Any]:
-    """The kernel as a function of logits, whatever its backend takes.
-
-    For `linear` the hidden states are the logits and the heads are identities; for `logps` the
-    log-probabilities of the labels are taken from a log-softmax.
-    """
-    function = kernel.compile()
-
-    def label_logps(z: Any, labels: Any) -> Any:
-        wide = torch.float64 if z.dtype == torch.float64 else torch.float32
-        logps = torch.log_softmax(z, -1, dtype=wide)
-        return logps.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
-
-    def call(labels: Any, **given: Any) -> Any:
-        names = [policy_argument(p) for p in kernel.policies]
-        logits = {name: given.pop(name) for name in names}
-        inputs: dict[str, Any] = logits
-        if kernel.backend == "linear":
-            size = logits[names[0]].shape[-1]
-            eye = torch.eye(size, dtype=logits[names[0]].dtype, device=labels.device)
-            inputs = {f"{n.removesuffix('_logits')}_hidden": z for n, z in logits.items()}
-            inputs |= {f"{n.removesuffix('_logits')}_weight": eye for n in names}
-        elif kernel.backend == "logps":
-            inputs = {f"{n.removesuffix('_logits')}_logps": label_logps(z, labels)
-                      for n, z in logits.items()}
-        return function(labels=labels, **inputs, **given)
-
-    return call
-
-
-def _result(dtype: str, tally: _Tally) -> DtypeErrors:
-    passed = not tally.failures
-    return DtypeErrors(dtype, tally.cases, tally.value, tally.gradient, LIMIT_ULP, passed)
 
 
 def _torch(device: str) -> Any:

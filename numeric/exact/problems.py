@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from midpo.symbolic.errors import SpecError, nearest
-from midpo.symbolic.language.spec import NAME
+from midpo.symbolic.language.table import NAME
 from midpo.symbolic.language.toml import read_text, read_toml
 
 from .preferences import Comparisons

@@ -2,6 +2,7 @@
 
     answer       what an audit answers with: a sentence, how far it is known, formulas, and data
     audit        what "recovered" hides: an audit of a spec's prior
+    bounds       which priors have a finite mass over all strings, and its bound
     calculus     how an expression moves with the policy: the rows of its gradient, symbolically
     correction   the correction -alpha*T[pi] of proposition 2.1
     domain       where is the objective empty, reversed or undefined?
@@ -12,5 +13,6 @@
     mass         can the prior be normalised over all finite strings, and does Z exist?
     optimum      is r = alpha*log(pi/zeta) + c true at the true optimum
     regulariser  has alpha*log(pi/zeta) any regulariser
+    shape        a prior as a product over tokens of powers of laws
     side         one function zeta(y) to audit
 """

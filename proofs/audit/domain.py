@@ -26,9 +26,9 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant
 
 from .answer import EVIDENCE, PROVED, UNDECIDED, Answer
+from .bounds import linear
 from .calculus import T
 from .formulas import readable
-from .mass import linear
 
 WORLDS = 3
 

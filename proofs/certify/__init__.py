@@ -5,8 +5,10 @@
     printer              expression -> term of Coq, in the words of rocq/Midpo.v
     readback             what a compiled theorem says
     readback_refutation  what a compiled refutation says
+    reader               a term that Coq printed, as an expression
     recovery             a recovery as a theorem of Coq
     refutation           a refutation as a theorem of Coq
     runner               running coqc and coqchk
     statement            what a certificate states, as lines of Coq
+    terms                Coq's printing of a term, parsed
 """

@@ -26,12 +26,13 @@ from midpo.symbolic.language.spec import Spec, catalogue, load
 
 from .library import AXIOMS, library_texts
 from .printer import NotExportable
-from .readback import Mismatch, read_instance, read_recovery
+from .readback import read_instance, read_recovery
 from .readback_refutation import read_refutation
 from .recovery import GOAL_SECONDS, recovery_text
 from .refutation import refutation_text
 from .runner import NotChecked, Refused, Tools, check_again, compile_file, find_tools
 from .statement import Statement
+from .terms import Mismatch
 
 State = Literal["checked", "exported", "refused", "not exportable", "not checked", "mismatch",
                 "no recovery"]

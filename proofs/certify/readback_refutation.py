@@ -11,7 +11,9 @@ from midpo.symbolic.language.nodes import CHOSEN, MARGIN, REJECTED, Feature, Par
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import loss_of_margin, recovered_margin
 
-from .readback import Mismatch, Reader, Term, any_data, domain_facts, forms, parse_term, same
+from .readback import any_data, domain_facts, forms, same
+from .reader import Reader
+from .terms import Mismatch, Term, parse_term
 
 _PAIR = tuple(("var", v) for v in ("tt", "true", "false"))
 

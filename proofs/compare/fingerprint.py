@@ -17,7 +17,7 @@ from sympy import Expr
 from midpo.numeric.arithmetic import Floats, Undefined
 from midpo.numeric.evaluate import Evaluator, Point
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.places import Names
 
 from .settings import Option
 

@@ -11,7 +11,7 @@ from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import NoValue
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import REFERENCE, Feature, Further, Parameter
-from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.places import Names
 
 VALUES = (S.Zero, S.One, Rational(1, 2))  # that parameters are tried at
 MASKS = (S.One, S.Zero)  # that features are tried at

@@ -28,7 +28,7 @@ from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import MARGIN, POLICY, Parameter, StopGradient
-from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.places import Names
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.words import piecewise
 from midpo.symbolic.loss import logistic_form, loss_of_margin, pair_loss

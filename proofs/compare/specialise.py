@@ -15,7 +15,7 @@ from sympy import Expr, S, Symbol
 from midpo.symbolic.domains.intervals import POSITIVE
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.language.nodes import Feature, Further
-from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.places import Names
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import pair_loss
 

@@ -15,7 +15,7 @@ from midpo.symbolic.algebra.cells import ties_of
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language.nodes import Index, Parameter, structural
-from midpo.symbolic.language.parser import Condition
+from midpo.symbolic.language.places import Condition
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.rewriting.derivation import Derivation

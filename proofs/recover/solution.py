@@ -54,7 +54,8 @@ from midpo.symbolic.language.nodes import (
     Step,
     roles,
 )
-from midpo.symbolic.language.parser import PRIOR, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text

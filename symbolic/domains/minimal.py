@@ -9,7 +9,7 @@ from sympy import Add, Expr, Mul, Pow, Rational
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.algebra.signs import plainer
 from midpo.symbolic.language.nodes import Exp, Log
-from midpo.symbolic.language.parser import Condition
+from midpo.symbolic.language.places import Condition
 from midpo.symbolic.language.signs import enclosure, is_negative, is_positive
 
 MAX_COMPARED = 40  # conditions that are held against each other

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.parser import Condition
+from midpo.symbolic.language.places import Condition
 
 from .definite import definite
 from .whole import lattice

@@ -4,6 +4,7 @@
     derivation  a derivation: a chain of equalities as data
     field       rows of RULES for exponentials, and logarithms and roots of polynomials in them
     piecewise   rows of RULES for maxima and steps
+    products    logarithms of products and of whole numbers: parts for RULES
     rule        rule: one rewrite as a theorem with its condition
     rules       RULES: every rewrite that a derivation may use, one row each
     series      rows of RULES for sums over positions that have a closed form

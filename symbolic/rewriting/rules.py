@@ -17,7 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sympy import Add, Expr, Integer, Mul, Pow, Rational, S
-from sympy.ntheory import primerange
 
 from midpo.symbolic.algebra.signs import SIGNS
 from midpo.symbolic.language.building import power, rename_index
@@ -54,6 +53,13 @@ from midpo.symbolic.language.signs import is_positive
 from .counting import COUNTING
 from .field import FIELD
 from .piecewise import PIECEWISE
+from .products import (
+    factors,
+    find_log_number,
+    find_log_product,
+    log_product_left,
+    log_product_right,
+)
 from .rule import ARITHMETIC, CELLS, PRIOR_RULE, Parts, Rule
 from .series import SERIES
 
@@ -66,50 +72,6 @@ _NOT_ROWS = {
 
 def free_of(expr: Expr, index: Index) -> bool:
     return index not in expr.free_symbols
-
-
-def _factors(node: Expr) -> list[tuple[Expr, Expr]]:
-    return [f.args if isinstance(f, Pow) else (f, S.One) for f in Mul.make_args(node)]
-
-
-def _find_log_product(node: Log) -> Parts | None:
-    (arg,) = node.args
-    if not isinstance(arg, (Mul, Pow)):
-        return None
-    known = [(b, e) for b, e in _factors(arg) if is_positive(b)]
-    other = Mul(*(Pow(b, e) for b, e in _factors(arg) if not is_positive(b)))
-    if not known or (len(known) == 1 and known[0][1] == 1 and other == 1):
-        return None
-    return (tuple(known), other)
-
-
-def _log_product_left(known: tuple[tuple[Expr, Expr], ...], other: Expr) -> Expr:
-    return Log(Mul(other, *(Pow(b, e) for b, e in known)))
-
-
-def _log_product_right(known: tuple[tuple[Expr, Expr], ...], other: Expr) -> Expr:
-    rest = S.Zero if other == 1 else Log(other)
-    return Add(rest, *(e * Log(b) for b, e in known))
-
-
-def _factorised(number: int) -> dict[int, int]:
-    """The prime factors of `number` below a bound, and what is left as one more."""
-    found: dict[int, int] = {}
-    for prime in primerange(2, 4096):
-        while number % prime == 0:
-            found[prime] = found.get(prime, 0) + 1
-            number //= prime
-    return found if number == 1 else {**found, number: 1}
-
-
-def _find_log_number(node: Log) -> Parts | None:
-    (arg,) = node.args
-    if not isinstance(arg, Rational) or arg <= 0:
-        return None
-    primes = {**_factorised(int(arg.p)), **{p: -k for p, k in _factorised(int(arg.q)).items()}}
-    if list(primes.values()) == [1]:
-        return None
-    return (tuple(sorted(primes.items())),)
 
 
 def _linear_terms(body: Expr, index: Index) -> tuple[tuple[Expr, Expr], ...]:
@@ -176,8 +138,8 @@ def _exp_log_right(powers: tuple[tuple[Expr, Rational], ...], rest: Expr) -> Exp
 
 
 def _find_exp_product(node: Expr) -> Parts | None:
-    exps = [(b.args[0], e) for b, e in _factors(node) if isinstance(b, Exp)]
-    others = [Pow(b, e) for b, e in _factors(node) if not isinstance(b, Exp)]
+    exps = [(b.args[0], e) for b, e in factors(node) if isinstance(b, Exp)]
+    others = [Pow(b, e) for b, e in factors(node) if not isinstance(b, Exp)]
     if not exps or (len(exps) == 1 and exps[0][1] == 1):
         return None
     return (tuple(exps), Mul(*others))
@@ -329,13 +291,13 @@ ROWS: tuple[Rule, ...] = (
     # -- logarithms
     Rule("log_product", "log", "log(a**j*b**k) = j*log(a) + k*log(b)", "a, b > 0",
          "logarithm of products, quotients and powers",
-         (Log,), _find_log_product, _log_product_left, _log_product_right,
+         (Log,), find_log_product, log_product_left, log_product_right,
          lambda known, other: all(is_positive(b) for b, _ in known)),
     Rule("log_exp", "log", "log(exp(x)) = x", "", "the logarithm undoes the exponential",
          (Log,), _inner(Exp), lambda x: Log(Exp(x)), lambda x: x),
     Rule("log_number", "log", "log(p**j*q**k) = j*log(p) + k*log(q)", "p, q > 0 and all whole",
          "logarithm of a number, by its factors",
-         (Log,), _find_log_number, lambda primes: Log(Mul(*(Rational(p) ** k for p, k in primes))),
+         (Log,), find_log_number, lambda primes: Log(Mul(*(Rational(p) ** k for p, k in primes))),
          lambda primes: Add(*(k * Log(Integer(p)) for p, k in primes)),
          lambda primes: all(int(p) == p > 0 and int(k) == k for p, k in primes)),
     Rule("log_token_product", "log", "log(prod(e for t in y)) = sum(log(e) for t in y)", "e > 0",

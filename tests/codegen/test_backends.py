@@ -15,9 +15,11 @@ import midpo
 from midpo.codegen import emit
 from midpo.codegen.backends import BACKENDS
 from midpo.codegen.emit import Kernel
-from midpo.numeric.checking.crosscheck import crosscheck, from_logits
+from midpo.numeric.checking.adapting import from_logits
+from midpo.numeric.checking.crosscheck import crosscheck
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.spec import RESERVED, policy_argument
+from midpo.symbolic.language.spec import policy_argument
+from midpo.symbolic.language.table import RESERVED
 
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 

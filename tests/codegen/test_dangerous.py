@@ -14,7 +14,7 @@ import pytest
 from test_rows import changed
 
 import midpo
-from midpo.numeric.checking.crosscheck import from_logits
+from midpo.numeric.checking.adapting import from_logits
 from midpo.numeric.checking.oracle import Oracle
 from midpo.numeric.checking.policies import Batch
 from midpo.symbolic.language.spec import load, policy_argument

@@ -28,7 +28,7 @@ from midpo.symbolic.loss import kernel_loss
 np = pytest.importorskip("numpy", reason="batches need numpy")
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 
-from midpo.numeric.checking.crosscheck import from_logits  # noqa: E402
+from midpo.numeric.checking.adapting import from_logits  # noqa: E402
 from midpo.numeric.checking.policies import Batch, representable  # noqa: E402
 
 ULP = 32.0  # of the larger of a result and what rounding each input once may move it by

@@ -11,7 +11,7 @@ import pytest
 
 import midpo
 from midpo.codegen.backends import BACKENDS
-from midpo.numeric.checking.crosscheck import from_logits
+from midpo.numeric.checking.adapting import from_logits
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.spec import policy_argument
 

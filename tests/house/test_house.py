@@ -28,17 +28,10 @@ MOST_MODULES, MOST_LINES = 16, 450
 # Modules that are longer than that. The list only shrinks.
 LONG = {
     "symbolic/algebra/splitting.py",
-    "symbolic/domains/intervals.py",
-    "symbolic/domains/positive.py",
     "symbolic/language/parser.py",
-    "symbolic/language/spec.py",
-    "symbolic/rewriting/rules.py",
-    "numeric/checking/crosscheck.py",
     "codegen/emit.py",
     "codegen/printing/chunks.py",
     "codegen/printing/printer.py",
-    "proofs/audit/mass.py",
-    "proofs/certify/readback.py",
     "proofs/recover/solution.py",
 }
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -226,7 +219,7 @@ def test_lint(tool: str) -> None:
 def test_language_reference_is_complete() -> None:
     """Every key, domain, function and feature kind of the language stands in its reference."""
     from midpo.symbolic.domains.intervals import DOMAINS
-    from midpo.symbolic.language.spec import FEATURES, KEYS
+    from midpo.symbolic.language.table import FEATURES, KEYS
     from midpo.symbolic.language.words import FUNCTIONS, SPECIAL
 
     reference = (ROOT / "docs" / "language.md").read_text()

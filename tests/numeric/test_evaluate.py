@@ -17,7 +17,8 @@ from midpo.numeric.evaluate import Evaluator, Point
 from midpo.symbolic.errors import SpecError, TooLarge
 from midpo.symbolic.language.building import with_label
 from midpo.symbolic.language.nodes import REJECTED, RESPONSE, Parameter
-from midpo.symbolic.language.parser import LINK, PRIOR, TARGET, Names, Place, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import LINK, PRIOR, TARGET, Names, Place
 
 HALF, QUARTER = Fraction(1, 2), Fraction(1, 4)
 BY_HAND = Names(

@@ -18,7 +18,7 @@ from midpo.symbolic.language.spec import load, loads, policy_argument
 torch = pytest.importorskip("torch")
 
 from midpo.codegen.backends import BACKENDS  # noqa: E402  (the tests that follow need torch)
-from midpo.numeric.checking.crosscheck import from_logits  # noqa: E402
+from midpo.numeric.checking.adapting import from_logits  # noqa: E402
 
 THIRD = '[responses]\ny_g = "a gold answer"\n'
 BACKENDS_HERE = [name for name in BACKENDS if name not in ("triton", "native")]  # in float64

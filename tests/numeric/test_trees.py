@@ -26,7 +26,8 @@ from midpo.numeric.trees import (
 from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language.building import with_label
 from midpo.symbolic.language.nodes import CHOSEN, POLICY, RESPONSE, Log, Prob
-from midpo.symbolic.language.parser import PRIOR, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.spec import Spec, catalogue, load, loads
 from midpo.symbolic.language.words import FUNCTIONS
 

@@ -18,6 +18,9 @@ from midpo.commands import audit as command
 from midpo.numeric.trees import Row, centre, centred_response, full_tree, random_world
 from midpo.proofs.audit import audit as room
 from midpo.proofs.audit import (
+    bounds as audit_bounds,
+)
+from midpo.proofs.audit import (
     labels as audit_labels,
 )
 from midpo.proofs.audit import (
@@ -36,7 +39,7 @@ from midpo.proofs.recover.levels import Comparison
 from midpo.symbolic.errors import MidpoError, SpecError
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.language.nodes import CHOSEN, Log
-from midpo.symbolic.language.spec import PAPER, Spec, catalogue, load, loads
+from midpo.symbolic.language.spec import CATALOGUE, PAPER, Spec, catalogue, load, loads
 from midpo.writers.latex.audit import audit_latex
 from midpo.writers.latex.typeset import TypesetFailed, typeset
 from midpo.writers.terminal.audit import written
@@ -433,7 +436,7 @@ def test_conditions_of_the_mass() -> None:
 
 def test_the_perplexity_constant() -> None:
     """The largest sum of P_n**(1 - 1/n): the stationary law against many random ones."""
-    sharp = audit_mass.perplexity_constant()
+    sharp = audit_bounds.perplexity_constant()
     assert sharp == pytest.approx(2.7065, abs=1e-4)
     rng = np.random.default_rng(0)
     n = np.arange(1, 60)
@@ -445,7 +448,7 @@ def test_the_perplexity_constant() -> None:
 
 def test_a_wrong_bound_is_caught() -> None:
     """Planted: a rule that claims less mass than there is."""
-    bound = audit_mass.Bound("finite", "the mass is at most 1/10", "proved: not", 0.1)
+    bound = audit_bounds.Bound("finite", "the mass is at most 1/10", "proved: not", 0.1)
     assert "exceeds" in audit_mass._violated(bound, [0.5])
     assert not audit_mass._violated(bound, [0.05])
 
@@ -527,12 +530,11 @@ def test_every_answer_says_what_it_rests_on(name: str) -> None:
 
 def test_no_algorithm_is_known_by_name() -> None:
     """The same spec under another name has the same answers."""
-    text = (Path(load("tdpo").file) if Path(load("tdpo").file).exists() else
-            Path(room.__file__).parents[1] / "symbolic" / "catalogue" / "tdpo.toml").read_text()
+    text = (CATALOGUE / "tdpo.toml").read_text()
     other = loads(text.replace('"tdpo"', '"my-own"', 1))
     ours, theirs = audit(other, trials=12).as_json(), audited("tdpo").as_json()
     assert {**ours, "name": ""} == {**theirs, "name": ""}
-    for file in (Path(room.__file__).parent).glob("audit*.py"):
+    for file in Path(room.__file__).parent.rglob("*.py"):
         code = re.sub(r'""".*?"""', "", file.read_text(), flags=re.S)
         assert not re.search(r'"(simpo|tdpo|centropy|sparsepo|tis-dpo|dice|rdpo)"', code)
 

@@ -30,10 +30,12 @@ from midpo.proofs.certify.certificate import (
     named_apart,
 )
 from midpo.proofs.certify.printer import NotExportable, Printer, identifier
-from midpo.proofs.certify.readback import _ARITHMETIC, Mismatch, parse_term
+from midpo.proofs.certify.reader import _ARITHMETIC
 from midpo.proofs.certify.runner import NotChecked, find_tools, run
+from midpo.proofs.certify.terms import Mismatch, parse_term
 from midpo.symbolic.language.nodes import Parameter, Sqrt
-from midpo.symbolic.language.parser import PRIOR, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.spec import PAPER, load, loads
 from midpo.symbolic.language.words import FUNCTIONS, Word
 

@@ -21,7 +21,8 @@ from midpo.proofs.certify.certificate import (
 )
 from midpo.proofs.certify.statement import Statement
 from midpo.proofs.recover.recovery import verify
-from midpo.symbolic.language.parser import PRIOR, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.spec import Spec, catalogue, load
 
 coq = pytest.mark.coq

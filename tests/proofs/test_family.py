@@ -18,7 +18,7 @@ from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import random_case
 from midpo.proofs.compare.family import Edge, family, family_of
-from midpo.symbolic.language.parser import Names
+from midpo.symbolic.language.places import Names
 from midpo.symbolic.language.spec import Spec, catalogue, load, loads
 from midpo.symbolic.loss import pair_loss
 from midpo.writers.pictures.family import draw

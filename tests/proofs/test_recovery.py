@@ -17,7 +17,8 @@ from midpo.proofs.recover.recovery import Recovery, verify
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import SpecError
-from midpo.symbolic.language.parser import TARGET, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import TARGET
 from midpo.symbolic.language.spec import CATALOGUE, PAPER, Spec, catalogue, load, loads
 
 FACTS = {

@@ -21,7 +21,8 @@ import midpo
 from midpo.cli import main
 from midpo.proofs.recover.levels import Comparison, one_function, violating_cycle
 from midpo.proofs.recover.solution import REPRESENTABLE, solve
-from midpo.symbolic.language.parser import PRIOR, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.spec import PAPER
 from midpo.symbolic.language.text import text
 

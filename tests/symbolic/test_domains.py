@@ -21,10 +21,12 @@ from midpo.numeric.checking.policies import random_batch
 from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import cases
 from midpo.proofs.recover.conditions import side_conditions
-from midpo.symbolic.domains.intervals import DOMAINS, MAX_DIGITS, Interval, read_domain
+from midpo.symbolic.domains.intervals import DOMAINS, Interval
+from midpo.symbolic.domains.written import MAX_DIGITS, read_domain
 from midpo.symbolic.errors import NoValue, SpecError
 from midpo.symbolic.language.nodes import Parameter
-from midpo.symbolic.language.parser import TARGET, Names, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import TARGET, Names
 from midpo.symbolic.language.signs import enclosure, is_negative, is_positive
 
 DPO = "alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l))"
@@ -235,7 +237,7 @@ def refused_outside(backend: str, names: Any) -> None:
     torch = pytest.importorskip("torch")
     import numpy as np
 
-    from midpo.numeric.checking.crosscheck import from_logits
+    from midpo.numeric.checking.adapting import from_logits
 
     tried = 0
     for name in names:

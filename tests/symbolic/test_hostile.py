@@ -17,7 +17,8 @@ import midpo
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.language import toml
 from midpo.symbolic.language.nodes import Parameter
-from midpo.symbolic.language.parser import PRIOR, Names, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR, Names
 from midpo.symbolic.language.toml import MAX_DEPTH, MAX_PARTS, MAX_TEXT, read_toml
 
 KIB = MAX_TEXT - 200

@@ -38,7 +38,8 @@ from midpo.symbolic.language.nodes import (
     TokenSum,
     standard_index,
 )
-from midpo.symbolic.language.parser import TARGET, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import TARGET
 from midpo.symbolic.language.signs import enclosure, is_nonnegative, is_positive
 from midpo.symbolic.language.words import BY_NODE, FUNCTIONS, Word
 

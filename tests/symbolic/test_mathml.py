@@ -37,7 +37,8 @@ from midpo.symbolic.formula.tree import (
 )
 from midpo.symbolic.formula.width import width
 from midpo.symbolic.formula.write import inline, name, policy, write
-from midpo.symbolic.language.parser import PRIOR, TARGET, Place, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR, TARGET, Place
 from midpo.symbolic.language.words import FUNCTIONS
 
 KINDS = [kind for kind in vars(tree).values()

@@ -21,7 +21,8 @@ from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.formula.width import width
 from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.nodes import Index, Parameter, TokenSum
-from midpo.symbolic.language.parser import LINK, PRIOR, TARGET, Place, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import LINK, PRIOR, TARGET, Place
 from midpo.symbolic.language.spec import PAPER, load, loads
 from midpo.symbolic.language.words import FUNCTIONS
 

@@ -38,16 +38,8 @@ from midpo.symbolic.language.nodes import (
     VocabProb,
     VocabSum,
 )
-from midpo.symbolic.language.parser import (
-    LINK,
-    MAX_DEPTH,
-    PRIOR,
-    TARGET,
-    Names,
-    Place,
-    parse,
-    parse_with_conditions,
-)
+from midpo.symbolic.language.parser import MAX_DEPTH, parse, parse_with_conditions
+from midpo.symbolic.language.places import LINK, PRIOR, TARGET, Names, Place
 from midpo.symbolic.language.text import text
 
 T, V = Index("t", position=True), Index("v", position=False)

@@ -25,7 +25,8 @@ from midpo.symbolic.language.nodes import (
     TokenSum,
     VocabSum,
 )
-from midpo.symbolic.language.parser import PRIOR, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.rewriting.derivation import Rewriter
 from midpo.symbolic.rewriting.rule import Rule
 from midpo.symbolic.rewriting.rules import ROWS, leading_sign

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sympy import Rational, S
 
 from midpo.symbolic.errors import SpecError, cells, nearest, printable
-from midpo.symbolic.language.spec import CATALOGUE, KEYS, PAPER, Spec, catalogue, load, loads
+from midpo.symbolic.language.spec import CATALOGUE, PAPER, Spec, catalogue, load, loads
+from midpo.symbolic.language.table import KEYS
 
 MINIMAL = 'name = "a"\nprior = "pi_ref(y)"\n'
 

@@ -9,7 +9,8 @@ from strategies import texts
 
 import midpo
 from midpo.symbolic.formula.unicode import letter, mathematics
-from midpo.symbolic.language.parser import PRIOR, TARGET, Names, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR, TARGET, Names
 
 NAMES = Names(policies=frozenset({"pi", "pi_ref", "pi_old"}))
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 import midpo
 from midpo.cli import main
-from midpo.numeric.checking.crosscheck import CrossCheck, DtypeErrors
+from midpo.numeric.checking.found import CrossCheck, DtypeErrors
 from midpo.page import _entry, _section, write
 from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.sentence import said

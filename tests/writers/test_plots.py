@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from midpo.numeric.checking.crosscheck import CrossCheck, DtypeErrors
+from midpo.numeric.checking.found import CrossCheck, DtypeErrors
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.spec import load, loads
 from midpo.writers.pictures import plots

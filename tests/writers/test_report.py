@@ -18,7 +18,7 @@ from typesetting import needs_tex
 
 from midpo import api, writing
 from midpo.gathering import Wanted, gather
-from midpo.numeric.checking.crosscheck import CrossCheck, DtypeErrors
+from midpo.numeric.checking.found import CrossCheck, DtypeErrors
 from midpo.proofs.audit.audit import audit
 from midpo.proofs.framework.slips import SLIPS
 from midpo.proofs.framework.theorems import theorems

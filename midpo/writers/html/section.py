@@ -14,8 +14,10 @@ from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.sentence import said
 from midpo.symbolic.formula.tree import EMPTY, leaf, row
 from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
-from midpo.symbolic.language.parser import PRIOR, parse
-from midpo.symbolic.language.spec import CONFIRMED, Spec
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.table import CONFIRMED
 from midpo.symbolic.loss import recovered_margin
 from midpo.symbolic.representable import PriorFacts, prior_facts
 from midpo.writers import narrative
@@ -27,7 +29,7 @@ from .text import Display, display, formula, inline, words
 from .witness import crossing, witness
 
 if TYPE_CHECKING:
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.recover.recovery import Recovery
     from midpo.writers.section import Section

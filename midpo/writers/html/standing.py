@@ -11,7 +11,7 @@ from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.sentence import said
 from midpo.symbolic.formula.tree import row
 from midpo.symbolic.formula.write import ZETA
-from midpo.symbolic.language.spec import CONFIRMED
+from midpo.symbolic.language.table import CONFIRMED
 from midpo.symbolic.representable import PriorFacts
 
 from .text import inline, words

@@ -10,7 +10,8 @@ from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.sentence import listed, said
 from midpo.symbolic.formula.tree import EMPTY, number, row
 from midpo.symbolic.formula.write import response
-from midpo.symbolic.language.parser import LINK, Names, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import LINK, Names
 from midpo.writers import narrative
 
 from .text import Display, display, inline, words

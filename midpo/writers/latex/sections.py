@@ -14,7 +14,8 @@ from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.sentence import listed
 from midpo.symbolic.formula.tree import EMPTY, Formula, between, call, row
 from midpo.symbolic.formula.write import write
-from midpo.symbolic.language.parser import PRIOR, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import recovered_margin
 from midpo.symbolic.representable import prior_facts
@@ -25,7 +26,7 @@ from .audit import audit_latex
 from .pieces import escape, math, pasted, plain, rows, scientific, typewriter, width, worded
 
 if TYPE_CHECKING:
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
     from midpo.writers.section import Section
 
 _MARK = {"proved": r"\proved{}", "refuted": r"\refuted{}", "undecided": r"\undecided{}"}

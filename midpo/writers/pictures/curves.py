@@ -27,7 +27,8 @@ from midpo.symbolic.language.nodes import (
     TokenProb,
     VocabProb,
 )
-from midpo.symbolic.language.parser import TARGET, Names, parse
+from midpo.symbolic.language.parser import parse
+from midpo.symbolic.language.places import TARGET, Names
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import logistic_form, pair_loss
 

@@ -24,7 +24,7 @@ from midpo.symbolic.language.spec import Spec, load
 from .curves import LOGISTIC, MARGINS, POINTS, LossCurve, loss_curve, token_weights
 
 if TYPE_CHECKING:
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
 
 Axes = Any  # matplotlib's, which carries no types that would check
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#007A5E", "#9B4F96", "#666666"

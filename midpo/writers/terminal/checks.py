@@ -9,7 +9,7 @@ from rich.markup import escape
 from .pieces import STYLE, line, out, table
 
 if TYPE_CHECKING:
-    from midpo.numeric.checking.crosscheck import CrossCheck
+    from midpo.numeric.checking.found import CrossCheck
     from midpo.reproduction import Reproduction
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from midpo.symbolic.formula.unicode import letter, mathematics
-from midpo.symbolic.language.spec import CONFIRMED, Spec
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.table import CONFIRMED
 
 from .pieces import depends, equation, line, mark, out, plain, table
 
