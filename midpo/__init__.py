@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from midpo.proofs.framework.theorem import Theorem
     from midpo.proofs.framework.theorems import theorem, theorems
     from midpo.proofs.recover.recovery import Recovery
-    from midpo.proofs.recover.solution import Solution
+    from midpo.proofs.recover.solved import Solution
     from midpo.reproduction import Reproduction, paper
     from midpo.rows import Row
     from midpo.symbolic.errors import MidpoError, SpecError
@@ -86,7 +86,7 @@ _ROOMS = {
     "Report": "midpo.writers.latex.report",
     "Reproduction": "midpo.reproduction",
     "Row": "midpo.rows",
-    "Solution": "midpo.proofs.recover.solution",
+    "Solution": "midpo.proofs.recover.solved",
     "Theorem": "midpo.proofs.framework.theorem",
 }
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from midpo.proofs.compare.comparison import Comparison
     from midpo.proofs.framework.theorem import Theorem
     from midpo.proofs.recover.levels import Comparison as Judged
-    from midpo.proofs.recover.solution import Solution
+    from midpo.proofs.recover.solved import Solution
     from midpo.writers.latex.report import Report
 
 Source = Spec | str | Path

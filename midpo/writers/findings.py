@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from midpo.proofs.recover.solution import Solution
+from midpo.proofs.recover.solved import Solution
 from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.sentence import listed
 from midpo.symbolic.formula.tree import EMPTY, number, row

@@ -11,7 +11,7 @@ from midpo.symbolic.language.spec import Spec
 if TYPE_CHECKING:
     from midpo.numeric.checking.found import CrossCheck
     from midpo.proofs.audit.audit import Audit
-    from midpo.proofs.recover.solution import Solution
+    from midpo.proofs.recover.solved import Solution
     from midpo.writers.pictures.plots import Plot
 
 

@@ -14,7 +14,7 @@ from sympy import Expr, S
 
 from midpo.numeric.figures import below
 from midpo.proofs.recover.levels import Comparison, one_function, violating_cycle
-from midpo.proofs.recover.solution import Solution
+from midpo.proofs.recover.solved import Solution
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import MidpoError

@@ -11,4 +11,5 @@
     problem     what is compared: the margins, or the losses, of a target and of a prior
     recovery    does this prior recover that target? A derivation, a witness, or neither
     solution    which prior gives this loss? The prior, its class, or the theorem
+    solved      what solve answers
 """

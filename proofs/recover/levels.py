@@ -19,7 +19,7 @@ from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.loss import is_constant
 
-from .solution import Solution
+from .solved import Solution
 
 COLUMNS = ("prompt", "chosen", "rejected")
 

@@ -20,14 +20,12 @@ Theorems, numbered as `midpo solve` cites them:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
 
 from sympy import Add, Expr, Mul, S
 
 from midpo.numeric.crossing import (
     HEXAGON,
-    Crossing,
     find_crossing,
     find_nonpositive,
     margin_of_loss,
@@ -64,107 +62,12 @@ from midpo.symbolic.representable import fold, plainest, prior_facts, prior_of_m
 from midpo.symbolic.work import allowance, bounds, question
 
 from .anatomy import Parts, as_other_link, readings, temperature_of
-from .conditions import defined_where, of_lengths
-from .gradients import GradientFact
+from .conditions import of_lengths
 from .positive import positive_where
 from .recovery import Recovery, verify
+from .solved import Alternative, Kind, Solution
 
-Kind = Literal[
-    "fixed",
-    "iterative",
-    "self-referential",
-    "label-dependent",
-    "constraint",
-    "other-link",
-    "temperature",
-    "weighted",
-    "none",
-    "undecided",
-]
 EFFORT = 6  # how many times the work of one proof a search may take
-REPRESENTABLE = ("fixed", "iterative", "self-referential", "label-dependent", "other-link")
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """Another temperature and its prior for the same margin (theorem 4)."""
-
-    alpha: Expr
-    prior: Expr
-
-
-@dataclass(frozen=True)
-class Solution:
-    """The answer for one target.
-
-    `prior` is zeta(y) at the spec's own `alpha`, unique up to one factor free of y; `link` (in m),
-    `constraint`, `temperature` (what the pair multiplies the margin by) and `weight` (what it
-    multiplies the loss by) stand beside it where the class has them, and `conditions` say where
-    these are positive. `proof` is the recovery that proves the answer, and `gradient` whether
-    gradients are equal too (None where none is stopped). `reason` names the theorem and its
-    instance. `witness` is a square of four responses, `hexagon` the same for prompts that have only
-    three.
-    """
-
-    spec: Spec
-    kind: Kind
-    reason: str
-    prior: Expr | None = None
-    link: Expr | None = None
-    constraint: Expr | None = None
-    temperature: Expr | None = None
-    weight: Expr | None = None
-    conditions: tuple[str, ...] = ()
-    alternatives: tuple[Alternative, ...] = ()
-    witness: Crossing | None = None
-    hexagon: Crossing | None = None
-    proof: Recovery | None = None
-    standing: str = ""
-    swap_sum: Expr = S.Zero  # the margin plus the margin of the swapped pair, 0 where label-free
-
-    @property
-    def gradient(self) -> GradientFact | None:
-        """Whether the prior gives the target's gradient too; None where no gradient is stopped."""
-        return None if self.proof is None else self.proof.gradient
-
-    @property
-    def defined_where(self) -> tuple[str, ...]:
-        """The lengths at which the target has a value, where these are not all."""
-        return defined_where(self.spec)
-
-    @property
-    def representable(self) -> bool | None:
-        """None where undecided."""
-        return None if self.kind == "undecided" else self.kind in REPRESENTABLE
-
-    def as_json(self) -> dict[str, Any]:
-        taken = self.spec.names.taken()
-
-        def shown(expr: Expr | None) -> str | None:
-            return None if expr is None else text(expr, taken)
-
-        return {
-            "name": self.spec.name,
-            "representable": self.representable,
-            "class": self.kind,
-            "alpha": text(self.spec.alpha),
-            "prior": shown(self.prior),
-            "unique": "up to one factor free of y" if self.prior is not None else None,
-            "alternatives": [
-                {"alpha": shown(a.alpha), "prior": shown(a.prior)} for a in self.alternatives
-            ],
-            "link": shown(self.link),
-            "constraint": shown(self.constraint),
-            "temperature": shown(self.temperature),
-            "weight": shown(self.weight),
-            "conditions": list(self.conditions),
-            "defined_where": list(self.defined_where),
-            "gradient": None if self.gradient is None else self.gradient.as_json(),
-            "reason": self.reason,
-            "witness": None if self.witness is None else self.witness.as_json(),
-            "hexagon": None if self.hexagon is None else self.hexagon.as_json(),
-            "standing": self.standing,
-        }
 
 
 def solve(spec: Spec) -> Solution:

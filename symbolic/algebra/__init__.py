@@ -4,6 +4,7 @@
     derivative  the chain rule, and the slopes of each word's row
     equality    equality in the field of an expression's atoms, by SymPy's own arithmetic
     factor      factors of a polynomial in an expression's atoms
+    interior    cells without interior, by a linear combination of their facts
     linear      linear programming in exact arithmetic
     logistic    is a loss a log-sigmoid one in disguise, -factor*log sigmoid(m) + constant?
     normal      the normal form

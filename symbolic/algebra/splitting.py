@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from math import ceil, floor
 from typing import Any
 
@@ -30,10 +29,6 @@ from midpo.symbolic.language.nodes import (
     structural,
 )
 from midpo.symbolic.language.signs import (
-    counts_from_one,
-    is_below_one,
-    is_negative,
-    is_nonnegative,
     is_positive,
 )
 from midpo.symbolic.rewriting.derivation import Derivation, Instance
@@ -43,25 +38,22 @@ from midpo.symbolic.rewriting.rules import RULES
 from midpo.symbolic.work import spend
 
 from .cells import (
-    Empty,
     Fork,
     Leaf,
     Signs,
     Tree,
     assumed,
-    at_least_zero,
     at_values,
     bounds_of,
-    contradicts,
     on_cell,
     parts_of,
     sign_of,
     without_pieces,
 )
 from .factor import finer_factors, roots_in
-from .linear import nonnegative_solution
+from .interior import no_interior
 from .normal import normalise
-from .polynomial import expand, is_zero, monomial_expression, polynomial, rational
+from .polynomial import expand, is_zero
 from .quotients import quotient_form
 from .signs import same_sign
 
@@ -183,7 +175,7 @@ def _tree(
     old: Expr, new: Expr, part: Expr, signs: Signs, depth: int, walk: _Walk
 ) -> Tree | None:
     """A proof of old = new on the cell of these signs, or None; the forks are at cuts of `part`."""
-    empty = _no_interior(signs, walk.asked)
+    empty = no_interior(signs, walk.asked)
     if empty is not None:
         return empty
     cut = walk.next_cut((on_cell(part, signs)[0],), signs)
@@ -217,7 +209,7 @@ def _between_values(signs: Signs) -> Expr | None:
 
 def _cells(exprs: Sequence[Expr], signs: Signs, walk: _Walk) -> Iterator[Signs]:
     """The cells with interior on which all steps and maxima of `exprs` are known."""
-    if _no_interior(signs, walk.asked) is not None:
+    if no_interior(signs, walk.asked) is not None:
         return
     cut = walk.next_cut([on_cell(expr, signs)[0] for expr in exprs], signs)
     if cut is None:
@@ -310,53 +302,6 @@ def _piecewise(expr: Expr) -> set[Expr]:
 
 
 # --- Cells without interior -----------------------------------------------------------------------
-
-
-def _no_interior(signs: Signs, asked: Iterable[Expr]) -> Empty | None:
-    """How the signs contradict each other, found by linear programming over the monomials of the
-    cuts and of what else they decide; None if they do not seem to."""
-    if not signs:
-        return None
-    rows = [cut for cut, _ in signs]
-    rows += sorted({x for x in asked if sign_of(x, signs) is not None} - {*rows}, key=structural)
-    known = [(x, *bound) for x in rows if (bound := at_least_zero(x, signs)) is not None]
-    facts = _facts([least for _, least, _ in known])
-    polys = [polynomial(least) for _, least, _ in known] + [polynomial(fact) for fact, _ in facts]
-    monomials = {m for row in polys for m in row}
-    vanishing = [[row.get(m, Fraction(0)) for row in polys] for m in monomials]
-    goal = [Fraction(0)] * len(monomials) + [Fraction(1)]
-    # First what never is, then what is at zeros of cuts alone.
-    strict = [sign.strict for *_, sign in known] + [above for _, above in facts]
-    zeros = [bool(sign.ties) for *_, sign in known] + [False] * len(facts)
-    for used in (strict, zeros):
-        found = None
-        if any(used):
-            found = nonnegative_solution([*vanishing, [Fraction(int(u)) for u in used]], goal)
-        if found is not None:
-            used_rows = zip(found[:len(known)], known, strict=True)
-            terms = tuple((rational(k), x) for k, (x, *_) in used_rows if k)
-            if contradicts(signs, terms):
-                return Empty(terms)
-    return None
-
-
-def _facts(exprs: Iterable[Expr]) -> list[tuple[Expr, bool]]:
-    """What is at least 0 for every value of the atoms, among the monomials of `exprs`, and whether
-    it is never 0."""
-    facts: dict[Expr, bool] = {S.One: True}
-    for expr in exprs:
-        for monomial in map(monomial_expression, polynomial(expr)):
-            if counts_from_one(monomial):
-                facts[monomial - 1] = False
-            elif is_positive(monomial):
-                facts[monomial] = True
-            elif is_nonnegative(monomial):
-                facts[monomial] = False
-            if is_negative(monomial):
-                facts[-monomial] = True
-            if is_below_one(monomial):
-                facts[1 - monomial] = True
-    return sorted(facts.items(), key=lambda fact: structural(fact[0]))
 
 
 # --- Sums whose bodies have cells -----------------------------------------------------------------

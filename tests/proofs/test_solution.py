@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 import midpo
 from midpo.cli import main
 from midpo.proofs.recover.levels import Comparison, one_function, violating_cycle
-from midpo.proofs.recover.solution import REPRESENTABLE, solve
+from midpo.proofs.recover.solution import solve
+from midpo.proofs.recover.solved import REPRESENTABLE
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.spec import PAPER

@@ -19,7 +19,8 @@ import midpo
 from midpo import rows as listing
 from midpo.cli import main
 from midpo.proofs.compare.comparison import compare
-from midpo.proofs.recover.solution import REPRESENTABLE, Kind, solve
+from midpo.proofs.recover.solution import solve
+from midpo.proofs.recover.solved import REPRESENTABLE, Kind
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.language.peers import statements
 from midpo.symbolic.language.spec import PAPER, catalogue, load, loads

@@ -18,7 +18,7 @@ from .text import Display, display, inline, words
 
 if TYPE_CHECKING:
     from midpo.proofs.recover.recovery import Recovery
-    from midpo.proofs.recover.solution import Solution
+    from midpo.proofs.recover.solved import Solution
 
 
 def witness(recovery: Recovery | None) -> dict[str, Any] | None:

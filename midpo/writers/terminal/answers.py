@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from midpo.proofs.certify.certificate import Certificate
     from midpo.proofs.recover.levels import Levels
     from midpo.proofs.recover.recovery import Recovery
-    from midpo.proofs.recover.solution import Solution
+    from midpo.proofs.recover.solved import Solution
 
 
 def recovery(found: Recovery, *, steps: bool = False) -> None:
