@@ -10,8 +10,9 @@ from math import lcm
 from sympy import Add, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.domains.whole import beside_constant, lattice
-from midpo.symbolic.language.nodes import Exp, Log, Step, Tanh
+from midpo.symbolic.language.nodes import Exp, Log, Node, Step, StopGradient
 from midpo.symbolic.language.signs import is_positive
+from midpo.symbolic.language.words import BY_NODE
 from midpo.symbolic.rewriting.rule import Parts, Rule
 
 from .polynomial import expand
@@ -21,8 +22,8 @@ def same_sign(x: Expr) -> Expr | None:
     """A simpler expression with the sign of `x`, or None. For x = a - b with positive products a
     and b: log(a) - log(b) where one is of exponentials, and the difference of powers where one is
     of roots. For the logarithm x of a/b: a - b where that has more terms or is a whole number.
-    For tanh(a), a."""
-    if isinstance(x, Tanh):
+    For tanh(a), a, and so for what else keeps the sign of every number."""
+    if isinstance(x, _keeping()):
         return x.args[0]
     if any(isinstance(term.as_coeff_Mul()[1], Log) for term in Add.make_args(x)):
         return _without_logs(x)
@@ -66,6 +67,13 @@ def _log_of(factor: Expr, sign: int) -> Expr:
     return sign * exponent * (base.args[0] if isinstance(base, Exp) else Log(base))
 
 
+def _keeping() -> tuple[type[Node], ...]:
+    """The functions that have the sign of their argument, whatever that is; of stopped gradients
+    other rules speak."""
+    return tuple(node for node, word in BY_NODE.items()
+                 if word.keeps_sign and word.domain == "real" and node is not StopGradient)
+
+
 def plainer(x: Expr) -> Expr | None:
     """A simpler expression with the sign of `x` less its positive factors, or None."""
     factors = [f for f in Mul.make_args(x) if not is_positive(f)]
@@ -75,7 +83,7 @@ def plainer(x: Expr) -> Expr | None:
         rest, sign = factors[0], S.One
     else:
         return None
-    if not rest.has(Exp, Log, Tanh, Pow):
+    if not rest.has(Exp, Log, Pow, *_keeping()):
         return None
     found = same_sign(rest)
     return None if found is None else sign * found

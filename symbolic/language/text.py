@@ -12,9 +12,6 @@ from .nodes import (
     BINDERS,
     CHOSEN,
     REJECTED,
-    ByLabel,
-    Divergence,
-    Entropy,
     Exp,
     Feature,
     Index,
@@ -23,17 +20,14 @@ from .nodes import (
     LogSigmoid,
     Prior,
     Prob,
-    Sorted,
     TokenProb,
-    TokenProd,
     VocabProb,
 )
-from .words import word_of
+from .words import SPECIAL, word_of
 
 SUM, PRODUCT, POWER, ATOM = range(4)
 _WORDS: dict[type, str] = {
-    Length: "len", Divergence: "kl", Entropy: "entropy", ByLabel: "by_label", Sorted: "sorted",
-    Prior: "zeta",
+    **{node: name for name, nodes in SPECIAL.items() for node in nodes}, Prior: "zeta",
 }
 
 
@@ -95,7 +89,7 @@ class Writer:
         self.scope = {**outer, index: name}
         written = self.write(body)[0]
         self.scope = outer
-        word = "prod" if isinstance(expr, TokenProd) else "sum"
+        word = next(_WORDS[kind] for kind in type(expr).__mro__ if kind in _WORDS)
         over = response[0].name if response else "vocab"
         return f"{word}({written} for {name} in {over})"
 

@@ -29,7 +29,11 @@ from midpo.symbolic.errors import NotYet
 
 from .nodes import (
     Abs,
+    ByLabel,
+    Divergence,
+    Entropy,
     Exp,
+    Length,
     Log,
     LogSigmoid,
     Max,
@@ -37,10 +41,14 @@ from .nodes import (
     Node,
     Relu,
     Sigmoid,
+    Sorted,
     Sqrt,
     Step,
     StopGradient,
     Tanh,
+    TokenProd,
+    TokenSum,
+    VocabSum,
 )
 
 ZERO, ONE = Fraction(0), Fraction(1)
@@ -336,5 +344,8 @@ def piecewise() -> tuple[type[Node], ...]:
     return tuple(node for node, word in BY_NODE.items() if word.pieces is not None)
 
 
-# Words with their own grammar; the parser holds it, and errors list them.
-SPECIAL = ("len", "sum", "prod", "kl", "entropy", "by_label", "sorted")
+# Words with their own grammar, which the parser holds, and the nodes that they make.
+SPECIAL: dict[str, tuple[type[Node], ...]] = {
+    "len": (Length,), "sum": (TokenSum, VocabSum), "prod": (TokenProd,), "kl": (Divergence,),
+    "entropy": (Entropy,), "by_label": (ByLabel,), "sorted": (Sorted,),
+}
