@@ -8,38 +8,79 @@ from __future__ import annotations
 
 import re
 
+from sympy import Expr
+
+from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.sentence import Sentence, said
+from midpo.symbolic.formula.tree import Fence, Formula, call, leaf, row, script
+from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, name, response, write
+from midpo.symbolic.language.nodes import CHOSEN, POLICY, REJECTED, RESPONSE, Prob
+
 _DERIVED = r"\proved{}: derived and replayed by the checker (\texttt{midpo derive})"
 _PAPER = r"proved on paper (\texttt{docs/audit.md}); each use is checked by computation"
-_M = r"\alpha\log(\pi/\zeta)"
-RESULTS: dict[str, tuple[str, str]] = {
-    "1": (r"A positive loss $L$ is $-\log\sigma$ of the margin of some prior if and only if "
-          r"$-\log(e^{L} - 1)$ is a function of $y_w$ less a function of $y_l$.", _DERIVED),
-    "2": ("A margin is a function of $y_w$ less a function of $y_l$ if and only if "
-          "$m(w, l) - m(w, l') - m(w', l) + m(w', l')$ vanishes for all responses.", _DERIVED),
-    "3": ("One function serves both roles if and only if the margin changes sign when the pair is "
-          "swapped.", _DERIVED),
-    "4": ("Every margin of the form of result 2 has a prior, unique up to one factor free of $y$; "
-          r"the scale $\alpha$ is not determined by the margin.", _DERIVED),
-    "5": (r"The prior is free of the policy if and only if the margin less "
-          r"$\alpha\log\pi(y_w\mid x) - \alpha\log\pi(y_l\mid x)$ is.", _DERIVED),
-    "6": (r"A link is that of the generalised loss only if it is $-\log\sigma(am + b)$, $a > 0$.",
-          f"{_DERIVED}; with cited facts"),
-    "7": (r"A term $A(y_w)$ beside the link leaves the prior form unless $(1 - e^{-A})e^{f}$ is "
-          "constant, $f$ being the part of $y_w$ in the margin.", _DERIVED),
-    "8": (r"A loss is a smooth function of one margin of the form of result 2 only if "
-          r"$\log|\partial L/\partial a \,/\, \partial L/\partial b|$ is a sum of a function of "
-          "$y_w$ and one of $y_l$.", _DERIVED),
-    "2.4": ("Fixed points of solving the regularised problem with the prior frozen, then "
-            f"refreshing the prior, are the policies with $r = {_M} + c$.", _PAPER),
-    "2.5": (r"Where each token's share of $\log(\pi/\zeta)$ has mean 0 under a law $q$, some "
-            "fixed points are greedy for a value: their next-token law is proportional to "
-            r"$q\,e^{V/\alpha}$.", _PAPER),
-    "2.6": (rf"The implicit reward ${_M}$ belongs to some regulariser if and only if it is a "
-            r"gradient: its Jacobian $M$ in $\pi$ has $P(M - M^{\mathsf{T}})P = 0$, where $P$ "
-            "takes off constants.", _PAPER),
-    "2.7": ("With a constant offset in the margin, one function serves both roles if and only if "
-            "the comparisons of each prompt are levelled: a rank rises by one along each.", _PAPER),
-}  # fmt: skip
+_Y, _CHOSEN, _REJECTED = map(response, (RESPONSE, CHOSEN, REJECTED))
+_ALPHA = name("alpha")
+_REWARD = row(_ALPHA, r"\log", Fence("(", row(POLICY_SIGN, "/", ZETA), ")"))
+
+
+def _at(chosen: str, rejected: str) -> Formula:
+    return call(terms.MARGIN, row(*chosen), row(*rejected))
+
+
+def _slope(variable: str) -> Formula:
+    return row(r"\partial ", "L", "/", r"\partial ", variable)
+
+
+def _share(role: Expr) -> Formula:
+    return row(_ALPHA, r"\log", write(Prob(POLICY, role)))
+
+
+def _table() -> dict[str, tuple[Sentence, str]]:
+    """Number -> what the result says, and how it is known."""
+    exp_f = script("e", above="f")
+    exp_a = Fence("(", row(1, " - ", script("e", above=row("-", "A"))), ")")
+    cross = row(_at("w", "l"), " - ", _at("w", "l'"), " - ", _at("w'", "l"), " + ", _at("w'", "l'"))
+    affine = row("-", r"\log", r"\sigma", Fence("(", row("a", terms.MARGIN, " + ", "b"), ")"))
+    slopes = row(r"\log", Fence("|", row(_slope("a"), " ", r"\,", "/", r"\, ", _slope("b")), "|"))
+    curl = row("P", Fence("(", row("M", " - ", script("M", above=r"\mathsf{T}")), ")"), "P")
+    psi = row("-", r"\log", Fence("(", row(script("e", above="L"), " - ", 1), ")"))
+    return {
+        "1": (said("A positive loss {} is {} of the margin of some prior if and only if {} is a "
+                   "function of {} less a function of {}.",
+                   leaf("L"), row("-", r"\log", r"\sigma"), psi, _CHOSEN, _REJECTED), _DERIVED),
+        "2": (said("A margin is a function of {} less a function of {} if and only if {} vanishes "
+                   "for all responses.", _CHOSEN, _REJECTED, cross), _DERIVED),
+        "3": (said("One function serves both roles if and only if the margin changes sign when the "
+                   "pair is swapped."), _DERIVED),
+        "4": (said("Every margin of the form of result 2 has a prior, unique up to one factor free "
+                   "of {}; the scale {} is not determined by the margin.", _Y, _ALPHA), _DERIVED),
+        "5": (said("The prior is free of the policy if and only if the margin less {} is.",
+                   row(_share(CHOSEN), " - ", _share(REJECTED))), _DERIVED),
+        "6": (said("A link is that of the generalised loss only if it is {}, {}.", affine,
+                   row("a", " > ", 0)), f"{_DERIVED}; with cited facts"),
+        "7": (said("A term {} beside the link leaves the prior form unless {} is constant, {} "
+                   "being the part of {} in the margin.",
+                   call("A", _CHOSEN), row(exp_a, exp_f), leaf("f"), _CHOSEN), _DERIVED),
+        "8": (said("A loss is a smooth function of one margin of the form of result 2 only if {} "
+                   "is a sum of a function of {} and one of {}.", slopes, _CHOSEN, _REJECTED),
+              _DERIVED),
+        "2.4": (said("Fixed points of solving the regularised problem with the prior frozen, then "
+                     "refreshing the prior, are the policies with {}.",
+                     row("r", " = ", _REWARD, " + ", "c")), _PAPER),
+        "2.5": (said("Where each token's share of {} has mean 0 under a law {}, some fixed points "
+                     "are greedy for a value: their next-token law is proportional to {}.",
+                     row(r"\log", Fence("(", row(POLICY_SIGN, "/", ZETA), ")")), leaf("q"),
+                     row("q", r"\,", script("e", above=row("V", "/", _ALPHA)))), _PAPER),
+        "2.6": (said("The implicit reward {} belongs to some regulariser if and only if it is a "
+                     "gradient: its Jacobian {} in {} has {}, where {} takes off constants.",
+                     _REWARD, leaf("M"), POLICY_SIGN, row(curl, " = ", 0), leaf("P")), _PAPER),
+        "2.7": (said("With a constant offset in the margin, one function serves both roles if and "
+                     "only if the comparisons of each prompt are levelled: a rank rises by one "
+                     "along each."), _PAPER),
+    }
+
+
+RESULTS = _table()
 _NUMBERS = r"\d(?:\.\d)?"
 _CITATION = re.compile(
     rf"\b([Tt]heorem|[Pp]roposition)(s?) ((?:{_NUMBERS})(?:(?:, | and )(?:{_NUMBERS})\b)*)"
@@ -52,13 +93,13 @@ def worded(text: str) -> str:
     return _CITATION.sub(lambda m: f"{'R' if m[1][0].isupper() else 'r'}esult{m[2]} {m[3]}", text)
 
 
-def results(body: str) -> list[tuple[str, str, str]]:
+def results(body: str) -> list[tuple[str, Sentence, str]]:
     """The results that a report's `body` cites: number, statement, standing; cited ones too."""
     found: set[str] = set()
     new = _numbers(body)
     while new - found:
         found |= new
-        new = {n for number in found for n in _numbers(RESULTS[number][0])}
+        new = {n for number in found for n in _numbers(RESULTS[number][0].words)}
     return [(number, *RESULTS[number]) for number in RESULTS if number in found]
 
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from midpo.proofs.recover.solved import Solution
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.sentence import listed
-from midpo.symbolic.formula.tree import EMPTY, number, row
-from midpo.symbolic.formula.write import name
+from midpo.symbolic.formula.sentence import Sentence, listed, said
+from midpo.symbolic.formula.tree import EMPTY, Fence, call, number, row
+from midpo.symbolic.formula.write import name, response
+from midpo.symbolic.language.nodes import RESPONSE
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.table import CONFIRMED, UNCONFIRMED
-from midpo.writers.latex.pieces import escape, rows, scientific
+from midpo.writers.latex.pieces import escape, math, rows, scientific
 from midpo.writers.latex.pieces import worded as in_latex
 
 from .cited import worded
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
     from midpo.numeric.crossing import Crossing
     from midpo.writers.pictures.plots import Plot
 
-_CLASS = {
+_CLASS: dict[str, Sentence | str] = {
     "fixed": "has a prior that does not depend on the policy that is trained",
     "iterative": "has a prior that depends on a policy of an earlier round",
     "self-referential": "has a prior that depends on the policy that is trained",
     "label-dependent": "has a prior that must be told which response was preferred",
     "constraint": "has a prior once an additive term is set aside",
-    "other-link": "has a prior through another link than $-\\log\\sigma(m)$",
+    "other-link": said("has a prior through another link than {}", terms.logistic(terms.MARGIN)),
     "temperature": "has a prior once the temperature of the pair is set aside",
     "weighted": "has a prior once the weight of the pair is set aside",
     "none": "has no prior",
@@ -75,9 +76,9 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
     known.append((f"The class of the target: {found.kind}", told(found.standing, found.spec)))
     parts = []
     if found.prior is not None:
-        alpha = "" if found.spec.alpha == 1 else r", at the specification's $\alpha$"
-        parts.append((f"The prior, unique up to one factor free of $y${alpha}:",
-                      rows(terms.PRIOR_IS, found.prior)))
+        at = "" if found.spec.alpha == 1 else said(", at the specification's {}", name("alpha"))
+        words = said("The prior, unique up to one factor free of {}{}:", response(RESPONSE), at)
+        parts.append((in_latex(words), rows(terms.PRIOR_IS, found.prior)))
     if found.link is not None:
         parts.append(("The link:", rows(terms.defines(terms.LINK), found.link)))
     if found.constraint is not None:
@@ -87,7 +88,7 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
     if found.weight is not None:
         parts.append(("The weight of the pair:", rows(EMPTY, found.weight)))
     return {
-        "opening": f"The target {_CLASS[found.kind]} (class \\emph{{{found.kind}}}). "
+        "opening": f"The target {in_latex(_CLASS[found.kind])} (class \\emph{{{found.kind}}}). "
                    f"{told(found.reason, found.spec)}{_beside(found)}",
         "parts": parts,
         "cycle": None if found.witness is None else cycle(found.witness),
@@ -96,18 +97,21 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
 
 def _beside(found: Solution) -> str:
     """Where the answer holds, and whether gradients agree too."""
-    said = [f"It holds where {told(c, found.spec)}." for c in found.conditions]
+    added = [f"It holds where {told(c, found.spec)}." for c in found.conditions]
     if found.gradient is not None:
-        said.append(f"Of gradients: {found.gradient.sentence}.")
-    return "".join(f" {sentence}" for sentence in said)
+        added.append(f"Of gradients: {found.gradient.sentence}.")
+    return "".join(f" {sentence}" for sentence in added)
 
 
 def cycle(found: Crossing) -> dict[str, Any]:
     """Four responses whose cross difference does not vanish, as a table."""
     return {
-        "rows": [(f"$m({w}, {r})$", scientific(0.0 if abs(v) < 1e-40 else v, 6))
+        "rows": [(math(call(terms.MARGIN, row(*w), row(*r))),
+                  scientific(0.0 if abs(v) < 1e-40 else v, 6))
                  for (w, r), v in found.values.items()],
-        "lengths": ", ".join(f"$|{name}| = {len(ids)}$" for name, ids in found.case.tokens.items()),
+        "lengths": ", ".join(
+            math(row(Fence("|", row(*name), "|"), " = ", len(ids)))
+            for name, ids in found.case.tokens.items()),
         "difference": scientific(found.difference, 6),
         "standing": escape(found.standing),
     }  # fmt: skip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+
 from midpo.symbolic.formula.sentence import Sentence, said
 from midpo.symbolic.formula.tree import (
     Fence,
@@ -9,11 +12,16 @@ from midpo.symbolic.formula.tree import (
     Fraction,
     Part,
     Placeholder,
+    Row,
+    Sign,
+    Spoken,
+    Text,
     Word,
     between,
     call,
     leaf,
     listed,
+    nodes,
     row,
     script,
 )
@@ -38,6 +46,7 @@ from midpo.symbolic.language.nodes import (
     TokenProd,
 )
 
+Use = Callable[[Formula], bool]
 _T = Index("t", position=True)
 _PAIR = (CHOSEN, REJECTED)
 
@@ -51,8 +60,8 @@ def _law(name: str, of: Part) -> Formula:
     return call(name, row(of, GIVEN, "s"))
 
 
-def _table() -> tuple[tuple[Formula, Sentence, str], ...]:
-    """(the sign, its meaning, what must occur in a report's LaTeX for the row to be printed)."""
+def _table() -> tuple[tuple[Formula, Sentence, Use | None], ...]:
+    """(the sign, its meaning, what tells that a formula uses it; none where each report does)."""
     y, preferred, other = map(response, (RESPONSE, *_PAIR))
     policy_given_x = write(Prob(POLICY, RESPONSE))
     token_law, t = write(TokenProb(POLICY, RESPONSE, _T)), leaf("t")
@@ -64,44 +73,67 @@ def _table() -> tuple[tuple[Formula, Sentence, str], ...]:
     states = [state(role, _T) for role in (RESPONSE, *_PAIR)]
     before = [Fence("(", listed((PROMPT, indexed("y", role, "<", "t"))), ")")
               for role in (RESPONSE, *_PAIR)]
+    divergence = script("D", Word("KL"))
     z = call(r"\sigma", "z")
     logistic = Fence("(", row(1, " + ", script("e", above=row("-", "z"))), ")")
     return (
         (_apart(r"\log", z),
-         said("the natural logarithm; {}", row(z, " = ", 1, "/", logistic)), ""),
+         said("the natural logarithm; {}", row(z, " = ", 1, "/", logistic)), None),
         (_apart(y, preferred, other, Fence("|", y, "|")),
          said("a response; the preferred and the dispreferred one of a pair; the number of tokens "
-              "of {}", y), ""),
+              "of {}", y), None),
         (policy_given_x,
          said("the probability of the whole response {} to the prompt {} under the policy that is "
-              "trained; likewise {} for the reference", y, PROMPT, policy("pi_ref")), ""),
-        (policy("pi_old"), said("the policy of the previous round"), r"\pi_{\mathrm{old}}"),
+              "trained; likewise {} for the reference", y, PROMPT, policy("pi_ref")), None),
+        (policy("pi_old"), said("the policy of the previous round"), _is(policy("pi_old"))),
         (token_law,
          said("the probability of the {}-th token of {} after the tokens before it; {}. The tokens "
               "of {} and {} are {} and {}", t, y,
               row(policy_given_x, " = ", product), preferred, other,
-              *(indexed("y", role, "t") for role in _PAIR)), r"\mid x, y_{"),
-        (vocabulary, said("the vocabulary, of which {} is an entry", leaf("v")), r"\mathcal{V}"),
+              *(indexed("y", role, "t") for role in _PAIR)), _speaks_of("y")),
+        (vocabulary, said("the vocabulary, of which {} is an entry", leaf("v")), _is(vocabulary)),
         (_apart(*states),
-         said("what precedes a token: {}, {}, {}", *before), r"\mid s_{"),
-        (row(script("D", Word("KL")), between("(", laws, ")", "big")),
+         said("what precedes a token: {}, {}, {}", *before), _speaks_of("s")),
+        (row(divergence, between("(", laws, ")", "big")),
          said("{} over the vocabulary {}", row(over, " ", p, r"\log", Fraction(p, q)), vocabulary),
-         r"D_{\mathrm{KL}}"),
+         _is(divergence)),
         (row("H", between("(", _law("p", Placeholder()), ")", "big")),
-         said("{}", row("-", over, " ", p, r"\log ", p)), r"H\bigl("),
+         said("{}", row("-", over, " ", p, r"\log ", p)), _is_entropy),
         (row(Word("sg"), between("[", "e", "]", "")),
-         said("{}, with no gradient through it", leaf("e")), r"\mathrm{sg}"),
+         said("{}, with no gradient through it", leaf("e")), _is(Word("sg"))),
         (row(r"\mathbf{1}", between("[", "c", "]", "")),
-         said("1 where {} holds, else 0", leaf("c")), r"\mathbf{1}"),
+         said("1 where {} holds, else 0", leaf("c")), _is(leaf(r"\mathbf{1}"))),
         (_apart(*responded()),
          said("in a prior: where {} is the preferred, the dispreferred response of its pair", y),
-         r"\text{if } y"),
+         _is(Text("if "))),
         (row("b", r" \uparrow ", Fence("(", leaf("e"), ")")),
          said("{}, where {} is too long to be raised", script("b", above="e"), leaf("e")),
-         r"\uparrow"),
+         _is_arrow),
     )
 
 
-def notation(body: str) -> list[tuple[Formula, Sentence]]:
-    """The signs that `body` uses, with their meaning."""
-    return [(sign, meaning) for sign, meaning, trigger in _table() if trigger in body]
+def _is(sign: Formula) -> Use:
+    return lambda node: node == sign
+
+
+def _speaks_of(letter: str) -> Use:
+    """Whether a formula has a part of a response, or what precedes it."""
+    return lambda node: isinstance(node, Spoken) and node.letter == letter
+
+
+def _is_entropy(node: Formula) -> bool:
+    return isinstance(node, Row) and any(
+        head == leaf("H") and isinstance(body, Fence) for head, body in pairwise(node.parts))
+
+
+def _is_arrow(node: Formula) -> bool:
+    return isinstance(node, Sign) and node.glyph.tex == r"\uparrow"
+
+
+def notation(formulas: Iterable[Formula]) -> list[tuple[Formula, Sentence]]:
+    """The signs that `formulas` use, with their meaning."""
+    rows = list(_table())
+    unused = {place: use for place, (_, _, use) in enumerate(rows) if use is not None}
+    for node in {node for formula in set(formulas) for node in nodes(formula)}:
+        unused = {place: use for place, use in unused.items() if not use(node)}
+    return [row[:2] for place, row in enumerate(rows) if place not in unused]

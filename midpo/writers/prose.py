@@ -11,22 +11,41 @@ import re
 from sympy import Expr
 
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.latex import latex
-from midpo.symbolic.formula.latex import name as written
+from midpo.symbolic.formula.tree import (
+    Accent,
+    Bracket,
+    Fence,
+    Formula,
+    Name,
+    Number,
+    Script,
+    Sign,
+    Space,
+    Word,
+    leaf,
+    number,
+    row,
+    script,
+)
+from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, policy, write
+from midpo.symbolic.formula.write import name as written
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import LINK, TARGET
 from midpo.symbolic.language.spec import Spec
-from midpo.writers.latex.pieces import escape, typewriter
+from midpo.writers.latex.pieces import escape, math, typewriter
 
 _MOST_WORDS = 24
 _SHOWN = 60  # characters of an expression that was cut short
 # What is neither the spec language nor a sentence.
-_PHRASES = {
-    "-log(exp(L) - 1)": r"$-\log(e^{L} - 1)$",
-    "log|dL/da / dL/db|": r"$\log|\partial L/\partial a \,/\, \partial L/\partial b|$",
-    "(1 - exp(-A))*exp(f)": r"$(1 - e^{-A})\,e^{f}$",
-    "alpha*log(pi)": r"$\alpha\log\pi$",
-    "-log sigmoid": r"$-\log\sigma$",
+_L = row(r"\partial ", "L", "/", r"\partial ")
+_PHRASES: dict[str, Formula] = {
+    "-log(exp(L) - 1)": row("-", r"\log", Fence("(", row(script("e", above="L"), " - ", 1), ")")),
+    "log|dL/da / dL/db|": row(
+        r"\log", Fence("|", row(_L, "a", " ", r"\,", "/", r"\, ", _L, "b"), "|")),
+    "(1 - exp(-A))*exp(f)": row(Fence("(", row(1, " - ", script("e", above=row("-", "A"))), ")"),
+                                r"\,", script("e", above="f")),
+    "alpha*log(pi)": row(written("alpha"), r"\log", POLICY_SIGN),
+    "-log sigmoid": row("-", r"\log", r"\sigma"),
 }
 _CODE = re.compile(r"[*(]|\*\*|^[a-z]+_[wl]$|^-?[a-z_]+\d*\*")
 _CUT = re.compile(r"\S*\([^.]*(?:\.(?!\.\.)[^.]*)*\.\.\.")
@@ -34,21 +53,18 @@ _CUT = re.compile(r"\S*\([^.]*(?:\.(?!\.\.)[^.]*)*\.\.\.")
 
 def code(text: str, spec: Spec) -> str:
     """A sentence of `solve` or `verify` in LaTeX, its expressions as mathematics."""
-    pieces = [text]
+    pieces: list[str | Formula] = [text]
     for phrase, shown in _PHRASES.items():
         pieces = [part for piece in pieces for part in _split(piece, phrase, shown)]
-    done = set(_PHRASES.values())
-    return "".join(piece if piece in done else _sentence(piece, spec) for piece in pieces)
+    return "".join(
+        _sentence(piece, spec) if isinstance(piece, str) else math(piece) for piece in pieces)
 
 
-def _split(text: str, phrase: str, shown: str) -> list[str]:
-    if text in _PHRASES.values() or phrase not in text:
-        return [text]
-    parts = [text]
-    while phrase in parts[-1]:
-        before, _, after = parts.pop().partition(phrase)
-        parts += [before, shown, after]
-    return parts
+def _split(piece: str | Formula, phrase: str, shown: Formula) -> list[str | Formula]:
+    if not isinstance(piece, str):
+        return [piece]
+    first, *others = piece.split(phrase)
+    return [first, *(part for after in others for part in (shown, after))]
 
 
 def _sentence(text: str, spec: Spec) -> str:
@@ -77,7 +93,7 @@ def _words(text: str, spec: Spec) -> str:
 def _word(word: str, spec: Spec) -> str:
     bare = word.strip(",.;:()")
     if len(bare) > 1 and bare in spec.names.parameters:
-        return escape(word).replace(escape(bare), f"${written(bare)}$", 1)
+        return escape(word).replace(escape(bare), math(written(bare)), 1)
     if re.search(r"\*|[a-z]\(", bare):
         return typewriter(word)
     return escape(word)
@@ -96,7 +112,7 @@ def _longest(words: list[str], at: int, spec: Spec) -> tuple[str, int] | None:
                 inside = run[len(opening) : len(run) - len(closing)]
                 expr = _expression(inside, spec)
                 if expr is not None:
-                    return f"{opening}${latex(expr)}${closing}", end
+                    return f"{opening}{math(write(expr))}{closing}", end
     return None
 
 
@@ -115,15 +131,28 @@ def _expression(text: str, spec: Spec) -> Expr | None:
 
 _LETTERS = ("alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho "
             "sigma tau upsilon varphi chi psi omega")
-_GREEK = dict(zip("αβγδεζηθικλμνξπρστυφχψω", _LETTERS.split(), strict=True))
-_SIGNS = {
-    "·": r" \cdot ", "−": "-", "-": "-", "+": "+", "=": "=", "≡": r" \equiv ", "≤": r" \le ",
-    "≥": r" \ge ", "<": "<", ">": ">", "∝": r" \propto ", "∈": r" \in ", "∇": r"\nabla ",
-    "Σ": r"\sum", "|": "|", "‖": r"\|", "∞": r"\infty ", "≠": r" \ne ", "/": "/", "(": "(",
-    ")": ")", "[": "[", "]": "]", ",": ", ", "⁺": "^{+}", "⁻": "^{-}", "²": "^{2}", "ᵀ": "^{T}",
+_BLANK = Space(" ")
+_GREEK = {
+    letter: Name({"lambda": "lam"}.get(spelt, spelt), Sign(f"\\{spelt}"))
+    for letter, spelt in zip("αβγδεζηθικλμνξπρστυφχψω", _LETTERS.split(), strict=True)
+}
+# Signs with the blanks that LaTeX's source has around them.
+_SIGNS: dict[str, tuple[Formula, ...]] = {
+    **{sign: (leaf(spelt),) for sign, spelt in {
+        "−": "-", "-": "-", "+": "+", "=": "=", "<": "<", ">": ">", "Σ": r"\sum", "‖": r"\|",
+        "/": "/"}.items()},
+    **{sign: (_BLANK, leaf(spelt), _BLANK) for sign, spelt in {
+        "·": r"\cdot", "≡": r"\equiv", "≤": r"\le", "≥": r"\ge", "∝": r"\propto", "∈": r"\in",
+        "≠": r"\ne"}.items()},
+    **{sign: (Bracket(sign, "", sign in "(["),) for sign in "()[]|"},
+    "∇": (leaf(r"\nabla"), _BLANK), "∞": (leaf(r"\infty"), _BLANK), ",": (leaf(","), _BLANK),
+    " ": (_BLANK,),
 }  # fmt: skip
-_FUNCTIONS = {"log": r"\log ", "exp": r"\exp ", "max": r"\max ", "min": r"\min ",
-              "KL": r"\mathrm{KL}", "TV": r"\mathrm{TV}", "P": "P", "E": r"\mathbb{E}"}
+_POWERS = {"⁺": "+", "⁻": "-", "²": "2", "ᵀ": "T"}
+_FUNCTIONS: dict[str, tuple[Formula, ...]] = {
+    **{name: (leaf(f"\\{name}"), _BLANK) for name in ("log", "exp", "max", "min")},
+    "E": (leaf(r"\mathbb{E}"),),
+}
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉", "0123456789", strict=True))
 _PIECE = re.compile(
     "(?P<bar>ζ̄)|_(?P<index>π_ref|<t|[a-z]+|[α-ω])|\\^\\((?P<power>[^()]*)\\)|\\^(?P<digit>\\w)"
@@ -182,52 +211,78 @@ def _formula(run: str) -> str:
     while run[-1:] == ")" and run.count(")") > run.count("("):
         run, after = run[:-1], ")" + after
     made = _mathematics(run)
-    return f"{before}{escape(run) if made is None else f'${made}$'}{after}"
+    return f"{before}{escape(run) if made is None else math(made)}{after}"
 
 
-def _mathematics(run: str) -> str | None:
-    """TeX for a run; None where a piece is unknown, or two indices would meet."""
-    out: list[str] = []
+def _mathematics(run: str) -> Formula | None:
+    """A run as a formula; None where a piece is unknown, or two indices would meet."""
+    out: list[Formula] = []
     last = ""
     for match in _PIECE.finditer(run):
         kind = match.lastgroup or ""
         piece = match[kind]
+        raised = kind in ("power", "digit") or piece in _POWERS
         if kind == last and kind in ("index", "power", "digit", "low"):
             return None
-        made = _piece(kind, piece)
-        if made is None:
-            return None
-        out.append(made)
         last = kind
-    # No space before an index, or a symbol with one would not be known by its name.
-    return re.sub(r" +(?=[_^])", "", re.sub(r"  +", " ", "".join(out))).strip()
+        if raised or kind in ("index", "low"):
+            made = _script(kind, piece)
+            if made is None:
+                return None
+            while out and out[-1] == _BLANK:
+                out.pop()
+            base = out.pop() if out else row()
+            out.append(script(base, above=made) if raised else _indexed(base, made))
+            continue
+        parts = _piece(kind, piece)
+        if parts is None:
+            return None
+        for part in parts:
+            if part != _BLANK or (out and out[-1] != _BLANK):
+                out.append(part)
+    while out and out[-1] == _BLANK:
+        out.pop()
+    return row(*out)
 
 
-def _piece(kind: str, piece: str) -> str | None:
-    if kind == "bar":
-        return r"\bar{\zeta}"
-    if kind == "index":
-        if piece == "π_ref":
-            return r"_{\pi_{\mathrm{ref}}}"
-        if piece in ("w", "l", "t"):
-            return f"_{{{piece}}}"
-        return "_{<t}" if piece == "<t" else f"_{{{_named(piece)}}}"
+def _indexed(base: Formula, index: Formula) -> Formula:
+    """A letter with an index: a name of its own where a spec can have it."""
+    if base == POLICY_SIGN and isinstance(index, Word):
+        return policy(f"pi_{index.letters}")
+    found = script(base, index)
+    if isinstance(base, Name) and isinstance(index, Number):
+        return Name(base.key + index.digits, found)
+    return found
+
+
+def _script(kind: str, piece: str) -> Formula | None:
     if kind == "power":
-        inside = _mathematics(piece)
-        return None if inside is None else f"^{{{inside}}}"
+        return _mathematics(piece)
     if kind == "digit":
-        return f"^{{{piece}}}" if piece.isascii() else None
+        return row(piece) if piece.isascii() else None
+    if kind == "low":
+        return leaf(_SUBSCRIPTS[piece])
+    if piece in _POWERS:
+        return leaf(_POWERS[piece])
+    if piece == "π_ref":
+        return policy("pi_ref")
+    if piece in ("w", "l", "t"):
+        return leaf(piece)
+    return row("<", "t") if piece == "<t" else _GREEK.get(piece, Word(piece))
+
+
+def _piece(kind: str, piece: str) -> tuple[Formula, ...] | None:
+    if kind == "bar":
+        return (Accent("bar", ZETA),)
     if kind == "greek":
-        return f"\\{_GREEK[piece]} " if piece in _GREEK else None
+        return (_GREEK[piece], _BLANK) if piece in _GREEK else None
     if kind == "number":
         mantissa, _, exponent = piece.replace("−", "-").partition("e")
-        return rf"{mantissa} \times 10^{{{int(exponent)}}}" if exponent else mantissa
+        if not exponent:
+            return (Number(mantissa),)
+        power = Script(Number("10"), None, number(int(exponent)))
+        return Number(mantissa), leaf(r" \times "), power
     if kind == "word":
-        return _FUNCTIONS.get(piece) or (piece if len(piece) == 1 else rf"\mathrm{{{piece}}}")
-    if kind == "low":
-        return f"_{{{_SUBSCRIPTS[piece]}}}"
-    return " " if piece == " " else _SIGNS.get(piece)
-
-
-def _named(piece: str) -> str:
-    return f"\\{_GREEK[piece]}" if piece in _GREEK else rf"\mathrm{{{piece}}}"
+        plain = Name(piece, leaf(piece)) if len(piece) == 1 else Word(piece)
+        return _FUNCTIONS.get(piece) or (plain,)
+    return _SIGNS.get(piece)

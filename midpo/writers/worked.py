@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+from fractions import Fraction as Ratio
 from math import prod
 from typing import Any
 
@@ -14,12 +14,29 @@ from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import Witness
 from midpo.proofs.recover.recovery import Recovery
 from midpo.symbolic.errors import MidpoError, TooLarge
-from midpo.symbolic.formula.latex import inline, latex, policy
-from midpo.symbolic.formula.latex import response as sign
-from midpo.symbolic.formula.write import signed_terms
+from midpo.symbolic.formula.tree import (
+    Fence,
+    Formula,
+    Fraction,
+    Text,
+    between,
+    call,
+    listed,
+    number,
+    row,
+)
+from midpo.symbolic.formula.write import (
+    GIVEN,
+    PROMPT,
+    inline,
+    policy,
+    response,
+    signed_terms,
+    write,
+)
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import LINK, Names
-from midpo.writers.latex.pieces import escape
+from midpo.writers.latex.pieces import escape, math, tex
 
 _MOST_FACTORS = 6  # of a product that is written out
 
@@ -35,8 +52,8 @@ def example(recovery: Recovery) -> dict[str, Any]:
     sides = [_side(witness.case, expr) for expr in (recovery.target, recovered)]
     return {
         "tokens": [
-            (f"${sign(response)}$", f"$({', '.join(map(str, ids))})$", str(len(ids)))
-            for response, ids in witness.case.tokens.items()
+            (math(response(role)), math(Fence("(", listed(map(number, ids)), ")")), str(len(ids)))
+            for role, ids in witness.case.tokens.items()
         ],
         "products": _products(witness.case),
         "sides": [
@@ -56,13 +73,15 @@ def _products(case: Case) -> list[tuple[str, str]]:
     """The probability of each response under each policy, as a product over its tokens."""
     shown = []
     for word, laws in case.laws.items():
-        for response, ids in case.tokens.items():
+        for role, ids in case.tokens.items():
             factors = [laws[ids[:t]][token] for t, token in enumerate(ids)]
-            written = r" \cdot ".join(map(fraction, factors[:_MOST_FACTORS]))
+            written = listed(map(fraction, factors[:_MOST_FACTORS]), r" \cdot ")
             if len(factors) > _MOST_FACTORS:
-                written += r" \cdots"
-            value = "" if len(factors) == 1 else f" = {fraction(prod(factors, start=Fraction(1)))}"
-            shown.append((rf"{policy(word)}({sign(response)}\mid x)", written + value))
+                written = row(written, r" \cdots")
+            if len(factors) > 1:
+                written = row(written, " = ", fraction(prod(factors, start=Ratio(1))))
+            law = call(policy(word), row(response(role), GIVEN, PROMPT))
+            shown.append((tex(law), tex(written)))
     return shown
 
 
@@ -70,15 +89,14 @@ def _side(case: Case, expr: Expr) -> list[tuple[str, str, str]]:
     """Each term as (formula, exact value or "", decimals), and the sum where there are several."""
     terms = [(sign, term, term if sign == "+" else -term) for sign, term in signed_terms(expr)]
     rows = [
-        (("-" if sign == "-" else "") + _bracketed(term), *_value(case, signed))
+        (tex(row(*("-",) * (sign == "-"), _bracketed(term))), *_value(case, signed))
         for sign, term, signed in terms
     ]
-    return [*rows, (r"\text{sum}", *_value(case, expr))] if len(rows) > 1 else rows
+    return [*rows, (tex(Text("sum")), *_value(case, expr))] if len(rows) > 1 else rows
 
 
-def _bracketed(term: Expr) -> str:
-    written = latex(term)
-    return rf"\left({written}\right)" if term.is_Add else written
+def _bracketed(term: Expr) -> Formula:
+    return between("(", write(term), ")") if term.is_Add else write(term)
 
 
 def _value(case: Case, expr: Expr) -> tuple[str, str]:
@@ -92,7 +110,7 @@ def _value(case: Case, expr: Expr) -> tuple[str, str]:
     try:
         return exact, f"{float(Evaluator(digits, case.point(digits))(expr)):.6g}"
     except Undefined:
-        return exact, r"\text{none}"
+        return exact, tex(Text("none"))
 
 
 def _decimal(witness: Witness) -> str:
@@ -105,12 +123,12 @@ def _decimal(witness: Witness) -> str:
 def exactly(text: str) -> str:
     """A number of the spec language in LaTeX: a decimal, or what it writes with log(2)."""
     try:
-        return inline(parse(text, Names({}, {}, frozenset()), LINK))
+        return tex(inline(parse(text, Names({}, {}, frozenset()), LINK)))
     except MidpoError:
         return rf"\text{{{escape(text)}}}"
 
 
-def fraction(value: Fraction) -> str:
+def fraction(value: Ratio) -> Formula:
     if value.denominator == 1:
-        return str(value)
-    return rf"\tfrac{{{value.numerator}}}{{{value.denominator}}}"
+        return number(value)
+    return Fraction(number(value.numerator), number(value.denominator), small=True)

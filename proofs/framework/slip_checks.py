@@ -15,7 +15,8 @@ from midpo.numeric.arithmetic import Digits
 from midpo.proofs.recover.levels import Comparison, violating_cycle
 from midpo.proofs.recover.recovery import verify
 from midpo.symbolic.errors import SpecError
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.latex import tex
+from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.language.spec import PAPER, Spec, load, loads
 from midpo.symbolic.representable import prior_facts
 
@@ -27,15 +28,20 @@ How = Literal["derivation", "counterexample", "computation", "theorem", "reading
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found: `words` say what, `standing` on what it rests; `formula` and `latex`
-    are the equality that was shown, where there is one."""
+    """What one check found: `words` say what, `standing` on what it rests; `formula` and
+    `laid_out` are the equality that was shown, where there is one."""
 
     how: How
     words: str
     standing: str
     holds: bool
     formula: str = ""
-    latex: str = ""
+    laid_out: Formula | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        shown = "" if self.laid_out is None else tex(self.laid_out)
+        return {"how": self.how, "words": self.words, "standing": self.standing,
+                "holds": self.holds, "formula": self.formula, "latex": shown}
 
 
 class Check(Protocol):
@@ -43,8 +49,8 @@ class Check(Protocol):
 
 
 def _of_part(how: How, words: str, proof: Proof) -> Finding:
-    formula = proof.part.formula
-    return Finding(how, words, proof.standing, proof.holds, formula(), formula(latex))
+    part = proof.part
+    return Finding(how, words, proof.standing, proof.holds, part.formula(), part.laid_out)
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ class Slip:
         return {
             "name": self.name, "where": self.where, "severity": self.severity,
             "printed": self.printed, "right": self.right,
-            "holds": all(f.holds for f in found), "checks": [vars(f) for f in found],
+            "holds": all(f.holds for f in found), "checks": [f.as_json() for f in found],
         }
 
 

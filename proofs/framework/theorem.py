@@ -20,8 +20,10 @@ from midpo.proofs.checking.check import CheckFailed, check
 from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.algebra.normal import settle
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.latex import tex
+from midpo.symbolic.formula.tree import Formula, row
 from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.write import write
 from midpo.symbolic.framework.hypothesis import HYPOTHESIS, Hypothesis
 from midpo.symbolic.framework.rules import EVERY_RULE, FRAMEWORK
 from midpo.symbolic.framework.words import Gap, Partial, nonnegative, positive
@@ -30,7 +32,7 @@ from midpo.symbolic.rewriting.rule import ARITHMETIC, Rule
 from midpo.symbolic.rewriting.rules import reason as usual_reason
 
 Relation = Literal["=", "≤", "<"]
-_TEX = {"=": "=", "≤": r"\le", "<": "<"}
+_SIGNS = {"=": " = ", "≤": r" \le ", "<": " < "}
 INSTANCES = 6
 GAP_FACT = "log u ≤ u - 1 for u > 0, with equality only at u = 1"
 _CLOSE, _APART = 1e-30, 1e-9  # relative: of 50 digits, and what is no rounding
@@ -85,9 +87,12 @@ class Part:
     def cited(self) -> tuple[str, ...]:
         return (*((GAP_FACT,) if self.remainder.has(Gap) else ()), *self.cites)
 
-    def formula(self, write: Callable[[Expr], str] = mathematics) -> str:
-        sign = _TEX[self.relation] if write is latex else self.relation
-        return f"{write(self.left)} {sign} {write(self.right)}"
+    def formula(self) -> str:
+        return f"{mathematics(self.left)} {self.relation} {mathematics(self.right)}"
+
+    @property
+    def laid_out(self) -> Formula:
+        return row(write(self.left), _SIGNS[self.relation], write(self.right))
 
     def reason(self, step: Step) -> str:
         known = step.rule == ARITHMETIC
@@ -149,12 +154,12 @@ class Theorem:
     formulas: Mapping[str, Expr | tuple[Expr, Expr]] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
 
-    def stated(self, write: Callable[[Expr], str] = mathematics, quote: str = "") -> str:
-        """The statement, its formulas written by `write` between `quote`s."""
+    def stated(self, spell: Callable[[Expr], str] = mathematics, quote: str = "") -> str:
+        """The statement, its formulas written by `spell` between `quote`s."""
 
         def shown(formula: Expr | tuple[Expr, Expr]) -> str:
             sides = formula if isinstance(formula, tuple) else (formula,)
-            return quote + " = ".join(map(write, sides)) + quote
+            return quote + " = ".join(map(spell, sides)) + quote
 
         return self.statement.format(**{n: shown(f) for n, f in self.formulas.items()})
 
@@ -214,7 +219,7 @@ def _described(proof: Proof) -> dict[str, Any]:
         "name": part.name,
         "words": part.words,
         "formula": part.formula(),
-        "latex": part.formula(latex),
+        "latex": tex(part.laid_out),
         "remainder": None if part.relation == "=" else mathematics(part.remainder),
         "hypotheses": [h.name for h in part.given],
         "cited": list(part.cited),

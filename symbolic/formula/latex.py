@@ -47,7 +47,7 @@ def tex(formula: Formula) -> str:
         case Text(words):
             return rf"\text{{{words}}}"
         case Row(parts):
-            return "".join(map(tex, parts))
+            return _row(parts)
         case Name(_, body) | Quantity(body):
             return tex(body)
         case Fraction(above, below, small):
@@ -73,6 +73,14 @@ def tex(formula: Formula) -> str:
         case Placeholder():
             return r"\cdot"
     raise TypeError(f"{type(formula).__name__} is no formula")
+
+
+def _row(parts: tuple[Formula, ...]) -> str:
+    texts = list(map(tex, parts))
+    for place, part in enumerate(parts[:-1]):
+        if isinstance(part, Foreign) and part.open and texts[place + 1][:1].isalpha():
+            texts[place] += " "
+    return "".join(texts)
 
 
 def _script(sign: str, part: Formula | None, bare: bool) -> str:

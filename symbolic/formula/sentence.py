@@ -14,6 +14,11 @@ class Sentence:
 
     parts: tuple[str | Formula, ...] = ()
 
+    @property
+    def words(self) -> str:
+        """The words alone."""
+        return "".join(part for part in self.parts if isinstance(part, str))
+
     def __add__(self, other: Sentence | Formula | str) -> Sentence:
         return Sentence(self.parts + sentence(other).parts)
 

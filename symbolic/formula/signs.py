@@ -90,6 +90,9 @@ _LETTERS = r"""
 \mathbb{R} ℝ 2.75
 \mathbb{E} 𝔼 2.75
 \mathcal{V} 𝒱 1.5
+\mathsf{T} 𝖳 1.5
+\varepsilon ε 1.25
+\varphi φ 1.25
 """
 _SIGNS = r"""
 + + 2.4 1.6

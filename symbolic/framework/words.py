@@ -15,6 +15,7 @@ from midpo.symbolic.formula.tree import (
     Accent,
     Formula,
     Fraction,
+    Name,
     Placeholder,
     Word,
     between,
@@ -39,17 +40,19 @@ from midpo.symbolic.language.nodes import (
 
 RESPONSES, PROMPTS, COMPARISONS, EDGES = "responses", "prompts", "comparisons", "edges"
 
+PI, ZETA = Name("pi", leaf(r"\pi")), Name("zeta", leaf(r"\zeta"))
 # How names of functions and numbers are written: for a terminal, and laid out.
 _SIGNS: dict[str, tuple[str, Formula]] = {
-    "pi_star": ("π*", script(r"\pi", above="*")), "pi": ("π", leaf(r"\pi")),
-    "zeta": ("ζ", leaf(r"\zeta")), "zeta_w": ("ζ⁺", script(r"\zeta", above="+")),
-    "zeta_l": ("ζ⁻", script(r"\zeta", above="-")), "p_Y": ("p_Y", script("p", "Y")),
+    "pi_star": ("π*", script(PI, above="*")), "pi": ("π", PI),
+    "zeta": ("ζ", ZETA), "zeta_w": ("ζ⁺", script(ZETA, above="+")),
+    "zeta_l": ("ζ⁻", script(ZETA, above="-")), "p_Y": ("p_Y", script("p", "Y")),
     "psi": ("ψ", leaf(r"\psi")), "omega": ("ω", leaf(r"\omega")), "phi": ("φ", leaf(r"\phi")),
-    "Δ": ("Δ", leaf(r"\Delta")), "zeta_2": ("ζ′", row(r"\zeta", "'")),
-    "pi_ref": ("π_ref", script(r"\pi", Word("ref"))), "lam": ("λ", leaf(r"\lambda")),
+    "Δ": ("Δ", leaf(r"\Delta")), "zeta_2": ("ζ′", row(ZETA, "'")),
+    "pi_ref": ("π_ref", Name("pi_ref", script(r"\pi", Word("ref")))),
+    "lam": ("λ", Name("lam", leaf(r"\lambda"))),
     "q_hat": ("q̂", Accent("hat", leaf("q"), bare=True)), "kappa": ("κ", leaf(r"\kappa")),
-    "pi_s": ("π_s", script(r"\pi", "s")), "zeta_s": ("ζ_s", script(r"\zeta", "s")),
-    "zeta_f": ("ζ_f", script(r"\zeta", "f")),
+    "pi_s": ("π_s", script(PI, "s")), "zeta_s": ("ζ_s", script(ZETA, "s")),
+    "zeta_f": ("ζ_f", script(ZETA, "f")),
 }  # fmt: skip
 
 
@@ -89,7 +92,9 @@ def lettered(name: Any, *, bare: bool = False) -> Formula:
     if word in _SIGNS:
         return _SIGNS[word][1]
     head, _, tail = word.partition("_")
-    return script(row(*head), row(*tail), bare=bare) if tail else row(*head)
+    stem = row(*(Name(letter, leaf(letter)) if letter.isalpha() else letter for letter in head))
+    found = script(stem, row(*tail), bare=bare) if tail else stem
+    return Name(word, found) if tail else found
 
 
 class Written(Node):

@@ -27,6 +27,7 @@ from midpo.proofs.framework.theorem import Part, confirm, derive, evidence, prov
 from midpo.proofs.framework.theorems import theorem, theorems
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.formula.latex import latex
+from midpo.symbolic.formula.latex import tex as in_latex
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.framework.hypothesis import HYPOTHESIS, Hypothesis
 from midpo.symbolic.framework.rules import FRAMEWORK
@@ -330,7 +331,7 @@ def test_statements_are_written_from_expressions() -> None:
     for t in theorems():
         assert "{" not in re.sub(r"_\{[^}]*\}", "", t.stated())
         for part in t.parts:
-            assert part.formula().isprintable() and part.formula(latex).isascii()
+            assert part.formula().isprintable() and in_latex(part.laid_out).isascii()
 
 
 @pytest.mark.parametrize(

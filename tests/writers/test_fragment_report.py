@@ -19,10 +19,23 @@ from midpo.proofs.recover.recovery import verify
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.formula import breaking
 from midpo.symbolic.formula.latex import tex
-from midpo.symbolic.formula.tree import Formula, between, row, script
+from midpo.symbolic.formula.renamed import renamed
+from midpo.symbolic.formula.tree import Fence, Formula, Text, Word, between, row, script
+from midpo.symbolic.formula.width import width
+from midpo.symbolic.formula.write import PROMPT, ZETA, indexed, name, state, write
+from midpo.symbolic.language.nodes import (
+    CHOSEN,
+    POLICY,
+    REFERENCE,
+    REJECTED,
+    RESPONSE,
+    Index,
+    Prob,
+)
 from midpo.symbolic.language.spec import Spec, load, loads
 from midpo.writers.latex.fragment import LEVELS, render_fragment
-from midpo.writers.latex.renaming import checked, renamed
+from midpo.writers.latex.pieces import named
+from midpo.writers.latex.renaming import Symbols, checked, default, estimated, table, usual
 from midpo.writers.latex.typeset import typeset
 from midpo.writers.prose import code, unicode
 from midpo.writers.section import Section
@@ -172,32 +185,44 @@ def complaints(log: str) -> list[str]:
 # --- Renaming ------------------------------------------------------------------------------------
 
 
-def test_symbols_are_renamed_in_mathematics_alone() -> None:
-    table = signs(load("dpo"), pi=r"\pi_\theta", y_w="y^+", y_l="y^-", x="q", alpha=r"\beta")
-    assert renamed(r"$\pi(y_w\mid x)$", table) == r"$\pi_\theta(y^+\mid q)$"
-    assert renamed(r"$\pi_{\mathrm{ref}}(y_l\mid x)$", table) == r"$\pi_{\mathrm{ref}}(y^-\mid q)$"
-    assert renamed(r"$y_{w,<t}\ s_{l,t}\ y_{t}$", table) == r"$y^+_{<t}\ s^-_{t}\ y_{t}$"
-    assert renamed(r"an axis x \textit{y_w} \label{y_w} $\text{x}$", table) == (
-        r"an axis x \textit{y_w} \label{y_w} $\text{x}$"
-    )
-    assert renamed("\\begin{align}\n\\alpha x\n\\end{align} x", table) == (
-        "\\begin{align}\n\\beta q\n\\end{align} x"
-    )
-    assert renamed("\\begin{lstlisting}\n$x$\n\\end{lstlisting}$x$", table).count("$x$") == 1
-    assert renamed(r"$\max(x)$", table) == r"$\max(q)$"
+def shown(formula: Formula, signs: dict[str, str]) -> str:
+    return tex(renamed(formula, table(signs)))
+
+
+def test_symbols_are_looked_up() -> None:
+    known = signs(load("dpo"), pi=r"\pi_\theta", y_w="y^+", y_l="y^-", x="q", alpha=r"\beta")
+    assert shown(write(Prob(POLICY, CHOSEN)), known) == r"\pi_\theta(y^+\mid q)"
+    assert shown(write(Prob(REFERENCE, REJECTED)), known) == r"\pi_{\mathrm{ref}}(y^-\mid q)"
+    t = Index("t", position=True)
+    parts = row(indexed("y", CHOSEN, "<", "t"), state(REJECTED, t), indexed("y", RESPONSE, "t"))
+    assert shown(parts, known) == r"y^+_{<t}s^-_{t}y_{t}"
+    assert shown(row(Text("x"), r"\max", Fence("(", PROMPT, ")")), known) == r"\text{x}\max(q)"
+    assert shown(name("alpha"), known) == r"\beta" and shown(Word("alpha"), known) != r"\beta"
+
+
+def test_a_template_s_symbols_are_looked_up() -> None:
+    with named(table(signs(load("dpo"), y_w="y^+", zeta="p"))) as written:
+        assert (Symbols().y_w, Symbols().zeta, Symbols().pi) == ("y^+", "p", r"\pi")
+    assert Symbols().y_w == "y_w" and ZETA in written
 
 
 def test_two_symbols_can_change_places() -> None:
-    table = signs(load("rdpo"), alpha=r"\beta", beta=r"\alpha")
-    assert renamed(r"$\alpha - \beta$", table) == r"$\beta - \alpha$"
+    known = signs(load("rdpo"), alpha=r"\beta", beta=r"\alpha")
+    assert shown(row(name("alpha"), " - ", name("beta")), known) == r"\beta - \alpha"
 
 
 def test_a_sign_with_an_index_takes_another_in_braces() -> None:
-    assert renamed("$y_{w,t}$", signs(load("dpo"), y_w="y_{+}")) == "${y_{+}}_{t}$"
+    part = indexed("y", CHOSEN, "t")
+    assert shown(part, signs(load("dpo"), y_w="y_{+}")) == "{y_{+}}_{t}"
 
 
 def test_a_command_does_not_grow_together_with_a_letter() -> None:
-    assert renamed("$xy$", signs(load("dpo"), x=r"\xi")) == r"$\xi y$"
+    assert shown(row(PROMPT, "y"), signs(load("dpo"), x=r"\xi")) == r"\xi y"
+
+
+def test_the_width_of_a_reader_s_mathematics_is_estimated() -> None:
+    for key in ("pi", "pi_ref", "y_w", "zeta", "alpha"):
+        assert estimated(default(key)) == pytest.approx(width(usual(key)), rel=0.3)
 
 
 @pytest.mark.parametrize(

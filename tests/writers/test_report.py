@@ -24,6 +24,7 @@ from midpo.proofs.framework.slips import SLIPS
 from midpo.proofs.framework.theorems import theorems
 from midpo.proofs.recover.recovery import verify
 from midpo.proofs.recover.solution import solve
+from midpo.symbolic.formula.latex import tex as in_latex
 from midpo.symbolic.language.spec import PAPER, Spec, catalogue, load, loads
 from midpo.writers import worked
 from midpo.writers.latex import report as report_module
@@ -339,7 +340,7 @@ margin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l)) + len(y_w) - len(y
     for _, value in shown["products"]:  # a product over tokens, or the one token's probability
         factors, equals, product = value.partition(" = ")
         numbers = [Fraction(int(a), int(b)) for a, b in re.findall(r"\{(\d+)\}\{(\d+)\}", factors)]
-        assert not equals or product == worked.fraction(prod(numbers, start=Fraction(1)))
+        assert not equals or product == in_latex(worked.fraction(prod(numbers, start=Fraction(1))))
 
 
 def test_every_statement_has_a_standing() -> None:

@@ -119,10 +119,10 @@ def _row(part: Section, section: dict[str, Any]) -> dict[str, Any]:
 
 def _notation(entries: Sequence[Entry]) -> list[tuple[Formula, Sentence]]:
     """The signs that the page uses, with their meaning."""
-    shown = [stated["display"].tex for each in entries for stated in each.section["stated"]]
+    shown = [stated["display"].whole for each in entries for stated in each.section["stated"]]
     chains = [each.section["chain"] for each in entries if each.section["chain"]]
-    shown += [step["display"].tex for chain in chains for step in chain["steps"]]
-    return notation("\n".join(shown))
+    shown += [step["display"].whole for chain in chains for step in chain["steps"]]
+    return notation(shown)
 
 
 def _inlined(names: Sequence[str]) -> str:

@@ -27,10 +27,15 @@ WIDTH = 42.0  # of a piece, in digits: what a phone shows in one line
 
 @dataclass(frozen=True)
 class Display:
-    """A formula: its pieces as MathML, and the whole in LaTeX for copying."""
+    """A formula: its pieces as MathML, and the whole."""
 
     pieces: tuple[Markup, ...]
-    tex: str
+    whole: Formula
+
+    @property
+    def tex(self) -> str:
+        """The whole in LaTeX, for copying."""
+        return tex(self.whole)
 
 
 def words(said: Sentence | Formula | str) -> Markup:
@@ -59,7 +64,7 @@ def formula(whole: Formula) -> Display:
 
 
 def _shown(pieces: Sequence[Formula], whole: Formula) -> Display:
-    return Display(tuple(Markup(mathml(piece, display=True)) for piece in pieces), tex(whole))
+    return Display(tuple(Markup(mathml(piece, display=True)) for piece in pieces), whole)
 
 
 def _flush(line: Formula) -> Formula:

@@ -5,7 +5,7 @@
     fragment      a section to \\input into one's own paper
     framework     the framework's theorems and the paper's slips as parts of a report
     pieces        building blocks of a report
-    renaming      symbols renamed in finished LaTeX
+    renaming      symbols under a reader's names
     report        a report whole: its files, its preamble, its tables
     sections      one spec as a section of a report
     typeset       LaTeX -> PDF, by a pdflatex on the path, away from the user's files

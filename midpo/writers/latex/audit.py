@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from midpo.proofs.audit.answer import Answer, Section
 from midpo.symbolic.formula.breaking import lines as broken
-from midpo.symbolic.formula.latex import tex
 from midpo.writers.cited import worded
 from midpo.writers.prose import unicode
 
-from .pieces import width
+from .pieces import tex, width
 
 if TYPE_CHECKING:  # the audit itself needs numpy, its words do not
     from midpo.proofs.audit.audit import Audit

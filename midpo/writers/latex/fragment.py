@@ -6,14 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 
 from midpo.symbolic import VERSION
-from midpo.writers import cited, findings
+from midpo.symbolic.formula.tree import Formula
+from midpo.writers import findings
 from midpo.writers.notation import notation
 from midpo.writers.section import Section
 
 from . import bibliography
-from .pieces import set_in
-from .renaming import commands, renamed, wider
-from .report import environment, in_latex, references, section_text
+from .pieces import named, set_in
+from .renaming import commands, table, wider
+from .report import environment, in_latex, references, results, section_text
 
 TEXT_WIDTH = 345.0  # of a line of the article class at ten points, in points
 LEVELS = {
@@ -47,14 +48,20 @@ def render_fragment(
 ) -> str:
     """The LaTeX of a fragment, in plain ASCII. Every label begins with midpo:, every command with
     \\midpo; formulas are broken for lines of `text_width` points."""
+    signs = macros or {}
+    with (set_in(text_width, wider(signs) if signs else 1.0),
+          named(table(signs)) as written):
+        return _rendered(parts, level, written)
+
+
+def _rendered(parts: Sequence[Section], level: str, written: Sequence[Formula]) -> str:
+    """`written` are the formulas that were written so far."""
     entries = bibliography.entries([part.spec for part in parts])
     heads = LEVELS[level] | {"tables": False, "plot": "midpoplot"}
-    with set_in(text_width, wider(macros) if macros else 1.0):
-        bodies = [
-            section_text(part, key, entries, heads)
-            for part, key in zip(parts, _keys(parts), strict=True)
-        ]
-    body = "\n".join(bodies)
+    bodies = [
+        section_text(part, key, entries, heads)
+        for part, key in zip(parts, _keys(parts), strict=True)
+    ]
     text = environment().get_template("fragment.tex.j2").render(
         heads,
         version=VERSION,
@@ -63,13 +70,12 @@ def render_fragment(
         listings=any(part.kernel for part in parts),
         figures=any(part.plots for part in parts),
         paper=bibliography.PAPER,
-        notation=in_latex(notation(body)),
+        notation=in_latex(notation(written)),
         sections=bodies,
-        results=cited.results(body),
+        results=results("\n".join(bodies)),
     )
     text = commands(text, "midpo", _OWN)
-    text = re.sub(r"\\(label|ref|eqref)\{(?=[a-z]+:)", r"\\\1{midpo:", text)
-    return renamed(text, macros) if macros else text
+    return re.sub(r"\\(label|ref|eqref)\{(?=[a-z]+:)", r"\\\1{midpo:", text)
 
 
 def _keys(parts: Sequence[Section]) -> list[str]:

@@ -12,15 +12,15 @@ from midpo.proofs.framework.slip_checks import Finding
 from midpo.proofs.framework.slips import SLIPS
 from midpo.proofs.framework.theorem import Proof, Theorem
 from midpo.proofs.framework.theorems import theorems
-from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.layout import lines as broken
-from midpo.symbolic.formula.tree import EMPTY, Text, leaf, row
+from midpo.symbolic.formula.tree import EMPTY, Text, leaf, listed, row
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.width import width as measure
+from midpo.symbolic.formula.write import write
 from midpo.symbolic.framework.hypothesis import HYPOTHESIS
 from midpo.symbolic.rewriting.derivation import Step
 
-from .pieces import WIDTH, escape, pasted, rows, scientific
+from .pieces import WIDTH, escape, math, pasted, rows, scientific
 
 _SIGNS = {"=": "= ", "≤": r"\le ", "<": "< "}
 _SEVERITY = {"E": "error", "G": "gap", "N": "notation", "none": "none"}
@@ -94,7 +94,7 @@ def _sentence(theorem: Theorem) -> str:
             continue
         formula = theorem.formulas[piece]
         sides = formula if isinstance(formula, tuple) else (formula,)
-        shown.append(" $" + " = ".join(map(latex, sides)) + "$")
+        shown.append(" " + math(listed(map(write, sides), " = ")))
     return "".join(shown)
 
 
@@ -159,8 +159,8 @@ def _finding(found: Finding) -> dict[str, str]:
     if found.how == "theorem":
         name, part = found.words.split(", ")
         words = rf"section~\ref{{thm:{name}}}, {escape(part)}"
-    elif found.latex:
-        words += f": ${found.latex}$"
+    elif found.laid_out is not None:
+        words += f": {math(found.laid_out)}"
     return {
         "how": found.how,
         "words": words,

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 from sympy import Expr
 
-from midpo.symbolic.formula.latex import tex
+from midpo.symbolic.formula.latex import tex as in_latex
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.renamed import renamed
 from midpo.symbolic.formula.sentence import Sentence, sentence
-from midpo.symbolic.formula.tree import Formula
+from midpo.symbolic.formula.tree import Foreign, Formula
 from midpo.symbolic.formula.width import width as measure
 
 WIDTH = 77.0  # of a line of a display, in digits; the text is 89 wide, less indent and number
@@ -135,6 +136,33 @@ def set_in(points: float, wider: float = 1.0) -> Iterator[None]:
         yield
     finally:
         _width.reset(token)
+
+
+_signs: ContextVar[Mapping[str, Foreign]] = ContextVar("signs", default={})  # noqa: B039
+
+
+_written: ContextVar[list[Formula] | None] = ContextVar("written", default=None)
+
+
+@contextmanager
+def named(signs: Mapping[str, Foreign]) -> Iterator[list[Formula]]:
+    """Write the symbols of `signs`, by their names in the spec, as their reader does. Gives the
+    list of the formulas that are written meanwhile."""
+    written: list[Formula] = []
+    tokens = _signs.set(signs), _written.set(written)
+    try:
+        yield written
+    finally:
+        _signs.reset(tokens[0])
+        _written.reset(tokens[1])
+
+
+def tex(formula: Formula) -> str:
+    """A formula in LaTeX, its symbols under their reader's names."""
+    written = _written.get()
+    if written is not None:
+        written.append(formula)
+    return in_latex(renamed(formula, _signs.get()))
 
 
 def math(formula: Formula) -> str:

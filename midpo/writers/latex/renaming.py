@@ -1,8 +1,7 @@
-r"""Symbols renamed in finished LaTeX: \pi as \pi_\theta, y_w as y^+, \alpha as \beta.
+r"""Symbols under a reader's names: \pi as \pi_\theta, y_w as y^+, \alpha as \beta.
 
-Only mathematics is touched: letters in words, labels, citations and listings stay as they are. All
-renamings are made at once, so that two symbols can change places. Keys are the spec language's
-names, values a reader's own mathematics.
+Keys are the spec language's names, values a reader's own mathematics, which is the only LaTeX that
+is read here.
 """
 
 from __future__ import annotations
@@ -14,10 +13,12 @@ from midpo.symbolic.errors import SpecError, nearest
 from midpo.symbolic.formula.latex import tex as in_latex
 from midpo.symbolic.formula.signs import GLYPHS
 from midpo.symbolic.formula.terms import MARGIN
-from midpo.symbolic.formula.tree import Formula
+from midpo.symbolic.formula.tree import Foreign, Formula
 from midpo.symbolic.formula.width import width as measure
-from midpo.symbolic.formula.write import PROMPT, ZETA, policy, response, role
+from midpo.symbolic.formula.write import PROMPT, ZETA, policy, response
 from midpo.symbolic.formula.write import name as written
+
+from .pieces import tex
 
 FIXED: dict[str, Formula] = {
     **{key: response(key) for key in ("y", "y_w", "y_l")}, "x": PROMPT, "zeta": ZETA, "m": MARGIN}
@@ -32,9 +33,7 @@ _FORBIDDEN = re.compile(
     r"|romannumeral|toks)(?![A-Za-z])"
 )
 _PLAIN = re.compile(r"[A-Za-z0-9 {}()\[\]_^+\-*/'|,.;:<>=!?\\]*")
-_MATHEMATICS = frozenset({"align", "align*", "equation", "equation*", "aligned", "cases"})
-# Commands whose argument is not mathematics, though they stand in it.
-_WORDS = frozenset({"text", "mathrm", "mathbf", "mathcal", "label", "ref", "eqref", "cite", "tag"})
+_OPEN = re.compile(r"\\[A-Za-z]+$")  # a letter that followed would be a part of the command
 _TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|\s+|.", re.DOTALL)
 _LISTING = re.compile(r"(\\begin\{lstlisting\}.*?\\end\{lstlisting\})", re.DOTALL)
 
@@ -133,12 +132,19 @@ def wider(signs: Mapping[str, str]) -> float:
     return max((after + 8) / (before + 8), 1.0)
 
 
-def renamed(tex: str, signs: Mapping[str, str]) -> str:
-    """`tex` with its symbols renamed as `checked` says."""
-    table = _table(signs)
-    parts = _LISTING.split(tex)
-    return "".join(part if n % 2 else "".join(_rewritten(part, table))
-                   for n, part in enumerate(parts))
+def table(signs: Mapping[str, str]) -> dict[str, Foreign]:
+    """The symbols that are written otherwise than usual, as leaves of formulas."""
+    return {
+        key: Foreign(value, estimated(value), open=_OPEN.search(value) is not None)
+        for key, value in signs.items() if value != default(key)
+    }
+
+
+class Symbols:
+    """The symbols of a template's own mathematics, by their names in the spec."""
+
+    def __getattr__(self, key: str) -> str:
+        return tex(usual(key))
 
 
 def commands(tex: str, prefix: str, own: Iterable[str]) -> str:
@@ -147,87 +153,3 @@ def commands(tex: str, prefix: str, own: Iterable[str]) -> str:
     parts = _LISTING.split(tex)
     return "".join(part if n % 2 else pattern.sub(rf"\\{prefix}\1", part)
                    for n, part in enumerate(parts))
-
-
-Table = list[tuple[tuple[str, ...], str]]
-
-
-def _table(signs: Mapping[str, str]) -> Table:
-    """What is looked for, as tokens, longest first, and what takes its place. Signs that stay are
-    there too, so that no shorter one is found in them."""
-    found: dict[tuple[str, ...], str] = {_tokens(r"\pi_"): r"\pi_"}
-    for key, value in signs.items():
-        plain = default(key)
-        found[_tokens(plain)] = value
-        if key == "y" or key.startswith("y_"):
-            own = role(key)
-            index = "" if own is None else f"{in_latex(own)},"
-            # A sign with an index of its own takes a second one only in braces.
-            stem = value if "_" not in value else f"{{{value}}}"
-            found[_tokens(f"y_{{{index}")] = f"y_{{{index}" if value == plain else f"{stem}_{{"
-            if index and value != plain and value[:1] == "y":  # what precedes its tokens, too
-                found[_tokens(f"s_{{{index}")] = f"s{stem[1:]}_{{" if stem == value else (
-                    f"{{s{value[1:]}}}_{{")
-    return sorted(found.items(), key=lambda pair: -len(pair[0]))
-
-
-def _tokens(tex: str) -> tuple[str, ...]:
-    return tuple(_TOKEN.findall(tex))
-
-
-def _rewritten(tex: str, table: Table) -> Iterator[str]:
-    tokens = _TOKEN.findall(tex)
-    places = _mathematics(tokens)
-    at = 0
-    while at < len(tokens):
-        match = next(
-            (pair for pair in table if places[at] and _starts(tokens, at, pair[0])), None
-        )
-        if match is None:
-            yield tokens[at]
-            at += 1
-            continue
-        find, put = match
-        at += len(find)
-        # A control word must not grow together with a letter that follows it.
-        apart = re.search(r"\\[A-Za-z]+$", put) and at < len(tokens) and tokens[at][:1].isalpha()
-        yield f"{put} " if apart else put
-
-
-def _starts(tokens: list[str], at: int, find: tuple[str, ...]) -> bool:
-    return tuple(tokens[at : at + len(find)]) == find
-
-
-def _mathematics(tokens: list[str]) -> list[bool]:
-    """Whether each token stands in mathematics and is no word there."""
-    places = []
-    dollar, environments = False, 0
-    skipping = 0  # depth of the braces of a word's argument
-    waiting = False
-    at = 0
-    while at < len(tokens):
-        token = tokens[at]
-        word = token[1:].rstrip("*") if token[:1] == "\\" else ""
-        if word in ("begin", "end") and not skipping:
-            end = tokens.index("}", at)
-            if "".join(tokens[at + 2 : end]) in _MATHEMATICS:
-                environments += 1 if word == "begin" else -1
-            places += [False] * (end + 1 - at)
-            at = end + 1
-            continue
-        inside = (dollar or environments > 0) and not skipping and not waiting
-        if token == "$" and not skipping:
-            dollar = not dollar
-            inside = False
-        elif skipping:
-            skipping += {"{": 1, "}": -1}.get(token, 0)
-        elif waiting:
-            if token == "{":
-                skipping, waiting = 1, False
-            elif not token.isspace():
-                waiting = False
-        elif word in _WORDS:
-            waiting = True
-        places.append(inside)
-        at += 1
-    return places

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.sentence import Sentence
 from midpo.symbolic.formula.tree import Formula
@@ -22,8 +21,8 @@ from midpo.writers.section import Section
 
 from . import bibliography, sections
 from . import framework as framework_report
-from .pieces import escape, worded
-from .renaming import renamed
+from .pieces import escape, named, tex, worded
+from .renaming import Symbols, table
 
 if TYPE_CHECKING:
     from midpo.writers.pictures.plots import Plot
@@ -80,6 +79,15 @@ def render(
     opening: Sequence[Plot] = (),
 ) -> str:
     """The LaTeX of a report, in plain ASCII."""
+    with named(table(macros or {})) as written:
+        return _rendered(parts, framework, date, opening, written)
+
+
+def _rendered(
+    parts: Sequence[Section], framework: bool, date: str, opening: Sequence[Plot],
+    written: Sequence[Formula],
+) -> str:
+    """`written` are the formulas that were written so far."""
     templates = environment()
     entries = bibliography.entries([part.spec for part in parts])
     bodies = [
@@ -87,22 +95,26 @@ def render(
         for place, part in enumerate(parts, 1)
     ]
     summary = _summary(parts, framework)
-    shown = "\n".join([*bodies, *(row["prior"] for row in summary["rows"])] if summary else bodies)
-    text = templates.get_template("report.tex.j2").render(
+    signs = in_latex(notation(written))
+    return templates.get_template("report.tex.j2").render(
         contents=len(parts) > 2,
         framework=framework,
         theorems=framework_report.summary() if framework else (),
         derived=_derived() if framework else "",
         paper=bibliography.PAPER,
-        notation=in_latex(notation(shown)),
+        notation=signs,
         summary=summary,
         sections=bodies,
-        results=cited.results(shown),
+        results=results("\n".join(bodies)),
         references=[(entry.key, entry.text) for entry in entries],
         date=escape(date),
         figures=findings.figures(opening, "all"),
     )
-    return renamed(text, macros) if macros else text
+
+
+def results(body: str) -> list[tuple[str, str, str]]:
+    """The results that `body` cites: number, statement, standing."""
+    return [(number, worded(words), how) for number, words, how in cited.results(body)]
 
 
 def in_latex(table: Sequence[tuple[Formula, Sentence]]) -> list[tuple[str, str]]:
@@ -126,7 +138,7 @@ def _derived() -> str:
 
 @cache
 def environment() -> jinja2.Environment:
-    return jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
         block_start_string=r"\BLOCK{",
@@ -139,6 +151,8 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.globals["s"] = Symbols()
+    return made
 
 
 def _summary(parts: Sequence[Section], framework: bool) -> dict[str, Any] | None:

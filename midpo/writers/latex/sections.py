@@ -9,11 +9,11 @@ from midpo.proofs.recover.recovery import Recovery
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines as broken
-from midpo.symbolic.formula.sentence import listed
+from midpo.symbolic.formula.sentence import listed, said
 from midpo.symbolic.formula.tree import EMPTY, Formula, between, call, row
-from midpo.symbolic.formula.write import write
+from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, response, write
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.spec import Spec
@@ -23,7 +23,7 @@ from midpo.writers import findings, narrative, worked
 from midpo.writers.prose import code
 
 from .audit import audit_latex
-from .pieces import escape, math, pasted, plain, rows, scientific, typewriter, width, worded
+from .pieces import escape, math, pasted, plain, rows, scientific, tex, typewriter, width, worded
 
 if TYPE_CHECKING:
     from midpo.numeric.checking.found import CrossCheck
@@ -92,7 +92,8 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
     parts["class"] = findings.solution(section.solution, known)
     parts["check"] = _check(section.check, known)
     if facts:
-        known.append((r"What the prior depends on", r"read off the normal form of $\log\zeta$"))
+        known.append(("What the prior depends on", worded(said(
+            "read off the normal form of {}", row(r"\log", ZETA)))))
     parts["standings"] = known
     return parts
 
@@ -135,7 +136,8 @@ def _target(spec: Spec, key: str) -> list[tuple[str, str]]:
         shown.append((worded(narrative.of_batch(spec)),
                       rows(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
-        shown.append(("The link, which takes the place of $-\\log\\sigma(m)$ in the losses:",
+        shown.append((worded(said("The link, which takes the place of {} in the losses:",
+                                  terms.logistic(terms.MARGIN))),
                       rows(terms.defines(terms.LINK), spec.link)))
     if spec.constraint is not None:
         weight = f"the multiplier {math(write(spec.multiplier))}"
@@ -162,7 +164,8 @@ def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[
     known += [
         (f"The losses agree: {losses}",
          rf"\proved{{}}: {count}, replayed by the checker; by {_rules(recovery)}"),
-        (r"The gradients agree where both sides are differentiable, $\zeta$ being differentiated",
+        (worded(said("The gradients agree where both sides are differentiable, {} being "
+                     "differentiated", ZETA)),
          "follows from the equality of values for every policy") if recovery.gradient is None else
         (f"Of gradients: {recovery.gradient.sentence}", escape(recovery.gradient.standing)),
     ]
@@ -199,8 +202,8 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
         + (
             f". Of gradients: {recovery.gradient.sentence}."
             if recovery.gradient is not None
-            else r", and so are their gradients, provided $\zeta$ is differentiated wherever it "
-            r"depends on $\pi$."
+            else worded(said(", and so are their gradients, provided {} is differentiated wherever "
+                             "it depends on {}.", ZETA, POLICY_SIGN))
         )
     )
     return {
@@ -215,7 +218,7 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
 
 def _generalised(spec: Spec) -> str:
     if spec.link is None and spec.constraint is None:
-        return r" $\ell_{\zeta}$ of \eqref{eq:loss}"
+        return rf" {math(terms.LOSS_THROUGH)} of \eqref{{eq:loss}}"
     return f" {math(row(terms.LOSS_THROUGH, ' = ', outer(spec, terms.MARGIN_THROUGH)))}"
 
 
@@ -243,7 +246,7 @@ def _scaled(recovery: Recovery) -> str:
         return ""
     loss = terms.logistic(terms.MARGIN)
     scaled = recovery.affine(between("(", loss, ")", "big") if recovery.factor != 1 else loss)
-    return rf"the target is {math(scaled)} of a margin $m$, and "
+    return f"the target is {math(scaled)} of a margin {math(terms.MARGIN)}, and "
 
 
 def _start(recovery: Recovery) -> str:
@@ -320,7 +323,8 @@ def _alone(section: Section, known: list[tuple[str, str]]) -> list[dict[str, str
     if found is None:
         return [{"title": "A prior for this target", "display": "",
                  "text": "No prior was found: the target was not seen to be a logistic loss of a "
-                 "margin that is a function of $y_w$ less a function of $y_l$."}]
+                 "margin that is a function of "
+                 f"{math(response(CHOSEN))} less a function of {math(response(REJECTED))}."}]
     prior, count = found
     known.append(("The prior below recovers the target",
                   rf"\proved{{}}: {count} steps, replayed by the checker"))
@@ -382,7 +386,7 @@ def summary_row(section: Section, prior: str) -> Mapping[str, str]:
     """A line of the table of priors."""
     spec, recovery = section.spec, section.recovery
     facts = recovery.facts if recovery else prior_facts(spec) if spec.prior is not None else None
-    words = {"fixed": "fixed", "iterative": "earlier policy", "self-referential": r"$\pi$"}
+    words = {"fixed": "fixed", "iterative": "earlier policy", "self-referential": math(POLICY_SIGN)}
     shown = [] if facts is None else [
         words[facts.policy],
         *([] if facts.label_free else ["label"]),
