@@ -26,6 +26,7 @@ from midpo.codegen.printing.rows import helpers, kernels
 from midpo.symbolic import VERSION
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError, NotYet, printable
+from midpo.symbolic.formula import notebook
 from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
@@ -97,6 +98,9 @@ class Kernel:
     def notes(self) -> tuple[str, ...]:
         """What was not done, as the file's header says it."""
         return self.lowered.notes
+
+    def _repr_html_(self) -> str:
+        return notebook.source(f"{self.function}, backend {self.backend}", self.mathematics)
 
     def compile(self) -> Any:
         """The function itself. Needs torch."""

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from sympy import Expr
 
 from midpo.symbolic.domains.intervals import Interval
+from midpo.symbolic.formula import notebook
 
 from . import logged
 from .judging import plain as plain_number
@@ -89,6 +90,15 @@ class CrossCheck:
     code: str = ""
     case: Mapping[str, Any] | None = None
     ways: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return notebook.card(self.name, "agrees" if self.passed else "differs", [
+            *((d.dtype, f"{d.cases} pairs; largest error {d.value_ulp:.2f} ulp in value, "
+                        f"{d.gradient_ulp:.2f} in gradient") for d in self.dtypes),
+            *(("note", note) for note in self.notes),
+            ("difference", self.failure),
+            ("standing", f"numerical evidence: {self.cases} pairs, seed {self.seed}"),
+        ])
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -21,6 +21,7 @@ from midpo.proofs.recover.diagnosis import diagnose
 from midpo.proofs.recover.problem import Problem
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
+from midpo.symbolic.formula import notebook
 from midpo.symbolic.language.nodes import MARGIN, LogSigmoid
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
@@ -120,6 +121,18 @@ class Comparison:
     def names(self) -> set[str]:
         """What the two declare."""
         return self.first.names.taken() | self.second.names.taken()
+
+    def _repr_html_(self) -> str:
+        affine = (self.factor, self.constant) != (1, 0)
+        return notebook.card(f"{self.first.name} and {self.second.name}", self.verdict, [
+            ("in words", self.sentence),
+            ("factor", self.factor if affine else None),
+            ("constant", self.constant if affine else None),
+            *(("where", condition) for condition in self.side_conditions),
+            ("difference", None if self.difference is None else fold(self.difference)),
+            ("what differs", self.explanation),
+            ("standing", self.standing),
+        ])
 
     def as_json(self) -> dict[str, Any]:
         shown = self.difference

@@ -10,6 +10,7 @@ from sympy import Expr, S
 from midpo.numeric.crossing import (
     Crossing,
 )
+from midpo.symbolic.formula import notebook
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 
@@ -83,6 +84,15 @@ class Solution:
     def representable(self) -> bool | None:
         """None where undecided."""
         return None if self.kind == "undecided" else self.kind in REPRESENTABLE
+
+    def _repr_html_(self) -> str:
+        parts = ("prior", "link", "constraint", "temperature", "weight")
+        return notebook.card(self.spec.name, self.kind, [
+            *((name, getattr(self, name)) for name in parts),
+            *(("where", condition) for condition in self.conditions),
+            ("because", self.reason),
+            ("standing", self.standing),
+        ])
 
     def as_json(self) -> dict[str, Any]:
         taken = self.spec.names.taken()
