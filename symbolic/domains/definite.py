@@ -11,8 +11,9 @@ from fractions import Fraction
 
 from sympy import Add, Dummy, Expr, Integer, Mul, Poly, Rational
 
-from midpo.symbolic.language.nodes import Abs, Index, Length, Max, Min, TokenSum
+from midpo.symbolic.language.nodes import Index, Length, TokenSum
 from midpo.symbolic.language.signs import enclosure
+from midpo.symbolic.language.words import BY_NODE
 
 from .intervals import NONNEGATIVE, POSITIVE, REAL, Interval, point, repeated_sum
 
@@ -67,15 +68,13 @@ def _by_branches(expr: Expr, depth: int) -> Interval | None:
     of its branches: max(a, b) + c is where a + c or b + c is, min(a, b) + c where both are."""
     for term in Add.make_args(expr) if isinstance(expr, Add) and depth else ():
         number, node = term.as_coeff_Mul()
-        if isinstance(node, Abs):
-            branches: tuple[Expr, ...] = (node.args[0], -node.args[0])
-        elif isinstance(node, (Max, Min)):
-            branches = node.args
-        else:
+        word = BY_NODE.get(type(node))
+        if word is None or word.pieces is None or not word.picks:
             continue
+        branches = word.pieces(*node.args)
         if len(branches) > _MAX_BRANCHES:
             return None
-        largest = isinstance(node, Min) != bool(number > 0)
+        largest = (word.picks < 0) != bool(number > 0)
         rest = expr - term
         found = (definite(rest + number * b, depth - 1).positive for b in branches)
         return POSITIVE if (any(found) if largest else all(found)) else None

@@ -84,8 +84,9 @@ class Word:
     holds the values it takes on these; `corners` are arguments on both sides of each place where an
     implementation might change its mind. `slopes(*args)` are its partial derivatives, at a kink
     those of one side. `pieces(*args)`, of a function with kinks or jumps, are the smooth ones among
-    which it chooses by the sign of its argument, or of differences of its arguments. `keeps_sign`:
-    it has the sign of its argument.
+    which it chooses by the sign of its argument, or of differences of its arguments; `picks` is 1
+    where that is always the largest of them, -1 where it is the smallest. `keeps_sign`: it has the
+    sign of its argument.
 
     Texts. `says` is its line in the reference of the language. `torch`, `triton` and `c` are
     templates over {0} and {1}; of more arguments the first two are taken together. `unicode` (a
@@ -108,6 +109,7 @@ class Word:
     image: Callable[..., Interval] = lambda *xs: REAL
     slopes: Callable[..., tuple[Expr, ...]] | None = None
     pieces: Callable[..., tuple[Expr, ...]] | None = None
+    picks: int = 0
     keeps_sign: bool = False
     torch: str | None = None
     python: str | None = None
@@ -266,7 +268,7 @@ FUNCTIONS: dict[str, Word] = {
             says="the larger of 0 and x",
             corners=_BOTH_SIDES, image=lambda x: largest(point(ZERO), x),
             slopes=lambda x: (Step(x),),
-            pieces=lambda x: (S.Zero, x),
+            pieces=lambda x: (S.Zero, x), picks=1,
             torch="torch.relu({0})", triton=f"tl.maximum({{0}}, 0.0, {_NAN})",
             c="_maximum({0}, 0.0)", coq="relu",
             notation=Notation((r"\max",), lead=("0", ", ")),
@@ -277,7 +279,7 @@ FUNCTIONS: dict[str, Word] = {
             says="the larger of x and -x",
             corners=_BOTH_SIDES, image=magnitude,
             slopes=lambda x: (2 * Step(x) - 1,),
-            pieces=lambda x: (x, -x),
+            pieces=lambda x: (x, -x), picks=1,
             torch="torch.abs({0})", triton="tl.abs({0})", c="_absolute({0})", coq="Rabs",
             notation=Notation((), "|", "|"), unicode="|{0}|",
             script="chain(Math.abs, Math.sign)",
@@ -287,7 +289,7 @@ FUNCTIONS: dict[str, Word] = {
             says="the largest of its arguments",
             corners=_BOTH_SIDES, image=largest,
             slopes=lambda *xs: _wins(xs, 1),
-            pieces=lambda *xs: xs,
+            pieces=lambda *xs: xs, picks=1,
             torch="torch.maximum({0}, {1})", python="max({0})",
             triton=f"tl.maximum({{0}}, {{1}}, {_NAN})", c="_maximum({0}, {1})", coq="Rmax",
             notation=Notation((r"\max",)),
@@ -298,7 +300,7 @@ FUNCTIONS: dict[str, Word] = {
             says="the smallest of its arguments",
             corners=_BOTH_SIDES, image=smallest,
             slopes=lambda *xs: _wins(xs, -1),
-            pieces=lambda *xs: xs,
+            pieces=lambda *xs: xs, picks=-1,
             torch="torch.minimum({0}, {1})", python="min({0})",
             triton=f"tl.minimum({{0}}, {{1}}, {_NAN})", c="_minimum({0}, {1})", coq="Rmin",
             notation=Notation((r"\min",)),

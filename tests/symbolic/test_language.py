@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import pickle
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from strategies import NAMES, point, texts
 from sympy import Add, Integer, Mul, Pow, Rational, Symbol
 
 from midpo.numeric.arithmetic import Digits, Undefined
-from midpo.numeric.evaluate import Evaluator
+from midpo.numeric.evaluate import Evaluator, Point
 from midpo.symbolic.domains.intervals import DOMAINS
 from midpo.symbolic.errors import NoValue, SpecError
 from midpo.symbolic.language.building import power, rebuild, standard, substitute, with_label
@@ -186,3 +188,16 @@ def test_standard_index() -> None:
     inner = TokenSum(TokenProb(POLICY, RESPONSE, T) * S, T, RESPONSE)
     assert standard_index(inner, S) == Index("t2", position=True)
     assert inner.free_symbols == {POLICY, RESPONSE, S}
+
+
+@pytest.mark.parametrize("word", [w for w in FUNCTIONS.values() if w.pieces], ids=lambda w: w.name)
+def test_a_function_is_one_of_its_pieces_everywhere(word: Word) -> None:
+    """And where it is said to pick the largest or the smallest, it does."""
+    assert word.pieces is not None
+    ops, args = Digits(), [Parameter(name) for name in "ab"[: word.arity[0]]]
+    for numbers in itertools.product((-2, 0, 1, 3), repeat=len(args)):
+        named = zip("ab", numbers, strict=False)
+        given = Point({}, {}, {name: ops.number(Fraction(n)) for name, n in named})
+        value, *pieces = (Evaluator(ops, given)(e) for e in (word.node(*args), *word.pieces(*args)))
+        assert value in pieces
+        assert not word.picks or value == (max(pieces) if word.picks > 0 else min(pieces))
