@@ -16,15 +16,12 @@ from sympy import QQ, Add, Dummy, Expr, Mul, Pow, Rational
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.building import power, rebuild
 from midpo.symbolic.language.nodes import (
-    Exp,
-    Log,
-    LogSigmoid,
     Max,
-    Sigmoid,
     Step,
     StopGradient,
     roles,
 )
+from midpo.symbolic.language.words import BY_NODE
 from midpo.symbolic.rewriting.derivation import Derivation
 from midpo.symbolic.work import allowance, bounds, spend
 
@@ -34,7 +31,6 @@ from .polynomial import expand
 from .splitting import first_cell, meet
 
 MAX_ATOMS, MAX_TERMS, MAX_DEGREE = 14, 60, 24  # of a quotient that is cancelled
-_FUNCTIONS = (Exp, Log, LogSigmoid, Max, Sigmoid, Step, StopGradient)
 
 
 def shapes(expr: Expr) -> Iterator[Expr]:
@@ -76,7 +72,7 @@ def _one_formula_inside(expr: Any, *, keep: bool) -> Any:
     if not expr.args or not _mixed(expr):
         return expr
     args = [_one_formula_inside(arg, keep=keep) for arg in expr.args]
-    if isinstance(expr, (*_FUNCTIONS, Pow)):
+    if isinstance(expr, Pow) or type(expr) in BY_NODE:
         args = [_single(arg, keep=keep) for arg in args]
     changed = any(new is not old for new, old in zip(args, expr.args, strict=True))
     return rebuild(expr, args) if changed else expr
@@ -110,11 +106,12 @@ def cancelled(expr: Expr) -> Expr:
     def visit(node: Any) -> Any:
         if not node.args:
             return node
-        if isinstance(node, (Add, Mul, Pow, *_FUNCTIONS)):
+        is_function = type(node) in BY_NODE
+        if is_function or isinstance(node, (Add, Mul, Pow)):
             args = [visit(arg) for arg in node.args]
             if any(new is not old for new, old in zip(args, node.args, strict=True)):
                 node = rebuild(node, args)
-        if isinstance(node, _FUNCTIONS):
+        if is_function:
             args = [_quotient(arg) for arg in node.args]
             if any(new is not old for new, old in zip(args, node.args, strict=True)):
                 node = rebuild(node, args)

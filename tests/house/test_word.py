@@ -21,6 +21,7 @@ from midpo.numeric.evaluate import Evaluator, Point
 from midpo.proofs.audit.calculus import log_prior, rows
 from midpo.proofs.certify.printer import NotExportable, Printer
 from midpo.symbolic.algebra.derivative import derivative
+from midpo.symbolic.algebra.shapes import cancelled
 from midpo.symbolic.algebra.signs import same_sign
 from midpo.symbolic.domains.intervals import rising
 from midpo.symbolic.errors import NotYet
@@ -98,6 +99,7 @@ STAGES: dict[str, tuple[Callable[[Word], str], str, tuple[str, ...]]] = {
     "reference": (lambda word: f"`{word.call}` | {word.says}", "`rise(x)` | x/sqrt(1 + x**2)", ()),
     "sign": (lambda word: str(enclosure(word.node(X))), "(-1, 1)", ()),
     "sign alone": (lambda word: text(same_sign(word.node(X))), "x", ()),
+    "quotient": (lambda word: text(cancelled(word.node((X**2 - 1) / (X - 1)))), "rise(1 + x)", ()),
     "proof": (lambda word: midpo.verify(midpo.loads(PRIOR)).verdict, "proved", ()),
     "derivative": (lambda word: text(derivative(word.node(2 * X), by_symbol(X))), "4*x**2",
                    ("slopes",)),
