@@ -13,11 +13,8 @@ from midpo.symbolic.formula.write import name, response
 from midpo.symbolic.language.nodes import RESPONSE
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.table import CONFIRMED, UNCONFIRMED
-from midpo.writers.latex.pieces import escape, math, rows, scientific
+from midpo.writers.latex.pieces import answered, escape, math, rows, scientific
 from midpo.writers.latex.pieces import worded as in_latex
-
-from .cited import worded
-from .prose import code
 
 if TYPE_CHECKING:
     from midpo.numeric.crossing import Crossing
@@ -57,11 +54,6 @@ def reason(spec: Spec) -> str:
     return f"No specification of one pair can hold this loss: {escape(spec.reason)}.{doubt}"
 
 
-def told(text: str, spec: Spec) -> str:
-    """Words of `solve`, in LaTeX; the theorems they cite are called results."""
-    return code(worded(text), spec)
-
-
 def _has_target(spec: Spec) -> bool:
     return not spec.reason and spec.has_target
 
@@ -73,7 +65,7 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
     """The class of the target: what `midpo solve` answers."""
     if found is None:
         return None
-    known.append((f"The class of the target: {found.kind}", told(found.standing, found.spec)))
+    known.append((f"The class of the target: {found.kind}", answered(found.standing)))
     parts = []
     if found.prior is not None:
         at = "" if found.spec.alpha == 1 else said(", at the specification's {}", name("alpha"))
@@ -89,7 +81,7 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
         parts.append(("The weight of the pair:", rows(EMPTY, found.weight)))
     return {
         "opening": f"The target {in_latex(_CLASS[found.kind])} (class \\emph{{{found.kind}}}). "
-                   f"{told(found.reason, found.spec)}{_beside(found)}",
+                   f"{answered(found.reason)}{_beside(found)}",
         "parts": parts,
         "cycle": None if found.witness is None else cycle(found.witness),
     }  # fmt: skip
@@ -97,7 +89,7 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
 
 def _beside(found: Solution) -> str:
     """Where the answer holds, and whether gradients agree too."""
-    added = [f"It holds where {told(c, found.spec)}." for c in found.conditions]
+    added = [f"It holds where {answered(c)}." for c in found.conditions]
     if found.gradient is not None:
         added.append(f"Of gradients: {found.gradient.sentence}.")
     return "".join(f" {sentence}" for sentence in added)

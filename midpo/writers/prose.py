@@ -1,4 +1,4 @@
-"""Mathematics within sentences: of `solve` and `verify` (spec language), of the audit (Unicode).
+"""Mathematics within the audit's sentences, which are written in Unicode.
 
 What is read as mathematics is written by this module from known pieces; all else is escaped, so
 that no text can hold a command of its own.
@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import re
 
-from sympy import Expr
-
-from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.tree import (
     Accent,
     Bracket,
-    Fence,
     Formula,
     Name,
     Number,
@@ -27,107 +23,8 @@ from midpo.symbolic.formula.tree import (
     row,
     script,
 )
-from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, policy, write
-from midpo.symbolic.formula.write import name as written
-from midpo.symbolic.language.parser import parse
-from midpo.symbolic.language.places import LINK, TARGET
-from midpo.symbolic.language.spec import Spec
-from midpo.writers.latex.pieces import escape, math, typewriter
-
-_MOST_WORDS = 24
-_SHOWN = 60  # characters of an expression that was cut short
-# What is neither the spec language nor a sentence.
-_L = row(r"\partial ", "L", "/", r"\partial ")
-_PHRASES: dict[str, Formula] = {
-    "-log(exp(L) - 1)": row("-", r"\log", Fence("(", row(script("e", above="L"), " - ", 1), ")")),
-    "log|dL/da / dL/db|": row(
-        r"\log", Fence("|", row(_L, "a", " ", r"\,", "/", r"\, ", _L, "b"), "|")),
-    "(1 - exp(-A))*exp(f)": row(Fence("(", row(1, " - ", script("e", above=row("-", "A"))), ")"),
-                                r"\,", script("e", above="f")),
-    "alpha*log(pi)": row(written("alpha"), r"\log", POLICY_SIGN),
-    "-log sigmoid": row("-", r"\log", r"\sigma"),
-}
-_CODE = re.compile(r"[*(]|\*\*|^[a-z]+_[wl]$|^-?[a-z_]+\d*\*")
-_CUT = re.compile(r"\S*\([^.]*(?:\.(?!\.\.)[^.]*)*\.\.\.")
-
-
-def code(text: str, spec: Spec) -> str:
-    """A sentence of `solve` or `verify` in LaTeX, its expressions as mathematics."""
-    pieces: list[str | Formula] = [text]
-    for phrase, shown in _PHRASES.items():
-        pieces = [part for piece in pieces for part in _split(piece, phrase, shown)]
-    return "".join(
-        _sentence(piece, spec) if isinstance(piece, str) else math(piece) for piece in pieces)
-
-
-def _split(piece: str | Formula, phrase: str, shown: Formula) -> list[str | Formula]:
-    if not isinstance(piece, str):
-        return [piece]
-    first, *others = piece.split(phrase)
-    return [first, *(part for after in others for part in (shown, after))]
-
-
-def _sentence(text: str, spec: Spec) -> str:
-    cut = _CUT.search(text)
-    if cut:
-        head = cut[0][:_SHOWN].rsplit(" ", 1)[0]
-        shown = rf"{typewriter(head)}~\dots{{}}"
-        return _words(text[: cut.start()], spec) + shown + _words(text[cut.end() :], spec)
-    return _words(text, spec)
-
-
-def _words(text: str, spec: Spec) -> str:
-    words = re.split(r"( +)", text)
-    out, at = [], 0
-    while at < len(words):
-        found = _longest(words, at, spec)
-        if found is None:
-            out.append(words[at] if words[at].isspace() else _word(words[at], spec))
-            at += 1
-            continue
-        shown, at = found
-        out.append(shown)
-    return "".join(out)
-
-
-def _word(word: str, spec: Spec) -> str:
-    bare = word.strip(",.;:()")
-    if len(bare) > 1 and bare in spec.names.parameters:
-        return escape(word).replace(escape(bare), math(written(bare)), 1)
-    if re.search(r"\*|[a-z]\(", bare):
-        return typewriter(word)
-    return escape(word)
-
-
-def _longest(words: list[str], at: int, spec: Spec) -> tuple[str, int] | None:
-    """The longest run of words from `at` on that is an expression, with what surrounds it."""
-    if not _CODE.search(words[at]):
-        return None
-    for end in range(min(len(words), at + 2 * _MOST_WORDS), at, -1):
-        run = "".join(words[at:end])
-        for opening in ("", "("):
-            for closing in ("", ",", ".", ";", ":", ")", "),", ").", ");"):
-                if not (run.startswith(opening) and run.endswith(closing)):
-                    continue
-                inside = run[len(opening) : len(run) - len(closing)]
-                expr = _expression(inside, spec)
-                if expr is not None:
-                    return f"{opening}{math(write(expr))}{closing}", end
-    return None
-
-
-def _expression(text: str, spec: Spec) -> Expr | None:
-    if not _CODE.search(text) or text != text.strip() or text.count("(") != text.count(")"):
-        return None
-    for place in (TARGET, LINK):
-        try:
-            return parse(text, spec.names, place)
-        except (MidpoError, RecursionError):
-            continue
-    return None
-
-
-# --- The audit's Unicode -------------------------------------------------------------------------
+from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, policy
+from midpo.writers.latex.pieces import escape, math
 
 _LETTERS = ("alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi pi rho "
             "sigma tau upsilon varphi chi psi omega")

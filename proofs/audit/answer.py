@@ -15,28 +15,13 @@ from typing import Any
 
 from midpo.numeric.figures import settled
 from midpo.symbolic.formula.latex import tex
-from midpo.symbolic.formula.tree import Formula
+from midpo.symbolic.formula.told import Displayed
 
 PROVED = "proved"
 EXACT = "exact differentiation"
 COMPUTED = "exact computation"
 EVIDENCE = "numerical evidence"
 UNDECIDED = "not decided"
-
-
-@dataclass(frozen=True)
-class Displayed:
-    """A statement in mathematics: for a terminal, and laid out."""
-
-    unicode: str
-    formula: Formula
-
-    @property
-    def latex(self) -> str:
-        return tex(self.formula)
-
-    def as_json(self) -> dict[str, str]:
-        return {"unicode": self.unicode, "latex": self.latex}
 
 
 @dataclass(frozen=True)
@@ -61,7 +46,7 @@ class Answer:
             "verdict": self.verdict,
             "answer": self.sentence,
             "standing": self.standing,
-            "formulas": [formula.as_json() for formula in self.formulas],
+            "formulas": [{"unicode": f.unicode, "latex": tex(f.formula)} for f in self.formulas],
             "data": _plain(self.data),
         }
 

@@ -15,13 +15,13 @@ from sympy import Add, Expr, S
 
 from midpo.numeric.trees import Row, Sight
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.told import Displayed
 from midpo.symbolic.formula.tree import Fraction, row
 from midpo.symbolic.formula.unicode import letter, mathematics
 from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
 from midpo.symbolic.language.nodes import Feature, Parameter
 from midpo.symbolic.loss import is_constant
 
-from .answer import Displayed
 from .calculus import (
     at_own_token,
     only_features,

@@ -20,6 +20,7 @@ from midpo.numeric.trees import (
     policy_of,
     random_world,
 )
+from midpo.symbolic.formula.told import Displayed
 from midpo.symbolic.formula.tree import Fence, Text, row
 from midpo.symbolic.formula.unicode import letter, mathematics
 from midpo.symbolic.formula.write import write
@@ -27,7 +28,7 @@ from midpo.symbolic.language.nodes import POLICY, REFERENCE, RESPONSE, Log, Prob
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant
 
-from .answer import EVIDENCE, PROVED, UNDECIDED, Answer, Displayed
+from .answer import EVIDENCE, PROVED, UNDECIDED, Answer
 from .calculus import T, expected_body, same, sequence_form
 from .side import PriorSide, alpha_of, of_role
 

@@ -12,6 +12,7 @@ from typing import Any
 from sympy import Add, Expr, Mul, S, Symbol
 
 from midpo.numeric.trees import Row
+from midpo.symbolic.formula.told import Displayed
 from midpo.symbolic.formula.tree import (
     Accent,
     Formula,
@@ -42,7 +43,6 @@ from midpo.symbolic.language.nodes import POLICY, RESPONSE, Feature, TokenSum, V
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.representable import fold
 
-from .answer import Displayed
 from .calculus import T, V, as_powers, gathered, simplified_whole, split_weight
 
 

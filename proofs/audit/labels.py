@@ -19,6 +19,7 @@ from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.terms import MARGIN
+from midpo.symbolic.formula.told import Displayed
 from midpo.symbolic.formula.tree import Fence, Word, call, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import response, write
@@ -28,7 +29,7 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant, recovered_margin
 from midpo.symbolic.representable import fold
 
-from .answer import COMPUTED, PROVED, UNDECIDED, Answer, Displayed
+from .answer import COMPUTED, PROVED, UNDECIDED, Answer
 
 
 def swap_sum(spec: Spec) -> Expr:

@@ -18,10 +18,11 @@ import numpy as np
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import Sight, centre, centred_response
+from midpo.symbolic.formula.told import Displayed
 from midpo.symbolic.formula.tree import Text, row
 from midpo.symbolic.language.nodes import Log
 
-from .answer import EVIDENCE, EXACT, PROVED, UNDECIDED, Answer, Displayed
+from .answer import EVIDENCE, EXACT, PROVED, UNDECIDED, Answer
 from .correction import correction, special_cases, written
 from .fixed_point import fixed_point
 from .formulas import Notebook, tokens_before

@@ -8,13 +8,14 @@ from sympy import Add, Expr, S
 from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import Sight
 from midpo.symbolic.errors import NotYet
+from midpo.symbolic.formula.told import Displayed
 from midpo.symbolic.formula.tree import Word, between, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import ZETA, write
 from midpo.symbolic.language.nodes import POLICY, RESPONSE, Log, Prob, TokenProb, TokenSum
 from midpo.symbolic.loss import is_constant
 
-from .answer import EVIDENCE, EXACT, PROVED, Answer, Displayed
+from .answer import EVIDENCE, EXACT, PROVED, Answer
 from .calculus import expected_body, rows, same, sequence_form, split_weight
 from .correction import correction
 from .formulas import Notebook

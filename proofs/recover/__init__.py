@@ -12,4 +12,5 @@
     recovery    does this prior recover that target? A derivation, a witness, or neither
     solution    which prior gives this loss? The prior, its class, or the theorem
     solved      what solve answers
+    words       expressions within sentences
 """

@@ -11,13 +11,14 @@ from sympy import Expr
 
 from midpo.numeric.null_sets import is_null_set
 from midpo.numeric.ties import counts, varies
+from midpo.proofs.recover.words import stated
 from midpo.symbolic.algebra.cells import ties_of
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.formula.told import told
 from midpo.symbolic.language.nodes import Index, Parameter, structural
 from midpo.symbolic.language.places import Condition
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.text import text
 from midpo.symbolic.rewriting.derivation import Derivation
 
 
@@ -70,4 +71,5 @@ def judge(spec: Spec, derivation: Derivation) -> None:
 def everywhere(expr: Expr, relation: str) -> str:
     """`expr` and its relation to 0, for every value of the indices in it that nothing binds."""
     free = sorted(str(i) for i in expr.free_symbols if isinstance(i, Index))
-    return f"{text(expr)} {relation}" + (f" for every {', '.join(free)}" if free else "")
+    where = f" for every {', '.join(free)}" if free else ""
+    return told("{} {}{}", stated(expr), relation, where)

@@ -6,7 +6,9 @@ from collections import defaultdict
 
 from sympy import Add, Expr, Mul, S
 
+from midpo.proofs.recover.words import stated
 from midpo.symbolic.algebra.polynomial import is_zero
+from midpo.symbolic.formula.told import Hole, Told, joined, told
 from midpo.symbolic.language.nodes import REJECTED
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant
@@ -29,12 +31,12 @@ def diagnose(
         if not is_zero(wanted.get(atom, S.Zero) - found.get(atom, S.Zero))
     ]
     chosen = [a for a in wrong if REJECTED not in a.free_symbols] or wrong
-    clauses = [_clause(a, wanted.get(a, S.Zero), found.get(a, S.Zero), there)
+    clauses: list[Hole] = [_clause(a, wanted.get(a, S.Zero), found.get(a, S.Zero), there)
                for a in chosen[:3]]
     more = len(chosen) - len(clauses)
     if more:
         clauses.append(f"{more} more term{'s differ' if more > 1 else ' differs'}")
-    return f"{here}, {'; '.join(clauses)}."
+    return told("{}, {}.", here, joined("; ", clauses))
 
 
 def _coefficients(margin: Expr) -> dict[Expr, Expr]:
@@ -46,18 +48,23 @@ def _coefficients(margin: Expr) -> dict[Expr, Expr]:
     return {atom: Add(*coefficients) for atom, coefficients in terms.items()}
 
 
-def _clause(atom: Expr, wanted: Expr, found: Expr, there: str) -> str:
+def _clause(atom: Expr, wanted: Expr, found: Expr, there: str) -> Told:
     """How the coefficient `found` of `atom` differs from the one that is `wanted`."""
     constant = atom == 1
-    name, is_ = ("the constant", "") if constant else (text(atom), "coefficient ")
-    want, have = f"{is_}{text(wanted)}", f"{is_}{text(found)}"
+    name: Hole = "the constant" if constant else stated(atom)
+    coefficient = "{}" if constant else "coefficient {}"
+    want, have = told(coefficient, stated(wanted)), told(coefficient, stated(found))
     if found == 0:
-        return f"{name} is missing ({there} has {'it with ' if not constant else ''}{want})"
+        return told("{} is missing ({} has {}{})", name, there,
+                    "it with " if not constant else "", want)
     if wanted == 0:
-        return f"{name} {'is' if constant else 'appears with'} {have} ({there} has none)"
+        return told("{} {} {} ({} has none)", name, "is" if constant else "appears with", have,
+                    there)
     if is_zero(wanted + found):
-        return f"{name} has the wrong sign ({have}, in {there} {text(wanted)})"
+        return told("{} has the wrong sign ({}, in {} {})", name, have, there, stated(wanted))
     factor = found / wanted
     if factor.is_Number:
-        return f"{name} counts {text(factor)} times ({have}, in {there} {text(wanted)})"
-    return f"{name} {'is' if constant else 'has'} {have} (in {there} {text(wanted)})"
+        return told("{} counts {} times ({}, in {} {})", name, stated(factor), have, there,
+                    stated(wanted))
+    return told("{} {} {} (in {} {})", name, "is" if constant else "has", have, there,
+                stated(wanted))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from sympy import Expr, Mul
 
+from midpo.proofs.recover.words import stated
+from midpo.symbolic.formula.told import told
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import Max, StopGradient
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
-from midpo.symbolic.language.text import text
 
 
 def _unsigned(one: Expr, other: Expr) -> Expr:
@@ -29,13 +30,13 @@ def positive_where(expr: Expr) -> tuple[str, ...] | None:
         if is_positive(factor):
             continue
         if exponent.is_Integer and exponent % 2 == 0:
-            conditions.append(f"{text(base)} != 0")
+            conditions.append(told("{} != 0", stated(base)))
         elif isinstance(base, Max) and len(base.args) == 2 and sum(base.args) == 0:
-            conditions.append(f"{text(_unsigned(*base.args))} != 0")  # |x|
+            conditions.append(told("{} != 0", stated(_unsigned(*base.args))))  # |x|
         elif is_nonnegative(factor) and is_nonnegative(base):
-            conditions.append(f"{text(base)} > 0")
+            conditions.append(told("{} > 0", stated(base)))
         else:
             signed.append(base if exponent.is_Integer and not factor.is_Number else factor)
     if signed:
-        conditions.insert(0, f"{text(Mul(*signed))} > 0")
+        conditions.insert(0, told("{} > 0", stated(Mul(*signed))))
     return tuple(dict.fromkeys(conditions))

@@ -11,11 +11,13 @@ from sympy import Expr, S
 
 from midpo.numeric.witness import Witness, agreements, find_witness, is_affine
 from midpo.proofs.checking.check import CheckFailed, check
+from midpo.proofs.recover.words import stated
 from midpo.symbolic.algebra.normal import normal_form, normalise, outside, sums_kept
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM, meet
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.formula.terms import affine, defines
+from midpo.symbolic.formula.told import joined, told
 from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.language.building import substitute, with_label
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED, ByLabel
@@ -411,15 +413,13 @@ def _weighted(problem: Problem) -> str:
         return ""
     if not same or (parts.weight == 1 and temperature == 1):
         return ""
-    taken, said = problem.spec.names.taken(), []
-    if temperature != 1:
-        said.append(f"its margin is the recovered one times {text(temperature, taken)}, a "
-                    "temperature of the pair")
-    if parts.weight != 1:
-        said.append(f"the loss is multiplied by {text(parts.weight, taken)}, a weight of the data")
+    brought = ((temperature, "its margin is the recovered one times {}, a temperature of the pair"),
+               (parts.weight, "the loss is multiplied by {}, a weight of the data"))
+    taken = problem.spec.names.taken()
+    said = [told(words, stated(expr, taken)) for expr, words in brought if expr != 1]
     where = [c for f in (temperature, parts.weight) for c in positive_where(f) or ()]
-    return ("The target is the prior's loss but for what the pair brings: " + "; ".join(said)
-            + (f" (where {', '.join(where)})" if where else "") + ".")
+    return told("The target is the prior's loss but for what the pair brings: {}{}.",
+                joined("; ", said), told(" (where {})", joined(", ", where)) if where else "")
 
 
 def _sentence(message: str) -> str:

@@ -32,11 +32,14 @@ from midpo.numeric.crossing import (
 )
 from midpo.numeric.figures import figure
 from midpo.numeric.linkage import mixed_derivative, no_log_sigmoid
+from midpo.proofs.recover.words import POLICY_PART, PSI, SLOPES, TERM_FACTOR, scaled, short, stated
 from midpo.symbolic.algebra.factor import factors
 from midpo.symbolic.algebra.normal import form, normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.separable import pair_data, separations
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.formula.told import Displayed, told
+from midpo.symbolic.formula.write import name
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import (
     CHOSEN,
@@ -176,56 +179,59 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
     kind: Kind = facts.policy  # type: ignore[assignment]
     swap = form(margin + _swapped(margin))
     theorem = {
-        "fixed": "theorem 5: the margin less alpha*log(pi) is free of the policy",
-        "iterative": "theorem 5: the margin less alpha*log(pi) speaks of earlier policies only",
+        "fixed": "theorem 5: the margin less {} is free of the policy",
+        "iterative": "theorem 5: the margin less {} speaks of earlier policies only",
         "self-referential": "theorem 4: the margin is separable and label-free; theorem 5: less "
-        "alpha*log(pi) it still depends on the policy",
+        "{} it still depends on the policy",
     }[kind]
+    theorem = told(theorem, POLICY_PART)
     if not facts.label_free:
         kind = "label-dependent"
         offset = ", a constant offset" if is_constant(swap) else ""
-        theorem = f"theorem 3: the margin plus its swap is {_short(swap, spec)}{offset}, not 0"
+        theorem = told("theorem 3: the margin plus its swap is {}{}, not 0",
+                       short(swap, spec), offset)
     if parts.link is not None:
         kind = "other-link"
-        written = text(parts.link)
-        theorem = (
-            f"theorem 6: the link {written} is no affine log-sigmoid one; {theorem}"
+        theorem = told(
+            "theorem 6: the link {} is no affine log-sigmoid one; {}"
             if no_log_sigmoid(parts.link, spec.names)
-            else f"no derivation shows the link {written} to be an affine log-sigmoid one, and no "
-                 f"slopes exclude it (theorem 6); {theorem}"
+            else "no derivation shows the link {} to be an affine log-sigmoid one, and no "
+                 "slopes exclude it (theorem 6); {}",
+            stated(parts.link), theorem,
         )
     if parts.term != 0:
         kind = "constraint"
-        term = f"A = {_short(parts.term, spec)}"
+        term = told("A = {}", short(parts.term, spec))
         if parts.term.has(Further):
-            theorem = ("theorem 1: -log(exp(L) - 1) is no function of the chosen response less one "
-                       f"of the rejected, as the term {term} speaks of a third")
+            theorem = told("theorem 1: {} is no function of the chosen response less one of the "
+                           "rejected, as the term {} speaks of a third", PSI, term)
         elif parts.link is not None:
-            theorem = f"theorem 7: beside the link, {term} speaks of one response alone"
+            theorem = told("theorem 7: beside the link, {} speaks of one response alone", term)
         else:
-            theorem = ("theorem 7: (1 - exp(-A))*exp(f) differs between winners, so the term "
-                       f"{term} leaves the prior form")
+            theorem = told("theorem 7: {} differs between winners, so the term {} leaves the "
+                           "prior form", TERM_FACTOR, term)
     if parts.derived:
-        theorem = f"theorem 1 gives the margin -log(exp(L) - 1), and theorem 7 its parts; {theorem}"
+        theorem = told("theorem 1 gives the margin {}, and theorem 7 its parts; {}", PSI, theorem)
     if temperature != 1:
         kind = "temperature"
-        theorem = (f"inside the link, {_short(temperature, spec)} is a temperature of the pair, "
-                   f"alpha*{_short(temperature, spec)} in place of alpha; {theorem}")
+        theorem = told("inside the link, {} is a temperature of the pair, {} in place of {}; {}",
+                       short(temperature, spec), scaled(temperature, spec),
+                       Displayed("alpha", name("alpha")), theorem)
     if parts.weight != 1:
         kind = "weighted"
-        theorem = (f"outside the link, {_short(parts.weight, spec)} is a weight of the data: the "
-                   f"loss is that of the pairs so weighted; {theorem}")
+        theorem = told("outside the link, {} is a weight of the data: the loss is that of the "
+                       "pairs so weighted; {}", short(parts.weight, spec), theorem)
     proved = proof.verdict == "proved"
     turning = [f for f in (temperature, parts.weight) if of_lengths(f) and not _never_negative(f)]
     if turning:
         proved = False
-        theorem = (f"what multiplies the prior's loss or its margin is not seen to be positive at "
-                   f"all lengths: {_short(turning[0], spec)}; where it is negative it is no weight "
-                   "of the data and no temperature")
+        theorem = told("what multiplies the prior's loss or its margin is not seen to be positive "
+                       "at all lengths: {}; where it is negative it is no weight of the data and "
+                       "no temperature", short(turning[0], spec))
     return Solution(
         spec,
         kind if proved else "undecided",
-        theorem[:1].upper() + theorem[1:] + ".",
+        told("{}.", theorem.capitalised()),
         prior=prior,
         link=parts.link,
         constraint=fold(parts.term) if parts.term != 0 else None,
@@ -324,15 +330,15 @@ def _not_separable(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         return Solution(
             spec,
             "undecided",
-            "The margin mixes the two responses in "
-            f"{_short(mixed, spec)}, but no cross difference was found to be nonzero.",
+            told("The margin mixes the two responses in {}, but no cross difference was found to "
+                 "be nonzero.", short(mixed, spec)),
             standing="not decided",
         )
     return Solution(
         spec,
         "none",
-        f"Theorem 2: the margin is not separable; the term {_short(mixed, spec)} mixes the two "
-        "responses, and a cross difference does not vanish.",
+        told("Theorem 2: the margin is not separable; the term {} mixes the two responses, and a "
+             "cross difference does not vanish.", short(mixed, spec)),
         witness=witness,
         hexagon=find_crossing(spec, margin, cycle=HEXAGON),
         standing=f"refuted at a 4-cycle ({witness.standing})",
@@ -349,20 +355,20 @@ def _no_margin(spec: Spec) -> Solution:
         # A linear link and two priors would "represent" any such loss.
         why = "The loss is a sum of one term for each response, and no link may swallow that"
     elif mixed:
-        why = (
-            "Theorem 8: log|dL/da / dL/db|, for a of the chosen and b of the rejected response, "
-            f"has the mixed derivative {figure(mixed, 2)} at some point, so the loss is no smooth "
-            "function of one separable margin"
+        why = told(
+            "Theorem 8: {}, for a of the chosen and b of the rejected response, has the mixed "
+            "derivative {} at some point, so the loss is no smooth function of one separable "
+            "margin", SLOPES, figure(mixed, 2),
         )
     else:
         why = ""
     witness = find_crossing(spec, loss, margin_of_loss)
     point = find_nonpositive(spec, loss)
     if witness is not None:
-        logistic = "a cross difference of -log(exp(L) - 1) does not vanish (theorems 1 and 2)"
+        logistic = told("a cross difference of {} does not vanish (theorems 1 and 2)", PSI)
         standing = f"refuted at a 4-cycle ({witness.standing})"
     elif point is not None:
-        logistic = f"at some pair the loss is {figure(point, 6)}, not positive (theorem 1)"
+        logistic = told("at some pair the loss is {}, not positive (theorem 1)", figure(point, 6))
         standing = "refuted at a point (intervals of 50 digits)"
     if not why or (witness is None and point is None):
         return Solution(
@@ -376,13 +382,8 @@ def _no_margin(spec: Spec) -> Solution:
     return Solution(
         spec,
         "none",
-        f"{why}; it has no prior through the log-sigmoid link: {logistic}.",
+        told("{}; it has no prior through the log-sigmoid link: {}.", why, logistic),
         witness=witness,
         hexagon=find_crossing(spec, loss, margin_of_loss, cycle=HEXAGON),
         standing=standing,
     )
-
-
-def _short(expr: Expr, spec: Spec) -> str:
-    written = text(fold(expr), spec.names.taken())
-    return written if len(written) <= 160 else written[:157] + "..."

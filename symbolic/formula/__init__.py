@@ -6,6 +6,7 @@
     terms     the loss, the margin and the prior as formulas, of which reports speak again and again
     latex     formula -> LaTeX
     width     how wide a formula is
+    told      a text of an answer that knows its formulas
     renamed   symbols under other names
     layout    a formula too wide for one line, broken into several
     breaking  a formula that is there whole, broken into lines or pieces

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import shutil
 import subprocess
@@ -20,7 +21,8 @@ from midpo.symbolic.errors import SpecError
 from midpo.symbolic.formula import breaking
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.renamed import renamed
-from midpo.symbolic.formula.tree import Fence, Formula, Text, Word, between, row, script
+from midpo.symbolic.formula.told import CutShort, Displayed, told
+from midpo.symbolic.formula.tree import Fence, Formula, Text, Word, between, leaf, row, script
 from midpo.symbolic.formula.width import width
 from midpo.symbolic.formula.write import PROMPT, ZETA, indexed, name, state, write
 from midpo.symbolic.language.nodes import (
@@ -34,10 +36,10 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.spec import Spec, load, loads
 from midpo.writers.latex.fragment import LEVELS, render_fragment
-from midpo.writers.latex.pieces import named
+from midpo.writers.latex.pieces import answered, named
 from midpo.writers.latex.renaming import Symbols, checked, default, estimated, table, usual
 from midpo.writers.latex.typeset import typeset
-from midpo.writers.prose import code, unicode
+from midpo.writers.prose import unicode
 from midpo.writers.section import Section
 
 ROOT = Path(__file__).parents[2]
@@ -279,13 +281,23 @@ def test_macros_are_read_from_files_and_options(tmp_path: Path) -> None:
 
 
 def test_expressions_in_sentences_are_set() -> None:
-    spec = loads(WRONG)
-    shown = code("len(y_w) has the wrong sign (coefficient -alpha*beta, in the target 2).", spec)
-    assert shown == (
-        r"$|y_w|$ has the wrong sign (coefficient $-\alpha \beta$, in the target 2)."
-    )
-    assert code("the term max(-max(-2*bound, -al... mixes 50%", spec).endswith(r"mixes 50\%")
-    assert r"\input" not in code(r"the \input{x} of \alpha*beta", spec)
+    recovery = verify(loads(WRONG))
+    assert "len(y_w) has the wrong sign (coefficient -alpha*beta" in recovery.explanation
+    assert r"$|y_w|$ has the wrong sign (coefficient $-\alpha \beta$, " in answered(
+        recovery.explanation)
+    cut = told("Theorem 2: {} mixes 50%", CutShort("max(-max(-2*bound, -alpha..."))
+    assert answered(cut) == r"Result 2: \texttt{max(-max(-2{*}bound,}~\dots{} mixes 50\%"
+    assert r"\input" not in answered(told(r"the \input{x} of {}", "x"))
+
+
+def test_a_text_keeps_its_formulas_only_where_told() -> None:
+    whole = told("less {}, {}", Displayed("a*b", leaf("a")), told("then {}", "c"))
+    assert whole == "less a*b, then c" and len(whole.parts) == 5
+    assert pickle.loads(pickle.dumps(whole)).parts == whole.parts
+    assert whole.capitalised() == "Less a*b, then c"
+    assert answered(f"{whole}.") == "less a{*}b, then c."
+    with pytest.raises(ValueError, match="1 holes for 0 parts"):
+        told("{}")
 
 
 def test_the_audit_s_formulas_are_set() -> None:

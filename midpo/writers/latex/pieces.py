@@ -18,8 +18,10 @@ from midpo.symbolic.formula.latex import tex as in_latex
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.renamed import renamed
 from midpo.symbolic.formula.sentence import Sentence, sentence
+from midpo.symbolic.formula.told import CutShort, Displayed, Hole, parts_of
 from midpo.symbolic.formula.tree import Foreign, Formula
 from midpo.symbolic.formula.width import width as measure
+from midpo.writers.cited import worded as cited
 
 WIDTH = 77.0  # of a line of a display, in digits; the text is 89 wide, less indent and number
 _LESS = 12.8  # what a line of text has beyond that, in digits
@@ -174,6 +176,24 @@ def worded(part: Sentence | Formula | str) -> str:
     """A sentence of the program's own: its words as they are, its formulas between dollar signs."""
     return "".join(
         each if isinstance(each, str) else math(each) for each in sentence(part).parts)
+
+
+_SHOWN = 60  # characters of an expression that was cut short
+
+
+def answered(text: str) -> str:
+    """A text of an answer: its words escaped, its formulas set; the theorems that it cites are
+    called results."""
+    return "".join(map(_answered, parts_of(text)))
+
+
+def _answered(part: Hole) -> str:
+    if isinstance(part, Displayed):
+        return math(part.formula)
+    if isinstance(part, CutShort):
+        return rf"{typewriter(part[:_SHOWN].rsplit(' ', 1)[0])}~\dots{{}}"
+    before, after = " " * part.startswith(" "), " " * (part.endswith(" ") and part.strip() != "")
+    return f"{before}{escape(cited(part))}{after}"
 
 
 def rows(head: Formula, expr: Expr, *, numbered: bool = True) -> str:

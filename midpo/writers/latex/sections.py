@@ -20,10 +20,21 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import recovered_margin
 from midpo.symbolic.representable import prior_facts
 from midpo.writers import findings, narrative, worked
-from midpo.writers.prose import code
 
 from .audit import audit_latex
-from .pieces import escape, math, pasted, plain, rows, scientific, tex, typewriter, width, worded
+from .pieces import (
+    answered,
+    escape,
+    math,
+    pasted,
+    plain,
+    rows,
+    scientific,
+    tex,
+    typewriter,
+    width,
+    worded,
+)
 
 if TYPE_CHECKING:
     from midpo.numeric.checking.found import CrossCheck
@@ -289,7 +300,7 @@ def _refuted(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict
 def _diagnosis(recovery: Recovery, known: list[tuple[str, str]]) -> list[dict[str, str]]:
     remarks = []
     if recovery.explanation:
-        text = code(recovery.explanation, recovery.spec)
+        text = answered(recovery.explanation)
         remarks.append({"title": "What is off", "text": text, "display": ""})
     if recovery.working_prior:
         spec = recovery.spec

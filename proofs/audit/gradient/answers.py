@@ -15,10 +15,11 @@ from sympy import Expr
 
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import figure
-from midpo.proofs.audit.answer import EXACT, PROVED, UNDECIDED, Answer, Displayed
+from midpo.proofs.audit.answer import EXACT, PROVED, UNDECIDED, Answer
 from midpo.proofs.audit.formulas import gradient_formula, score
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.terms import MARGIN
+from midpo.symbolic.formula.told import Displayed
 from midpo.symbolic.formula.tree import Text, call, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import ZETA, response, write

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from sympy import Expr, S
 
-from midpo.proofs.audit.answer import PROVED, Answer, Displayed
+from midpo.proofs.audit.answer import PROVED, Answer
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.told import Displayed
 from midpo.symbolic.formula.tree import Fence, between, row
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import write
