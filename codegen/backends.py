@@ -183,6 +183,9 @@ class FromStatistics(Printer):
     def vocab_sum(self, expr: VocabSum) -> str:
         return self.found(expr)
 
+    def vocab_log_sum(self, expr: Log) -> str:
+        return self.found(expr)
+
     def found(self, expr: Expr) -> str:
         one = statistic(generic(expr))
         assert one is not None
@@ -216,6 +219,9 @@ class FromLogps(Printer):
         raise _needs_distributions(expr)
 
     def vocab_sum(self, expr: VocabSum) -> str:
+        raise _needs_distributions(expr)
+
+    def vocab_log_sum(self, expr: Log) -> str:
         raise _needs_distributions(expr)
 
 

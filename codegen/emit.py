@@ -272,6 +272,7 @@ class _Emitter:
             "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
             "label_only": given,
             "near_one": any(c.near_one for c in found),
+            "log_sums": any(c.log_sums for c in found),
             "keeps": linear,
             "buffers": max([1, *(c.held for c in found)]),
         }
@@ -330,6 +331,7 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "in_place": found.in_place,
         "scaled": found.scaled,
         "near_one": found.near_one,
+        "log_sums": found.log_sums,
         "forward_dtype": _word("dtype", forward.replace("dtype=", "")),
         "backward_dtype": _word("dtype", backward.replace("dtype=", "")),
         "guards": _word("expectation", forward),

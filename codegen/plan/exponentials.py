@@ -30,6 +30,8 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.signs import is_positive
 
+from .log_sums import tilt
+
 MAX_TERMS = 24  # of a coefficient that is factored to see its sign
 _TOTALS = (TokenSum, VocabSum)
 
@@ -53,7 +55,7 @@ def is_exponential(expr: Expr) -> bool:
         return any(map(is_exponential, expr.args))
     if isinstance(expr, (StopGradient, TokenSum)):
         return is_exponential(expr.args[0])
-    return False
+    return isinstance(expr, VocabSum) and tilt(expr) is not None
 
 
 @lru_cache(maxsize=4096)

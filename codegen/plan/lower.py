@@ -38,6 +38,7 @@ from midpo.symbolic.rewriting.rules import RULES, phase
 from midpo.symbolic.work import allowance
 
 from .exponentials import is_exponential, logarithm
+from .log_sums import tilt
 from .stable import (
     collected,
     distributed,
@@ -170,6 +171,8 @@ def stable(expr: Expr) -> Derivation:
     chain.apply((_EXP_LOG, RULES["step_whole"]))
     chain = _tokens_as_exponentials(chain)
     _settle(chain)
+    chain = _totals_as_exponentials(chain)
+    _settle(chain)
     chain = _powers_as_exponentials(chain)
     if found := logistic_shares(chain.end):
         chain.replace("logistic_share", found)
@@ -237,6 +240,15 @@ def _settle(chain: Derivation) -> None:
 def _tokens_as_exponentials(chain: Derivation) -> Derivation:
     """pi(y, t) as exp(log(pi(y, t))), so that ratios and powers are exponentials of differences."""
     return _as_exponentials(chain, {p: Exp(Log(p)) for p in chain.end.atoms(TokenProb)})
+
+
+def _totals_as_exponentials(chain: Derivation) -> Derivation:
+    """S as exp(log(S)) where S is a sum over the vocabulary that needs a maximum of its own and
+    stands in a logarithm, a quotient, a root, or a product with what may be as far out."""
+    products = [p for p in chain.end.atoms(Mul) if sum(map(is_exponential, p.args)) > 1]
+    inside = {total for node in (*chain.end.atoms(Log, Pow, Sqrt), *products)
+              for total in node.atoms(VocabSum) if tilt(total) is not None}
+    return _as_exponentials(chain, {total: Exp(Log(total)) for total in inside})
 
 
 def _as_exponentials(chain: Derivation, table: dict[Expr, Expr]) -> Derivation:

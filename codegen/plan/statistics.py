@@ -1,8 +1,8 @@
 """What a loss needs to know of the logits at a position, and its gradient.
 
 A loss depends on the (2B, T, V) logits only through a few numbers a position, its statistics: the
-log-probability of the label and sums over the vocabulary (a divergence, an entropy, or a sum that
-the spec writes out). Everything else is algebra on (2B, T) and (B,) tensors.
+log-probability of the label and sums over the vocabulary (a divergence, an entropy, a sum that the
+spec writes out, or the logarithm of one). Everything else is algebra on (2B, T) and (B,) tensors.
 
 With g_k the derivative of the loss with respect to statistic S_k = sum over v of f_k(l_v), and p
 the policy's probabilities, the gradient with respect to the policy's logits is
@@ -12,6 +12,8 @@ the policy's probabilities, the gradient with respect to the policy's logits is
 where f_k = [v is the label]*l_v gives the log-probability of the label its one-hot form. T_k is
 read off from S_k where f_k' = a*f_k + b*p + c*q (then T_k = a*S_k + b + c), which holds for both
 divergences, the entropy and powers of probabilities; else it is one more sum in the forward pass.
+A logarithm of a sum of exp(e_v) has f_k' = a*w_v with a the factor of l_v in e_v and w the tilted
+policy (`log_sums`), and T_k = a.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ from midpo.symbolic.language.nodes import (
 )
 
 from .derivatives import by_log_probability, by_symbol
+from .log_sums import Tilt, is_log_sum, tilt
 
 POSITION = Index("t", position=True)
 ENTRY = Index("v", position=False)
@@ -55,7 +58,8 @@ class Statistic:
     `node` is it as the loss writes it, for a generic response and position; `body` is what is
     summed over the vocabulary (None for the log-probability of the label under `policies[0]`), in
     the probabilities of `policies` and in `contexts`, symbols for what does not depend on the
-    entry. One that is `stopped` stands only where no gradient goes: in sg(...) and step(...).
+    entry. Where there is a `tilt`, it is the logarithm of that sum. One that is `stopped` stands
+    only where no gradient goes: in sg(...) and step(...).
     """
 
     node: Expr
@@ -63,6 +67,7 @@ class Statistic:
     policies: tuple[str, ...]
     body: Expr | None = None
     contexts: tuple[tuple[Symbol, Expr], ...] = ()
+    tilt: Tilt | None = None
     stopped: bool = field(default=False, compare=False)
 
     @property
@@ -118,6 +123,12 @@ def statistic(node: Expr) -> Statistic | None:
         if isinstance(node, Entropy):
             return entropy_statistic(*policies)
         return divergence_statistic(*policies)
+    if is_log_sum(node):
+        (total,) = node.args
+        found = _sum(total)
+        assert found.body is not None
+        return replace(found, node=Log(found.node), name="vocab_log_sum",
+                       tilt=tilt(VocabSum(found.body, ENTRY)))
     return _sum(node) if isinstance(node, VocabSum) else None
 
 
@@ -163,7 +174,8 @@ def _contexts(expr: Expr, found: dict[Expr, Symbol]) -> Expr:
 def statistics_in(expr: Expr, *, live: bool = False) -> Iterator[Statistic]:
     """The statistics of `expr`, innermost first, each perhaps more than once; those that are `live`
     stand where a gradient goes."""
-    for arg in expr.args if not (live and isinstance(expr, (StopGradient, Step))) else ():
+    inside = expr.args[0].args[:1] if is_log_sum(expr) else expr.args
+    for arg in inside if not (live and isinstance(expr, (StopGradient, Step))) else ():
         yield from statistics_in(arg, live=live)
     found = statistic(expr)
     if found is not None:
@@ -216,11 +228,17 @@ class Slope:
 
 VALUE = Symbol("value", real=True)
 EXTRA = Symbol("extra", real=True)
+TILTED = probability("tilted policy")
 
 
 def slope(one: Statistic) -> Slope:
     """The gradient of a statistic that is a sum over the vocabulary, by SymPy's algebra."""
     assert one.body is not None
+    if one.tilt is not None:
+        exponent = one.tilt.exponent
+        a = derivative(exponent, by_log_probability(POLICY))
+        moved = (derivative(exponent, by_symbol(symbol)) for symbol, _ in one.contexts)
+        return Slope(a * TILTED, a, False, tuple(TILTED * of for of in moved))
     inner = expand(derivative(one.body, by_log_probability(POLICY)))
     contexts = tuple(derivative(one.body, by_symbol(symbol)) for symbol, _ in one.contexts)
     total = _total(inner, expand(one.body))

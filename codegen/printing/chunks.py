@@ -14,9 +14,11 @@ from typing import Any
 from sympy import Add, Expr, S, Symbol
 
 from midpo.codegen.names import marked, policy_argument
+from midpo.codegen.plan.log_sums import Tilt
 from midpo.codegen.plan.statistics import (
     ENTRY,
     EXTRA,
+    TILTED,
     VALUE,
     Slope,
     Statistic,
@@ -29,6 +31,7 @@ from midpo.codegen.plan.statistics import (
 from midpo.symbolic.language.nodes import Log, VocabProb
 from midpo.symbolic.language.text import ordered_terms
 
+from .keeping import tilted_exponents
 from .levels import ATOM, UNARY
 from .printer import Printer
 
@@ -95,12 +98,19 @@ class Chunk:
         return 0 in self.labels and len(self.labels) == len(self.names)
 
     @property
+    def log_sums(self) -> tuple[int, ...]:
+        """The places of the logarithms of sums, which do not add up over shards."""
+        return tuple(n for n, one in enumerate(self.statistics) if one.tilt is not None)
+
+    @property
     def held(self) -> int:
         """How many tables of a chunk's size there are at once: the buffers, and what torch makes
         for an expectation or where the gradient is not made in place."""
         forward, backward = self.buffers
         written = "\n".join(self.forward)
-        made = written.count("expectation(") > len(_IN_PLACE.findall(written))
+        made = int(written.count("expectation(") > len(_IN_PLACE.findall(written)))
+        if self.log_sums:  # exponents, those that count, exponentials
+            made = 3
         return max(1, forward + made, backward + (not self.in_place))
 
 
@@ -113,6 +123,7 @@ class RowsPrinter(Printer):
         super().__init__(taken)
         self.symbols: dict[Expr, str] = {}
         self.tables: dict[tuple[str, str], str] = {}
+        self.tilted: dict[str, tuple[Tilt, str]] = {}
         self.dtype = "torch.get_default_dtype()"  # replaced where a number must become a tensor
 
     def atom(self, expr: Any) -> tuple[str, str] | None:
@@ -131,7 +142,12 @@ class RowsPrinter(Printer):
         return self.table(str(policy), LOG)
 
     def table(self, policy: str, kind: str) -> str:
-        """The argument with a policy's log-probabilities or probabilities, (n, V)."""
+        """The argument with a policy's log-probabilities or probabilities, (n, V); of a tilted
+        policy they are made from others'."""
+        if policy in self.tilted:
+            tilt, value = self.tilted[policy]
+            return self.local(policy, "tilted", lambda: (
+                f"torch.exp({tilted_exponents(self, tilt)} - {value}[:, None])"))
         if (policy, kind) not in self.tables:
             wanted = policy_argument(policy).replace("_logits", ENDINGS[kind])
             self.tables[policy, kind] = self.name(wanted)
@@ -266,7 +282,10 @@ def _forward(
     names: dict[tuple[Statistic, bool], str] = {}
     for one in group:
         name = names[one, False] = printer.name(one.name)
-        if one.body is not None:
+        if one.tilt is not None:
+            tilt = one.tilt.renamed(renamed[one])
+            printer.assign(name, f"{tilted_exponents(printer, tilt)}.logsumexp(-1)")
+        elif one.body is not None:
             printer.assign(name, _summed(printer, one.body.xreplace(renamed[one])))
     for one, found in slopes.items():
         if found.needs_extra:
@@ -372,6 +391,7 @@ class Backward:
         self.seeds = [f"grad_{names[s, False]}" if s.trained else "_" for s in group]
         total, contexts = self.totals(count)
         self.printer = _printer({*taken, *names.values()}, count)
+        self.printer.tilted = self.tilted
         for symbol, name in self.known.items():
             self.printer.symbols[symbol] = name
         self.context_gradients: list[str] = []
@@ -384,6 +404,7 @@ class Backward:
     def totals(self, count: int) -> tuple[Expr, list[Expr]]:
         """The gradient with respect to the logits, and with respect to each context."""
         self.known: dict[Expr, str] = {}
+        self.tilted: dict[str, tuple[Tilt, str]] = {}
         total: Expr = S.Zero
         contexts: list[Expr] = [S.Zero] * count
         p = probability("pi")
@@ -399,6 +420,10 @@ class Backward:
             table[VALUE] = self.symbol(self.names[one, False])
             if found.needs_extra:
                 table[EXTRA] = self.symbol(self.names[one, True])
+            if one.tilt is not None:
+                name = self.names[one, False]
+                table[TILTED] = probability(f"{name} tilted")
+                self.tilted[f"{name} tilted"] = one.tilt.renamed(self.renamed[one]), name
             total += seed * (found.inner - p * found.total).xreplace(table)
             for (symbol, _), slope_of in zip(one.contexts, found.contexts, strict=True):
                 at = int(str(self.renamed[one][symbol]).rpartition("_")[2]) - 1
@@ -416,7 +441,8 @@ class Backward:
         parts = weighted(total)
         columns = all(ENTRY not in rest.free_symbols for rest in parts.values())
         self.in_place = columns and all(w == own or not w.has(own) for w in parts) and own in parts
-        if "expectation" in printer.helpers:  # where it is NaN all is computed again, guarded
+        # Where it is NaN all is computed again, guarded; tilts are made from logarithms.
+        if self.tilted or "expectation" in printer.helpers:
             self.in_place = False
         if self.in_place:
             first = f"{printer(own, 'vocab')}.mul_({printer.coefficient(parts.pop(own))})"

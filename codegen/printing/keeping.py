@@ -13,6 +13,7 @@ from sympy import Add, Expr, Mul, S, Symbol
 
 from midpo.codegen.plan.cancellation import Piece, by_logarithm
 from midpo.codegen.plan.exponentials import is_positive_total, signed
+from midpo.codegen.plan.log_sums import Tilt
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.language.nodes import (
     RESPONSE,
@@ -145,6 +146,15 @@ def log_of_total(printer: Scribe, total: TokenSum, level: str) -> str:
         ("log of", total.xreplace({response: RESPONSE})), "token_log_sum",
         lambda: f"_token_log_sum({printer.mask}, {printer(Log(body), 'token')})")
     return printer.lift(total, name, "row", level)
+
+
+def tilted_exponents(printer: Scribe, tilt: Tilt) -> str:
+    """The exponent of each entry of the vocabulary, -inf for one that does not count."""
+    written = printer(tilt.exponent, "vocab")
+    name = printer.bind(("exponents", tilt), "exponents", written)
+    if tilt.counted == 0:
+        return name
+    return f"{name}.where({printer(tilt.counted, 'vocab')} > -torch.inf, -torch.inf)"
 
 
 def log_of_sum(printer: Scribe, exponents: Sequence[Expr], level: str) -> tuple[str, int]:

@@ -18,6 +18,7 @@ from sympy import Add, Expr, Mul, Pow, Rational, S, Symbol
 from midpo.codegen.names import marked, policy_argument
 from midpo.codegen.plan.cancellation import cancelling
 from midpo.codegen.plan.exponentials import signed
+from midpo.codegen.plan.log_sums import is_log_sum, tilt
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
@@ -61,6 +62,7 @@ from .keeping import (
     piece,
     scaled,
     term_of,
+    tilted_exponents,
 )
 from .levels import ATOM, LONG, POWER, PRODUCT, SUM, UNARY
 
@@ -379,6 +381,8 @@ class Printer:
             return self.feature(expr)
         if isinstance(expr, Log) and isinstance(expr.args[0], TokenProb):
             return "token", self.at_labels(expr.args[0].args[0])
+        if is_log_sum(expr):
+            return "token", self.vocab_log_sum(expr)
         if isinstance(expr, Log) and isinstance(expr.args[0], VocabProb):
             return "vocab", self.policy(expr.args[0].args[0])
         if isinstance(expr, Prob):
@@ -450,13 +454,19 @@ class Printer:
         if others:
             raise NotYet(f"no kernel for {text(expr)}: nested indices that depend on each other")
 
+    def vocab_log_sum(self, expr: Log) -> str:
+        (total,) = expr.args
+        tilted = tilt(total)
+        assert tilted is not None
+        self.require_one_index(total, total.args[1])
+        self.helpers.add("vocab_log_sum")
+        return self.local(
+            ("vocab", _at_a_place(expr)), "vocab_log_sum",
+            lambda: f"_inside({self.mask}, {tilted_exponents(self, tilted)}.logsumexp(-1))")
+
     def vocab_sum(self, expr: VocabSum) -> str:
         body, index = expr.args
         self.require_one_index(expr, index)
-        generic = expr.xreplace(dict.fromkeys(roles(expr), RESPONSE))
-        generic = generic.xreplace(
-            {i: Symbol("position") for i in generic.free_symbols if isinstance(i, Index)}
-        )
 
         def value() -> str:
             terms = []
@@ -473,7 +483,15 @@ class Printer:
                 )
             return " + ".join(terms)
 
-        return self.local(("vocab", generic), "vocab_sum", value)
+        return self.local(("vocab", _at_a_place(expr)), "vocab_sum", value)
+
+
+def _at_a_place(expr: Expr) -> Expr:
+    """`expr` for any response and position."""
+    generic = expr.xreplace(dict.fromkeys(roles(expr), RESPONSE))
+    return generic.xreplace(
+        {i: Symbol("position") for i in generic.free_symbols if isinstance(i, Index)}
+    )
 
 
 def _is_torch_number(expr: Expr) -> bool:

@@ -15,7 +15,7 @@ from sympy import Add, Expr, S, Symbol
 
 from midpo.codegen.names import plain, policy_argument
 from midpo.codegen.plan.online import Coefficients, Term, moments, terms_of
-from midpo.codegen.plan.statistics import slope
+from midpo.codegen.plan.statistics import probability, slope
 from midpo.symbolic.language.nodes import Exp
 
 from .blocks import TRITON, BlockPrinter, Dialect
@@ -56,6 +56,9 @@ def sums_of(found: Chunk) -> Sums:
     names = dict(zip(keys, found.names, strict=True))
     back = Backward(group, slopes, renamed, names, ())
     total, outside = back.totals(len(found.contexts))
+    weights = {probability(name): Exp(tilt.exponent - Symbol(value, real=True))
+               for name, (tilt, value) in back.tilted.items()}
+    total, outside = total.xreplace(weights), [e.xreplace(weights) for e in outside]
     bodies = [s.policies[0] if s.body is None else s.body.xreplace(renamed[s]) for s in group]
     bodies += [slopes[s].inner.xreplace(renamed[s]) for s in extra]
     seeds = tuple(f"grad_{names[s, False]}" for s in group if s.is_label and s.trained)

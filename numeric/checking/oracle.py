@@ -179,14 +179,16 @@ class _Leaves:
 
 
 class _Differentiated(Evaluator):
-    """Nothing is differentiated through a stopped gradient, and a sum over the vocabulary has a
-    rounding error of its own, which no error of the probabilities makes up for."""
+    """Nothing is differentiated through a stopped gradient, unless the question is how far a value
+    moves (`stops` is false). A sum over the vocabulary has a rounding error of its own, which no
+    error of the probabilities makes up for."""
 
     leaves: _Leaves | None = None
+    stops = True
 
     def compute(self, expr: Any, scope: Any) -> Any:
         value = super().compute(expr, scope)
-        if isinstance(expr, StopGradient) and isinstance(value, Taped):
+        if self.stops and isinstance(expr, StopGradient) and isinstance(value, Taped):
             return value.value
         if isinstance(expr, (Divergence, Entropy)) and self.leaves is not None:
             *policies, response, position = expr.args
@@ -310,6 +312,7 @@ class Oracle:
         self.batch, self.loss, self.seed = batch, loss, seed
         self.rng = random.Random(seed)
         self.ops = digits() if ops is None else ops
+        self.stopped = loss.has(StopGradient)
 
     def value(self, expr: Expr, pair: int, logits: Any = None) -> Any:
         """The loss of a pair; with `logits`, stopped gradients keep to the batch's own."""
@@ -329,7 +332,8 @@ class Oracle:
             each = (itertools.product((True, False), repeat=ties) if ties <= _TRIED
                     else ((side,) for side in (True, False)))
             sides = [self.taped(side=side, rounding=rounding) for side in each] if ties else []
-            errors = (self.at_random(), self.at_worst(base))
+            moving = self.taped(rounding=rounding, stops=False) if self.stopped else base
+            errors = (self.at_random(), self.at_worst(moving))
             noisy = [self.taped(each, side=True) for each in errors]
         except Undefined:
             return None
@@ -337,7 +341,7 @@ class Oracle:
             return None  # of equal places either order is right
         losses = base.values()
         choices = [[each.values()[b] for each in (base, *sides)] for b in range(len(losses))]
-        sensitivities = [base.sensitivity(b) for b in range(len(losses))]
+        sensitivities = [moving.sensitivity(b) for b in range(len(losses))]
         tapes = [base, *noisy, *sides]
         return Truth(losses, choices, sensitivities, tapes, self.batch, self.loss.has(Sorted),
                      self, base.tape.nearest)
@@ -349,7 +353,8 @@ class Oracle:
         for pair in range(self.batch.pairs):
             tape = Tape(self.ops)
             leaves = _Leaves(tape)
-            evaluate = self.evaluator(tape, self.batch.point(tape, pair, None, leaves), leaves)
+            point = self.batch.point(tape, pair, None, leaves)
+            evaluate = self.evaluator(tape, point, leaves, stops=False)
             for name, expr in expressions.items():
                 if name in found:
                     try:
@@ -376,9 +381,9 @@ class Oracle:
 
     def taped(
         self, errors: Iterator[Any] | None = None, side: bool | Sequence[bool] | None = None,
-        rounding: float | None = None,
+        rounding: float | None = None, stops: bool = True,
     ) -> _Taped:
-        """The losses of all pairs on one tape.
+        """The losses of all pairs on one tape, by default as they are differentiated.
         Raises: Undefined where one has no value."""
         # Noise must not push a tie to the other side.
         tape = Tape(self.ops, side, TIE if errors is None else _NEAR, rounding)
@@ -388,17 +393,19 @@ class Oracle:
         for pair in range(self.batch.pairs):
             first = len(leaves.found)
             point = read(tape, pair, None, leaves)
-            losses.append(self.evaluator(tape, point, leaves)(self.loss))
+            losses.append(self.evaluator(tape, point, leaves, stops)(self.loss))
             own.append(slice(first, len(leaves.found)))
         if self.loss.has(Sorted):
             own = []
         return _Taped(tape, leaves.found, losses, errors is not None, own)
 
-    def evaluator(self, tape: Tape, point: Any, leaves: _Leaves) -> Evaluator:
+    def evaluator(
+        self, tape: Tape, point: Any, leaves: _Leaves, stops: bool = True
+    ) -> Evaluator:
         """An evaluator whose sums over the vocabulary are inputs' fellows in `leaves`. Of a batch
         that a loss orders, other pairs are evaluated without."""
         found = _Differentiated(tape, point, limit=MAX_VALUES)
-        found.leaves = leaves
+        found.leaves, found.stops = leaves, stops
         return found
 
     def direction(self) -> Any:

@@ -108,6 +108,13 @@ dist.destroy_process_group()
 """
 
 
+TILTED = """name = "tilted"
+[target]
+loss = '''-logsigmoid(log(pi(y_w)/pi(y_l)))
+  + sum(log(sum(pi(y_w, t, v)**2*pi_ref(y_w, t, v)**(-1/2) for v in vocab)) for t in y_w)'''
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("name", ["dpo", "tdpo"])
@@ -115,6 +122,16 @@ def test_processes_agree_with_one(name: str, size: int, tmp_path: Path) -> None:
     kernel = midpo.generate(name, backend="fused")
     (tmp_path / "kernel.py").write_text(kernel.source)
     together(PROGRAM.format(function=kernel.function), size, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
+def test_logarithms_of_sums_over_shards_are_those_of_the_whole(size: int, tmp_path: Path) -> None:
+    spec = midpo.loads(TILTED)
+    kernel = midpo.generate(spec, backend="fused")
+    (tmp_path / "kernel.py").write_text(kernel.source)
+    (tmp_path / "eager.py").write_text(midpo.generate(spec).source)
+    together(SHARDS.format(function=kernel.function), size, tmp_path)
 
 
 @pytest.mark.slow

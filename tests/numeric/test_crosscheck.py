@@ -196,6 +196,20 @@ loss = "(alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l)) - s(y_w
     assert other.passed and not other.notes
 
 
+def test_how_far_a_value_moves_does_not_stop_where_gradients_do() -> None:
+    """A weight that is rounded moves the loss, whether or not a gradient goes through it."""
+    ratio = "pi(y_w)/pi_ref(y_w)"
+    moves = []
+    for weight in (f"sg({ratio})", ratio):
+        spec = midpo.loads(f'name = "n"\n[target]\nloss = "{weight}*log(pi(y_w))"\n')
+        batch = random_batch(spec, {"pi": "logits", "pi_ref": "logits"}, np.random.default_rng(0),
+                             scale=30.0, vocabulary=3, pairs=1)
+        truth = Oracle(batch, kernel_loss(spec), 0).truth()
+        assert truth is not None
+        moves.append(truth.sensitivities[0])
+    assert moves[0] == moves[1]
+
+
 def test_a_kept_truth_is_that_of_every_input() -> None:
     """Of two batches that differ in anything that the loss may read, neither has the other's."""
     spec, kinds = midpo.load("tis-dpo"), {"pi": "logits", "pi_ref": "hidden"}

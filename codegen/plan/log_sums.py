@@ -1,0 +1,96 @@
+"""Logarithms of sums over the vocabulary of products of powers of probabilities.
+
+With e_v = a*log p_v + b*log q_v + c, log(sum over v of exp(e_v)) = M + log(sum of exp(e_v - M)) for
+any M: counted from the largest e_v, no term is infinite and one of them is 1, however far the
+logits reach. Its derivative in e_v is the probability w_v = exp(e_v - log(sum)) of the tilted
+policy, and the sum of all w_v is 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sympy import Add, Expr, Mul, Rational, S
+
+from midpo.symbolic.algebra.polynomial import expand
+from midpo.symbolic.language.nodes import Exp, Index, Log, Sqrt, VocabProb, VocabSum
+from midpo.symbolic.language.signs import is_positive
+
+from .derivatives import is_log_probability
+
+PLAIN_POWER = 4
+"""The sum of p**a over a vocabulary of V entries is at least V**-a: up to this a it is a number of
+float32 for every vocabulary, and is summed as it is."""
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """`exponent` is e_v; `counted` the sum of the log-probabilities of those policies whose power
+    is a factor by itself: an entry at which it is -inf adds nothing, whatever the others are."""
+
+    exponent: Expr
+    counted: Expr
+
+    def renamed(self, table: Mapping[Any, Any]) -> Tilt:
+        return Tilt(self.exponent.xreplace(table), self.counted.xreplace(table))
+
+
+def is_log_sum(expr: Expr) -> bool:
+    """Whether `expr` is the logarithm of such a sum."""
+    return isinstance(expr, Log) and isinstance(expr.args[0], VocabSum) and (
+        tilt(expr.args[0]) is not None)
+
+
+@lru_cache(maxsize=4096)
+def tilt(total: VocabSum) -> Tilt | None:
+    """The exponent of what `total` sums; None where it is no such product, or where the sum needs
+    no maximum."""
+    body, index = total.args
+    factors = Mul.make_args(body)
+    found = [_logarithm(factor, index) for factor in factors]
+    logs = [log for log in found if log is not None]
+    if len(logs) < len(factors):
+        return None
+    slopes: dict[Expr, Expr] = {}
+    constant: Expr = S.Zero
+    for term in Add.make_args(expand(Add(*logs))):
+        moving = [f for f in Mul.make_args(term) if index in f.free_symbols]
+        if not moving:
+            constant += term
+        elif len(moving) == 1 and is_log_probability(moving[0]):
+            slopes[moving[0]] = slopes.get(moving[0], S.Zero) + term / moving[0]
+        else:
+            return None
+    slopes = {log: slope for log, slope in slopes.items() if slope != 0}
+    if not slopes or (constant == 0 and len(slopes) == 1 and all(map(_is_plain, slopes.values()))):
+        return None
+    own = [log for f, log in zip(factors, logs, strict=True) if not isinstance(f, Exp)]
+    exponent = Add(*(slope * log for log, slope in slopes.items()), constant)
+    return Tilt(exponent, Add(*(log for one in own for log in one.atoms(Log)
+                                if is_log_probability(log) and index in log.free_symbols)))
+
+
+def _is_plain(slope: Expr) -> bool:
+    return isinstance(slope, Rational) and 0 < slope <= PLAIN_POWER
+
+
+def _logarithm(factor: Expr, index: Index) -> Expr | None:
+    """The logarithm of a factor that is positive, in logarithms of probabilities."""
+    if index not in factor.free_symbols:
+        return Log(factor) if is_positive(factor) else None
+    if isinstance(factor, VocabProb):
+        return Log(factor)
+    if isinstance(factor, Exp):
+        return factor.args[0]
+    if isinstance(factor, Sqrt):
+        base, exponent = factor.args[0], Rational(1, 2)
+    else:
+        base, exponent = factor.as_base_exp()
+    if base == factor or index in exponent.free_symbols:
+        return None
+    inner = [_logarithm(part, index) for part in Mul.make_args(base)]
+    known = [log for log in inner if log is not None]
+    return exponent * Add(*known) if len(known) == len(inner) else None
