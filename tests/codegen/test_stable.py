@@ -15,7 +15,7 @@ import pytest
 from exponentials import HEAD, Losses
 
 import midpo
-from midpo import api
+from midpo import generating
 from midpo.codegen.emit import Kernel
 from midpo.codegen.plan import lower as lowering
 from midpo.numeric.arithmetic import Undefined, digits
@@ -334,7 +334,7 @@ def test_a_step_that_does_not_follow_is_no_answer(monkeypatch: pytest.MonkeyPatc
     def refuse(*args: Any) -> int:
         raise CheckFailed("step 4 (arithmetic) does not follow")
 
-    monkeypatch.setattr(api, "replay", refuse)
+    monkeypatch.setattr(generating, "replay", refuse)
     spec = midpo.loads(f'{HEAD}[target]\nloss = "{FORMS["share"]}"\n')
     kernel = midpo.generate(spec)
     assert kernel.notes
