@@ -23,6 +23,7 @@ ILL = 100.0  # a condition number that is worth a word: two digits of the loss
 # What the 50-digit oracle cannot tell from zero: a loss log(1 + e) with e below its last digit.
 _FLOOR = 1e-47
 SHOWN = 64  # numbers of an input that a case shows
+_WEIGHED = 2.0**10  # parameters and lengths weigh a sum that is made already
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,9 @@ class Judge:
         self.steepest = nats * max(slopes)  # of a loss by a log-probability
         self.failures: list[Failure] = []
         self.value = self.gradient = 0.0
-        # Pairs of which no loss is a number of the dtype: infinity is right, and no gradient is.
-        self.beyond = {b for b, x in enumerate(truth.losses) if abs(x) > numbers.most}
+        # Pairs of which no loss, or no sum that a weight makes smaller, is a number of the dtype:
+        # infinity is right, and no gradient is.
+        self.beyond = {b for b, x in enumerate(truth.losses) if abs(x) > numbers.most / _WEIGHED}
         # Pairs of which no digit of the loss is known: the logarithm of an entropy that is smaller
         # than the rounding of its terms. Their gradients have no digits either.
         self.unknown = {b for b in range(batch.pairs) if truth.condition_of(b) * numbers.eps > 1}
@@ -215,7 +217,8 @@ class Judge:
         error[np.isnan(error)] = np.inf
         # A number beyond all of the dtype is an infinity, or the dtype's own largest.
         beyond = np.abs(wanted.exact) > own_most * 0.99
-        error[beyond & (np.abs(found) > own_most * 0.98) & (found * wanted.exact > 0)] = 0
+        same = np.sign(found) == np.sign(wanted.exact)
+        error[beyond & (np.abs(found) > own_most * 0.98) & same] = 0
         error[np.abs(wanted.exact) >= 1e299] = 0  # beyond float64
         rows = self.skipped(skip, len(error))
         error[rows] = 0

@@ -301,7 +301,12 @@ def _float(x: Any) -> float:
         return float("inf")
 
 
-_floats = np.vectorize(_float, otypes=[float])
+_each = np.vectorize(_float, otypes=[float])
+
+
+def _floats(values: Any) -> Any:
+    with np.errstate(over="ignore"):  # beyond float64 an entry is infinite
+        return _each(values)
 
 
 class Oracle:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -194,6 +195,25 @@ loss = "(alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l)) - s(y_w
     assert found.passed and any(note.startswith("ill-conditioned: ") for note in found.notes)
     other = midpo.check("dpo", dtypes=["float32"])
     assert other.passed and not other.notes
+
+
+@pytest.mark.parametrize(("exact", "found", "right"), [
+    ("1e37", math.inf, True), ("-1e37", math.inf, False), ("1e34", math.inf, False),
+    ("1e37", 2e37, False), ("1e39", -math.inf, False), ("-1e39", -math.inf, True),
+])
+def test_an_infinite_loss_is_right_only_near_the_largest_number(
+    exact: str, found: float, right: bool
+) -> None:
+    batch = random_batch(midpo.load("dpo"), dict.fromkeys(("pi", "pi_ref"), "logits"),
+                         np.random.default_rng(0), scale=1.0, vocabulary=3, pairs=1)
+    oracle = Oracle(batch, kernel_loss(midpo.load("dpo")), 0)
+    truth = oracle.truth()
+    assert truth is not None
+    value = oracle.ops.number(Fraction(exact))
+    truth = dataclasses.replace(truth, losses=[value], choices=[[value]])
+    judge = Judge(truth, batch, Numbers.of(torch, "float32"))
+    judge.losses(Way(), [found])
+    assert (not judge.failures) is right
 
 
 def test_how_far_a_value_moves_does_not_stop_where_gradients_do() -> None:
