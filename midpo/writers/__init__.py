@@ -7,7 +7,6 @@
     narrative  what a report says about one spec in words
     notation  the signs of a report, and what each means
     pictures/  plots and drawings
-    prose      mathematics within sentences
     section    one spec with what is known of it: what a section of a report is made of
     terminal/  answers in a terminal: tables and mathematics, with rich
     worked     a refutation's witness as a worked example

@@ -15,4 +15,5 @@
     regulariser  has alpha*log(pi/zeta) any regulariser
     shape        a prior as a product over tokens of powers of laws
     side         one function zeta(y) to audit
+    words        formulas within sentences
 """

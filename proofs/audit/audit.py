@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 from sympy import Expr
 
+from midpo.proofs.audit.words import USUAL
 from midpo.proofs.recover.levels import Comparison
 from midpo.proofs.recover.solution import solve
 from midpo.symbolic.errors import MidpoError, SpecError
+from midpo.symbolic.formula.told import told
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant
@@ -47,7 +49,7 @@ Progress = Callable[[str], None]
 
 TITLES = {
     "gradient": "what is differentiated",
-    "optimum": "is r = α·log(π/ζ) + c at the optimum",
+    "optimum": told("is {} at the optimum", USUAL),
     "labels": "one function or two",
     "mass": "can the prior be normalised",
     "domain": "where the objective has no meaning",

@@ -12,9 +12,32 @@ from sympy import Add, Expr, Mul, Rational, S, Symbol
 
 from midpo.numeric.figures import figure
 from midpo.numeric.trees import VOCABULARY
+from midpo.proofs.audit.words import (
+    ENOUGH,
+    EXCESS,
+    GAIN,
+    GROWTH,
+    MAXIMUM,
+    MOST,
+    PERPLEXITY,
+    RHO,
+    STOPPING,
+    STRINGS,
+    VARIATION,
+    VOCABULARY_SIZE,
+    bracketed,
+    compared,
+    exponential,
+    mean_length,
+    prior_less,
+    shown,
+    stopped,
+    symbol,
+    times,
+)
 from midpo.symbolic.domains.intervals import REAL, plain_value
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.formula.told import Hole, joined, told
 from midpo.symbolic.language.building import power
 from midpo.symbolic.language.nodes import (
     POLICY,
@@ -66,14 +89,14 @@ def rule(side: PriorSide) -> Bound | None:
 def _scaled(found: Bound, shift: Expr) -> Bound:
     """What a rule says of zeta/c is told of zeta, c = exp(shift)."""
     factor = _exponential(shift)
-    c = mathematics(factor)
+    c = shown(factor)
     limit = found.limit * float(factor) if isinstance(factor, Rational) else math.inf
     if found.sentence == _IS_ONE:
-        return replace(found, sentence=f"the mass is {c}: a factor times a probability",
+        return replace(found, sentence=told("the mass is {}: a factor times a probability", c),
                        limit=limit)
-    wrapped = c if isinstance(factor, (Rational, Symbol)) else f"({c})"
-    return replace(found, sentence=f"{wrapped} times the mass of ζ/{wrapped}, of which holds: "
-                   f"{found.sentence}", limit=limit)
+    wrapped = c if isinstance(factor, (Rational, Symbol)) else bracketed(c)
+    return replace(found, sentence=told("{} times the mass of {}, of which holds: {}", wrapped,
+                                        prior_less(wrapped), found.sentence), limit=limit)
 
 
 def _exponential(shift: Expr) -> Expr:
@@ -111,8 +134,8 @@ def _mixture(side: PriorSide) -> Bound | None:
         coefficients.append(factor)
     if not all(map(is_nonnegative, coefficients)):
         return None
-    total = mathematics(Add(*coefficients))
-    return Bound("finite", f"the mass is {total}: a combination of probabilities",
+    total = shown(Add(*coefficients))
+    return Bound("finite", told("the mass is {}: a combination of probabilities", total),
                  f"{PROVED}: the masses of the terms add up")
 
 
@@ -126,8 +149,9 @@ def _counting(shape: Shape) -> Bound:
             f"{PROVED}: there are infinitely many strings",
         )
     return Bound(
-        "conditional", f"finite iff {mathematics(growth)} < −log(V − 1), V the vocabulary with "
-        "EOS", f"{PROVED}: (V − 1)^(n − 1) strings of n tokens",
+        "conditional", told("finite iff {}, V the vocabulary with EOS",
+                            compared(shown(growth), "<", ENOUGH)),
+        told("{}: {} strings of n tokens", PROVED, STRINGS),
     )
 
 
@@ -140,10 +164,10 @@ def _response_exponents(shape: Shape) -> Bound | None:
     if list(shape.exponents) == [POLICY] and same(shape.exponents[POLICY], 1 - 1 / n):
         sharp = perplexity_constant()
         return Bound(
-            "finite", "always finite: the mass is the expected perplexity E_π[π(y)^(−1/|y|)], at "
-            f"most (e + e/(e − 1))·V = {math.e + math.e / (math.e - 1):.2f}·V for every policy",
-            f"{PROVED}: power means over the strings of a length; the sharp constant is "
-            f"{sharp:.4f}·V (numerical)",
+            "finite", told("always finite: the mass is the expected perplexity {}, at most {} for "
+                           "every policy", PERPLEXITY, MOST),
+            told("{}: power means over the strings of a length; the sharp constant is {} "
+                 "(numerical)", PROVED, times(f"{sharp:.4f}", VOCABULARY_SIZE)),
             sharp * VOCABULARY, ("normalisable-simpo",),
         )
     fractions = all(_fraction(e) for e in shape.exponents.values())
@@ -171,15 +195,15 @@ def _masks(shape: Shape) -> Bound:
     """Exponents that are features: masks."""
     if any(node.has(POLICY) and not _falls(w, node) for w, node in shape.laws):
         lead = "can diverge"
-        ratio = (
+        ratio = told(
             "with constant weights and the same law after every prefix, a token multiplies the "
-            "mass of the strings of a length by (1 − ρ)·exp(w·KL), ρ the probability to stop: it "
-            "diverges where w·KL exceeds −log(1 − ρ)"
+            "mass of the strings of a length by {}, {} the probability to stop: it diverges where "
+            "{} exceeds {}", GROWTH, RHO, GAIN, STOPPING,
         )
         coq: tuple[str, ...] = ()
         if _corrected(shape):
-            ratio += ("; with weights that see only the tokens before, a step's factors sum to at "
-                      "least 1")
+            ratio = told("{}; with weights that see only the tokens before, a step's factors sum "
+                         "to at least 1", ratio)
             coq = ("step-tis-dpo",)
         return Bound(lead, ratio, f"{PROVED}: a product over independent tokens; for other "
                      f"policies {UNDECIDED}", coq=coq)
@@ -188,10 +212,11 @@ def _masks(shape: Shape) -> Bound:
         return Bound("can diverge", "the exponents do not sum to one: masks decide", UNDECIDED)
     extra = "; the divergences can only lower it" if shape.laws else ""
     return Bound(
-        "conditional", "masks in [0, 1] that see only the tokens before: at most 1. Masks that "
-        "see the token: a factor of up to 1 + TV(π, π_ref) a token, and masks above 1 up to more: "
-        f"it can diverge{extra}",
-        f"{PROVED}: Hölder's inequality at each token; max(p, q) sums to 1 + TV",
+        "conditional", told(
+            "masks in [0, 1] that see only the tokens before: at most 1. Masks that see the token: "
+            "a factor of up to {} a token, and masks above 1 up to more: it can diverge{}", EXCESS,
+            extra),
+        told("{}: Hölder's inequality at each token; {} sums to {}", PROVED, MAXIMUM, VARIATION),
         coq=("step-sparsepo",),
     )
 
@@ -219,7 +244,7 @@ def _constant_exponents(side: PriorSide, shape: Shape) -> Bound | None:
     """Hoelder's inequality: nonnegative exponents that sum to at least one give mass at most 1;
     what is beyond is told by the uniform case."""
     rising = [(w, d) for w, d in shape.laws if not _falls(w, d)]
-    conditions = []
+    conditions: list[Hole] = []
     for exponent in shape.exponents.values():
         sign = _sign_condition(exponent)
         if sign is None:
@@ -237,9 +262,10 @@ def _constant_exponents(side: PriorSide, shape: Shape) -> Bound | None:
     if rising:
         (weight, law), *_ = rising
         return Bound(
-            "can diverge", f"can diverge: exp({mathematics(weight)}·{_law(law)}) a token; with the "
-            "same law after every prefix it diverges where that divergence exceeds −log(1 − ρ), "
-            "ρ the probability to stop",
+            "can diverge", told(
+                "can diverge: {} a token; with the same law after every prefix it diverges where "
+                "that divergence exceeds {}, {} the probability to stop",
+                exponential(shown(weight), shown(law)), STOPPING, RHO),
             f"{PROVED}: a product over independent tokens",
         )
     inequality = "Hölder's inequality at each token, and no factor exceeds 1"
@@ -254,9 +280,10 @@ def _constant_exponents(side: PriorSide, shape: Shape) -> Bound | None:
                      f"{PROVED}: {inequality}", math.inf if shape.bounded else 1.0,
                      _in_coq(shape))
     in_coq = _in_coq(shape)
-    listed = " and ".join(dict.fromkeys(conditions))
+    listed = joined(" and ", list(dict.fromkeys(conditions)))
     beyond = _beyond(side, shape)
-    return Bound("conditional", f"at most 1 if {listed}; otherwise it can diverge{beyond}",
+    return Bound("conditional", told(
+                     "at most 1 if {}; otherwise it can diverge{}", listed, beyond),
                  f"{PROVED}: {inequality}; the example beyond: {COMPUTED}", coq=in_coq)
 
 
@@ -274,11 +301,7 @@ def _in_coq(shape: Shape) -> tuple[str, ...]:
     return ("normalisable-tdpo",) if shape.laws else ()
 
 
-def _law(node: Expr) -> str:
-    return mathematics(node)
-
-
-def _sign_condition(expr: Expr) -> str | None:
+def _sign_condition(expr: Expr) -> Hole | None:
     """"" where expr >= 0 is seen; a condition on a parameter where it is linear in one; None."""
     if is_nonnegative(expr) or expr == 0:
         return ""
@@ -289,7 +312,7 @@ def _sign_condition(expr: Expr) -> str | None:
     if root not in parameter.domain:
         inside = Rational(plain_value(parameter.domain))
         return "" if bool(expr.xreplace({parameter: inside}) >= 0) else None
-    return f"{letter(parameter.name)} {'≥' if rises else '≤'} {mathematics(root)}"
+    return compared(symbol(parameter.name), "≥" if rises else "≤", shown(root))
 
 
 def linear(expr: Expr) -> tuple[Parameter, Expr, bool] | None:
@@ -313,22 +336,22 @@ def _beyond(side: PriorSide, shape: Shape) -> str:
     finite iff s*(log V + eps) > log V + b, eps = -log(1 - rho)."""
     log_v, eps = math.log(LARGE_VOCABULARY), -math.log(1 - STOP)
     total = linear(shape.weights)
-    example = f"V = {LARGE_VOCABULARY}, ρ = {STOP}"
+    example = told("V = {}, {}", str(LARGE_VOCABULARY), compared(RHO, "=", STOP))
     if shape.growth == 0 and total is not None:
         parameter, root, rises = total
         # weights = +-k*(parameter - root): solve weights = log V/(log V + eps).
         slope = float(shape.weights.xreplace({parameter: root + 1}))
         limit = float(root) + log_v / (log_v + eps) / slope
         sign = ">" if rises else "<"
-        text = f": for uniform policies over V tokens that stop with probability ρ it is finite " \
-            f"iff {letter(parameter.name)} {sign} {figure(limit, 6)} ({example})"
-        return text + _optimum_limit(side, log_v, eps)
+        return told(": for uniform policies over V tokens that stop with probability {} it is "
+                    "finite iff {} ({}){}", RHO,
+                    compared(symbol(parameter.name), sign, figure(limit, 6)), example,
+                    _optimum_limit(side, log_v, eps))
     if shape.growth != 0 and same(shape.weights, S.One):
-        name = mathematics(shape.growth)
-        return (
-            f": it is E[exp(({name})·|y|)], for lengths that stop with probability ρ finite iff "
-            f"(1 − ρ)·exp({name}) < 1, so {name} < {eps:.5f} at ρ = {STOP}"
-        )
+        growth = shown(shape.growth)
+        return told(": it is {}, for lengths that stop with probability {} finite iff {}, so {} at "
+                    "{}", mean_length(growth), RHO, stopped(growth),
+                    compared(growth, "<", f"{eps:.5f}"), compared(RHO, "=", STOP))
     return ""
 
 
@@ -347,7 +370,8 @@ def _optimum_limit(side: PriorSide, log_v: float, eps: float) -> str:
     # finite iff 1/(1 - c) > log V/(log V + eps), 1 - c = slope*(parameter - root) > 0
     limit = float(root) + (1 + eps / log_v) / slope
     sign = "<" if rises else ">"
-    return f"; the optimum's own Z iff {letter(parameter.name)} {sign} {figure(limit, 6)}"
+    return told("; the optimum's own Z iff {}",
+                compared(symbol(parameter.name), sign, figure(limit, 6)))
 
 
 @lru_cache(maxsize=1)

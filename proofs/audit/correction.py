@@ -14,10 +14,11 @@ from typing import Any
 from sympy import Add, Expr, S
 
 from midpo.numeric.trees import Row, Sight
+from midpo.proofs.audit.words import at_token, compared, symbol
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.told import Displayed
+from midpo.symbolic.formula.told import Displayed, Hole, joined, told
 from midpo.symbolic.formula.tree import Fraction, row
-from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
 from midpo.symbolic.language.nodes import Feature, Parameter
 from midpo.symbolic.loss import is_constant
@@ -106,7 +107,7 @@ def written(side: PriorSide, found: Correction, book: Notebook, *, bar: bool = F
 def special_cases(side: PriorSide, *, bar: bool = False) -> str:
     """Simple cases in which T is constant: a parameter at 0 or 1, a feature absent."""
     assert side.rows is not None
-    cases: list[str] = []
+    cases: list[Hole] = []
     for name, old in _switches(side):
         for value in (S.Zero, S.One):
             if isinstance(old, Parameter) and value not in old.domain:
@@ -121,9 +122,9 @@ def special_cases(side: PriorSide, *, bar: bool = False) -> str:
                     state = " and the other features see only the tokens before"
                     others = any(not _absent(changed, n) for n in _feature_names(side))
                     extra = state if sight == "state" and others else ""
-                    cases.append(f"{name} = {value}{extra}")
+                    cases.append(told("{}{}", compared(name, "=", value), extra))
                     break
-    return f"exact where {', or where '.join(cases)}" if cases else ""
+    return told("exact where {}", joined(", or where ", cases)) if cases else ""
 
 
 def _feature_names(side: PriorSide) -> list[str]:
@@ -139,17 +140,17 @@ def _absent(found: Sequence[Row], feature: str) -> bool:
     )
 
 
-def _switches(side: PriorSide) -> Iterator[tuple[str, Any]]:
+def _switches(side: PriorSide) -> Iterator[tuple[Displayed, Any]]:
     assert side.rows is not None
     weights = [e for r in side.rows for e in (r.weight, r.law or S.Zero)]
     atoms = {a for w in weights for a in w.atoms(Parameter)}
     for parameter in sorted(atoms, key=lambda p: str(p.name)):
         if parameter != side.spec.alpha:
-            yield letter(parameter.name), parameter
+            yield symbol(parameter.name), parameter
     for name in _feature_names(side):
         found = {f for w in weights for f in w.atoms(Feature) if str(f.args[0]) == name}
         if found:
-            yield f"{letter(name)}(y, t)", found
+            yield at_token(name), found
 
 
 def _at(found: Sequence[Row], what: Any, value: Expr) -> tuple[Row, ...]:

@@ -17,9 +17,20 @@ from midpo.numeric.duals import value_of
 from midpo.numeric.figures import figure
 from midpo.numeric.trees import Row, full_tree, random_world
 from midpo.proofs.audit.gradient.pair import side_rows
+from midpo.proofs.audit.words import (
+    ALPHA,
+    LENGTH,
+    LOG_RATIO,
+    PER_LENGTH,
+    PI,
+    SCORE,
+    compared,
+    shown,
+    symbol,
+)
 from midpo.proofs.recover.conditions import defined_where, side_conditions
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.formula.told import joined, told
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Feature, Length, Parameter
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
@@ -69,9 +80,10 @@ def _temperature(spec: Spec) -> Answer:
     if not isinstance(alpha, Parameter):
         return Answer("temperature", "excluded", "alpha is 1", f"{PROVED}: it is no parameter")
     return Answer(
-        "temperature", "excluded", "α = 0 makes the objective empty and α < 0 reverses it; the "
-        f"declared domain ({alpha.domain.described}) excludes both",
-        f"{PROVED}: the margin is α times a difference",
+        "temperature", "excluded",
+        told("{} makes the objective empty and {} reverses it; the declared domain ({}) excludes "
+             "both", compared(ALPHA, "=", 0), compared(ALPHA, "<", 0), alpha.domain.described),
+        told("{}: the margin is {} times a difference", PROVED, ALPHA),
     )
 
 
@@ -81,26 +93,27 @@ def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Answer:
     side = f"on the {role} side " if role else ""
     if not rows:
         return Answer(question, "empty", f"{side}the margin does not move with the policy at all",
-                      f"{PROVED}: log(π/ζ) has no term in π")
+                      told("{}: {} has no term in {}", PROVED, LOG_RATIO, PI))
     own = next((row.weight for row in rows if row.law is None), S.Zero)
-    shown = mathematics(readable(own))
+    weighs = told("{}the weight of {} is {}", side, SCORE, shown(readable(own)))
     alone = len(rows) == 1
     if is_constant(own) and T not in own.free_symbols:
         return _constant_weight(question, side, own, alone)
     if own != 0 and is_positive(own):
-        return Answer(question, "positive", f"{side}the weight of ∇log π is {shown}, which is "
-                      "positive everywhere", f"{PROVED}: signs of its parts")
+        return Answer(question, "positive", told("{}, which is positive everywhere", weighs),
+                      f"{PROVED}: signs of its parts")
     features = sorted({str(f.args[0]) for f in own.atoms(Feature)})
     if features and all(_turns(own, name) for name in features):
-        names = ", ".join(letter(name) for name in features)
+        names = joined(", ", list(map(symbol, features)))
         return Answer(
-            question, "by feature", f"{side}the weight of ∇log π is {shown}: nothing is learnt "
-            f"where it is 0, and the opposite where it is negative ({names} must be at least 0)",
+            question, "by feature", told(
+                "{}: nothing is learnt where it is 0, and the opposite where it is negative ({} "
+                "must be at least 0)", weighs, names),
             f"{PROVED}: the weight is linear in the feature",
         )
     low, high, count = _range(spec, own, role, seed)
     if count == 0:
-        return Answer(question, "undecided", f"{side}the weight of ∇log π is {shown}; no values",
+        return Answer(question, "undecided", told("{}; no values", weighs),
                       f"{UNDECIDED}: undefined at the random policies")
     verdict = "positive" if low > 0 else "nonnegative" if low == 0 else "turns"
     words = {
@@ -110,44 +123,45 @@ def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Answer:
     }[verdict]
     known = f"{PROVED}: signs of its parts" if verdict == "nonnegative" and is_nonnegative(own) \
         else f"{EVIDENCE}, {count} values between {figure(low)} and {figure(high)}"
-    return Answer(question, verdict, f"{side}the weight of ∇log π is {shown}: {words}", known,
+    return Answer(question, verdict, told("{}: {}", weighs, words), known,
                   data={"lowest": low, "highest": high})
 
 
 def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Answer:
-    shown = mathematics(own)
+    weighs = told("{}the weight of {} is {}", side, SCORE, shown(own))
     rest = "" if alone else ", beside the divergences"
     solved = linear(own)
     if solved is None:
         sign = "positive" if is_positive(own) else "empty" if own == 0 else "undecided"
         sentence = {
-            "positive": f"{side}the weight of ∇log π is {shown} > 0{rest}",
-            "empty": f"{side}∇log π itself has weight 0{rest}",
-            "undecided": f"{side}the weight of ∇log π is {shown}, whose sign is not known{rest}",
+            "positive": told("{}the weight of {} is {}{}", side, SCORE,
+                             compared(shown(own), ">", 0), rest),
+            "empty": told("{}{} itself has weight 0{}", side, SCORE, rest),
+            "undecided": told("{}, whose sign is not known{}", weighs, rest),
         }[sign]
-        return Answer(question, sign, sentence, f"{PROVED}: the row of log(π/ζ)"
+        return Answer(question, sign, sentence, told("{}: the row of {}", PROVED, LOG_RATIO)
                       if sign != "undecided" else UNDECIDED)
     parameter, root, rises = solved
-    name = letter(parameter.name)
+    name = symbol(parameter.name)
     turn = "<" if rises else ">"
-    at = mathematics(root)
+    at = shown(root)
     inside = root in parameter.domain
     beyond = root - 1 if rises else root + 1
     reached = [v for v in (beyond, root - S.Half if rises else root + S.Half)
                if v in parameter.domain]
     data: dict[str, Any] = {"parameter": str(parameter.name), "empty_at": str(root),
                             "reversed": f"{parameter.name} {turn} {root}"}
-    text = f"{side}the weight of ∇log π is {shown}{rest}: empty at {name} = {at}, reversed for " \
-           f"{name} {turn} {at}"
+    text = told("{}{}: empty at {}, reversed for {}", weighs, rest, compared(name, "=", at),
+                compared(name, turn, at))
+    known = told("{}: the weight is linear in {}", PROVED, name)
     if inside or reached:
         what = " and ".join(w for w, has in (("the empty value", inside),
                                              ("the reversed ones", bool(reached))) if has)
-        return Answer(question, "allowed", f"{text}; the declared domain "
-                      f"({parameter.domain.described}) admits {what}",
-                      f"{PROVED}: the weight is linear in {name}", data=data)
-    return Answer(question, "excluded", f"{text}; the declared domain "
-                  f"({parameter.domain.described}) excludes both",
-                  f"{PROVED}: the weight is linear in {name}", data=data)
+        return Answer(question, "allowed", told("{}; the declared domain ({}) admits {}", text,
+                                                parameter.domain.described, what),
+                      known, data=data)
+    return Answer(question, "excluded", told("{}; the declared domain ({}) excludes both", text,
+                                             parameter.domain.described), known, data=data)
 
 
 def _turns(own: Expr, name: str) -> bool:
@@ -178,7 +192,8 @@ def _empty_response(spec: Spec) -> Answer:
         for p in e.atoms(Pow)
     )
     if divided:
-        return Answer("empty response", "undefined", "undefined at |y| = 0: a response needs at "
-                      "least one token (its EOS counts)", f"{PROVED}: 1/|y| has no value at 0")
-    return Answer("empty response", "defined", "no term divides by |y|; responses have at least "
-                  "one token all the same", f"{PROVED}: read off the spec")
+        return Answer("empty response", "undefined", told(
+            "undefined at {}: a response needs at least one token (its EOS counts)",
+            compared(LENGTH, "=", 0)), told("{}: {} has no value at 0", PROVED, PER_LENGTH))
+    return Answer("empty response", "defined", told("no term divides by {}; responses have at "
+                  "least one token all the same", LENGTH), f"{PROVED}: read off the spec")

@@ -20,7 +20,8 @@ from midpo.numeric.trees import (
     policy_of,
     random_world,
 )
-from midpo.symbolic.formula.told import Displayed
+from midpo.proofs.audit.words import FROZEN, LOG_RATIO, OPTIMUM, USUAL_REFRESHED, policy_named
+from midpo.symbolic.formula.told import Displayed, told
 from midpo.symbolic.formula.tree import Fence, Text, row
 from midpo.symbolic.formula.unicode import letter, mathematics
 from midpo.symbolic.formula.write import write
@@ -40,35 +41,34 @@ def fixed_point(side: PriorSide, seed: int) -> Answer:
     """Theorem 2.4 and 2.5: the frozen-prior fixed points, and the value they are greedy for."""
     question = of_role("fixed point", side)
     if side.policy_free:
-        return Answer(question, "the optimum", "the expression describes the optimum itself: "
-                      "π ∝ ζ·exp(r/α)", f"{PROVED}: the prior is free of the policy")
+        return Answer(question, "the optimum", told(
+            "the expression describes the optimum itself: {}", OPTIMUM),
+            f"{PROVED}: the prior is free of the policy")
     runs = _iterate(side, seed)
     if runs is None:
         return Answer(question, "undecided", "the iteration has no value",
                       f"{UNDECIDED}: undefined at a random policy")
     swept = [run for run in runs if run.converged]
-    sentence = "policies that are optimal for their own prior, frozen: π = ζ[π]·exp(r/α)/Z"
+    sentence = told("policies that are optimal for their own prior, frozen: {}", FROZEN)
     data: dict[str, Any] = {
         "converged": len(swept), "runs": len(runs), "sweeps": [run.sweeps for run in runs],
         "implicit_reward_error": max((run.error for run in swept), default=None),
     }
     if len(swept) < len(runs):
         verdict = "does not converge"
-        sentence += f"; refreshing it did not converge within {SWEEPS} sweeps in " \
-            f"{len(runs) - len(swept)} of {len(runs)} cases"
+        sentence = told("{}; refreshing it did not converge within {} sweeps in {} of {} cases",
+                        sentence, str(SWEEPS), str(len(runs) - len(swept)), str(len(runs)))
         standing = f"{EVIDENCE}, {len(runs)} rewards on a tree of depth 2, defaults"
         return Answer(question, verdict, sentence, standing, _rate(side), data)
     most = max(run.sweeps for run in runs)
     value, proof = _value(side, swept)
-    sentence += f"; refreshing it converges ({most} sweeps at most)"
-    if value:
-        sentence += f". The fixed point is greedy for the {value}"
-    standing = (
-        f"{EVIDENCE}, {len(runs)} rewards on a tree of depth 2, defaults: r = α·log(π/ζ[π]) + c, "
-        f"an error {below(data['implicit_reward_error'], 1e-9)}"
-    )
+    greedy = f". The fixed point is greedy for the {value}" if value else ""
+    sentence = told("{}; refreshing it converges ({} sweeps at most){}", sentence, str(most),
+                    greedy)
+    standing = told("{}, {} rewards on a tree of depth 2, defaults: {}, an error {}", EVIDENCE,
+                    str(len(runs)), USUAL_REFRESHED, below(data["implicit_reward_error"], 1e-9))
     if proof:
-        standing = f"{proof}; {standing}"
+        standing = told("{}; {}", proof, standing)
     return Answer(question, value or "frozen-prior fixed point", sentence, standing, _rate(side),
                   data)
 
@@ -134,9 +134,9 @@ def _value(side: PriorSide, runs: Sequence[Run]) -> tuple[str, str]:
                 Log(Prob(POLICY, RESPONSE)) - side.log, POLICY if policy == "pi" else REFERENCE
             )
             if body is not None and same(body, S.Zero):
-                under = letter(policy)
-                proof = f"{PROVED}: each token's share of log(π/ζ) is centred under {under} " \
-                        "(theorem 2.5), checked by backward induction"
+                proof = told("{}: each token's share of {} is centred under {} (theorem 2.5), "
+                             "checked by backward induction", PROVED, LOG_RATIO,
+                             policy_named(policy))
         return name, proof
     return "", ""
 

@@ -13,13 +13,15 @@ import numpy as np
 from sympy import Expr, S
 
 from midpo.numeric.figures import below
+from midpo.proofs.audit.words import ODDS, OFFSET_ODDS, compared
+from midpo.proofs.audit.words import shown as stated
 from midpo.proofs.recover.levels import Comparison, one_function, violating_cycle
 from midpo.proofs.recover.solved import Solution
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.terms import MARGIN
-from midpo.symbolic.formula.told import Displayed
+from midpo.symbolic.formula.told import Displayed, told
 from midpo.symbolic.formula.tree import Fence, Word, call, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import response, write
@@ -87,12 +89,14 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Answer]:
     }
     possible = [name for name, fits in cycles.items() if fits]
     not_possible = [name for name, fits in cycles.items() if not fits]
-    shown = mathematics(gamma)
+    offset = stated(gamma)
+    shown = str(offset)
     yield Answer(
         "one function or two", "constant offset",
-        f"one function up to the constant offset {shown}: a single function exists iff each "
-        "prompt's comparisons are levelled, with a rank that rises by one along every comparison. "
-        f"Levelled: {', '.join(possible)}; not: {', '.join(not_possible)}",
+        told("one function up to the constant offset {}: a single function exists iff each "
+             "prompt's comparisons are levelled, with a rank that rises by one along every "
+             "comparison. Levelled: {}; not: {}", offset, ", ".join(possible),
+             ", ".join(not_possible)),
         f"{PROVED}: the margin plus its swap is the constant (theorems 3 and 2.7); the examples: "
         f"{COMPUTED}",
         (_swapped(normal_form(total)),),
@@ -110,10 +114,12 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Answer]:
     )
     yield Answer(
         "probabilities", "Rao-Kupper",
-        f"with the labels as inputs the two probabilities sum to less than one where {shown} > 0: "
-        "a model with ties (Rao and Kupper), d the difference of the two responses' scores",
-        (f"{PROVED}: an identity of rational functions of exp(d) and exp(γ)" if known
-         else f"{UNDECIDED}") + f"; the error is {below(error, 1e-12)} at 100 random points",
+        told("with the labels as inputs the two probabilities sum to less than one where {}: a "
+             "model with ties (Rao and Kupper), d the difference of the two responses' scores",
+             compared(offset, ">", 0)),
+        told("{}; the error is {} at 100 random points",
+             told("{}: an identity of rational functions of {} and {}", PROVED, ODDS, OFFSET_ODDS)
+             if known else UNDECIDED, below(error, 1e-12)),
         (formula,), {"error": error},
     )
 

@@ -16,8 +16,10 @@ import numpy as np
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.figures import figure
 from midpo.numeric.trees import EOS, VOCABULARY, World, default_parameters, softmax
+from midpo.proofs.audit.words import INFINITE, LARGEST_WEIGHT, LEAST_WEIGHT, WEIGHT
 from midpo.proofs.certify.library import cited
 from midpo.symbolic.domains.intervals import plain_value
+from midpo.symbolic.formula.told import told
 from midpo.symbolic.language.nodes import (
     Log,
 )
@@ -97,8 +99,9 @@ def answers(side: PriorSide, seed: int) -> Iterator[Answer]:
             return
         standing = found.standing
         if found.coq:
-            standing += f"; in Coq: {', '.join(cited(found.coq))}"
-        yield Answer(question, found.verdict, found.sentence, f"{standing}; {shown}", data=data)
+            standing = told("{}; in Coq: {}", standing, ", ".join(cited(found.coq)))
+        yield Answer(question, found.verdict, found.sentence, told("{}; {}", standing, shown),
+                     data=data)
         verdict = found.verdict
     yield _partition(side, verdict)
 
@@ -115,15 +118,17 @@ def _partition(side: PriorSide, verdict: str) -> Answer:
     moved = "" if side.policy_free else " (at the policy it is refreshed from)"
     if verdict == "finite":
         return Answer(question, "yes", f"for a bounded reward Z is finite{moved}",
-                      f"{PROVED}: Z is at most the mass times exp(max r/α)")
+                      told("{}: Z is at most the mass times {}", PROVED, LARGEST_WEIGHT))
     if verdict == "infinite":
         return Answer(
-            question, "no", "for a bounded reward Z is infinite: the problem's value is +∞ and it "
-            "has no optimum; the loss itself is well defined",
-            f"{PROVED}: Z is at least the mass times exp(min r/α)",
+            question, "no", told(
+                "for a bounded reward Z is infinite: the problem's value is {} and it has no "
+                "optimum; the loss itself is well defined", INFINITE),
+            told("{}: Z is at least the mass times {}", PROVED, LEAST_WEIGHT),
         )
     return Answer(
-        question, "as the mass", f"for a bounded reward Z is finite iff the mass is{moved}; where "
-        "it is not, the problem's value is +∞ and only the loss is defined",
-        f"{PROVED}: exp(r/α) lies between two positive constants",
+        question, "as the mass", told(
+            "for a bounded reward Z is finite iff the mass is{}; where it is not, the problem's "
+            "value is {} and only the loss is defined", moved, INFINITE),
+        told("{}: {} lies between two positive constants", PROVED, WEIGHT),
     )

@@ -18,7 +18,8 @@ import numpy as np
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import Sight, centre, centred_response
-from midpo.symbolic.formula.told import Displayed
+from midpo.proofs.audit.words import CORRECTION
+from midpo.symbolic.formula.told import Displayed, told
 from midpo.symbolic.formula.tree import Text, row
 from midpo.symbolic.language.nodes import Log
 
@@ -123,24 +124,23 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Answer:
         assert agreed is not None
         if agreed.usual_most > VANISHES:
             return _contradiction(question, name, agreed)
-        standing = (
-            f"{PROVED}: T[π] is constant (proposition 2.1); exact differentiation agrees at "
-            f"{agreed.policies} policies: the gradient of F is {below(agreed.usual_most, VANISHES)}"
-        )
+        standing = told(
+            "{}: {} is constant (proposition 2.1); exact differentiation agrees at {} policies: "
+            "the gradient of F is {}", PROVED, CORRECTION, str(agreed.policies),
+            below(agreed.usual_most, VANISHES))
     else:
         worst = max(m.formula for m in measured.values() if m is not None)
         if worst > VANISHES:
             return _contradiction(question, name, first)
         if first.usual_most < DIFFERS:
             verdict = "undecided"
-        standing = (
+        standing = told("{}",
             f"{EXACT}, {first.policies} policies: the gradient of F is {below(worst, VANISHES)} "
             f"with the formula, and {figure(first.usual_least, 1)} to "
             f"{figure(first.usual_most, 1)} without"
         )
-    sentence = f"{name} the expression is {verdict}"
-    if conditions:
-        sentence += f"; {conditions}"
+    sentence = told("{} the expression is {}{}", name, verdict,
+                    told("; {}", conditions) if conditions else "")
     shown: tuple[Displayed, ...] = ()
     if verdict != "exact":
         shown = (written(side, found["token"], books["token"], bar=bar),)

@@ -7,8 +7,17 @@ from sympy import Add, Expr, S
 
 from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import Sight
+from midpo.proofs.audit.words import (
+    DIVERGENCE,
+    OBJECTIVE,
+    PROBABILITY,
+    REGULARISER,
+    SCALED_REGULARISER,
+    SKEW,
+    Y,
+)
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.formula.told import Displayed
+from midpo.symbolic.formula.told import Displayed, told
 from midpo.symbolic.formula.tree import Word, between, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import ZETA, write
@@ -38,8 +47,8 @@ def degenerate(side: PriorSide) -> Answer | None:
     where = " if the features see only the tokens before" if side.token_features else ""
     return Answer(
         of_role("degenerate", side), "no interior optimum",
-        f"the regulariser E_π[log(π/ζ)] is identically zero{where}: F[π] = E_π[r], which has no "
-        "interior optimum unless r is constant",
+        told("the regulariser {} is identically zero{}: {}, which has no interior optimum unless r "
+             "is constant", REGULARISER, where, OBJECTIVE),
         f"{PROVED}: each token's share is centred under the policy; {below(worst, VANISHES)} at "
         f"{len(side.random_worlds('state', 0))} random policies",
         data={"largest": worst},
@@ -51,7 +60,7 @@ def regulariser(side: PriorSide, seed: int) -> Answer:
     regulariser: P (M - M^T) P = 0 with M = d R(y)/d pi(y')."""
     question = of_role("regulariser", side)
     if side.policy_free:
-        return Answer(question, "exists", "a regulariser exists: α·KL(π ‖ ζ)",
+        return Answer(question, "exists", told("a regulariser exists: {}", DIVERGENCE),
                       f"{PROVED}: the prior is free of the policy")
     curls: dict[str, float] = {}
     for sight in side.sights:
@@ -68,31 +77,32 @@ def regulariser(side: PriorSide, seed: int) -> Answer:
     how = _integrable(side, "token")
     if how and curls["token"] < VANISHES * 10:
         return Answer(
-            question, "exists", f"a regulariser exists: {how}",
-            f"{PROVED}: proposition 2.6; P(M − Mᵀ)P is {below(curls['token'], VANISHES * 10)} of M "
-            f"at {policies} policies", _variational(side), {"curl": curls},
+            question, "exists", told("a regulariser exists: {}", how),
+            told("{}: proposition 2.6; {} is {} of M at {} policies", PROVED, SKEW,
+                 below(curls["token"], VANISHES * 10), str(policies)),
+            _variational(side), {"curl": curls},
         )
     how = _integrable(side, "state") if "state" in curls else ""
     if how and curls["state"] < VANISHES * 10 and curls["token"] > 1e-6:
         return Answer(
             question, "exists if features see only the tokens before",
-            f"a regulariser exists only if the features see only the tokens before: {how}",
-            f"{PROVED} for such features; otherwise {EXACT}: P(M − Mᵀ)P reaches "
-            f"{figure(curls['token'], 2)} of M", data={"curl": curls},
+            told("a regulariser exists only if the features see only the tokens before: {}", how),
+            told("{} for such features; otherwise {}: {} reaches {} of M", PROVED, EXACT, SKEW,
+                 figure(curls["token"], 2)), data={"curl": curls},
         )
     if min(curls.values()) > 1e-6:
         return Answer(
             question, "none", "no regulariser has this implicit reward: it is not a gradient",
-            f"{EXACT}, {policies} policies: P(M − Mᵀ)P reaches "
-            f"{figure(max(curls.values()), 2)} of M (proposition 2.6)", data={"curl": curls},
+            told("{}, {} policies: {} reaches {} of M (proposition 2.6)", EXACT, str(policies),
+                 SKEW, figure(max(curls.values()), 2)), data={"curl": curls},
         )
     small = {s for s, curl in curls.items() if curl <= 1e-6}
     verdict = "exists" if len(small) == len(curls) else "depends on the features"
     return Answer(
         question, verdict, "no curl was found: a regulariser seems to exist"
         if verdict == "exists" else "a regulariser seems to exist only for features that see the "
-        "tokens before", f"{EVIDENCE}, {policies} policies: P(M − Mᵀ)P is "
-        f"{below(max(curls[s] for s in small), 1e-6)} of M", data={"curl": curls},
+        "tokens before", told("{}, {} policies: {} is {} of M", EVIDENCE, str(policies), SKEW,
+                              below(max(curls[s] for s in small), 1e-6)), data={"curl": curls},
     )
 
 
@@ -116,8 +126,9 @@ def _integrable(side: PriorSide, sight: Sight) -> str:
         except NotYet:
             return ""
     if pointwise and not exact:
-        return "the margin is pointwise, a function of π(y) and y (an antiderivative in π(y))"
-    return "condition SA makes α·E_π[log(π/ζ)] one" if not pointwise else \
+        return told("the margin is pointwise, a function of {} and {} (an antiderivative in {})",
+                    PROBABILITY, Y, PROBABILITY)
+    return told("condition SA makes {} one", SCALED_REGULARISER) if not pointwise else \
         "each term is pointwise or satisfies condition SA"
 
 

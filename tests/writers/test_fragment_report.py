@@ -16,12 +16,13 @@ from typesetting import needs_tex
 
 from midpo import api
 from midpo.gathering import Fragment, Wanted, macros_of
+from midpo.proofs.audit.audit import audit
 from midpo.proofs.recover.recovery import verify
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.formula import breaking
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.renamed import renamed
-from midpo.symbolic.formula.told import CutShort, Displayed, told
+from midpo.symbolic.formula.told import CutShort, Displayed, parts_of, told
 from midpo.symbolic.formula.tree import Fence, Formula, Text, Word, between, leaf, row, script
 from midpo.symbolic.formula.width import width
 from midpo.symbolic.formula.write import PROMPT, ZETA, indexed, name, state, write
@@ -39,7 +40,6 @@ from midpo.writers.latex.fragment import LEVELS, render_fragment
 from midpo.writers.latex.pieces import answered, named
 from midpo.writers.latex.renaming import Symbols, checked, default, estimated, table, usual
 from midpo.writers.latex.typeset import typeset
-from midpo.writers.prose import unicode
 from midpo.writers.section import Section
 
 ROOT = Path(__file__).parents[2]
@@ -300,14 +300,20 @@ def test_a_text_keeps_its_formulas_only_where_told() -> None:
         told("{}")
 
 
-def test_the_audit_s_formulas_are_set() -> None:
-    assert unicode("E_π[π(y)^(−1/|y|)] at most") == (
-        r"$\mathbb{E}_{\pi}[\pi (y)^{-1/|y|}]$ at most"
-    )
-    assert unicode("reached (at α = 0), a > b") == r"reached (at $\alpha = 0$), a \textgreater{} b"
-    assert unicode(r"a \input{x} of π") == r"a \textbackslash{}input\{x\} of $\pi$"
-    assert unicode("under π_ref.") == r"under $\pi_{\mathrm{ref}}$."
-    assert unicode("nothing here: 3 of 4") == "nothing here: 3 of 4"
+@pytest.mark.parametrize("name", ["dpo", "simpo", "sparsepo"])
+def test_the_audit_s_sentences_know_their_formulas(name: str) -> None:
+    """Where a sentence is put together by anything but `told`, its formulas are lost."""
+    found = audit(load(name), trials=2)
+    texts = [text for section in found.sections for answer in section.answers
+             for text in (section.title, answer.sentence, answer.standing)]
+    words = [part for text in texts for part in parts_of(text) if isinstance(part, str)]
+    assert not [part for part in words if re.search("[α-ωΣ∇∝‖·−≤≥∞]", part)]
+    assert len(words) > len(texts)
+
+
+def test_words_of_an_answer_are_inert() -> None:
+    assert answered(r"a \input{x}, b > c") == r"a \textbackslash{}input\{x\}, b \textgreater{} c"
+    assert answered("nothing here: 3 of 4") == "nothing here: 3 of 4"
 
 
 def test_a_formula_breaks_in_as_few_brackets_as_can_be() -> None:

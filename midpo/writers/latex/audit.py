@@ -10,10 +10,8 @@ from typing import TYPE_CHECKING
 
 from midpo.proofs.audit.answer import Answer, Section
 from midpo.symbolic.formula.breaking import lines as broken
-from midpo.writers.cited import worded
-from midpo.writers.prose import unicode
 
-from .pieces import tex, width
+from .pieces import answered, tex, width
 
 if TYPE_CHECKING:  # the audit itself needs numpy, its words do not
     from midpo.proofs.audit.audit import Audit
@@ -30,19 +28,15 @@ def audit_latex(audit: Audit) -> str:
 
 def _section(section: Section) -> str:
     answers = "\n".join(_answer(answer) for answer in section.answers)
-    head = rf"\paragraph{{{_text(section.name.capitalize())}: {_text(section.title)}.}}"
+    head = rf"\paragraph{{{answered(section.name.capitalize())}: {answered(section.title)}.}}"
     return f"{head}\n\\begin{{itemize}}\n{answers}\n\\end{{itemize}}"
 
 
 def _answer(answer: Answer) -> str:
-    lines = [rf"\item \emph{{{_text(answer.question)}:}} {_text(answer.sentence)}"]
+    lines = [rf"\item \emph{{{answered(answer.question)}:}} {answered(answer.sentence)}"]
     for formula in answer.formulas:
         for place, part in enumerate(broken(formula.formula, width())):
             indent = r"\hspace*{2em}" if place else ""
             lines.append(rf"\par\noindent{indent}{_FIT}{{$\displaystyle {tex(part)}$}}")
-    lines.append(rf"\par\noindent{{\footnotesize [{_text(answer.standing)}]}}")
+    lines.append(rf"\par\noindent{{\footnotesize [{answered(answer.standing)}]}}")
     return "\n".join(lines)
-
-
-def _text(words: str) -> str:
-    return unicode(worded(words))

@@ -17,9 +17,10 @@ from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import figure
 from midpo.proofs.audit.answer import EXACT, PROVED, UNDECIDED, Answer
 from midpo.proofs.audit.formulas import gradient_formula, score
+from midpo.proofs.audit.words import CONTRIBUTION, LOG_ZETA, PI
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.terms import MARGIN
-from midpo.symbolic.formula.told import Displayed
+from midpo.symbolic.formula.told import Displayed, told
 from midpo.symbolic.formula.tree import Text, call, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import ZETA, response, write
@@ -42,7 +43,7 @@ def mode(gradients: Gradients, seed: int) -> Answer:
     if not any(gradients.terms):
         return Answer(
             question, "either", "the prior is free of the policy: differentiating it or freezing "
-            "it is the same", f"{PROVED}: no term of log ζ moves with π",
+            "it is the same", told("{}: no term of {} moves with {}", PROVED, LOG_ZETA, PI),
         )
     if gradients.target is None:
         return Answer(
@@ -143,7 +144,7 @@ def formulas(gradients: Gradients) -> Answer:
         verdict, sentence = "the same", "with a fixed prior both are the same"
         shown = [frozen]
     elif written[0] == written[1]:
-        verdict, sentence = "written", "G(y) is what each response contributes"
+        verdict, sentence = "written", told("{} is what each response contributes", CONTRIBUTION)
         shown = [
             Displayed(
                 f"ζ differentiated: {head} = G(y_w) − G(y_l), G(y) = {written[0].unicode}",

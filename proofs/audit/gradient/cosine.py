@@ -13,7 +13,9 @@ from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import figure
 from midpo.numeric.trees import logits_of, with_policy
 from midpo.proofs.audit.answer import EVIDENCE, PROVED, Answer
-from midpo.symbolic.formula.unicode import mathematics
+from midpo.proofs.audit.words import compared, length, shown
+from midpo.symbolic.formula.told import told
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED
 
 from .pair import DEPTH, Gradients, Pair, Progress, parallel, undefined
 
@@ -38,15 +40,16 @@ def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) ->
     factor = parallel(gradients.spec)
     if factor is not None and gradients.constraint is None:
         sign = "parallel"
-        shown = mathematics(factor)
+        turned = compared(shown(factor), "<", 0)
+        opposite = told(" (opposite where {})", turned) if factor.free_symbols else ""
         value = float(factor.xreplace({
             p: gradients.spec.defaults.get(str(p.name), S.Half) for p in factor.free_symbols
         })) if factor.free_symbols else float(factor)
         cosine = float(np.sign(value))
         return Answer(
-            question, sign, f"they are parallel: the one is {shown} times the other, at every "
-            "policy and in every parametrisation" + (f" (opposite where {shown} < 0)"
-                                                     if factor.free_symbols else ""),
+            question, sign, told(
+                "they are parallel: the one is {} times the other, at every policy and in every "
+                "parametrisation{}", shown(factor), opposite),
             f"{PROVED}: the rows differ by a constant factor",
             data={"tabular": cosine, "shared": cosine},
         )
@@ -80,13 +83,12 @@ def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) ->
                                                 zip(y_w, y_l, strict=False)))
     case = Worst(best, (len(y_w), len(y_l)), common)
     against = "opposite" if best < 0 else "acute"
-    sentence = (
-        f"a tabular policy: {figure(best)} at worst (|y_w| = {case.lengths[0]}, |y_l| = "
-        f"{case.lengths[1]}, {common} token{'s' * (common != 1)} shared); {SHARED} shared "
-        f"parameters: {figure(shared)} at worst"
+    raised = ", where a step on the one raises the loss of the other" if shared < 0 else ""
+    sentence = told(
+        "a tabular policy: {} at worst ({}, {}, {} shared); {} shared parameters: {} at worst{}",
+        figure(best), length(CHOSEN, case.lengths[0]), length(REJECTED, case.lengths[1]),
+        f"{common} token{'s' * (common != 1)}", str(SHARED), figure(shared), raised,
     )
-    if shared < 0:
-        sentence += ", where a step on the one raises the loss of the other"
     return Answer(
         question, against, sentence,
         f"{EVIDENCE}: {tried} random pairs of at most {2 * DEPTH} tokens, defaults, then local "
