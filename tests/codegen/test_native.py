@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from catching import caught
 from test_backends import spec_of
 from test_kernel import EIGHT
 from test_rows import COMPILERS, agree, answer, by_rows, changed, given_for, some_slow
 
 import midpo
 from midpo.codegen.printing.native import statements
-from midpo.numeric.checking.crosscheck import crosscheck
 from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Max, Sigmoid, Tanh
 from midpo.symbolic.language.words import BY_NODE, Word
 from midpo.writers.terminal import checks as show_checks
@@ -190,8 +190,7 @@ def test_cross_check_agrees(name: str) -> None:
 def test_cross_check_catches_a_mistake() -> None:
     old, new = "slope = reference_probs * coefficient", "slope = reference_probs * 0.0f"
     wrong = changed(midpo.generate("tdpo", backend="native"), old, new)
-    found = crosscheck(midpo.load("tdpo"), wrong, trials=2, dtypes=["float32"])
-    assert not found.passed and found.failure
+    assert caught("tdpo", wrong, trials=2, dtypes=["float32"])
 
 
 @pytest.mark.parametrize("name", ["tdpo", "everything"])

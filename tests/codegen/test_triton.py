@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from catching import caught
 from test_backends import spec_of
 from test_kernel import EIGHT
 from test_rows import changed, given_for, spec
 
 import midpo
 from midpo.codegen import emit
-from midpo.numeric.checking.crosscheck import crosscheck
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import Relu, Step
 from midpo.symbolic.language.words import BY_NODE, Word
@@ -47,8 +47,7 @@ def test_cross_check_agrees(name: str) -> None:
 def test_cross_check_catches_a_mistake() -> None:
     old, new = "slope = reference_probs * coefficient", "slope = reference_probs * 0.0"
     wrong = changed(midpo.generate("tdpo", backend="triton"), old, new)
-    found = crosscheck(midpo.load("tdpo"), wrong, trials=2, dtypes=["float32"])
-    assert not found.passed and found.failure
+    assert caught("tdpo", wrong, trials=2, dtypes=["float32"])
 
 
 # -- the table of functions

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from catching import caught
 from mutating import mutants, mutants_in_c
 
 import midpo
 from midpo.codegen.emit import Kernel
-from midpo.numeric.checking import crosscheck
 
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 
@@ -181,28 +181,6 @@ class Wrapped(Kernel):
             return wrapper(function, *rest, **given)
 
         return wrapped
-
-
-class Seen(Exception):
-    """A difference was found."""
-
-
-class First(crosscheck._Check):
-    """A check that ends at the first difference."""
-
-    def measure(self, *how: Any) -> None:
-        super().measure(*how)
-        if any(tally.failures for tally in self.tallies.values()):
-            raise Seen
-
-
-def caught(spec: str, kernel: Kernel) -> bool:
-    """Whether a check of 6 trials sees a difference."""
-    check = First(torch, midpo.load(spec), kernel, 0, ("float32", "bfloat16"), "cpu")
-    try:
-        return not check.run(None, 6, lambda: None).passed
-    except Seen:
-        return True
 
 
 def planted(spec: str, backend: str, old: str, new: str) -> Kernel:
