@@ -48,7 +48,7 @@ from .names import policy_argument
 
 _KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "rows")
 _ALWAYS = ("torch", "dist", "F", "Tensor", "Any", "labels", "reduction", "validate", "flat_labels",
-           "total", "pairs")
+           "total", "packing", "flags")
 
 
 @dataclass(frozen=True)
@@ -84,13 +84,13 @@ BACKENDS = {
         ),
         Backend(
             "triton",
-            ("triton.py.j2", "rows.py.j2", "fused.py.j2", "statistics.py.j2"),
+            ("triton.py.j2", "fused.py.j2", "statistics.py.j2"),
             (*_KEYWORDS, "inplace_backward", "vocab_group"),
             "from logits, in one pass on a GPU",
         ),
         Backend(
             "native",
-            ("native.py.j2", "rows.py.j2", "fused.py.j2", "statistics.py.j2"),
+            ("native.py.j2", "fused.py.j2", "statistics.py.j2"),
             (*_KEYWORDS, "inplace_backward", "vocab_group"),
             "from logits, in one pass on a CPU, in C",
         ),

@@ -1,10 +1,10 @@
-"""Spec -> Kernel: one self-contained Python file that imports only torch."""
+"""Spec -> Kernel: one Python file, which imports only torch or, where it is thin, midpo too."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import linecache
-import re
 import textwrap
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +13,7 @@ from typing import Any
 
 from sympy import Add, Expr, Mul, S
 
+from midpo.codegen.bundle import RUNTIME, bundled, read
 from midpo.codegen.plan.cancellation import completed
 from midpo.codegen.plan.lower import Lowered, lower
 from midpo.codegen.plan.statistics import label_statistic
@@ -22,7 +23,7 @@ from midpo.codegen.printing.chunks import Chunk
 from midpo.codegen.printing.levels import PRODUCT, UNARY
 from midpo.codegen.printing.native import native
 from midpo.codegen.printing.printer import Printer, near_one
-from midpo.codegen.printing.rows import helpers, kernels
+from midpo.codegen.printing.rows import kernels
 from midpo.symbolic import VERSION
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError, NotYet, printable
@@ -60,7 +61,8 @@ from .refusals import feature_domains, refusals
 from .seal import sealed
 
 TEMPLATES = Path(__file__).parent / "templates"
-PARTS = sorted(TEMPLATES.glob("part_*.py.j2"))  # what templates include
+SHARED = (*sorted(TEMPLATES.glob("part_*.py.j2")), *sorted(RUNTIME.glob("*.*")))  # of all files
+PASSES = {"fused": "Logits", "linear": "Heads", "triton": "Triton", "native": "Native"}
 
 FEATURE_SHAPES = {"token": "({}B, T)", "response": "({}B,)", "pair": "(B,)"}
 
@@ -117,15 +119,18 @@ class Kernel:
     @property
     def mathematics(self) -> str:
         """The part of the source that computes; what follows it only checks arguments."""
-        return self.source.partition("\n\ndef _check(")[0].rstrip() + "\n"
+        return self.source.partition("\n\ndef _shown(")[0].rstrip() + "\n"
 
     def __str__(self) -> str:
         return self.source
 
 
-def generate(spec: Spec, backend: str = "eager", *, as_written: bool = False) -> Kernel:
+def generate(
+    spec: Spec, backend: str = "eager", *, as_written: bool = False, thin: bool = False
+) -> Kernel:
     """The kernel of `spec`'s loss: its target's, its prior's where it has no target, or that of a
-    batch where no pair has a loss; computed `as_written`, or in a form that keeps its digits.
+    batch where no pair has a loss; computed `as_written`, or in a form that keeps its digits. A
+    `thin` one imports what it calls of the runtime.
 
     Raises: NotYet for what no kernel is written for (the message names the term); MidpoError for
     a backend that is not there.
@@ -135,14 +140,14 @@ def generate(spec: Spec, backend: str = "eager", *, as_written: bool = False) ->
     if spec.batch is None and spec.prior is None and not spec.has_target:
         raise NotYet(f"no kernel for {spec.name}: its file states neither a prior nor a target")
     lowered = lower(spec, as_written=as_written)
-    return _Emitter(spec, lowered, BACKENDS[backend]).kernel()
+    return _Emitter(spec, lowered, BACKENDS[backend], thin).kernel()
 
 
 class _Emitter:
     """One spec, one backend: everything its template asks for."""
 
-    def __init__(self, spec: Spec, lowered: Lowered, backend: Backend) -> None:
-        self.spec, self.lowered, self.backend = spec, lowered, backend
+    def __init__(self, spec: Spec, lowered: Lowered, backend: Backend, thin: bool) -> None:
+        self.spec, self.lowered, self.backend, self.thin = spec, lowered, backend, thin
         used = _used(lowered)
         self.policies = tuple(p for p in spec.policies if p == "pi" or p in used)
         self.features = {n: k for n, k in spec.names.features.items() if n in used}
@@ -165,6 +170,7 @@ class _Emitter:
         said = {marked(n): f'the parameter "{n}"' for n in self.parameters}
         said |= {marked(n): f'the feature "{n}"' for n in self.features}
         said |= {f'{marked(p.removeprefix("pi_"))}_': f'the policy "{p}"' for p in self.policies}
+        source = bundled(source, self.thin)
         source = settled(source, self.function, said, self.backend.name)
         source = sealed(source, after=f"{self.digest}.")
         return Kernel(
@@ -186,6 +192,8 @@ class _Emitter:
         return {
             "name": spec.name, "function": self.function,
             "digest": self.digest,
+            "needs": "Thin: it needs midpo, whose functions it imports, and" if self.thin
+            else "Self-contained: it needs",
             "summary": [_docstring(line) for line in _summary(spec)],
             "formula": [_docstring(line) for line in _formula(spec)],
             "reference": [_docstring(line) for line in _reference(spec)],
@@ -252,7 +260,6 @@ class _Emitter:
             printer.given(label_statistic(policy))
         body = _body(printer, self.lowered)
         metric = self.with_metrics(printer, body)
-        helpers = set().union(*(c.helpers for c in found)) | printer.helpers
         return metric | {
             "walk": printer.walk,
             "given_names": [label_statistic(p).name for p in self.policies if p in given],
@@ -266,30 +273,27 @@ class _Emitter:
             "frozen": printer.frozen,
             "settings": printer.settings,
             "numbers": printer.numbers,
-            "helpers": helpers,
-            "last": "D" if linear else "V",
             "stat_names": ", ".join(n for c in found for n in c.names) or "none",
             "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
             "label_only": given,
-            "near_one": any(c.near_one for c in found),
-            "log_sums": any(c.log_sums for c in found),
-            "keeps": linear,
+            "unfit": _unfit(found),
+            "pass_class": f"_{PASSES[self.backend.name]}Pass",
             "buffers": max([1, *(c.held for c in found)]),
         }
 
     def triton(self) -> dict[str, Any]:
-        return self.by_rows(TRITON) | {"engine": "Triton kernel"}
+        return self.by_rows(TRITON)
 
     def native(self) -> dict[str, Any]:
         values = self.by_rows(C)
         chunks = [native(c) for c in values["chunks"]]
-        return values | {"chunks": chunks, "engine": "compiled loop"}
+        return values | {"chunks": chunks}
 
     def by_rows(self, dialect: Dialect) -> dict[str, Any]:
         values, taken = self.from_statistics(), self.names()
         each = [kernels(c, taken, dialect) for c in passes(self.lowered, taken)]
         chunks = [c | more for c, more in zip(values["chunks"], each, strict=True)]
-        return values | {"chunks": chunks, "kernel_helpers": helpers(each)}
+        return values | {"chunks": chunks}
 
     def with_metrics(self, printer: Printer, body: list[str]) -> dict[str, Any]:
         """The lines of the body, and those that compute what trainers log, for each pair."""
@@ -304,12 +308,13 @@ class _Emitter:
             "metric_lines": printer.lines,
             "metric_name": name,
             "logged": tuple(plain(key) for key, _ in entries),
-            "helpers": printer.helpers,
         }
 
 
 def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
-    forward, backward = "\n".join(found.forward), "\n".join(found.backward)
+    forward, backward = (
+        read(ast.parse("\n".join(lines))) for lines in (found.forward, found.backward)
+    )
     return {
         "suffix": "" if number == 0 else f"_{number + 1}",
         "names": found.names,
@@ -332,16 +337,19 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "scaled": found.scaled,
         "near_one": found.near_one,
         "log_sums": found.log_sums,
-        "forward_dtype": _word("dtype", forward.replace("dtype=", "")),
-        "backward_dtype": _word("dtype", backward.replace("dtype=", "")),
-        "guards": _word("expectation", forward),
-        "guards_gradient": _word("weighted", backward) or _word("expectation", backward),
-        "uses_values": any(_word(name, backward) for name in found.names),
+        "forward_dtype": "dtype" in forward,
+        "backward_dtype": "dtype" in backward,
+        "guarded": found.guarded,
+        "uses_values": not backward.isdisjoint(found.names),
     }
 
 
-def _word(name: str, lines: str) -> bool:
-    return re.search(rf"\b{name}\b", lines) is not None
+def _unfit(found: list[Chunk]) -> str:
+    """Why kernels that walk a row do not take a loss, in passes over chunks that do."""
+    if any(c.near_one for c in found):
+        return "log(1 - p) needs digits that only the loop over chunks keeps"
+    largest = "counts its terms from their largest, as only the loop over chunks does"
+    return f"a logarithm of a sum {largest}" if any(c.log_sums for c in found) else ""
 
 
 def _used(lowered: Lowered) -> set[str]:
@@ -408,7 +416,6 @@ def _exponentials(printer: Printer, score: Expr) -> tuple[Expr, list[str]]:
         exponent = printer.name("exponent")
         printer.assign(exponent, printer(grown[0].args[0], "row"))
         first, second = (printer.share(role, exponent) for role in (CHOSEN, REJECTED))
-        printer.helpers.add("exp_difference")
         growth = printer.name("growth")
         printer.assign(growth, f"_exp_difference({first}, {second})")
         scale = term / grown[0]
@@ -495,7 +502,7 @@ def _docstring(line: str) -> str:
 
 def _digest(spec: Spec, backend: Backend) -> str:
     hashed = hashlib.sha256(spec.digest.encode())
-    for path in (*(TEMPLATES / name for name in backend.files), *PARTS):
+    for path in (*(TEMPLATES / name for name in backend.files), *SHARED):
         hashed.update(path.read_bytes())
     return hashed.hexdigest()
 

@@ -84,17 +84,18 @@ def solve(source: Source) -> Solution:
     return solution.solve(spec_of(source))
 
 
-def generate(source: Source, backend: str = "eager") -> Kernel:
+def generate(source: Source, backend: str = "eager", *, thin: bool = False) -> Kernel:
     """The PyTorch kernel of the spec's loss: its target's, or its prior's where it has no target.
 
     `backend` is one of codegen.backends.BACKENDS: eager (readable), fused, triton,
-    native, linear, logps.
+    native, linear, logps. The file needs torch and nothing else; a `thin` one is short, and
+    imports what all kernels share from midpo.codegen.runtime.
 
     The derivation that lowered the loss to a stable form is replayed by the checker first; where a
     step does not follow, the loss is computed as it is written, and the kernel says so.
     Raises: SpecError for a spec that cannot be read, NotYet for what no kernel is written for.
     """
-    return checked_kernel(spec_of(source), backend)
+    return checked_kernel(spec_of(source), backend, thin)
 
 
 def check(

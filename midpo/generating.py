@@ -9,15 +9,15 @@ from midpo.proofs.checking.check import check as replay
 from midpo.symbolic.language.spec import Spec
 
 
-def checked_kernel(spec: Spec, backend: str) -> Kernel:
+def checked_kernel(spec: Spec, backend: str, thin: bool = False) -> Kernel:
     """The kernel of a spec's loss; as it is written, where a step of its lowering does not follow.
 
     Raises: NotYet for what no kernel is written for.
     """
-    kernel = emit.generate(spec, backend)
+    kernel = emit.generate(spec, backend, thin=thin)
     try:
         for derivation in kernel.lowered.derivations:
             replay(derivation, derivation.start, derivation.end)
     except (CheckFailed, RecursionError):
-        return emit.generate(spec, backend, as_written=True)
+        return emit.generate(spec, backend, as_written=True, thin=thin)
     return kernel

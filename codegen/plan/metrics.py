@@ -139,7 +139,6 @@ def entries(
             kind, *policies_ = key if named else (type(key).__name__, *key.args[:-2])
             kind = {"Divergence": "kl", "Entropy": "entropy"}.get(kind, kind)
             shorts = [policy_argument(p).removesuffix("_logits") for p in policies_]
-            printer.helpers.add("of_tokens")
             found.append((f"{kind}/{'_'.join(shorts)}",
-                          f"_of_tokens({local}, {printer.mask}, reduction)"))
+                          f"_of_tokens({local}, {printer.mask}, reduction, {len(printer.roles)})"))
     return found

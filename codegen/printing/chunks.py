@@ -68,7 +68,8 @@ class Chunk:
     `contexts` are token-level inputs, `numbers` parameters. Where `in_place`, every term of the
     gradient is a probability times a column: it can be made where the policy's probabilities are.
     Where `near_one`, log-probabilities of labels keep their digits also where they are near 0: the
-    pass asks for nothing else, and sums the other entries apart.
+    pass asks for nothing else, and sums the other entries apart. A function is `guarded` where it
+    may come upon 0 log 0.
     """
 
     statistics: tuple[Statistic, ...]
@@ -89,7 +90,7 @@ class Chunk:
     context_gradients: tuple[str, ...]
     in_place: bool
     near_one: bool
-    helpers: frozenset[str]
+    guarded: tuple[bool, bool]
 
     @property
     def scaled(self) -> bool:
@@ -200,7 +201,7 @@ def chunk(group: tuple[Statistic, ...], taken: Iterable[str], near_one: bool = F
         tuple(back.context_gradients),
         back.in_place,
         near_one,
-        frozenset(printer.helpers | back.printer.helpers),
+        (printer.expects, back.printer.expects or back.weighs),
     )
 
 
@@ -301,13 +302,13 @@ def _summed(printer: RowsPrinter, body: Expr) -> str:
         if weight == 1:
             parts.append(f"({printer(rest, 'vocab')}).sum(-1)")
         elif rest == 1 and weight.is_Pow and weight.exp == 2:  # without a table of the squares
-            printer.helpers.add("expectation")
+            printer.expects = True
             base = printer(weight.base, "vocab")
             parts.append(f"expectation({base}, {base})")
         elif rest == 1:
             parts.append(f"{printer.wrapped(weight, 'vocab', 4)}.sum(-1)")
         else:
-            printer.helpers.add("expectation")
+            printer.expects = True
             left, right = printer(weight, "vocab"), grouped(printer, rest)
             ending = ")" if right.isidentifier() else _SPENT  # a table, or made for this alone
             parts.append(f"expectation({left}, {right}{ending}")
@@ -375,6 +376,7 @@ class Backward:
     """The gradient of one pass: dz = sum over k of g_k*(f_k' - p*T_k), gathered by weight."""
 
     in_place = False
+    weighs = False  # whether a term is a weight times what may be infinite
 
     def __init__(
         self,
@@ -442,7 +444,7 @@ class Backward:
         columns = all(ENTRY not in rest.free_symbols for rest in parts.values())
         self.in_place = columns and all(w == own or not w.has(own) for w in parts) and own in parts
         # Where it is NaN all is computed again, guarded; tilts are made from logarithms.
-        if self.tilted or "expectation" in printer.helpers:
+        if self.tilted or printer.expects:
             self.in_place = False
         if self.in_place:
             first = f"{printer(own, 'vocab')}.mul_({printer.coefficient(parts.pop(own))})"
@@ -483,7 +485,7 @@ class Backward:
         value = chained(printer, rest)
         if weight != 1:
             value = f"weighted({printer(weight, 'vocab')}, {value})"
-            printer.helpers.add("weighted")
+            self.weighs = True
         if started:
             printer.lines.append(f"gradient += {value}")
         else:

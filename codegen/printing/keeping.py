@@ -1,8 +1,7 @@
 """Text of functions that keep their digits: logarithms of sums, products and differences of
 exponentials.
 
-Each takes the printer of a kernel, which prints the parts, names them and counts the helpers that
-the text calls.
+Each takes the printer of a kernel, which prints the parts and names them.
 """
 
 from __future__ import annotations
@@ -40,14 +39,12 @@ def piece(printer: Scribe, piece: Piece, level: str, scale: Expr) -> str:
     if piece.least is not None:
         return term_of(printer, scale, gap_of_exponentials(printer, piece, level), level)
     if piece.whole:
-        printer.helpers.add("exp_remainder")
         written = f"_exp_remainder({printer.tensor(piece.exponent, level)})"
     else:
         written = complement(printer, piece.exponent, level)
     if scale == 1:
         return written
     if not is_positive(scale) and not is_negative(scale):
-        printer.helpers.add("scaled")
         return f"_scaled({printer(scale, level)}, {written})"
     return term_of(printer, scale, written, level)
 
@@ -58,7 +55,6 @@ def complement(printer: Scribe, exponent: Expr, level: str) -> str:
     if not printer.guards:
         return f"torch.expm1({argument})"
     kind = "bounded_expm1" if printer.guarded else "expm1"
-    printer.helpers.add(kind)
     return f"_{kind}({argument})"
 
 
@@ -88,7 +84,6 @@ def scaled(printer: Scribe, above: list[Expr], below: list[Expr], level: str) ->
     others = [f for f in above if f not in grown and not is_positive(f)]
     if len(grown) != 1 or not others or printer.clipped:
         return None
-    printer.helpers.add("scaled")
     rest = Mul(*(f for f in above if f not in grown), *(1 / f for f in below))
     return f"_scaled({printer(rest, level)}, {printer(grown[0], level)})"
 
@@ -141,7 +136,6 @@ def _rounds_to_zero(expr: Expr) -> bool:
 def log_of_total(printer: Scribe, total: TokenSum, level: str) -> str:
     """The logarithm of a sum of positive terms over the tokens."""
     body, _, response = total.args
-    printer.helpers.add("token_log_sum")
     name = printer.local(
         ("log of", total.xreplace({response: RESPONSE})), "token_log_sum",
         lambda: f"_token_log_sum({printer.mask}, {printer(Log(body), 'token')})")
@@ -203,7 +197,6 @@ def bernoulli_divergence(printer: Scribe, a: Expr, b: Expr, level: str) -> str:
     g = b - a, w = log(1 + s*(exp(g) - 1)) and r(x) = exp(x) - 1 - x it is s*r(g) - r(w), where a
     sum that is quadratic in g has its digits. Where s > 1/2 the signs of a and b are turned."""
     x, y = (printer.bind(("logit", level, e), "logit", printer.tensor(e, level)) for e in (a, b))
-    printer.helpers.add("exp_remainder")
 
     def local(name: str, text: str) -> str:
         return printer.bind((name, level, a, b), name, text)

@@ -105,7 +105,7 @@ class Printer:
         self.roles = roles
         self.lines: list[str] = []
         self.locals: dict[Any, str] = {}
-        self.helpers: set[str] = set()
+        self.expects = False  # whether it has printed a sum that may be 0 log 0
         self.near_one = False  # probabilities near one need all their digits
         self.clipped = False  # what is printed stands between two bounds
         self.guarded = False  # what is printed stands in a function, finite where it is not
@@ -143,15 +143,13 @@ class Printer:
     def at_labels(self, policy: Symbol) -> str:
         """Log-probabilities of the labels, (2B, T)."""
         if self.near_one:
-            self.helpers.add("label_logps")
             argument = policy_argument(policy)
             logits = argument if str(policy) == "pi" else f"{argument}.detach()"
             return self.local(
                 ("token", policy),
                 argument.replace("_logits", "_token_logps"),
-                lambda: f"_label_logps({logits}.to({self.dtype}), labels, {self.mask})",
+                lambda: f"_label_odds({logits}.to({self.dtype}), labels, {self.mask})",
             )
-        self.helpers.add("at_labels")
         return self.local(
             ("token", policy),
             policy_argument(policy).replace("_logits", "_token_logps"),
@@ -261,8 +259,7 @@ class Printer:
         if isinstance(expr, Exp) and self.clipped and not self.is_scalar(expr):
             return bounded_exponential(self, expr.args[0], level), PRODUCT
         if isinstance(expr, Exp) and self.guarded and not self.is_scalar(expr):
-            self.helpers.add("exp")
-            return f"_exp({self.tensor(expr.args[0], level)})", ATOM
+            return f"_bounded_exp({self.tensor(expr.args[0], level)})", ATOM
         with self.guarding(expr):
             written = [self.tensor(arg, level) for arg in expr.args]
         if isinstance(expr, StopGradient) and written[0].isidentifier():
@@ -423,7 +420,6 @@ class Printer:
     def divergence(self, expr: Expr) -> str:
         policies = list(expr.args[:-2])
         kind = "kl" if isinstance(expr, Divergence) else "entropy"
-        self.helpers.add(kind)
         short = [policy_argument(p).removesuffix("_logits") for p in policies]
         arguments = ", ".join([*map(self.policy, policies), self.mask])
         key = (kind, *policies)
@@ -435,7 +431,6 @@ class Printer:
             raise NotYet(f"no kernel for {text(expr)}: it mixes tokens of two responses")
         self.require_one_index(expr, index)
         generic = expr.xreplace({response: RESPONSE})
-        self.helpers.add("token_sum" if isinstance(expr, TokenSum) else "token_product")
         word = "sum" if isinstance(expr, TokenSum) else "product"
         def value() -> str:
             # All rows are computed, those of responses whose sum nothing asks for too.
@@ -459,10 +454,9 @@ class Printer:
         tilted = tilt(total)
         assert tilted is not None
         self.require_one_index(total, total.args[1])
-        self.helpers.add("vocab_log_sum")
         return self.local(
             ("vocab", _at_a_place(expr)), "vocab_log_sum",
-            lambda: f"_inside({self.mask}, {tilted_exponents(self, tilted)}.logsumexp(-1))")
+            lambda: f"_counted({self.mask}, {tilted_exponents(self, tilted)}.logsumexp(-1))")
 
     def vocab_sum(self, expr: VocabSum) -> str:
         body, index = expr.args
@@ -476,9 +470,8 @@ class Printer:
                 if weight == 1:
                     terms.append(f"{self.wrapped(term, 'vocab', ATOM)}.sum(-1)")
                     continue
-                self.helpers.add("expectation")
                 terms.append(
-                    f"_expectation({self(weight, 'vocab')}, {self.tensor(rest, 'vocab')}, "
+                    f"_mean({self(weight, 'vocab')}, {self.tensor(rest, 'vocab')}, "
                     f"{self.mask})"
                 )
             return " + ".join(terms)

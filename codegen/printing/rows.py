@@ -6,7 +6,6 @@ its own in Triton, in a loop in C.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,12 +27,11 @@ WORDS = frozenset((
     "values", "normalisers", "states", "seeds", "outside", "z", "tokens", "columns", "size",
     "start", "span", "first", "last", "whole", "begin", "at", "inside", "start_at",
     "stop_at", "gradient", "out", "gradient_outer", "gradient_inner", "split", "part",
-    "REST", "LOWEST", "NEAR", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block", "_place",
+    "REST", "LOWEST", "NEAR", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block",
+    "_place",
     "_probability", "_tanh", "_log_sigmoid", "k", "n", "at_label", "logit",
 ))
 
-HELPERS = ("_tanh", "_log_sigmoid", "_log", "_sigmoid", "_maximum", "_minimum")
-LINES = ("rescale", "accumulate", "finish", "second", "slopes")
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,6 @@ def sums_of(found: Chunk) -> Sums:
 def kernels(found: Chunk, taken: Iterable[str], dialect: Dialect = TRITON) -> dict[str, Any]:
     """What triton.py.j2 or native.py.j2 asks for of one pass."""
     return _Kernels(found, {*taken, *WORDS}, dialect).values()
-
-
-def helpers(passes: Iterable[Mapping[str, Any]]) -> set[str]:
-    """The template's own functions that the lines of some passes call."""
-    lines = "\n".join(line for one in passes for key in LINES for line in one[key])
-    return {name for name in HELPERS if re.search(rf"(?<!\w){name}\(", lines)}
 
 
 class _Kernels:

@@ -8,12 +8,11 @@ from typing import Any, Protocol
 
 
 class Scribe(Protocol):
-    """Prints expressions, names them, and counts the helpers that the text calls."""
+    """Prints expressions and names them."""
 
     guards: bool
     guarded: bool
     clipped: bool
-    helpers: set[str]
     mask: str
     dtype: str
 

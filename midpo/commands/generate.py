@@ -19,9 +19,10 @@ from .common import OK, each
 @options.force
 @options.parents
 @options.backend
+@click.option("--thin", is_flag=True, help="Import what kernels share from midpo: a short file.")
 @options.as_json
 def command(
-    spec: str, output: str, force: bool, parents: bool, backend: str, as_json: bool
+    spec: str, output: str, force: bool, parents: bool, backend: str, thin: bool, as_json: bool
 ) -> None:
     """Write the kernel of the spec's loss: one Python file that imports only torch.
 
@@ -39,7 +40,7 @@ def command(
     def answer(name: str) -> tuple[dict[str, Any], int]:
         if output != "-":
             may_replace(Path(output), force=force, parents=parents)
-        kernel = api.generate(name, backend=backend)
+        kernel = api.generate(name, backend=backend, thin=thin)
         if output == "-" and not as_json:
             print_file(kernel.source)
         elif output != "-":

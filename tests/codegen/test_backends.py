@@ -273,7 +273,7 @@ def test_log_probabilities_of_whole_responses(name: str) -> None:
     found = function(**sums, sequence_lengths=mask.sum(-1), **given, reduction="none")
     torch.testing.assert_close(found, expected, rtol=1e-13, atol=0)
     if name == "simpo":
-        with pytest.raises(ValueError, match=r"^sequence_lengths: got NoneType, needs \(6,\)"):
+        with pytest.raises(ValueError, match=r"^sequence_lengths: got None, needs \(6,\)"):
             function(**sums, **given)
     with pytest.raises(ValueError, match=r"^policy_logps: got shape \(6, 5\), needs \(2B,\)"):
         function(**tokens, **given)
@@ -438,7 +438,7 @@ def test_registered_operators_pass_torchs_own_checks(name: str) -> None:
     given = base(name, pairs=1)
     labels = given["labels"]
     logits = given["policy_logits"].requires_grad_()
-    for where in ("new", "ahead"):
+    for where in (space["NEW"], space["AHEAD"]):
         torch.library.opcheck(
             space["_forward"],
             ([logits], [given["reference_logits"]], labels.clamp(min=-1), [], [], 2, "", where),
@@ -465,7 +465,7 @@ def test_a_users_name_is_no_argument_of_a_backend() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"policy_logits": None}, "policy_logits: got NoneType"),
+        ({"policy_logits": None}, "policy_logits: got None"),
         ({"labels": torch.zeros(3, 5, dtype=torch.int64)}, "labels: got shape"),
         ({"labels": torch.full((6, 5), 9)}, "labels: got 9, needs 0..6"),
         ({"alpha": 0.0}, "alpha: got 0.0"),
@@ -480,15 +480,40 @@ def test_wrong_arguments(change: dict[str, Any], message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize("backend", [b for b in BACKENDS if b != "eager"])
-@pytest.mark.parametrize("name", ["dpo", "tdpo"])
+@pytest.mark.parametrize(("name", "backend"), [
+    ("dpo", "fused"), ("dpo", "logps"),
+    *(("tdpo", b) for b in ("fused", "linear", "triton", "native")),
+])
 def test_text_is_pinned(name: str, backend: str, golden: Callable[[str, str], None]) -> None:
-    if (name, backend) == ("tdpo", "logps"):
-        pytest.skip("the loss needs whole distributions")
-    kernel = midpo.generate(name, backend=backend)
+    kernel = midpo.generate(name, backend=backend, thin=True)
     golden(f"kernels/{kernel.function}_{backend}.py", kernel.source)
     assert kernel.digest in kernel.source
-    assert emit.generate(spec_of(name), backend).source == kernel.source
+    assert emit.generate(spec_of(name), backend, thin=True).source == kernel.source
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_thin_file_gives_the_same_numbers(backend: str) -> None:
+    name = "dpo" if backend == "logps" else "tdpo"
+    whole, thin = (midpo.generate(name, backend=backend, thin=thin) for thin in (False, True))
+    assert len(thin.source) < len(whole.source) / 1.4
+    assert ("from midpo" in thin.source, "from midpo" in whole.source) == (True, False)
+    assert thin.mathematics.count("def ") <= whole.mathematics.count("def ")
+    found = []
+    for kernel in (whole, thin):
+        given = base(name)
+        logits = given["policy_logits"].float().requires_grad_()
+        given = {k: x.float() if k.endswith("logits") else x for k, x in given.items()}
+        loss = from_logits(torch, kernel)(**{**given, "policy_logits": logits})
+        found.append((loss.detach(), *torch.autograd.grad(loss, logits)))
+    assert all(map(torch.equal, *found))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_files_say_whose_they_are(backend: str) -> None:
+    for thin in (False, True):
+        header = midpo.generate("dpo", backend=backend, thin=thin).source.partition('"""\n\n')[0]
+        assert "\nThis file is yours, without conditions.\n" in header
+        assert ("needs midpo" in header) is thin
 
 
 MISTAKES = [

@@ -197,7 +197,7 @@ def test_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
         weight = torch.randn(2000, WIDTH, requires_grad=True)
         pair = 2 * 16 * 2000 * 4
         function = changed(
-            kernel_of("dpo", pair), "CHUNK = 1 << 24", f"CHUNK = {pair // 8}"
+            kernel_of("dpo", pair), "TABLE = 1 << 24", f"TABLE = {pair // 8}"
         ).compile()
         run = functools.partial(
             function, hidden, weight, given["labels"],
@@ -209,8 +209,8 @@ def test_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
 
 MISTAKES = [
     ("gradients[0][at] = inner[0]", "gradients[0][: len(at)] = inner[0]"),
-    ("if not (spend and inside):", "if not inside:"),
-    ("for n in range(2)])", "for n in (0, 0)])"),
+    ("if not (w.spent and _is_kept(at, w.kept)):", "if not _is_kept(at, w.kept):"),
+    ("for n in range(self.of)])", "for n in (0, 0)])"),
     ("buffers = buffers if into is None else [into]", "buffers = buffers"),
     ("at.start + edge, at.stop + edge", "at.start, at.stop"),
     ("g * seed.item()", "g"),

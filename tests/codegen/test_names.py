@@ -227,9 +227,9 @@ def test_names_of_policies_that_others_are_made_of(backend: str, policies: list[
 
 
 @pytest.mark.parametrize(("text", "backend", "message"), [
-    ('[parameters]\nCHUNK = "real"', "linear",
-     'the parameter "CHUNK" would be the argument "CHUNK", which the function calls or reads as '
-     'its own\n  expected: another name, such as "CHUNK_2"'),
+    ('[parameters]\nTABLE = "real"', "linear",
+     'the parameter "TABLE" would be the argument "TABLE", which the function calls or reads as '
+     'its own\n  expected: another name, such as "TABLE_2"'),
     ('[features]\nold_hidden = "pair"\n[policies]\npi_old = "frozen"', "linear",
      'the policy "pi_old" and the feature "old_hidden" would both be the argument "old_hidden"'),
     ('[policies]\npi_reference = "frozen"', "fused",

@@ -18,6 +18,7 @@ from test_kernel import EIGHT
 from test_rows import COMPILERS, agree, answer, by_rows, changed, given_for, some_slow
 
 import midpo
+from midpo.codegen.bundle import RUNTIME
 from midpo.codegen.printing.native import statements
 from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Max, Sigmoid, Tanh
 from midpo.symbolic.language.words import BY_NODE, Word
@@ -49,8 +50,8 @@ def built(source: str, folder: Path, half: int = 0) -> Any:
 
 
 def helpers() -> str:
-    """The functions of a kernel that calls all of them."""
-    source = str(midpo.generate(FUNCTIONS, backend="native").compile().__globals__["SOURCE"])
+    """The functions of which loops call what their lines ask for."""
+    source = (RUNTIME / "rows.c").read_text()
     return source[: source.index("static inline int64_t _place")]
 
 
@@ -224,7 +225,8 @@ with warnings.catch_warnings(record=True) as said:
 torch.testing.assert_close(losses[0], losses[2])
 torch.testing.assert_close(gradients[0], gradients[2])
 left = [name for name in os.listdir(tempfile.gettempdir()) if name.startswith("tmp")]
-print(ours.__globals__["_library"](dtype == torch.bfloat16)[0] is not None, left)
+space = ours.__globals__
+print(space["_library"](space["SOURCE"], dtype == torch.bfloat16)[0] is not None, left)
 print(*(w.message for w in said), sep="\\n")
 """
 
@@ -317,6 +319,6 @@ def test_operators_pass_torchs_own_checks() -> None:
     logits, labels = given["policy_logits"].requires_grad_(), given["labels"].clamp(min=-1)
     torch.library.opcheck(
         space["_forward"],
-        ([logits], [given["reference_logits"]], labels, [], [], 2, "", "new"),
+        ([logits], [given["reference_logits"]], labels, [], [], 2, "", space["NEW"]),
         test_utils=("test_schema", "test_faketensor", "test_autograd_registration"),
     )

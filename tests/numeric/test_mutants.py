@@ -22,9 +22,9 @@ MASK = "mask = labels != ignore_index"
 BIAS = "    if bias.numel():\n        out += bias\n"
 # spec, backend, text, what stands in its place
 TEXT = [
-    ("dpo", "eager", "loss.sum() / pairs", "loss.sum() / (pairs + 1)"),
-    ("dpo", "eager", "else loss.sum()\n", "else -loss.sum()\n"),
-    ("dpo", "eager", "loss.shape[0] if num_pairs is None else num_pairs", "loss.shape[0]"),
+    ("dpo", "eager", "losses.sum() / pairs", "losses.sum() / (pairs + 1)"),
+    ("dpo", "eager", "else losses.sum()\n", "else -losses.sum()\n"),
+    ("dpo", "eager", "losses.shape[0] if num_pairs is None else num_pairs", "losses.shape[0]"),
     ("dpo", "eager", MASK, "mask = labels != -100"),
     ("dpo", "eager", "starts[:, None] + offsets", "starts[:, None] + offsets * 0"),
     ("dpo", "eager", "inside = offsets < lengths", "inside = offsets < (lengths - 1)"),
@@ -44,7 +44,7 @@ TEXT = [
     ("simpo", "eager", "mask.sum(-1)", "(mask.sum(-1) + 1)"),
     ("simpo", "eager", "- gamma", "+ gamma"),
     ("tdpo", "eager", "+ kl_reference_policy", "+ kl_reference_policy.detach()"),
-    ("dpo", "fused", "loss.sum() / pairs", "loss.mean()"),
+    ("dpo", "fused", "losses.sum() / pairs", "losses.mean()"),
     ("dpo", "fused", "labels == ignore_index", "labels == -100"),
     ("dpo", "logps", "if num_pairs is None else num_pairs", "if True else num_pairs"),
     ("dpo", "logps", MASK, "mask = labels != -100"),
@@ -62,7 +62,7 @@ TEXT = [
     ("dpo", "eager", "else torch.float32", "else torch.float64"),
     ("dpo", "linear", "(1 - (raw * (temperature / softcap)) ** 2)", "(1.0)"),
     ("dpo", "logps", "policy_token_logps - reference_token_logps", "policy_token_logps"),
-    ("dpo", "logps", "else loss.sum()\n", "else -loss.sum()\n"),
+    ("dpo", "logps", "else losses.sum()\n", "else -losses.sum()\n"),
     ("dpo", "fused", "coefficient = -grad_policy_token_logps", "coefficient = 0 * -seeds[0]"),
     ("dpo", "fused", "seeds * -torch.expm1(logps)", "seeds"),
     ("tdpo", "fused", "coefficient2 = -grad_kl_reference_policy", "coefficient2 = 0 * -seeds[0]"),
@@ -79,7 +79,7 @@ TEXT = [
     ("dpo", "triton", "u_policy = _block(base_policy, at, size, True) - top_policy",
      "u_policy = _block(base_policy, at, size, True)"),
     ("dpo", "triton", "labels == ignore_index", "labels == -100"),
-    ("dpo", "triton", "loss.sum() / pairs", "loss.mean()"),
+    ("dpo", "triton", "losses.sum() / pairs", "losses.mean()"),
     ("tdpo", "triton", "slope = reference_probs * coefficient", "slope = reference_probs * 0.0"),
 ]
 
@@ -207,7 +207,7 @@ def test_a_sample_of_planted_mistakes_is_caught(mistake: tuple[str, str, str, st
 # Mutants that compute the same: what the changed line then is, and why.
 EQUIVALENT = {
     r"_padded\(": "what pads is masked",
-    r"tokens = torch\.where\(inside, starts\[:, None\] \+ offsets, -?1\)$": "what pads is masked",
+    r"torch\.where\(inside, starts\[:, None\] \+ offsets, -?1\), inside": "what pads is masked",
     r"torch\.where\(mask\.unsqueeze\(-1\), \w+, -?1\.0\)$": "the logits of what is masked",
     r"return (chosen|torch\.where\(mask, chosen, [^)]*\))$": "masked again in every sum",
     r"return torch\.where\(mask, values, -?[12]\.0\)$": "masked again in every sum",
@@ -216,7 +216,7 @@ EQUIVALENT = {
     r"(values, 0\.0\)|mask)\.sum\((--1|1)\)": "the last dimension of two is dimension 1",
     r"shape = inside\.shape \+ \(-1,\)": "the size that is left is 1",
     r"torch\.arange\(longest\)": "on a CPU there is one device",
-    r"\{k: x if apart else x\.mean\(\) for": "where no metric keeps a graph",
+    r"\{key: x if apart else x\.mean\(\) for": "where no metric keeps a graph",
 }
 # Mistakes that only show where a response's probability is rounded to 1, which no batch draws.
 NOT_DRAWN = (r"torch\.expm1\(exponent2?\)\)", r"\.clamp\(max=0\.5\)")
@@ -224,7 +224,7 @@ SAME_IN_BACKENDS = {
     r"_logps = (torch\.where\(mask, \w+(\.detach\(\))?\.to\(dtype\), -{0,2}[012]\.0\)|"
     r"reference_logps\.detach\(\)\.to\(dtype\))$": "masked again in every sum",
     r"shape = inside\.shape \+ \([02],\)": "what is packed has one dimension here",
-    r"pairs = loss\.shape\[-1\]": "the losses have one dimension",
+    r"pairs = losses\.shape\[-1\]": "the losses have one dimension",
     r"scatter_add_\((--1|1),": "the last dimension of two is dimension 1",
 }
 ROWS = ("dpo", "simpo", "tdpo", "sparsepo", "orpo", "ipo", "robust-dpo")
@@ -247,7 +247,7 @@ def test_generic_mutants_are_caught(name: str) -> None:
 # The functions of each backend's files that compute, of tdpo.
 COMPUTING = {
     "fused": ("tdpo_loss", "_gradient", "_read", "_token_sum", "_expectation"),
-    "linear": ("_losses", "_gradient", "_read", "_scores", "_of_products", "_pull_back"),
+    "linear": ("_losses", "_gradient", "_read", "_products", "_of_products", "_pull_back"),
     "logps": (),
     "native": ("online", "slopes", "_moved"),
     "triton": ("_online", "_slopes", "_exp", "_probability", "_block"),

@@ -1,0 +1,206 @@
+"""A kernel's file: its own lines, and what they call of the runtime.
+
+What a file does not define and the runtime does is written into it, function by function, in order
+of definition: the file needs torch and nothing else. In a thin file the same names are imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+RUNTIME = Path(__file__).parent / "runtime"
+PACKAGE = "midpo.codegen.runtime"
+# Where a file's template wants the imports, and what is called; lines of their own.
+IMPORTS, CALLED, CALLED_IN_C = "#: imports", "#: runtime", "//: runtime"
+# Each after those that it imports; what only checks arguments comes last.
+MODULES = (
+    "exponentials", "sums", "vocabulary", "packing", "tables", "shards", "pieces", "passes",
+    "logits", "heads", "groups", "rows", "blocks", "loops", "arguments",
+)
+
+
+@dataclass(frozen=True)
+class Import:
+    """`import module` or `from module import name`, perhaps under another name."""
+
+    module: str
+    name: str | None
+    bound: str
+
+    def line(self) -> str:
+        own = self.name or self.module
+        other = f" as {self.bound}" if self.bound not in (own, own.partition(".")[0]) else ""
+        if self.name is None:
+            return f"import {self.module}{other}"
+        return f"from {self.module} import {self.name}{other}"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A statement of a runtime module: the names that it binds and reads, and its text."""
+
+    module: str
+    names: tuple[str, ...]
+    reads: frozenset[str]
+    text: str
+    is_definition: bool
+
+
+def bundled(source: str, thin: bool) -> str:
+    """`source`, whose lines IMPORTS, CALLED and CALLED_IN_C stand for what is to be there."""
+    before, marked, after = source.partition(CALLED_IN_C)
+    if marked:
+        source = before + in_c(after.partition('"""')[0]) + after
+    tree = ast.parse(source)
+    own = {name for node in tree.body for name in bound(node)}
+    pieces = called(read(tree), own)
+    clash = own & {name for piece in pieces for name in piece.names}
+    assert not clash, f"a kernel and the runtime both define {clash}"
+    wanted = read(tree).union(*(piece.reads for piece in pieces if not thin))
+    imports = [one for one in library()[1].values() if one.bound in wanted - own]
+    sections = list(_sections(imports))
+    if thin and pieces:
+        sections.append("\n".join(_of_runtime(pieces, read(tree))))
+    text = "" if thin else _text(pieces)
+    source = source.replace(f"{IMPORTS}\n", "".join(f"{section}\n\n" for section in sections)[:-1])
+    before, _, after = source.partition(f"{CALLED}\n")
+    after = after.strip("\n")
+    parts = [before.rstrip("\n"), text, after]
+    return "\n\n\n".join(part for part in parts if part) + "\n"
+
+
+def called(names: Collection[str], own: Collection[str] = ()) -> list[Piece]:
+    """The pieces that bind some of the names, and those that these need, in order of definition."""
+    pieces, found, waiting = library()[0], set(), {*names} - {*own}
+    by_name = {name: piece for piece in pieces for name in piece.names}
+    while waiting:
+        piece = by_name.get(waiting.pop())
+        if piece is not None and piece not in found:
+            found.add(piece)
+            waiting |= piece.reads
+    return [piece for piece in pieces if piece in found]
+
+
+@cache
+def library() -> tuple[tuple[Piece, ...], dict[str, Import]]:
+    """All of the runtime: its statements, in order, and what its modules import from elsewhere."""
+    pieces: list[Piece] = []
+    imports: dict[str, Import] = {}
+    for module in MODULES:
+        text = (RUNTIME / f"{module}.py").read_text(encoding="utf-8")
+        lines = text.splitlines()
+        tree = ast.parse(text)
+        for before, node in zip([None, *tree.body], tree.body, strict=False):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                imports |= {one.bound: one for one in _imports(node)}
+            elif names := tuple(bound(node)):
+                first = min(n.lineno for n in (node, *getattr(node, "decorator_list", ()))) - 1
+                least = before.end_lineno or 0 if before is not None else 0
+                while first > least and lines[first - 1].startswith("#"):
+                    first -= 1
+                written = "\n".join(lines[first : node.end_lineno])
+                after = lines[(node.end_lineno or 0) - 1]
+                assert after
+                is_definition = isinstance(node, (ast.FunctionDef, ast.ClassDef))
+                pieces.append(
+                    Piece(module, names, frozenset(read(node)), written, is_definition))
+    return tuple(pieces), imports
+
+
+def bound(node: ast.stmt) -> Iterator[str]:
+    """The names that a statement of a module binds, but for those of future imports."""
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        yield node.name
+    elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            yield from (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
+    elif isinstance(node, (ast.Import, ast.ImportFrom)):
+        yield from (one.bound for one in _imports(node))
+    elif isinstance(node, ast.Try):
+        yield from {n: None for part in (node.body, *(h.body for h in node.handlers))
+                    for each in part for n in bound(each)}
+
+
+def read(node: ast.AST) -> set[str]:
+    """The names that are read in a statement, its annotations included."""
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _imports(node: ast.Import | ast.ImportFrom) -> Iterator[Import]:
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield Import(alias.name, None, alias.asname or alias.name.partition(".")[0])
+    elif node.module != "__future__" and not str(node.module).startswith(PACKAGE):
+        for alias in node.names:
+            yield Import(str(node.module), alias.name, alias.asname or alias.name)
+
+
+def _sections(imports: Iterable[Import]) -> Iterator[str]:
+    """The lines of imports: of Python's own library, then of torch; whole modules first."""
+    for torch in (False, True):
+        some = [one for one in imports if one.module.startswith("torch") == torch]
+        whole = sorted(one.line() for one in some if one.name is None)
+        parts: dict[str, list[str]] = {}
+        for one in some:
+            if one.name is not None:
+                parts.setdefault(one.module, []).append(one.line().partition(" import ")[2])
+        lines = [f"from {m} import {', '.join(sorted(names))}" for m, names in parts.items()]
+        if whole or lines:
+            yield "\n".join([*whole, *sorted(lines)])
+
+
+def _of_runtime(pieces: Iterable[Piece], wanted: Collection[str]) -> Iterator[str]:
+    """The lines that import what a thin file reads."""
+    by_module: dict[str, list[str]] = {}
+    for piece in pieces:
+        if names := [name for name in piece.names if name in wanted]:
+            by_module.setdefault(piece.module, []).extend(names)
+    for module, names in sorted(by_module.items()):
+        # As a linter sorts them: constants, classes, functions.
+        names.sort(key=lambda n: (not n.isupper(), not n.lstrip("_")[:1].isupper(), n))
+        line = f"from {PACKAGE}.{module} import {', '.join(names)}"
+        if len(line) > 100:
+            inner = "".join(f"    {name},\n" for name in names)
+            line = f"from {PACKAGE}.{module} import (\n{inner})"
+        yield line
+
+
+def _text(pieces: list[Piece]) -> str:
+    """The statements one after the other: lines that define nothing stand together."""
+    text = ""
+    for before, piece in zip([None, *pieces], pieces, strict=False):
+        near = before is not None and not (piece.is_definition or before.is_definition)
+        text += ("\n" if near else "\n\n\n") + piece.text
+    return text.lstrip("\n")
+
+
+# -- the same of C
+
+
+def in_c(own: str) -> str:
+    """What some lines of C call of rows.c, after the lines that every loop needs."""
+    head, *functions = _of_c()
+    waiting, found = {*re.findall(r"\w+", own)}, set()
+    while waiting:
+        name = waiting.pop()
+        for each, text in functions:
+            if each == name and each not in found:
+                found.add(each)
+                waiting |= {*re.findall(r"\w+", text)}
+    return "\n\n".join([head[1], *(text for each, text in functions if each in found)])
+
+
+@cache
+def _of_c() -> tuple[tuple[str, str], ...]:
+    """The definitions at the head of rows.c, and its functions, each after its name."""
+    text = (RUNTIME / "rows.c").read_text(encoding="utf-8")
+    head, *functions = re.split(r"\n\n(?=(?:/\*[^\n]*\*/\n)?static inline)", text.strip())
+    head = head.partition("*/\n\n")[2]
+    names = [re.search(r"static inline \w+ (\w+)\(", each) for each in functions]
+    return ("", head), *((found[1], text) for found, text in zip(names, functions, strict=True)
+                         if found)

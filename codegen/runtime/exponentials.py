@@ -1,0 +1,51 @@
+"""Exponentials that keep their digits near 1, and their signs and gradients beyond all numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _bounded_exp(x: Tensor) -> Tensor:
+    """exp(x), infinite beyond the largest number and with a gradient of 0 there: of what a maximum
+    leaves out, 0 times it must be 0."""
+    top = 709.7827 if x.dtype == torch.float64 else 88.7228
+    return torch.where(x > top, torch.exp(x.detach()), torch.exp(x.clamp(max=top)))
+
+
+def _scaled(scale: Any, grown: Tensor) -> Tensor:
+    """scale * grown, and 0 where the scale is 0 and what it multiplies is infinite: of an infinite
+    product the gradient is 0."""
+    beyond = grown.isinf()
+    finite = scale * torch.where(beyond, 0.0, grown)
+    return torch.where(beyond & (scale != 0), (scale * grown).detach(), finite)
+
+
+def _expm1(x: Tensor) -> Tensor:
+    """exp(x) - 1; torch's own gradient, expm1(x) + 1, has no digits left where exp(x) is small."""
+    return torch.where(x < -1, torch.exp(x.clamp(max=-1)) - 1, torch.expm1(x.clamp(min=-1)))
+
+
+def _bounded_expm1(x: Tensor) -> Tensor:
+    """exp(x) - 1, infinite beyond the largest number and with a gradient of 0 there."""
+    top = 709.7827 if x.dtype == torch.float64 else 88.7228
+    return torch.where(x > top, torch.exp(x.detach()), _expm1(x.clamp(max=top)))
+
+
+def _exp_difference(a: Tensor, b: Tensor) -> Tensor:
+    """exp(a) - exp(b), of the right sign also where both are beyond the largest number."""
+    top = torch.maximum(a, b).detach()
+    scale = torch.exp(top.clamp(max=708.0 if a.dtype == torch.float64 else 87.0))
+    return scale * (_expm1(a - top) - _expm1(b - top))  # one of the two is 0
+
+
+def _exp_remainder(x: Tensor) -> Tensor:
+    """exp(x) - 1 - x: by its series near 0, where the difference has no digits left."""
+    near = x.clamp(-0.5, 0.5)
+    series = 1 + near / 12 * (1 + near / 13 * (1 + near / 14 * (1 + near / 15)))
+    series = 1 + near / 8 * (1 + near / 9 * (1 + near / 10 * (1 + near / 11 * series)))
+    series = 1 + near / 4 * (1 + near / 5 * (1 + near / 6 * (1 + near / 7 * series)))
+    series = 1 + near / 3 * series
+    return torch.where(x.abs() < 0.5, near * near / 2 * series, _bounded_expm1(x) - x)

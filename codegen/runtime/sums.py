@@ -1,0 +1,44 @@
+"""Sums over the tokens of each response and, at the end, over pairs."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def _of_tokens(values: Tensor, mask: Tensor, reduction: str | None, of: int) -> Tensor:
+    """What is logged of a number at each position: all of them or, for reduction "none", their mean
+    over the tokens of each pair, (B,), of `of` responses."""
+    if reduction != "none":
+        return values[mask]
+    sums, counts = torch.where(mask, values, 0.0).sum(-1), mask.sum(-1)
+    return sums.view(of, -1).sum(0) / counts.view(of, -1).sum(0)
+
+
+def _token_sum(mask: Tensor, values: Tensor) -> Tensor:
+    """The sum over the tokens of each response."""
+    return torch.where(mask, values, 0.0).sum(-1)
+
+
+def _token_product(mask: Tensor, values: Tensor) -> Tensor:
+    """The product over the tokens of each response."""
+    return torch.where(mask, values, 1.0).prod(-1)
+
+
+def _token_log_sum(mask: Tensor, values: Tensor) -> Tensor:
+    """The logarithm of the sum of exp(values) over the tokens of each response."""
+    return torch.where(mask, values, -torch.inf).logsumexp(-1)
+
+
+def _reduced(losses: Tensor, reduction: str, num_pairs: float | None) -> Tensor:
+    """The sum of the losses, their mean over `num_pairs` if it is given, or they themselves."""
+    if reduction == "none":
+        return losses
+    pairs = losses.shape[0] if num_pairs is None else num_pairs
+    return losses.sum() / pairs if reduction == "mean" else losses.sum()
+
+
+def _logged(values: dict[str, Tensor], reduction: str) -> dict[str, Tensor]:
+    """What trainers log: means, or for reduction "none" one number a pair."""
+    apart = reduction == "none"
+    return {key: (x if apart else x.mean()).detach() for key, x in values.items()}

@@ -1,0 +1,47 @@
+"""Sums over a vocabulary that is there as a whole: log-probabilities are (sequences, T, V)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def _at_labels(logps: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    """Log-probabilities of the labels, (sequences, T)."""
+    chosen = logps.gather(-1, torch.where(mask, labels, 0).unsqueeze(-1)).squeeze(-1)
+    return torch.where(mask, chosen, -1.0)  # outside finite, and no probability of 1
+
+
+def _label_odds(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
+    """Log-probabilities of the labels, (sequences, T), from the odds for each: near 0 a log-softmax
+    has no digits left."""
+    at = torch.where(mask, labels, 0).unsqueeze(-1)
+    others = logits.scatter(-1, at, -torch.inf).logsumexp(-1)
+    chosen = F.logsigmoid(logits.gather(-1, at).squeeze(-1) - others)
+    return torch.where(mask, chosen, -1.0)  # outside finite, and no probability of 1
+
+
+def _counted(mask: Tensor, values: Tensor) -> Tensor:
+    """`values` in the response and 1/2 outside, where nothing is summed: a plain number keeps the
+    infinities of a logarithm or a root there out of the gradient."""
+    return torch.where(mask, values, 0.5)
+
+
+def _kl(logp: Tensor, logq: Tensor, mask: Tensor) -> Tensor:
+    """KL(p || q) at each position in nats, (sequences, T); 0 log 0 = 0."""
+    counted = (logp > -torch.inf) & mask.unsqueeze(-1)
+    return _counted(mask, (logp.exp() * torch.where(counted, logp - logq, 0.0)).sum(-1))
+
+
+def _entropy(logp: Tensor, mask: Tensor) -> Tensor:
+    """The entropy of p at each position in nats, (sequences, T); 0 log 0 = 0."""
+    counted = (logp > -torch.inf) & mask.unsqueeze(-1)
+    return _counted(mask, -(logp.exp() * torch.where(counted, logp, 0.0)).sum(-1))
+
+
+def _mean(weight: Tensor, value: Tensor, mask: Tensor) -> Tensor:
+    """The sum over the vocabulary of weight * value, (sequences, T), where the weight is not 0."""
+    counted = (weight > 0) & mask.unsqueeze(-1)
+    inside = weight * torch.where(counted, value.to(weight.dtype), 0.0)
+    return _counted(mask, inside.sum(-1))
