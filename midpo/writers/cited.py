@@ -7,6 +7,7 @@ its own, so that there these are called results.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, replace
 
 from sympy import Expr
 
@@ -16,8 +17,21 @@ from midpo.symbolic.formula.tree import Fence, Formula, call, leaf, row, script
 from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, name, response, write
 from midpo.symbolic.language.nodes import CHOSEN, POLICY, REJECTED, RESPONSE, Prob
 
-_DERIVED = r"\proved{}: derived and replayed by the checker (\texttt{midpo derive})"
-_PAPER = r"proved on paper (\texttt{docs/audit.md}); each use is checked by computation"
+
+@dataclass(frozen=True)
+class Known:
+    """How a result is known: `proved` is how the document writes that word where it means a chain
+    that was replayed."""
+
+    derived: bool
+    words: str
+
+    def text(self, proved: str) -> str:
+        return f"{proved if self.derived else 'proved'}{self.words}"
+
+
+_DERIVED = Known(True, r": derived and replayed by the checker (\texttt{midpo derive})")
+_PAPER = Known(False, r" on paper (\texttt{docs/audit.md}); each use is checked by computation")
 _Y, _CHOSEN, _REJECTED = map(response, (RESPONSE, CHOSEN, REJECTED))
 _ALPHA = name("alpha")
 _REWARD = row(_ALPHA, r"\log", Fence("(", row(POLICY_SIGN, "/", ZETA), ")"))
@@ -35,8 +49,9 @@ def _share(role: Expr) -> Formula:
     return row(_ALPHA, r"\log", write(Prob(POLICY, role)))
 
 
-def _table() -> dict[str, tuple[Sentence, str]]:
+def _table() -> dict[str, tuple[Sentence, Known]]:
     """Number -> what the result says, and how it is known."""
+    with_facts = replace(_DERIVED, words=f"{_DERIVED.words}; with cited facts")
     exp_f = script("e", above="f")
     exp_a = Fence("(", row(1, " - ", script("e", above=row("-", "A"))), ")")
     cross = row(_at("w", "l"), " - ", _at("w", "l'"), " - ", _at("w'", "l"), " + ", _at("w'", "l'"))
@@ -57,7 +72,7 @@ def _table() -> dict[str, tuple[Sentence, str]]:
         "5": (said("The prior is free of the policy if and only if the margin less {} is.",
                    row(_share(CHOSEN), " - ", _share(REJECTED))), _DERIVED),
         "6": (said("A link is that of the generalised loss only if it is {}, {}.", affine,
-                   row("a", " > ", 0)), f"{_DERIVED}; with cited facts"),
+                   row("a", " > ", 0)), with_facts),
         "7": (said("A term {} beside the link leaves the prior form unless {} is constant, {} "
                    "being the part of {} in the margin.",
                    call("A", _CHOSEN), row(exp_a, exp_f), leaf("f"), _CHOSEN), _DERIVED),
@@ -93,7 +108,7 @@ def worded(text: str) -> str:
     return _CITATION.sub(lambda m: f"{'R' if m[1][0].isupper() else 'r'}esult{m[2]} {m[3]}", text)
 
 
-def results(body: str) -> list[tuple[str, Sentence, str]]:
+def results(body: str) -> list[tuple[str, Sentence, Known]]:
     """The results that a report's `body` cites: number, statement, standing; cited ones too."""
     found: set[str] = set()
     new = _numbers(body)

@@ -2,7 +2,6 @@ r"""A section to \input into one's own paper: no preamble, names of its own, sym
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from midpo.symbolic import VERSION
@@ -13,7 +12,7 @@ from midpo.writers.section import Section
 
 from . import bibliography
 from .pieces import named, set_in
-from .renaming import commands, table, wider
+from .renaming import table, wider
 from .report import environment, in_latex, references, results, section_text
 
 TEXT_WIDTH = 345.0  # of a line of the article class at ten points, in points
@@ -22,7 +21,6 @@ LEVELS = {
     "subsection": {"head": r"\subsection", "part": r"\paragraph"},
     "paragraph": {"head": r"\paragraph", "part": r"\paragraph"},
 }
-_OWN = ("fit", "need", "reason", "fact", "proved", "refuted", "undecided", "unstated")
 
 
 def documents(
@@ -50,7 +48,7 @@ def render_fragment(
     \\midpo; formulas are broken for lines of `text_width` points."""
     signs = macros or {}
     with (set_in(text_width, wider(signs) if signs else 1.0),
-          named(table(signs)) as written):
+          named(table(signs), "midpo") as written):
         return _rendered(parts, level, written)
 
 
@@ -62,7 +60,7 @@ def _rendered(parts: Sequence[Section], level: str, written: Sequence[Formula]) 
         section_text(part, key, entries, heads)
         for part, key in zip(parts, _keys(parts), strict=True)
     ]
-    text = environment().get_template("fragment.tex.j2").render(
+    return environment().get_template("fragment.tex.j2").render(
         heads,
         version=VERSION,
         keys=", ".join(entry.key for entry in entries),
@@ -74,8 +72,6 @@ def _rendered(parts: Sequence[Section], level: str, written: Sequence[Formula]) 
         sections=bodies,
         results=results("\n".join(bodies)),
     )
-    text = commands(text, "midpo", _OWN)
-    return re.sub(r"\\(label|ref|eqref)\{(?=[a-z]+:)", r"\\\1{midpo:", text)
 
 
 def _keys(parts: Sequence[Section]) -> list[str]:

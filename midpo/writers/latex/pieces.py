@@ -143,20 +143,33 @@ def set_in(points: float, wider: float = 1.0) -> Iterator[None]:
 _signs: ContextVar[Mapping[str, Foreign]] = ContextVar("signs", default={})  # noqa: B039
 
 
+_prefix: ContextVar[str] = ContextVar("prefix", default="")
 _written: ContextVar[list[Formula] | None] = ContextVar("written", default=None)
 
 
 @contextmanager
-def named(signs: Mapping[str, Foreign]) -> Iterator[list[Formula]]:
-    """Write the symbols of `signs`, by their names in the spec, as their reader does. Gives the
-    list of the formulas that are written meanwhile."""
+def named(signs: Mapping[str, Foreign], prefix: str = "") -> Iterator[list[Formula]]:
+    """Write the symbols of `signs`, by their names in the spec, as their reader does; names of
+    commands and labels begin with `prefix`. Gives the list of the formulas that are written
+    meanwhile."""
     written: list[Formula] = []
-    tokens = _signs.set(signs), _written.set(written)
+    tokens = _signs.set(signs), _written.set(written), _prefix.set(prefix)
     try:
         yield written
     finally:
         _signs.reset(tokens[0])
         _written.reset(tokens[1])
+        _prefix.reset(tokens[2])
+
+
+def own(command: str) -> str:
+    """A command that the document defines."""
+    return f"\\{_prefix.get()}{command}"
+
+
+def at(label: str) -> str:
+    """A label of the document."""
+    return f"{_prefix.get()}:{label}" if _prefix.get() else label
 
 
 def tex(formula: Formula) -> str:
@@ -205,8 +218,8 @@ def pasted(head: Formula, parts: Sequence[Formula], *, numbered: bool = True) ->
     """Lines of a formula as rows of an align environment."""
     first = _MARGIN + measure(head) / 2
     lines = [
-        rf"& {tex(head)}\fit[{first:.1f}em]{{{tex(parts[0])}}}",
-        *(rf"& \qquad \fit[{_MARGIN + 2}em]{{{tex(part)}}}" for part in parts[1:]),
+        rf"& {tex(head)}{own('fit')}[{first:.1f}em]{{{tex(parts[0])}}}",
+        *(rf"& \qquad {own('fit')}[{_MARGIN + 2}em]{{{tex(part)}}}" for part in parts[1:]),
     ]
     tail = "" if numbered else r" \notag"
     # A short formula stays on one page.

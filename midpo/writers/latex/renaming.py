@@ -35,7 +35,6 @@ _FORBIDDEN = re.compile(
 _PLAIN = re.compile(r"[A-Za-z0-9 {}()\[\]_^+\-*/'|,.;:<>=!?\\]*")
 _OPEN = re.compile(r"\\[A-Za-z]+$")  # a letter that followed would be a part of the command
 _TOKEN = re.compile(r"\\[A-Za-z]+\*?|\\.|\s+|.", re.DOTALL)
-_LISTING = re.compile(r"(\\begin\{lstlisting\}.*?\\end\{lstlisting\})", re.DOTALL)
 
 
 def checked(macros: Mapping[str, str], names: Iterable[str], *, file: str = "") -> dict[str, str]:
@@ -145,11 +144,3 @@ class Symbols:
 
     def __getattr__(self, key: str) -> str:
         return tex(usual(key))
-
-
-def commands(tex: str, prefix: str, own: Iterable[str]) -> str:
-    r"""`tex` with each command \name of `own` called \prefixname."""
-    pattern = re.compile(rf"\\({'|'.join(own)})(?![A-Za-z])")
-    parts = _LISTING.split(tex)
-    return "".join(part if n % 2 else pattern.sub(rf"\\{prefix}\1", part)
-                   for n, part in enumerate(parts))

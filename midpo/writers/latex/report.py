@@ -21,7 +21,7 @@ from midpo.writers.section import Section
 
 from . import bibliography, sections
 from . import framework as framework_report
-from .pieces import escape, named, tex, worded
+from .pieces import at, escape, named, own, tex, worded
 from .renaming import Symbols, table
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def _rendered(
 
 def results(body: str) -> list[tuple[str, str, str]]:
     """The results that `body` cites: number, statement, standing."""
-    return [(number, worded(words), how) for number, words, how in cited.results(body)]
+    proved = f"{own('proved')}{{}}"
+    return [(number, worded(words), how.text(proved)) for number, words, how in cited.results(body)]
 
 
 def in_latex(table: Sequence[tuple[Formula, Sentence]]) -> list[tuple[str, str]]:
@@ -151,7 +152,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals["s"] = Symbols()
+    made.globals |= {"s": Symbols(), "own": own, "at": at}
     return made
 
 
@@ -167,8 +168,8 @@ def _summary(parts: Sequence[Section], framework: bool) -> dict[str, Any] | None
 def _cell(spec: Spec, place: int) -> str:
     """A prior in a table, or where to find it if it is too large for one."""
     if spec.prior is None:
-        return r"\unstated{}"
+        return f"{own('unstated')}{{}}"
     lines = broken(spec.prior, _CELL)
     if len(lines) > _CELL_LINES or max(map(measure, lines)) > 1.05 * _CELL:
-        return rf"see \eqref{{eq:{sections.label(place)}:prior}}"
-    return r" \newline ".join(rf"\fit[0pt]{{{tex(line)}}}" for line in lines)
+        return rf"see \eqref{{{at(f'eq:{sections.label(place)}:prior')}}}"
+    return r" \newline ".join(f"{own('fit')}[0pt]{{{tex(line)}}}" for line in lines)

@@ -24,8 +24,10 @@ from midpo.writers import findings, narrative, worked
 from .audit import audit_latex
 from .pieces import (
     answered,
+    at,
     escape,
     math,
+    own,
     pasted,
     plain,
     rows,
@@ -40,7 +42,11 @@ if TYPE_CHECKING:
     from midpo.numeric.checking.found import CrossCheck
     from midpo.writers.section import Section
 
-_MARK = {"proved": r"\proved{}", "refuted": r"\refuted{}", "undecided": r"\undecided{}"}
+
+
+def mark(verdict: str) -> str:
+    """A verdict, as the document marks it."""
+    return f"{own(verdict)}{{}}"
 
 
 def label(place: int) -> str:
@@ -91,7 +97,7 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         parts |= _refuted(recovery, key, known)
     else:
         known.insert(0, ("Whether the prior recovers the target",
-                         rf"\undecided{{}}: {escape(recovery.standing)}"))
+                         f"{mark('undecided')}: {escape(recovery.standing)}"))
     if recovery is not None and recovery.verdict != "undecided":
         known.insert(1, ("The same, by a proof kernel that shares no code with the checker",
                          escape(section.certificate)))
@@ -127,7 +133,7 @@ def _opening(section: Section) -> str:
         return findings.reason(spec)
     if recovery is not None:
         explanation = f" {escape(recovery.explanation)}" if recovery.verdict == "undecided" else ""
-        return f"Recovery: {_MARK[recovery.verdict]}.{explanation}"
+        return f"Recovery: {mark(recovery.verdict)}.{explanation}"
     missing = "target" if spec.prior is not None else "prior"
     return f"The specification states no {missing}, so that there is no recovery to prove."
 
@@ -135,7 +141,7 @@ def _opening(section: Section) -> str:
 def _target(spec: Spec, key: str) -> list[tuple[str, str]]:
     """The target, and what the generalised loss has besides the margin."""
     shown = []
-    label = rf" \label{{eq:{key}:target}}"
+    label = rf" \label{{{at(f'eq:{key}:target')}}}"
     if spec.loss is not None:
         shown.append(("The target, the loss of one pair:",
                       rows(terms.defines(terms.of(terms.LOSS, spec.roles)), spec.loss) + label))
@@ -174,7 +180,7 @@ def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[
     losses = math(row(terms.LOSS, " = ", recovery.affine(terms.LOSS_THROUGH)))
     known += [
         (f"The losses agree: {losses}",
-         rf"\proved{{}}: {count}, replayed by the checker; by {_rules(recovery)}"),
+         f"{mark('proved')}: {count}, replayed by the checker; by {_rules(recovery)}"),
         (worded(said("The gradients agree where both sides are differentiable, {} being "
                      "differentiated", ZETA)),
          "follows from the equality of values for every policy") if recovery.gradient is None else
@@ -219,17 +225,17 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
     )
     return {
         "kind": "theorem",
-        "text": rf"With the prior \eqref{{eq:{key}:prior}}, the generalised loss"
+        "text": rf"With the prior \eqref{{{at(f'eq:{key}:prior')}}}, the generalised loss"
         f"{_generalised(spec)} equals the target loss{_up_to(recovery)}: "
         f"for {varying}{conditions},",
-        "display": rf"& {loss} = \fit{{{tex(mixed)}}}.",
+        "display": f"& {loss} = {own('fit')}{{{tex(mixed)}}}.",
         "close": gradients,
     }
 
 
 def _generalised(spec: Spec) -> str:
     if spec.link is None and spec.constraint is None:
-        return rf" {math(terms.LOSS_THROUGH)} of \eqref{{eq:loss}}"
+        return rf" {math(terms.LOSS_THROUGH)} of \eqref{{{at('eq:loss')}}}"
     return f" {math(row(terms.LOSS_THROUGH, ' = ', outer(spec, terms.MARGIN_THROUGH)))}"
 
 
@@ -275,15 +281,15 @@ def _refuted(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict
     witness = recovery.witness
     assert witness is not None
     known.append((r"The prior does not recover the target",
-                  rf"\refuted{{}} at the witness: {escape(witness.standing)}"))
+                  f"{mark('refuted')} at the witness: {escape(witness.standing)}"))
     laws = narrative.witness_laws(witness)
     side = "losses" if witness.target_margin is None else "margins"
     return {
         "statement": {
             "kind": "proposition",
-            "text": rf"The prior \eqref{{eq:{key}:prior}} does not recover the target "
-            rf"\eqref{{eq:{key}:target}}: {_scaled(recovery)}the {side} differ at the witness "
-            "below. Their difference, target less prior, in normal form, is",
+            "text": rf"The prior \eqref{{{at(f'eq:{key}:prior')}}} does not recover the target "
+            rf"\eqref{{{at(f'eq:{key}:target')}}}: {_scaled(recovery)}the {side} differ at the "
+            "witness below. Their difference, target less prior, in normal form, is",
             "display": pasted(EMPTY, broken(narrative.folded(recovery), width())),
             "close": "",
         },
@@ -338,7 +344,7 @@ def _alone(section: Section, known: list[tuple[str, str]]) -> list[dict[str, str
                  f"{math(response(CHOSEN))} less a function of {math(response(REJECTED))}."}]
     prior, count = found
     known.append(("The prior below recovers the target",
-                  rf"\proved{{}}: {count} steps, replayed by the checker"))
+                  f"{mark('proved')}: {count} steps, replayed by the checker"))
     return [{"title": "A prior for this target",
              "text": "The target is recovered by the prior",
              "display": rows(terms.PRIOR_IS, prior)}]
@@ -406,7 +412,7 @@ def summary_row(section: Section, prior: str) -> Mapping[str, str]:
     return {
         "name": escape(spec.name),
         "prior": prior,
-        "facts": ", ".join(shown) or r"\unstated{}",
-        "class": section.solution.kind if section.solution else r"\unstated{}",
-        "verdict": _MARK[recovery.verdict] if recovery else r"\unstated{}",
+        "facts": ", ".join(shown) or mark("unstated"),
+        "class": section.solution.kind if section.solution else mark("unstated"),
+        "verdict": mark(recovery.verdict) if recovery else mark("unstated"),
     }
