@@ -1,4 +1,7 @@
-"""Formulas within the sentences of an audit: for a terminal, and laid out."""
+"""Formulas within the sentences of an audit: for a terminal, and laid out.
+
+A dot stands between the factors of a long product: a line of a sentence may end there.
+"""
 
 from __future__ import annotations
 
@@ -82,9 +85,9 @@ SCORE = Displayed("∇log π", row(r"\nabla", r"\log", POLICY_SIGN))
 USUAL = Displayed("r = α·log(π/ζ) + c", row("r", " = ", _ALPHA, _LOG_RATIO, " + ", "c"))
 USUAL_REFRESHED = Displayed("r = α·log(π/ζ[π]) + c", row(
     "r", " = ", _ALPHA, r"\log", _ratio(_REFRESHED), " + ", "c"))
-OPTIMUM = Displayed("π ∝ ζ·exp(r/α)", row(POLICY_SIGN, r" \propto ", ZETA, r"\,", _WEIGHT))
+OPTIMUM = Displayed("π ∝ ζ·exp(r/α)", row(POLICY_SIGN, r" \propto ", ZETA, r" \cdot ", _WEIGHT))
 FROZEN = Displayed("π = ζ[π]·exp(r/α)/Z", row(
-    POLICY_SIGN, " = ", _REFRESHED, r"\,", _WEIGHT, "/", "Z"))
+    POLICY_SIGN, " = ", _REFRESHED, r" \cdot ", _WEIGHT, "/", "Z"))
 REGULARISER = Displayed("E_π[log(π/ζ)]", _mean(_LOG_RATIO))
 SCALED_REGULARISER = Displayed("α·E_π[log(π/ζ)]", row(_ALPHA, r"\,", _mean(_LOG_RATIO)))
 OBJECTIVE = Displayed("F[π] = E_π[r]", row(
@@ -117,10 +120,10 @@ VOCABULARY_SIZE = Displayed("V", _V)
 _E = Fence("(", row("e", " + ", "e", "/", Fence("(", row("e", " - ", 1), ")")), ")")
 _MOST = f"{math.e + math.e / (math.e - 1):.2f}"
 MOST = Displayed(f"(e + e/(e − 1))·V = {_MOST}·V", row(
-    _E, r"\,", _V, " = ", Number(_MOST), r"\,", _V))
+    _E, r" \cdot ", _V, " = ", Number(_MOST), r" \cdot ", _V))
 _GAIN = row("w", r"\,", Word("KL"))
 GAIN = Displayed("w·KL", _GAIN)
-GROWTH = Displayed("(1 − ρ)·exp(w·KL)", row(_LEFT, r"\,", call(r"\exp", _GAIN)))
+GROWTH = Displayed("(1 − ρ)·exp(w·KL)", row(_LEFT, r" \cdot ", call(r"\exp", _GAIN)))
 
 
 def bracketed(inside: Displayed) -> Displayed:
@@ -144,7 +147,7 @@ def exponential(weight: Displayed, divergence: Displayed) -> Displayed:
 
 def mean_length(growth: Displayed) -> Displayed:
     """E[exp(b*|y|)]."""
-    inside = row(Fence("(", growth.formula, ")"), r"\,", LENGTH.formula)
+    inside = row(Fence("(", growth.formula, ")"), r" \cdot ", LENGTH.formula)
     laid_out = row(r"\mathbb{E}", between("[", call(r"\exp", inside), "]", ""))
     return Displayed(f"E[exp(({growth})·|y|)]", laid_out)
 
@@ -152,4 +155,4 @@ def mean_length(growth: Displayed) -> Displayed:
 def stopped(growth: Displayed) -> Displayed:
     """(1 - rho)*exp(b) < 1."""
     return Displayed(f"(1 − ρ)·exp({growth}) < 1", row(
-        _LEFT, r"\,", call(r"\exp", growth.formula), " < ", 1))
+        _LEFT, r" \cdot ", call(r"\exp", growth.formula), " < ", 1))
