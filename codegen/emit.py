@@ -119,7 +119,7 @@ class Kernel:
     @property
     def mathematics(self) -> str:
         """The part of the source that computes; what follows it only checks arguments."""
-        return self.source.partition("\n\ndef _shown(")[0].rstrip() + "\n"
+        return self.source.partition("\n\ndef _told(")[0].rstrip() + "\n"
 
     def __str__(self) -> str:
         return self.source

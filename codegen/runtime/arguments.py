@@ -10,14 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def _shown(value: object) -> str:
-    return f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
-
-
 def _told(value: Any) -> str:
     """A wrong argument, as a message shows it."""
+    if isinstance(value, Tensor):
+        return f"shape {tuple(value.shape)}"
     plain = isinstance(value, (Real, str, complex, type(None), torch.dtype))
-    return repr(value)[:40] if plain else _shown(value)
+    return repr(value)[:40] if plain else type(value).__name__
 
 
 def _need(held: bool, name: str, got: Any, needed: Any) -> None:
@@ -34,7 +32,7 @@ def _number(name: str, value: Any, needed: str) -> float:
         if one and not value.requires_grad:
             return float(value)
         why = "it gets no gradient, and a feature does" if one else "one for all pairs"
-        raise ValueError(f"{name}: got a tensor of {_shown(value)}, needs {needed}: {why}")
+        raise ValueError(f"{name}: got a tensor of {_told(value)}, needs {needed}: {why}")
     if isinstance(value, Real) and not isinstance(value, bool):
         try:
             return float(value)
