@@ -27,10 +27,8 @@ from .tree import (
     Text,
     Word,
 )
-from .write import inline as _inline
 from .write import name as _name
 from .write import policy as _policy
-from .write import response as _response
 from .write import write
 
 
@@ -100,11 +98,6 @@ def latex(expr: Expr) -> str:
     return tex(write(expr))
 
 
-def inline(expr: Expr) -> str:
-    """`expr` with fractions on one line, as exponents and numerators have them."""
-    return tex(_inline(expr))
-
-
 def name(word: str) -> str:
     """A parameter or feature."""
     return tex(_name(word))
@@ -112,10 +105,6 @@ def name(word: str) -> str:
 
 def policy(word: str) -> str:
     return tex(_policy(word))
-
-
-def response(symbol: Expr | str) -> str:
-    return tex(_response(symbol))
 
 
 Node.in_latex = staticmethod(latex)  # so that notebooks show a bare expression as a spec's

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from string import Formatter
 from typing import Any
 
 from sympy import Expr
@@ -83,18 +84,13 @@ def _theorem(theorem: Theorem) -> dict[str, Any]:
 
 def _sentence(theorem: Theorem) -> str:
     """The statement, its words escaped and its formulas set; long ones may break."""
-    text = theorem.statement
-    for name in theorem.formulas:
-        text = text.replace("{" + name + "}", f"\0{name}\0")
-    words = text.split("\0")
     shown = []
-    for place, piece in enumerate(words):
-        if place % 2 == 0:
-            shown.append(escape(piece) if not piece.startswith(" ") else " " + escape(piece))
-            continue
-        formula = theorem.formulas[piece]
-        sides = formula if isinstance(formula, tuple) else (formula,)
-        shown.append(" " + math(listed(map(write, sides), " = ")))
+    for words, name, _, _ in Formatter().parse(theorem.statement):
+        shown.append(escape(words) if not words.startswith(" ") else " " + escape(words))
+        if name is not None:
+            formula = theorem.formulas[name]
+            sides = formula if isinstance(formula, tuple) else (formula,)
+            shown.append(" " + math(listed(map(write, sides), " = ")))
     return "".join(shown)
 
 
