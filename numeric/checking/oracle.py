@@ -18,7 +18,7 @@ from sympy import Expr, S
 
 from midpo.numeric.arithmetic import Undefined, digits
 from midpo.numeric.evaluate import Evaluator
-from midpo.symbolic.language.nodes import Divergence, Entropy, Sorted, StopGradient
+from midpo.symbolic.language.nodes import Divergence, Entropy, Sorted, Step, StopGradient
 
 from .policies import Batch
 from .tape import TIE, Tape, Taped
@@ -30,6 +30,7 @@ _MOST = 1e300
 _NEAR = 1e-5  # a tie under such changes
 _CUT = 16.0  # roundings that may lie between what is cut and what a kernel cuts
 _TRIED = 5  # ties of which both sides are tried each by itself
+_STEPS = 4  # neighbours of which they are where there are more
 _SAMPLED = 2.0  # two samples are not the worst
 _STEP = Fraction(1, 10**16)  # of central differences in 50 digits: their error is of order 1e-32
 
@@ -334,9 +335,7 @@ class Oracle:
         try:
             base = self.taped(rounding=rounding)
             ties = base.tape.ties
-            each = (itertools.product((True, False), repeat=ties) if ties <= _TRIED
-                    else ((side,) for side in (True, False)))
-            sides = [self.taped(side=side, rounding=rounding) for side in each] if ties else []
+            sides = [self.taped(side=side, rounding=rounding) for side in self.turns(ties)]
             moving = self.taped(rounding=rounding, stops=False) if self.stopped else base
             errors = (self.at_random(), self.at_worst(moving))
             noisy = [self.taped(each, side=True) for each in errors]
@@ -350,6 +349,13 @@ class Oracle:
         tapes = [base, *noisy, *sides]
         return Truth(losses, choices, sensitivities, tapes, self.batch, self.loss.has(Sorted),
                      self, base.tape.nearest)
+
+    def turns(self, ties: int) -> Iterator[Sequence[bool]]:
+        """The sides of so many ties that are tried: all; or all of any few neighbours, which are of
+        one pair, where steps may be multiplied; or else all ties to one side."""
+        apart = ties if ties <= _TRIED else _STEPS if self.loss.has(Step) else 1
+        for few in itertools.product((True, False), repeat=apart) if ties else ():
+            yield [few[n % apart] for n in range(ties)]
 
     def valued(self, expressions: Mapping[str, Expr]) -> dict[str, list[tuple[Any, float]]]:
         """Other expressions of each pair: their values, and how far rounding moves these; none

@@ -216,6 +216,17 @@ def test_an_infinite_loss_is_right_only_near_the_largest_number(
     assert (not judge.failures) is right
 
 
+def test_of_many_ties_each_pair_s_are_turned_by_themselves() -> None:
+    """Steps that are multiplied have values that all to one side does not give."""
+    spec = midpo.loads('name = "n"\n[target]\nloss = "step(pi(y_w) - pi_ref(y_w))*log(pi(y_l))"\n')
+    batch = random_batch(spec, dict.fromkeys(("pi", "pi_ref"), "logits"),
+                         np.random.default_rng(0), scale=1.0, vocabulary=3, pairs=1)
+    turns = list(Oracle(batch, kernel_loss(spec), 0).turns(9))
+    assert all(len({tuple(t[at:at + 4]) for t in turns}) == 16 for at in range(6))
+    smooth = Oracle(batch, kernel_loss(midpo.load("dpo")), 0)
+    assert [len(list(smooth.turns(ties))) for ties in (0, 1, 5, 9)] == [0, 2, 32, 2]
+
+
 def test_how_far_a_value_moves_does_not_stop_where_gradients_do() -> None:
     """A weight that is rounded moves the loss, whether or not a gradient goes through it."""
     ratio = "pi(y_w)/pi_ref(y_w)"
