@@ -61,7 +61,7 @@ TEXT = [
     ("simpo", "eager", "(x if apart else x.mean()).detach()", "(x if apart else x.mean())"),
     ("dpo", "eager", "else torch.float32", "else torch.float64"),
     ("dpo", "linear", "(1 - (raw * (temperature / softcap)) ** 2)", "(1.0)"),
-    ("dpo", "logps", "policy_token_logps - reference_token_logps", "policy_token_logps"),
+    ("dpo", "logps", "policy_logps - reference_logps", "policy_logps"),
     ("dpo", "logps", "else losses.sum()\n", "else -losses.sum()\n"),
     ("dpo", "fused", "coefficient = -grad_policy_token_logps", "coefficient = 0 * -seeds[0]"),
     ("dpo", "fused", "seeds * -torch.expm1(logps)", "seeds"),
