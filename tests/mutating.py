@@ -8,8 +8,12 @@ import copy
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from midpo.codegen.runtime import arguments
+
+_ARGUMENTS = Path(arguments.__file__)
 SWAPPED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
 TURNED = {ast.Lt: ast.GtE, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.GtE: ast.Lt, ast.Eq: ast.NotEq,
           ast.NotEq: ast.Eq}
@@ -86,15 +90,16 @@ def mutants(source: str, wanted: Callable[[str], bool] = lambda line: True,
             functions: Collection[str] = ()) -> list[Mutant]:
     """All mutants of the part of a file that computes, in order; of the lines that are `wanted`,
     and of these `functions` where some are named."""
-    end = source.partition("\n\ndef _check(")[0].count("\n") + 1
     tree, lines = ast.parse(source), source.splitlines()
     found = []
-    inside = [node for node in tree.body
-              if not functions or getattr(node, "name", "") in functions]
+    checking = {node.name for node in ast.parse(_ARGUMENTS.read_text()).body
+                if isinstance(node, ast.FunctionDef)}  # held by the tests of arguments
+    inside = [node for node in tree.body if getattr(node, "name", "") not in checking
+              and (not functions or getattr(node, "name", "") in functions)]
     for statement in (s for node in inside for s in _statements(node)):
         first, last = statement.lineno, statement.end_lineno or statement.lineno
         text = "\n".join(lines[first - 1 : last])
-        if last > end or not wanted(text):
+        if not wanted(text):
             continue
         was = ast.unparse(statement)
         for node in ast.walk(statement):

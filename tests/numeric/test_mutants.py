@@ -212,6 +212,7 @@ EQUIVALENT = {
     r"return (chosen|torch\.where\(mask, chosen, [^)]*\))$": "masked again in every sum",
     r"return torch\.where\(mask, values, -?[12]\.0\)$": "masked again in every sum",
     r"counted = logp > -torch\.inf$": "masked again in every sum",
+    r"torch\.where\(mask, labels, 1\)": "masked again in every sum; of one token none is drawn",
     r"torch\.where\(counted, logp - logq, -?1\.0\)": "times a probability of 0",
     r"(values, 0\.0\)|mask)\.sum\((--1|1)\)": "the last dimension of two is dimension 1",
     r"shape = inside\.shape \+ \(-1,\)": "the size that is left is 1",
@@ -221,6 +222,8 @@ EQUIVALENT = {
 # Mistakes that only show where a response's probability is rounded to 1, which no batch draws.
 NOT_DRAWN = (r"torch\.expm1\(exponent2?\)\)", r"\.clamp\(max=0\.5\)")
 SAME_IN_BACKENDS = {
+    r"alpha=1 / rate\)\)$": "the same numbers, in other memory",
+    r"else weight / value\)\.sum": "tdpo spends each value that it weights",
     r"_logps = (torch\.where\(mask, \w+(\.detach\(\))?\.to\(dtype\), -{0,2}[012]\.0\)|"
     r"reference_logps\.detach\(\)\.to\(dtype\))$": "masked again in every sum",
     r"shape = inside\.shape \+ \([02],\)": "what is packed has one dimension here",
