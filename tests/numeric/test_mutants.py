@@ -212,6 +212,8 @@ EQUIVALENT = {
     r"return (chosen|torch\.where\(mask, chosen, [^)]*\))$": "masked again in every sum",
     r"return torch\.where\(mask, values, -?[12]\.0\)$": "masked again in every sum",
     r"counted = logp > -torch\.inf$": "masked again in every sum",
+    r"pairs = losses\.shape\[-1\]": "the losses have one dimension",
+    r"_whole\(": "held by the tests of arguments",
     r"torch\.where\(mask, labels, 1\)": "masked again in every sum; of one token none is drawn",
     r"torch\.where\(counted, logp - logq, -?1\.0\)": "times a probability of 0",
     r"(values, 0\.0\)|mask)\.sum\((--1|1)\)": "the last dimension of two is dimension 1",
@@ -223,11 +225,13 @@ EQUIVALENT = {
 NOT_DRAWN = (r"torch\.expm1\(exponent2?\)\)", r"\.clamp\(max=0\.5\)")
 SAME_IN_BACKENDS = {
     r"alpha=1 / rate\)\)$": "the same numbers, in other memory",
-    r"else weight / value\)\.sum": "tdpo spends each value that it weights",
+    r"else (weight / )?value\)\.sum": "tdpo spends each value that it weights",
     r"_logps = (torch\.where\(mask, \w+(\.detach\(\))?\.to\(dtype\), -{0,2}[012]\.0\)|"
     r"reference_logps\.detach\(\)\.to\(dtype\))$": "masked again in every sum",
     r"shape = inside\.shape \+ \([02],\)": "what is packed has one dimension here",
-    r"pairs = losses\.shape\[-1\]": "the losses have one dimension",
+    r"shape = inside\.shape \+ \(1,\) \* \(values\.dim\(\) - 2\)": "the same of one dimension",
+    r"policy_logps = policy_logps\.to\(dtype\)$": "masked again in every sum",
+    r"tables\[-1\]": "there is one table then",
     r"scatter_add_\((--1|1),": "the last dimension of two is dimension 1",
 }
 ROWS = ("dpo", "simpo", "tdpo", "sparsepo", "orpo", "ipo", "robust-dpo")
