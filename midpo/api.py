@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from midpo.gathering import Fragment, Wanted
     from midpo.numeric.checking.found import CrossCheck
+    from midpo.numeric.exact.problems import Case
     from midpo.numeric.exact.solved import Part
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.certify.certificate import Certificate
@@ -206,7 +207,7 @@ def certify(source: Source, *, check: bool = False, coqchk: bool = False) -> Cer
 
 
 def optimise(
-    problem: str | Path,
+    problem: str | Path | Case,
     *,
     what: Sequence[str] = (),
     seed: int = 0,
@@ -214,23 +215,35 @@ def optimise(
 ) -> tuple[Part, ...]:
     """A small problem solved exactly: optimum, rate-distortion curve, fixed points, joint optimum.
 
-    `problem` is a built-in one's name or a TOML file; `what` names parts, all that it has data for
-    by default. Needs numpy. Raises: SpecError for a problem that cannot be read, or has no data
-    for a part.
+    `problem` is a built-in one's name, a TOML file or a case that was read; `what` names parts, all
+    that it has data for by default. Needs numpy. Raises: SpecError for a problem that cannot be
+    read, or has no data for a part.
     """
     needed("optimise", "numpy")
     from midpo.numeric.exact import problems, solved
 
-    case = problems.load(str(problem))
+    if isinstance(problem, problems.Case):
+        case, file = problem, ""
+    else:
+        case, file = problems.load(str(problem)), str(problem)
+    return tuple(solved.PARTS[name](case, seed, progress) for name in asked_of(case, what, file))
+
+
+def asked_of(case: Case, what: Sequence[str], file: str = "") -> tuple[str, ...]:
+    """The parts of a problem that are asked for, each once; all that it has data for by default.
+
+    Raises: SpecError for a part without data.
+    """
+    from midpo.numeric.exact import solved
+
     for asked in what:
         if asked not in solved.applicable(case):
             raise SpecError(
                 f"{asked} cannot be computed",
-                file=str(problem),
+                file=file or case.name,
                 expected="comparisons = [...]" if asked == "joint" else "rewards = [...]",
             )
-    chosen = dict.fromkeys(what or solved.applicable(case))
-    return tuple(solved.PARTS[name](case, seed, progress) for name in chosen)
+    return tuple(dict.fromkeys(what or solved.applicable(case)))
 
 
 def _loss_through_prior(spec: Spec) -> Expr | None:

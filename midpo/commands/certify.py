@@ -52,9 +52,9 @@ def command(
     from midpo.targets import folder, write
 
     with_check = with_check or coqchk
-    found = (certificate.export_catalogue() if whole
-             else certificate.export_all([load(name) for name in specs]))
-    into = folder(Path(output), parents=parents)
+    loaded = [load(name) for name in specs]
+    into = folder(Path(output), parents=parents)  # before any work
+    found = certificate.export_catalogue() if whole else certificate.export_all(loaded)
     release = "Coq"
     if with_check:
         release, found = _checked(found, as_json, coqchk)

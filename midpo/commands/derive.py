@@ -39,10 +39,9 @@ def command(names: tuple[str, ...], as_json: bool, slips: bool) -> None:
       midpo derive optimal-policy theorem-7
       midpo derive --slips
     """
-    from midpo.proofs.framework import theorems as framework
+    from midpo import api
 
-    chosen = [framework.theorem(name) for name in dict.fromkeys(names)]
-    whole = framework.theorems() if not names and not slips else chosen
+    whole = () if slips and not names else api.derive(*names)
     with spinner(as_json, "deriving") as advance:
         for theorem in whole:
             advance(theorem.name)

@@ -60,9 +60,10 @@ def command(
     if seed < 0:
         raise MidpoError(f"--seed {seed}: expected 0 or more")
     case = problems.load(problem)
-    with spinner(as_json, case.name) as advance:
-        parts = api.optimise(problem, what=what, seed=seed, progress=advance)
+    asked = api.asked_of(case, what, problem)  # what is wrong is said before any work
     into = None if output is None else folder(Path(output), parents=parents)
+    with spinner(as_json, case.name) as advance:
+        parts = api.optimise(case, what=asked, seed=seed, progress=advance)
     from midpo.writers.pictures.problems import draw
 
     written, message = ([], "") if into is None else draw(parts, into, case.responses)

@@ -203,3 +203,24 @@ def test_a_failing_check_is_exit_status_1(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("midpo.numeric.exact.joint.bradley_terry", wrong)
     for name in ("acyclic", "cyclic", "strongly-connected"):
         assert run(name).exit_code == 1
+
+
+def test_what_is_wrong_is_said_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A problem is read once, so that it may come from a pipe; a bad folder costs no computing."""
+    read, load = [], problems.load
+
+    def once(source: str) -> Any:
+        read.append(source)
+        return load(source)
+
+    monkeypatch.setattr(problems, "load", once)
+    assert run("three-prompts", "--what", "optimum").exit_code == 0 and len(read) == 1
+
+    def computed(*_: object) -> None:
+        raise AssertionError("computed")
+
+    monkeypatch.setattr(exact, "PARTS", dict.fromkeys(exact.PARTS, computed))
+    done = run("three-prompts", "-o", tmp_path / "missing" / "plots")
+    assert done.exit_code == 2 and "missing" in done.stderr
