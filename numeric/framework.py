@@ -43,7 +43,6 @@ from .evaluate import Evaluator, Point
 SIZES = ((2, 1), (3, 2), (5, 3), (4, 2), (7, 4))  # responses, prompts
 _SPARE = 4  # comparisons beyond the number of prompts
 _ORDER = 5  # derivatives of a random function that are not 0
-Key = tuple[str, ...]
 
 
 @dataclass

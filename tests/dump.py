@@ -30,7 +30,7 @@ WHOLE = {  # commands that speak of no single row
     "list.md": ["list", "--markdown"],
     "derive.txt": ["derive"],
     "slips.txt": ["derive", "--slips"],
-    "optimise.txt": ["optimise", "random"],
+    "optimise.txt": ["optimise", "three-prompts"],
     "map.json": ["map", "--json"],
 }
 

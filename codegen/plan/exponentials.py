@@ -8,7 +8,6 @@ log(P - N) = log P + log(1 - exp(log N - log P)).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -166,8 +165,3 @@ def sign_of(coefficient: Expr) -> int:
             return 0
         sign *= one if one > 0 or exponent % 2 else 1
     return sign
-
-
-def total_of(exponents: Iterable[Expr]) -> Expr:
-    """The sum of exp(a) for these a."""
-    return Add(*(Exp(a) if a != 0 else S.One for a in exponents))

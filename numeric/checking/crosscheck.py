@@ -23,7 +23,7 @@ from .adapting import all_equal, beyond_domains, from_logits, noting
 from .binding import Binding, bind
 from .calling import Answer, Call, misshaped
 from .found import Code, CrossCheck, KernelLike
-from .judging import ILL, LIMIT, Failure, Judge, Numbers
+from .judging import ILL, Failure, Judge, Numbers
 from .oracle import Truth
 from .policies import IGNORED, Batch, far_above, nth_batch, random_batch
 from .tally import Tally, result_of
@@ -32,7 +32,6 @@ from .ways import Way, plain, ways
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 CODE_DTYPES = ("float64", "float32")  # what a hand-written function is held to where none is named
-LIMIT_ULP = LIMIT
 # Truth through the prior and through the target may differ by rounding in the 50th digit only.
 PRIOR_GAP = 1e-35
 TRIALS = 24

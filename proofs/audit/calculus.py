@@ -216,11 +216,6 @@ def _dependence(term: Expr) -> str:
     return "state" if at_state else "known"
 
 
-def features_of(expr: Expr) -> set[str]:
-    """The names of the token features that `expr` speaks of."""
-    return {str(f.args[0]) for f in expr.atoms(Feature) if len(f.args) == 3}
-
-
 def only_features(expr: Expr) -> bool:
     """Whether at a token `expr` speaks of features and parameters alone."""
     return not expr.atoms(TokenProb, VocabProb, TokenSum, Length, Prob) and all(

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from midpo.symbolic.errors import SpecError
 from midpo.symbolic.language.spec import Spec, catalogue, load
 from midpo.symbolic.loss import pair_loss
 
 from .fingerprint import Fingerprint, alike, fingerprint
 from .settings import Option, Setting
-from .side_by_side import TOO_MUCH, Equality, equality
+from .side_by_side import seen_equality
 from .specialise import proposals, special_case
 
 
@@ -137,7 +136,7 @@ def _classes(
             theirs = known[head.name]
             if mine is None or theirs is None or not alike(mine, theirs):
                 continue
-            found = _compared(spec, head)
+            found = seen_equality(spec, head)
             if found is not None and found.gradient is True:
                 classes[head.name] = (*classes[head.name], spec.name)
                 reasons[spec.name] = found.standing
@@ -146,13 +145,6 @@ def _classes(
             heads.append(spec)
             classes[spec.name] = (spec.name,)
     return classes, reasons
-
-
-def _compared(one: Spec, other: Spec) -> Equality | None:
-    try:
-        return equality(one, other)
-    except (*TOO_MUCH, SpecError):
-        return None
 
 
 # --- Special cases -------------------------------------------------------------------------------

@@ -76,6 +76,14 @@ def equality(first: Spec, second: Spec) -> Equality | None:
     return told if told.exact or moves(problem) else None
 
 
+def seen_equality(first: Spec, second: Spec) -> Equality | None:
+    """As `equality`; None too where the two cannot be compared, or take too much work."""
+    try:
+        return equality(first, second)
+    except (*TOO_MUCH, SpecError):
+        return None
+
+
 # --- Two specs as one problem --------------------------------------------------------------------
 
 

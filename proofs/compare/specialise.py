@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from sympy import Expr, S, Symbol
 
 from midpo.symbolic.domains.intervals import POSITIVE
-from midpo.symbolic.errors import SpecError
 from midpo.symbolic.language.nodes import Feature, Further
 from midpo.symbolic.language.places import Names
 from midpo.symbolic.language.spec import Spec
@@ -21,7 +20,7 @@ from midpo.symbolic.loss import pair_loss
 
 from .fingerprint import Fingerprint, alike, fingerprint
 from .settings import Option, Setting, frozen, insert, inside, limits, masks
-from .side_by_side import TOO_MUCH, Equality, equality, margin_and_link
+from .side_by_side import Equality, margin_and_link, seen_equality
 
 MAX_FIXED = 3  # how many of the names a setting may fix
 MAX_RENAMINGS = 24
@@ -52,7 +51,7 @@ def special_case(
     for fixed in proposed:
         for settings in itertools.islice(_matchings(general, special, fixed), MAX_RENAMINGS):
             inserted = at(general, special, settings)
-            found = None if inserted is None else _equality(inserted, special)
+            found = None if inserted is None else seen_equality(inserted, special)
             if found is None:
                 continue
             case = Case(tuple(setting for setting, _ in settings), found)
@@ -60,13 +59,6 @@ def special_case(
                 return case
             second_best = second_best or case
     return second_best
-
-
-def _equality(one: Spec, other: Spec) -> Equality | None:
-    try:
-        return equality(one, other)
-    except (*TOO_MUCH, SpecError):
-        return None
 
 
 # --- Proposals -----------------------------------------------------------------------------------

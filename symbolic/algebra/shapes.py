@@ -135,6 +135,7 @@ def _quotient(expr: Expr) -> Expr:
 
 
 def _in_lowest_terms(expr: Expr) -> Expr | None:
+    # Apart from `equality`, whose like the checker rests on: what finds shares nothing with it.
     roots: dict[Expr, int] = {}
 
     def visit(node: Expr) -> None:

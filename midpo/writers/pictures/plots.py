@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from midpo.numeric.checking.found import CrossCheck
 
 Axes = Any  # matplotlib's, which carries no types that would check
-BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#007A5E", "#9B4F96", "#666666"
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#666666"
 _STYLE: dict[Any, Any] = {
     "font.family": "STIXGeneral",
     "mathtext.fontset": "stix",
