@@ -121,9 +121,15 @@ class Intervals:
 
         self.context = mpmath.ctx_iv.MPIntervalContext()
         self.context.dps = digits
+        self.known: dict[Fraction, Any] = {}
 
     def number(self, value: Fraction) -> Any:
-        return self.context.mpf(value.numerator) / value.denominator
+        # A case has few different numbers, each at many places.
+        if value not in self.known:
+            if len(self.known) >= 1_000:
+                self.known.clear()
+            self.known[value] = self.context.mpf(value.numerator) / value.denominator
+        return self.known[value]
 
     def exp(self, x: Any) -> Any:
         if abs(x.b) > _MAX_EXPONENT or abs(x.a) > _MAX_EXPONENT:

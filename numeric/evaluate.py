@@ -6,6 +6,7 @@ rewriting, no torch), with 0*log(0) = 0 inside sums over the vocabulary.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -59,6 +60,12 @@ class Point:
     place: int = 0
 
 
+@functools.lru_cache(maxsize=10_000)
+def _free(expr: Any) -> frozenset[Any]:
+    """The free symbols of `expr`, which SymPy gathers anew whenever it is asked."""
+    return frozenset(expr.free_symbols)
+
+
 class Evaluator:
     """Evaluates expressions at one point. `stopped` is the point at which stopped gradients are
     read: the same point, or the base point of a finite difference. At most `limit` values are
@@ -83,7 +90,7 @@ class Evaluator:
     def value(self, expr: Any, scope: dict[Index, int]) -> Any:
         key: Any = expr
         if scope:
-            free = expr.free_symbols
+            free = _free(expr)
             key = (expr, *((i, at) for i, at in scope.items() if i in free))
         if key not in self.known:
             if len(self.known) >= self.limit:

@@ -8,6 +8,7 @@ rests on a derivation, replayed by the checker; a difference on a witness.
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -245,7 +246,9 @@ def _witness(problem: Problem) -> Witness | None:
     sides, both = (problem.target, problem.recovered), losses(problem)
     with allowance(*sides):
         difference = normal_form(sides[0] - sides[1])
-        found = find_witness(problem.spec, *sides, difference, margins=problem.kind == "margin")
+        look = functools.partial(find_witness, problem.spec, *sides, difference,
+                                 margins=problem.kind == "margin")
+        found = look(seen=True) or look(seen=False)
     if found is not None and moves(problem):
         with allowance(*sides):  # losses may differ at some values of a parameter alone
             if all(is_affine(problem.spec, *pair, at=at) for pair in (both, both[::-1])

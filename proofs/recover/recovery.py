@@ -174,13 +174,18 @@ def _decided(problem: Problem) -> Recovery:
         return _nothing_to_decide(problem, facts, error)
     except (RecursionError, TooLarge) as error:
         last = [_obstacle(error)]
-        return _refutation(problem, facts, last) or _undecided(problem, facts, last)
+        return (
+            _refutation(problem, facts, last, seen=True)
+            or _refutation(problem, facts, last, seen=False)
+            or _undecided(problem, facts, last)
+        )
     try:
         # Numbers are asked before a proof by cells: that is long work where the sides differ.
         return (
             _first_proof(problem, facts, FORMS, first)
-            or _refutation(problem, facts, first)
+            or _refutation(problem, facts, first, seen=True)
             or _first_proof(problem, facts, (CELL_FORM,), last)
+            or _refutation(problem, facts, first, seen=False)
             or _undecided(problem, facts, last)
         )
     except NoValue as error:
@@ -302,16 +307,16 @@ def _joined(chain: Derivation, other: Derivation, form: Form) -> bool:
 
 
 def _refutation(
-    problem: Problem, facts: PriorFacts | None, obstacles: list[str]
+    problem: Problem, facts: PriorFacts | None, obstacles: list[str], *, seen: bool
 ) -> Recovery | None:
-    """A witness that the two sides differ, or None."""
+    """A witness that the two sides differ, one that float64 sees or one that it does not."""
     spec, margins = problem.spec, problem.kind == "margin"
     with allowance(*spec.expressions):
         normal = _normal_sides(problem)
         difference = _difference(problem, normal)
         try:
             witness = find_witness(spec, problem.target, problem.inserted, difference,
-                                   margins=margins)
+                                   margins=margins, seen=seen)
             if witness is not None and problem.only_losses_count and all(
                     is_affine(spec, *problem.losses, at=at)
                     for at in (None, witness.case.parameters)):
