@@ -7,18 +7,32 @@ that is a null set for nearly every pair: a score of 0 may be, a length that mee
 
 from __future__ import annotations
 
+import itertools
+
 from sympy import Expr
 
 from midpo.numeric.null_sets import is_null_set
 from midpo.numeric.ties import counts, varies
 from midpo.proofs.recover.words import stated
 from midpo.symbolic.algebra.cells import ties_of
+from midpo.symbolic.algebra.normal import normal_form
+from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.domains.needs import telling
-from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.formula.told import told
-from midpo.symbolic.language.nodes import Index, Parameter, structural
+from midpo.symbolic.language.building import with_label
+from midpo.symbolic.language.nodes import (
+    CHOSEN,
+    REJECTED,
+    ByLabel,
+    Index,
+    Parameter,
+    structural,
+)
 from midpo.symbolic.language.places import Condition
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import text
 from midpo.symbolic.rewriting.derivation import Derivation
 
 
@@ -27,6 +41,27 @@ class LeavesOutTooMuch(TooLarge):
 
 
 SIGNS = {"nonzero": "!= 0", "nonnegative": ">= 0", "positive": "> 0"}
+
+
+def has_a_value(spec: Spec) -> None:
+    """Raises: NoValue where a side condition can never hold."""
+    for condition in spec.conditions:
+        roles = (CHOSEN, REJECTED) if condition.expr.has(ByLabel) else (CHOSEN,)
+        for role in roles:
+            expr = normal_form(with_label(condition.expr, role), written_out=True)
+            never = {
+                "nonzero": is_zero(expr),
+                "nonnegative": is_positive(-expr),
+                "positive": is_nonnegative(-expr),
+            }
+            if never[condition.kind]:
+                raise NoValue("the spec has no value anywhere, because "
+                              f"{text(condition.expr)} {SIGNS[condition.kind]} never holds")
+    positive = [c.expr for c in spec.conditions if c.kind == "positive"]
+    for one, other in itertools.combinations(positive, 2):
+        if is_nonnegative(-one - other):
+            raise NoValue(f"the spec has no value anywhere, because {text(one)} > 0 and "
+                          f"{text(other)} > 0 exclude each other")
 
 
 def side_conditions(spec: Spec) -> tuple[str, ...]:

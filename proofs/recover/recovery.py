@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,9 +18,7 @@ from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.formula.terms import affine, defines
 from midpo.symbolic.formula.told import joined, told
 from midpo.symbolic.formula.tree import Formula
-from midpo.symbolic.language.building import substitute, with_label
-from midpo.symbolic.language.nodes import CHOSEN, REJECTED, ByLabel
-from midpo.symbolic.language.signs import is_nonnegative, is_positive
+from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.language.words import piecewise
@@ -34,9 +31,9 @@ from midpo.symbolic.work import allowance, bounds, question, uncounted
 
 from .anatomy import readings, temperature_of
 from .conditions import (
-    SIGNS,
     LeavesOutTooMuch,
     defined_where,
+    has_a_value,
     judge,
     side_conditions,
     tie_conditions,
@@ -167,7 +164,7 @@ def _decided(problem: Problem) -> Recovery:
     first, last = list[str](), list[str]()
     try:
         with allowance(*spec.expressions):
-            _has_a_value(spec)
+            has_a_value(spec)
             facts = prior_facts(spec)
             problem = problem.as_margin()
     except NoValue as error:
@@ -203,27 +200,6 @@ def _obstacle(error: Exception) -> str:
         return f"{error}."
     too_deep = "the expressions are nested too deeply"
     return f"No proof within bounds: {too_deep if isinstance(error, RecursionError) else error}."
-
-
-def _has_a_value(spec: Spec) -> None:
-    """Raises: NoValue where a side condition can never hold."""
-    for condition in spec.conditions:
-        roles = (CHOSEN, REJECTED) if condition.expr.has(ByLabel) else (CHOSEN,)
-        for role in roles:
-            expr = normal_form(with_label(condition.expr, role), written_out=True)
-            never = {
-                "nonzero": is_zero(expr),
-                "nonnegative": is_positive(-expr),
-                "positive": is_nonnegative(-expr),
-            }
-            if never[condition.kind]:
-                raise NoValue("the spec has no value anywhere, because "
-                              f"{text(condition.expr)} {SIGNS[condition.kind]} never holds")
-    positive = [c.expr for c in spec.conditions if c.kind == "positive"]
-    for one, other in itertools.combinations(positive, 2):
-        if is_nonnegative(-one - other):
-            raise NoValue(f"the spec has no value anywhere, because {text(one)} > 0 and "
-                          f"{text(other)} > 0 exclude each other")
 
 
 def _first_proof(
