@@ -7,6 +7,7 @@ differences are exact numbers in Q(log 2); what is not is decided by interval ar
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 from collections.abc import Iterator, Mapping
@@ -242,6 +243,7 @@ def _difference(case: Case, enclosed: Any, difference: Expr) -> tuple[str, str]:
     return f"{(low + high) / 2:.12g}", known
 
 
+@functools.cache
 def parameter_values(domain: Interval) -> tuple[Fraction, ...]:
     """The values in a domain that a parameter is tried at, a plain one first, the ends that belong
     to it last."""

@@ -259,15 +259,17 @@ def may_agree(problem: Problem, least: int = 0) -> bool:
             break
         values = certain(case)  # no accident, such as a score of 0, tells them apart
         try:
-            found.append((middle(values(sides[0])), middle(values(sides[1]))))
+            one, other = middle(values(sides[0])), middle(values(sides[1]))
         except (Undefined, OverflowError):
             continue
-    if len(found) < least:
-        return False
-    if one_link:
-        return all(_close(one, other) for one, other in found)
-    steps = [(one - found[0][0], other - found[0][1]) for one, other in found[1:]]
-    return all(_close(a * d, b * c) for (a, b), (c, d) in itertools.combinations(steps, 2))
+        found.append((one, other))
+        if one_link and not _close(one, other):
+            return False
+        a, b = one - found[0][0], other - found[0][1]
+        steps = ((c - found[0][0], d - found[0][1]) for c, d in found[1:-1])
+        if not one_link and not all(_close(a * d, b * c) for c, d in steps):
+            return False
+    return len(found) >= least
 
 
 def _cases(spec: Spec) -> Iterator[Case]:

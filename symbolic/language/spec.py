@@ -102,7 +102,7 @@ class Spec:
         parts = (self.prior, self.margin, self.loss, self.batch, self.constraint, self.link)
         return tuple(part for part in parts if part is not None)
 
-    @property
+    @cached_property
     def policies(self) -> tuple[str, ...]:
         """The policies that the spec's expressions speak of, pi first."""
         used = {str(s.name) for e in self.expressions for s in e.free_symbols}
