@@ -16,6 +16,8 @@ from typing import Any
 from sympy import Expr
 
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Told, known
 from midpo.symbolic.language.spec import Spec
 
 from .arithmetic import Intervals, Undefined
@@ -48,7 +50,7 @@ class Crossing:
     pair_features: Mapping[tuple[str, str], Mapping[str, Any]]
     values: Mapping[tuple[str, str], float]
     difference: float
-    standing: str
+    standing: Told
 
     def as_json(self) -> dict[str, Any]:
         show = map_numbers(str)
@@ -107,7 +109,7 @@ def find_crossing(
                 pair_features,
                 {pair: float(ops.context.convert(v).mid) for pair, v in values.items()},
                 float(crossed.mid),
-                f"0 excluded by {ops.name}",
+                known(Standing.ENCLOSED),
             )
     return None
 

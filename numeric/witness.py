@@ -19,6 +19,8 @@ from sympy import Expr
 
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import TooLarge
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Told, known, told
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant, loss_of_margin
 
@@ -61,7 +63,7 @@ class Witness:
 
     case: Case
     difference: str
-    standing: str
+    standing: Told
     target_margin: float | None
     recovered_margin: float | None
     target_loss: float
@@ -112,7 +114,7 @@ def find_witness(
             continue
         shown = sides if margins else [None, None]
         found = Witness(case, *_difference(case, enclosed, difference), *shown, *losses)
-        if found.standing.startswith(Dyadic.name):
+        if found.standing.standing is Standing.EXACT:
             return found
         best = best or found
     return best
@@ -228,19 +230,18 @@ def _excludes_zero(interval: Any) -> bool:
     return _positive(interval) or _positive(-interval)
 
 
-def _difference(case: Case, enclosed: Any, difference: Expr) -> tuple[str, str]:
+def _difference(case: Case, enclosed: Any, difference: Expr) -> tuple[str, Told]:
     """The difference at `case`, exact where it can be, with how it is known not to be 0."""
-    known = f"0 excluded by {_INTERVALS.name}"
     enclosed = _INTERVALS.context.convert(enclosed)
     low, high = float(enclosed.a), float(enclosed.b)
     exact = Dyadic()
     try:
         shown = Evaluator(exact, case.point(exact), limit=MAX_VALUES)(difference)
         if abs(exact.float(shown) - low) <= 1e-9 * (abs(low) + abs(high)):
-            return str(shown), f"{exact.name}; {known}"
+            return str(shown), told("{}, in Q(log 2); {}", Standing.EXACT, Standing.ENCLOSED)
     except (NotExact, Undefined, TooLarge):
         pass
-    return f"{(low + high) / 2:.12g}", known
+    return f"{(low + high) / 2:.12g}", known(Standing.ENCLOSED)
 
 
 @functools.cache

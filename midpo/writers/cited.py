@@ -6,14 +6,14 @@ its own, so that there these are called results.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sympy import Expr
 
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.sentence import Sentence, said
-from midpo.symbolic.formula.tree import Fence, Formula, call, leaf, row, script
+from midpo.symbolic.formula.told import Citation, Told, theorem, told
+from midpo.symbolic.formula.tree import Fence, Formula, between, call, leaf, row, script
 from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, name, response, write
 from midpo.symbolic.language.nodes import CHOSEN, POLICY, REJECTED, RESPONSE, Prob
 
@@ -37,6 +37,9 @@ _ALPHA = name("alpha")
 _REWARD = row(_ALPHA, r"\log", Fence("(", row(POLICY_SIGN, "/", ZETA), ")"))
 
 
+_TERM = row("T", between("[", POLICY_SIGN, "]", ""))
+
+
 def _at(chosen: str, rejected: str) -> Formula:
     return call(terms.MARGIN, row(*chosen), row(*rejected))
 
@@ -49,7 +52,7 @@ def _share(role: Expr) -> Formula:
     return row(_ALPHA, r"\log", write(Prob(POLICY, role)))
 
 
-def _table() -> dict[str, tuple[Sentence, Known]]:
+def _table() -> dict[str, tuple[Told, Known]]:
     """Number -> what the result says, and how it is known."""
     with_facts = replace(_DERIVED, words=f"{_DERIVED.words}; with cited facts")
     exp_f = script("e", above="f")
@@ -60,64 +63,57 @@ def _table() -> dict[str, tuple[Sentence, Known]]:
     curl = row("P", Fence("(", row("M", " - ", script("M", above=r"\mathsf{T}")), ")"), "P")
     psi = row("-", r"\log", Fence("(", row(script("e", above="L"), " - ", 1), ")"))
     return {
-        "1": (said("A positive loss {} is {} of the margin of some prior if and only if {} is a "
+        "1": (told("A positive loss {} is {} of the margin of some prior if and only if {} is a "
                    "function of {} less a function of {}.",
                    leaf("L"), row("-", r"\log", r"\sigma"), psi, _CHOSEN, _REJECTED), _DERIVED),
-        "2": (said("A margin is a function of {} less a function of {} if and only if {} vanishes "
+        "2": (told("A margin is a function of {} less a function of {} if and only if {} vanishes "
                    "for all responses.", _CHOSEN, _REJECTED, cross), _DERIVED),
-        "3": (said("One function serves both roles if and only if the margin changes sign when the "
+        "3": (told("One function serves both roles if and only if the margin changes sign when the "
                    "pair is swapped."), _DERIVED),
-        "4": (said("Every margin of the form of result 2 has a prior, unique up to one factor free "
-                   "of {}; the scale {} is not determined by the margin.", _Y, _ALPHA), _DERIVED),
-        "5": (said("The prior is free of the policy if and only if the margin less {} is.",
+        "4": (told("Every margin of the form of {} has a prior, unique up to one factor free of "
+                   "{}; the scale {} is not determined by the margin.", theorem("2"), _Y, _ALPHA),
+              _DERIVED),
+        "5": (told("The prior is free of the policy if and only if the margin less {} is.",
                    row(_share(CHOSEN), " - ", _share(REJECTED))), _DERIVED),
-        "6": (said("A link is that of the generalised loss only if it is {}, {}.", affine,
+        "6": (told("A link is that of the generalised loss only if it is {}, {}.", affine,
                    row("a", " > ", 0)), with_facts),
-        "7": (said("A term {} beside the link leaves the prior form unless {} is constant, {} "
+        "7": (told("A term {} beside the link leaves the prior form unless {} is constant, {} "
                    "being the part of {} in the margin.",
                    call("A", _CHOSEN), row(exp_a, exp_f), leaf("f"), _CHOSEN), _DERIVED),
-        "8": (said("A loss is a smooth function of one margin of the form of result 2 only if {} "
-                   "is a sum of a function of {} and one of {}.", slopes, _CHOSEN, _REJECTED),
+        "8": (told("A loss is a smooth function of one margin of the form of {} only if {} is a "
+                   "sum of a function of {} and one of {}.", theorem("2"), slopes, _CHOSEN,
+                   _REJECTED),
               _DERIVED),
-        "2.4": (said("Fixed points of solving the regularised problem with the prior frozen, then "
+        "2.1": (told("Where a prior depends on the policy, the stationary points of the "
+                     "regularised problem have {}, {} being the derivative of the prior's "
+                     "logarithm by the policy, averaged over it. The usual {} holds there if and "
+                     "only if {} is constant in {}.",
+                     row("r", " = ", _REWARD, " - ", _ALPHA, r"\,", _TERM, " + ", "c"), _TERM,
+                     row("r", " = ", _REWARD, " + ", "c"), _TERM, _Y), _PAPER),
+        "2.4": (told("Fixed points of solving the regularised problem with the prior frozen, then "
                      "refreshing the prior, are the policies with {}.",
                      row("r", " = ", _REWARD, " + ", "c")), _PAPER),
-        "2.5": (said("Where each token's share of {} has mean 0 under a law {}, some fixed points "
+        "2.5": (told("Where each token's share of {} has mean 0 under a law {}, some fixed points "
                      "are greedy for a value: their next-token law is proportional to {}.",
                      row(r"\log", Fence("(", row(POLICY_SIGN, "/", ZETA), ")")), leaf("q"),
                      row("q", r"\,", script("e", above=row("V", "/", _ALPHA)))), _PAPER),
-        "2.6": (said("The implicit reward {} belongs to some regulariser if and only if it is a "
+        "2.6": (told("The implicit reward {} belongs to some regulariser if and only if it is a "
                      "gradient: its Jacobian {} in {} has {}, where {} takes off constants.",
                      _REWARD, leaf("M"), POLICY_SIGN, row(curl, " = ", 0), leaf("P")), _PAPER),
-        "2.7": (said("With a constant offset in the margin, one function serves both roles if and "
+        "2.7": (told("With a constant offset in the margin, one function serves both roles if and "
                      "only if the comparisons of each prompt are levelled: a rank rises by one "
                      "along each."), _PAPER),
     }
 
 
 RESULTS = _table()
-_NUMBERS = r"\d(?:\.\d)?"
-_CITATION = re.compile(
-    rf"\b([Tt]heorem|[Pp]roposition)(s?) ((?:{_NUMBERS})(?:(?:, | and )(?:{_NUMBERS})\b)*)"
-)
-_CALLED = re.compile(rf"\b[Rr]esults? ((?:{_NUMBERS})(?:(?:, | and )(?:{_NUMBERS})\b)*)")
 
 
-def worded(text: str) -> str:
-    """`text` with theorems and propositions called results."""
-    return _CITATION.sub(lambda m: f"{'R' if m[1][0].isupper() else 'r'}esult{m[2]} {m[3]}", text)
-
-
-def results(body: str) -> list[tuple[str, Sentence, Known]]:
-    """The results that a report's `body` cites: number, statement, standing; cited ones too."""
-    found: set[str] = set()
-    new = _numbers(body)
+def results(cited: Iterable[str]) -> list[tuple[str, Told, Known]]:
+    """The results of these numbers: number, statement, standing; those that they cite too."""
+    found, new = set[str](), set(cited)
     while new - found:
         found |= new
-        new = {n for number in found for n in _numbers(RESULTS[number][0].words)}
+        new = {n for number in found for part in RESULTS[number][0].parts
+               if isinstance(part, Citation) for n in part.numbers}
     return [(number, *RESULTS[number]) for number in RESULTS if number in found]
-
-
-def _numbers(text: str) -> set[str]:
-    numbers = (n for m in _CALLED.finditer(text) for n in re.findall(_NUMBERS, m[1]))
-    return {n for n in numbers if n in RESULTS}

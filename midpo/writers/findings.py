@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from midpo.proofs.recover.solved import Solution
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.sentence import Sentence, listed, said
+from midpo.symbolic.formula.told import Told, listed, told
 from midpo.symbolic.formula.tree import EMPTY, Fence, call, number, row
 from midpo.symbolic.formula.write import name, response
 from midpo.symbolic.language.nodes import RESPONSE
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from midpo.numeric.crossing import Crossing
     from midpo.writers.pictures.plots import Plot
 
-_CLASS: dict[str, Sentence | str] = {
+_CLASS: dict[str, Told | str] = {
     "fixed": "has a prior that does not depend on the policy that is trained",
     "iterative": "has a prior that depends on a policy of an earlier round",
     "self-referential": "has a prior that depends on the policy that is trained",
     "label-dependent": "has a prior that must be told which response was preferred",
     "constraint": "has a prior once an additive term is set aside",
-    "other-link": said("has a prior through another link than {}", terms.logistic(terms.MARGIN)),
+    "other-link": told("has a prior through another link than {}", terms.logistic(terms.MARGIN)),
     "temperature": "has a prior once the temperature of the pair is set aside",
     "weighted": "has a prior once the weight of the pair is set aside",
     "none": "has no prior",
@@ -68,8 +68,8 @@ def solution(found: Solution | None, known: list[tuple[str, str]]) -> dict[str, 
     known.append((f"The class of the target: {found.kind}", answered(found.standing)))
     parts = []
     if found.prior is not None:
-        at = "" if found.spec.alpha == 1 else said(", at the specification's {}", name("alpha"))
-        words = said("The prior, unique up to one factor free of {}{}:", response(RESPONSE), at)
+        at = "" if found.spec.alpha == 1 else told(", at the specification's {}", name("alpha"))
+        words = told("The prior, unique up to one factor free of {}{}:", response(RESPONSE), at)
         parts.append((in_latex(words), rows(terms.PRIOR_IS, found.prior)))
     if found.link is not None:
         parts.append(("The link:", rows(terms.defines(terms.LINK), found.link)))

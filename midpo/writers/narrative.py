@@ -14,7 +14,7 @@ from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.layout import lines as broken
-from midpo.symbolic.formula.sentence import Sentence, joined, listed, said, sentence
+from midpo.symbolic.formula.told import Told, joined, listed, told
 from midpo.symbolic.formula.tree import (
     EMPTY,
     Fence,
@@ -58,50 +58,50 @@ def batch_head(spec: Spec) -> Formula:
         terms.LOSS_AT_PLACE if spec.orders_batch else terms.of(terms.LOSS, spec.roles))
 
 
-def of_batch(spec: Spec) -> Sentence:
+def of_batch(spec: Spec) -> Told:
     """The words before such a loss."""
     if not spec.orders_batch:
-        return sentence("What is stated is the loss of a list of responses to one prompt:")
+        return told("{}", "What is stated is the loss of a list of responses to one prompt:")
     i, e = leaf("i"), leaf("e")
-    return said("What is stated is a loss of the batch, here of its place {}; {} is the {}-th of "
+    return told("What is stated is a loss of the batch, here of its place {}; {} is the {}-th of "
                 "the values of {} over the batch, in growing order:",
                 i, row(Word("sort"), between("[", e, "]", "")), i, e)
 
 
-def assumptions(spec: Spec) -> tuple[Sentence, ...]:
+def assumptions(spec: Spec) -> tuple[Told, ...]:
     """What the statement supposes, one sentence each."""
     laws = list(map(policy, spec.policies))
     others = [policy(word) for word in spec.policies if word != "pi"]
     fixed = "is held fixed" if len(others) == 1 else "are held fixed"
-    further = [said("; {} is {}", response(y), what) for y, what in spec.responses.items()]
+    further = [told("; {} is {}", response(y), what) for y, what in spec.responses.items()]
     given = [
-        said(
+        told(
             "{} every token a positive probability after every prefix, as a softmax does. The "
             "policy {} is trained{}.",
-            said("The policy {} gives" if len(laws) == 1 else "The policies {} give", listed(laws)),
-            POLICY_SIGN, said(f"; {{}} {fixed}", listed(others)) if others else "",
+            told("The policy {} gives" if len(laws) == 1 else "The policies {} give", listed(laws)),
+            POLICY_SIGN, told(f"; {{}} {fixed}", listed(others)) if others else "",
         ),
-        said("The responses {} answer one prompt {} and have at least one token each{}.",
-             listed(map(response, spec.roles)), PROMPT, joined(further)),
+        told("The responses {} answer one prompt {} and have at least one token each{}.",
+             listed(map(response, spec.roles)), PROMPT, joined("", further)),
     ]
     if spec.names.parameters:
         domains = [within(p.domain, name(n)) for n, p in spec.names.parameters.items()]
-        given.append(said("Parameters: {}.", joined(domains, ", ")))
+        given.append(told("Parameters: {}.", joined(", ", domains)))
     if "alpha" not in spec.names.parameters:
-        given.append(said("The scale of the generalised loss is {}.",
+        given.append(told("The scale of the generalised loss is {}.",
                           row(name("alpha"), " = ", 1)))
     if spec.names.features:
         kinds = []
         for kind in dict.fromkeys(spec.names.features.values()):
             arguments, meaning = _FEATURE[kind]
             words = [word for word, other in spec.names.features.items() if other == kind]
-            kinds.append(said(meaning, listed(
+            kinds.append(told(meaning, listed(
                 call(name(word), *arguments) if arguments else name(word) for word in words)))
         ranges = [within(spec.names.ranges[word], name(word))
                   for word in spec.names.features if word in spec.names.ranges]
-        given.append(said(
+        given.append(told(
             "Data that come with a pair: {}. They are real numbers{} and do not depend on {}.",
-            listed(kinds), said(", {},", joined(ranges, ", ")) if ranges else "", POLICY_SIGN))
+            listed(kinds), told(", {},", joined(", ", ranges)) if ranges else "", POLICY_SIGN))
     return tuple(given)
 
 
@@ -144,13 +144,13 @@ def folded(recovery: Recovery) -> Expr:
 # --- Priors --------------------------------------------------------------------------------------
 
 
-def dependence(spec: Spec, facts: PriorFacts) -> tuple[tuple[str, Sentence], ...]:
+def dependence(spec: Spec, facts: PriorFacts) -> tuple[tuple[str, Told], ...]:
     """What the prior depends on: (the fact, what it means)."""
     return (
         (facts.policy, _policy_meaning(spec, facts.policy)),
         ("label-free" if facts.label_free else "label-dependent", _label_meaning(spec, facts)),
         ("token level" if facts.token_level else "sequence level",
-         sentence(_LEVEL[facts.token_level])),
+         told("{}", _LEVEL[facts.token_level])),
     )
 
 
@@ -161,22 +161,22 @@ _LEVEL = {
 }
 
 
-def _policy_meaning(spec: Spec, kind: str) -> Sentence:
+def _policy_meaning(spec: Spec, kind: str) -> Told:
     pi = POLICY_SIGN
     if kind == "fixed":
-        return said(
+        return told(
             "The prior does not depend on {}. It stays put while {} is trained, so there is "
             "no choice to make about differentiating it, and it can serve as the prior of a "
             "regularised problem whose normaliser is finite.", pi, pi,
         )
     if kind == "iterative":
         frozen = [policy(w) for w in spec.policies if w not in ("pi", "pi_ref")]
-        return said(
+        return told(
             "The prior depends on {}, which training does not change: within a "
             "round it is a fixed prior, and from one round to the next it may be replaced.",
             listed(frozen),
         )
-    return said(
+    return told(
         "The prior depends on the policy {} that is being trained. The two losses agree in "
         "value for every {}; their gradients agree if {} is differentiated together with "
         "{}. With the gradient stopped at {} the value stays the same and the gradient "
@@ -187,11 +187,11 @@ def _policy_meaning(spec: Spec, kind: str) -> Sentence:
     )
 
 
-def _label_meaning(spec: Spec, facts: PriorFacts) -> Sentence:
+def _label_meaning(spec: Spec, facts: PriorFacts) -> Told:
     if not facts.label_free:
         masses = [script("N", role, bare=True) for role in "wl"]
         ratio = Fence("(", row(masses[0], "/", masses[1]), ")")
-        return said(
+        return told(
             "The prior is one function where {} is the preferred response of its pair and "
             "another where it is the dispreferred one. Both may be multiplied by one common factor "
             "free of {}, and by no others: normalising each to one, by {} and {}, would add {} to "
@@ -202,7 +202,7 @@ def _label_meaning(spec: Spec, facts: PriorFacts) -> Sentence:
     data = ""
     if set(spec.names.features.values()) & {"response", "token"}:
         data = " The data that come with a pair may still differ from role to role."
-    return said(
+    return told(
         "One expression serves the preferred and the dispreferred response, so that a factor "
         f"{{}} common to both cancels in the margin.{data}", call("N", PROMPT),
     )

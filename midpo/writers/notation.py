@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
-from midpo.symbolic.formula.sentence import Sentence, said
+from midpo.symbolic.formula.told import Told, told
 from midpo.symbolic.formula.tree import (
     Fence,
     Formula,
@@ -60,7 +60,7 @@ def _law(name: str, of: Part) -> Formula:
     return call(name, row(of, GIVEN, "s"))
 
 
-def _table() -> tuple[tuple[Formula, Sentence, Use | None], ...]:
+def _table() -> tuple[tuple[Formula, Told, Use | None], ...]:
     """(the sign, its meaning, what tells that a formula uses it; none where each report does)."""
     y, preferred, other = map(response, (RESPONSE, *_PAIR))
     policy_given_x = write(Prob(POLICY, RESPONSE))
@@ -78,36 +78,36 @@ def _table() -> tuple[tuple[Formula, Sentence, Use | None], ...]:
     logistic = Fence("(", row(1, " + ", script("e", above=row("-", "z"))), ")")
     return (
         (_apart(r"\log", z),
-         said("the natural logarithm; {}", row(z, " = ", 1, "/", logistic)), None),
+         told("the natural logarithm; {}", row(z, " = ", 1, "/", logistic)), None),
         (_apart(y, preferred, other, Fence("|", y, "|")),
-         said("a response; the preferred and the dispreferred one of a pair; the number of tokens "
+         told("a response; the preferred and the dispreferred one of a pair; the number of tokens "
               "of {}", y), None),
         (policy_given_x,
-         said("the probability of the whole response {} to the prompt {} under the policy that is "
+         told("the probability of the whole response {} to the prompt {} under the policy that is "
               "trained; likewise {} for the reference", y, PROMPT, policy("pi_ref")), None),
-        (policy("pi_old"), said("the policy of the previous round"), _is(policy("pi_old"))),
+        (policy("pi_old"), told("the policy of the previous round"), _is(policy("pi_old"))),
         (token_law,
-         said("the probability of the {}-th token of {} after the tokens before it; {}. The tokens "
+         told("the probability of the {}-th token of {} after the tokens before it; {}. The tokens "
               "of {} and {} are {} and {}", t, y,
               row(policy_given_x, " = ", product), preferred, other,
               *(indexed("y", role, "t") for role in _PAIR)), _speaks_of("y")),
-        (vocabulary, said("the vocabulary, of which {} is an entry", leaf("v")), _is(vocabulary)),
+        (vocabulary, told("the vocabulary, of which {} is an entry", leaf("v")), _is(vocabulary)),
         (_apart(*states),
-         said("what precedes a token: {}, {}, {}", *before), _speaks_of("s")),
+         told("what precedes a token: {}, {}, {}", *before), _speaks_of("s")),
         (row(divergence, between("(", laws, ")", "big")),
-         said("{} over the vocabulary {}", row(over, " ", p, r"\log", Fraction(p, q)), vocabulary),
+         told("{} over the vocabulary {}", row(over, " ", p, r"\log", Fraction(p, q)), vocabulary),
          _is(divergence)),
         (row("H", between("(", _law("p", Placeholder()), ")", "big")),
-         said("{}", row("-", over, " ", p, r"\log ", p)), _is_entropy),
+         told("{}", row("-", over, " ", p, r"\log ", p)), _is_entropy),
         (row(Word("sg"), between("[", "e", "]", "")),
-         said("{}, with no gradient through it", leaf("e")), _is(Word("sg"))),
+         told("{}, with no gradient through it", leaf("e")), _is(Word("sg"))),
         (row(r"\mathbf{1}", between("[", "c", "]", "")),
-         said("1 where {} holds, else 0", leaf("c")), _is(leaf(r"\mathbf{1}"))),
+         told("1 where {} holds, else 0", leaf("c")), _is(leaf(r"\mathbf{1}"))),
         (_apart(*responded()),
-         said("in a prior: where {} is the preferred, the dispreferred response of its pair", y),
+         told("in a prior: where {} is the preferred, the dispreferred response of its pair", y),
          _is(Text("if "))),
         (row("b", r" \uparrow ", Fence("(", leaf("e"), ")")),
-         said("{}, where {} is too long to be raised", script("b", above="e"), leaf("e")),
+         told("{}, where {} is too long to be raised", script("b", above="e"), leaf("e")),
          _is_arrow),
     )
 
@@ -130,7 +130,7 @@ def _is_arrow(node: Formula) -> bool:
     return isinstance(node, Sign) and node.glyph.tex == r"\uparrow"
 
 
-def notation(formulas: Iterable[Formula]) -> list[tuple[Formula, Sentence]]:
+def notation(formulas: Iterable[Formula]) -> list[tuple[Formula, Told]]:
     """The signs that `formulas` use, with their meaning."""
     rows = list(_table())
     unused = {place: use for place, (_, _, use) in enumerate(rows) if use is not None}

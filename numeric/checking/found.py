@@ -10,6 +10,8 @@ from sympy import Expr
 
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.formula import notebook
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import known
 
 from . import logged
 from .judging import plain as plain_number
@@ -97,7 +99,7 @@ class CrossCheck:
                         f"{d.gradient_ulp:.2f} in gradient") for d in self.dtypes),
             *(("note", note) for note in self.notes),
             ("difference", self.failure),
-            ("standing", f"numerical evidence: {self.cases} pairs, seed {self.seed}"),
+            ("standing", known(Standing.EVIDENCE, f"{self.cases} pairs, seed {self.seed}")),
         ])
 
     def as_json(self) -> dict[str, Any]:
@@ -118,5 +120,6 @@ class CrossCheck:
             "failure": self.failure,
             "case": None if self.case is None else dict(self.case),
             "notes": list(self.notes),
-            "standing": f"numerical evidence: {self.cases} cases, 50 digits and float64",
+            "standing": known(Standing.EVIDENCE,
+                              f"{self.cases} cases, 50 digits and float64"),
         }

@@ -1,6 +1,5 @@
 """What a recovery does not mean: gradient, optimum, normalisation, domain, labels.
 
-    answer       what an audit answers with: a sentence, how far it is known, formulas, and data
     audit        what "recovered" hides: an audit of a spec's prior
     bounds       which priors have a finite mass over all strings, and its bound
     calculus     how an expression moves with the policy: the rows of its gradient, symbolically

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from sympy import Expr
 
+from midpo.proofs.account.claim import Claim, Topic
 from midpo.proofs.audit.words import USUAL
 from midpo.proofs.recover.levels import Comparison
 from midpo.proofs.recover.solution import solve
 from midpo.symbolic.errors import MidpoError, SpecError
-from midpo.symbolic.formula.told import told
+from midpo.symbolic.formula.told import told, undecided
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant
@@ -40,7 +41,6 @@ from . import (
 from . import (
     side as audit_side,
 )
-from .answer import UNDECIDED, Answer, Section
 from .gradient import answers as audit_gradient
 
 TRIALS = 80
@@ -62,16 +62,16 @@ class Audit:
     its own; `sections` by name: gradient, optimum, labels, mass, domain."""
 
     spec: Spec
-    sections: tuple[Section, ...]
+    sections: tuple[Topic, ...]
     solved: str = ""
 
-    def __getitem__(self, name: str) -> Section:
+    def __getitem__(self, name: str) -> Topic:
         return next(section for section in self.sections if section.name == name)
 
     @property
-    def undecided(self) -> tuple[Answer, ...]:
+    def undecided(self) -> tuple[Claim, ...]:
         """The answers that decide nothing."""
-        return tuple(a for s in self.sections for a in s.answers if not a.decided)
+        return tuple(a for s in self.sections for a in s.claims if not a.decided)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -123,7 +123,7 @@ def _audited(
         one = total is not None and (total == 0 or is_constant(total))
         progress("prior")
         sides = audit_side.sides_of(spec, one)
-        makers: dict[str, Callable[[], Iterator[Answer]]] = {
+        makers: dict[str, Callable[[], Iterator[Claim]]] = {
             "gradient": lambda: audit_gradient.answers(
                 spec, seed, trials, progress, parts),
             "optimum": lambda: (a for s in sides for a in audit_optimum.answers(s, seed)),
@@ -134,7 +134,7 @@ def _audited(
         sections = []
         for name, make in makers.items():
             progress(name)
-            sections.append(Section(name, TITLES[name], tuple(_answered(name, make))))
+            sections.append(Topic(name, TITLES[name], tuple(_answered(name, make))))
     return Audit(spec, tuple(sections), solved)
 
 
@@ -145,11 +145,11 @@ def _swap_sum(spec: Spec) -> Expr | None:
         return None
 
 
-def _answered(name: str, make: Callable[[], Iterator[Answer]]) -> Iterator[Answer]:
+def _answered(name: str, make: Callable[[], Iterator[Claim]]) -> Iterator[Claim]:
     """The answers that `make` gives, and one that says why where it gives up."""
     try:
         yield from make()
     except (MidpoError, RecursionError) as error:
         reason = str(error) or "the expressions are nested too deeply"
-        yield Answer(name, "undecided", f"no further answers: {reason}",
-                     f"{UNDECIDED}: too much work, or no value")
+        yield Claim(name, "undecided", f"no further answers: {reason}",
+                     undecided("too much work, or no value"))

@@ -37,7 +37,8 @@ from midpo.proofs.audit.words import (
 )
 from midpo.symbolic.domains.intervals import REAL, plain_value
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.told import Hole, joined, told
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Hole, Told, joined, proved, told, undecided
 from midpo.symbolic.language.building import power
 from midpo.symbolic.language.nodes import (
     POLICY,
@@ -54,7 +55,6 @@ from midpo.symbolic.language.nodes import (
 from midpo.symbolic.language.signs import is_nonnegative
 from midpo.symbolic.loss import is_constant
 
-from .answer import COMPUTED, PROVED, UNDECIDED
 from .calculus import same, sequence_form
 from .shape import Shape, shape_of
 from .side import PriorSide
@@ -69,7 +69,7 @@ class Bound:
 
     verdict: str
     sentence: str
-    standing: str
+    standing: Told
     limit: float = math.inf  # of every partial sum over VOCABULARY tokens
     coq: tuple[str, ...] = ()  # keys of rocq_library.THEOREMS
 
@@ -136,7 +136,7 @@ def _mixture(side: PriorSide) -> Bound | None:
         return None
     total = shown(Add(*coefficients))
     return Bound("finite", told("the mass is {}: a combination of probabilities", total),
-                 f"{PROVED}: the masses of the terms add up")
+                 proved("the masses of the terms add up"))
 
 
 def _counting(shape: Shape) -> Bound:
@@ -146,12 +146,12 @@ def _counting(shape: Shape) -> Bound:
         return Bound(
             "infinite", f"the counting measure{extra}: every string weighs the same, and the mass "
             "is infinite; a greatest length is a silent assumption",
-            f"{PROVED}: there are infinitely many strings",
+            proved("there are infinitely many strings"),
         )
     return Bound(
         "conditional", told("finite iff {}, V the vocabulary with EOS",
                             compared(shown(growth), "<", ENOUGH)),
-        told("{}: {} strings of n tokens", PROVED, STRINGS),
+        proved("{} strings of n tokens", STRINGS),
     )
 
 
@@ -166,8 +166,8 @@ def _response_exponents(shape: Shape) -> Bound | None:
         return Bound(
             "finite", told("always finite: the mass is the expected perplexity {}, at most {} for "
                            "every policy", PERPLEXITY, MOST),
-            told("{}: power means over the strings of a length; the sharp constant is {} "
-                 "(numerical)", PROVED, times(f"{sharp:.4f}", VOCABULARY_SIZE)),
+            proved("power means over the strings of a length; the sharp constant is {} "
+                   "(numerical)", times(f"{sharp:.4f}", VOCABULARY_SIZE)),
             sharp * VOCABULARY, ("normalisable-simpo",),
         )
     fractions = all(_fraction(e) for e in shape.exponents.values())
@@ -175,8 +175,8 @@ def _response_exponents(shape: Shape) -> Bound | None:
         count = len(shape.exponents)
         return Bound(
             "finite", f"always finite: the mass is at most {count}",
-            f"{PROVED}: a weighted geometric mean of {count} probabilities is at most their "
-            "weighted mean",
+            proved(f"a weighted geometric mean of {count} probabilities is at most their "
+                   "weighted mean"),
             float(count),
         )
     return None
@@ -205,18 +205,18 @@ def _masks(shape: Shape) -> Bound:
             ratio = told("{}; with weights that see only the tokens before, a step's factors sum "
                          "to at least 1", ratio)
             coq = ("step-tis-dpo",)
-        return Bound(lead, ratio, f"{PROVED}: a product over independent tokens; for other "
-                     f"policies {UNDECIDED}", coq=coq)
+        return Bound(lead, ratio, proved("a product over independent tokens; for other "
+                     "policies {}", Standing.UNDECIDED), coq=coq)
     one = same(shape.weights, S.One)
     if not one:
-        return Bound("can diverge", "the exponents do not sum to one: masks decide", UNDECIDED)
+        return Bound("can diverge", "the exponents do not sum to one: masks decide", undecided())
     extra = "; the divergences can only lower it" if shape.laws else ""
     return Bound(
         "conditional", told(
             "masks in [0, 1] that see only the tokens before: at most 1. Masks that see the token: "
             "a factor of up to {} a token, and masks above 1 up to more: it can diverge{}", EXCESS,
             extra),
-        told("{}: Hölder's inequality at each token; {} sums to {}", PROVED, MAXIMUM, VARIATION),
+        proved("Hölder's inequality at each token; {} sums to {}", MAXIMUM, VARIATION),
         coq=("step-sparsepo",),
     )
 
@@ -266,7 +266,7 @@ def _constant_exponents(side: PriorSide, shape: Shape) -> Bound | None:
                 "can diverge: {} a token; with the same law after every prefix it diverges where "
                 "that divergence exceeds {}, {} the probability to stop",
                 exponential(shown(weight), shown(law)), STOPPING, RHO),
-            f"{PROVED}: a product over independent tokens",
+            proved("a product over independent tokens"),
         )
     inequality = "Hölder's inequality at each token, and no factor exceeds 1"
     if len(shape.exponents) == 1 and same(shape.weights, S.One) and not shape.laws:
@@ -277,14 +277,14 @@ def _constant_exponents(side: PriorSide, shape: Shape) -> Bound | None:
             and shape.growth == 0 and not shape.bounded
         return Bound("finite", _IS_ONE if exact else "the mass is at most 1"
                      + (" (times a bounded score)" if shape.bounded else ""),
-                     f"{PROVED}: {inequality}", math.inf if shape.bounded else 1.0,
+                     proved(inequality), math.inf if shape.bounded else 1.0,
                      _in_coq(shape))
     in_coq = _in_coq(shape)
     listed = joined(" and ", list(dict.fromkeys(conditions)))
     beyond = _beyond(side, shape)
     return Bound("conditional", told(
                      "at most 1 if {}; otherwise it can diverge{}", listed, beyond),
-                 f"{PROVED}: {inequality}; the example beyond: {COMPUTED}", coq=in_coq)
+                 proved("{}; the example beyond: {}", inequality, Standing.COMPUTED), coq=in_coq)
 
 
 def _in_coq(shape: Shape) -> tuple[str, ...]:

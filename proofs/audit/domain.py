@@ -16,6 +16,7 @@ from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import value_of
 from midpo.numeric.figures import figure
 from midpo.numeric.trees import Row, full_tree, random_world
+from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.gradient.pair import side_rows
 from midpo.proofs.audit.words import (
     ALPHA,
@@ -30,13 +31,13 @@ from midpo.proofs.audit.words import (
 )
 from midpo.proofs.recover.conditions import defined_where, side_conditions
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.told import joined, told
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import joined, proved, told, undecided
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Feature, Length, Parameter
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant
 
-from .answer import EVIDENCE, PROVED, UNDECIDED, Answer
 from .bounds import linear
 from .calculus import T
 from .formulas import readable
@@ -44,7 +45,7 @@ from .formulas import readable
 WORLDS = 3
 
 
-def answers(spec: Spec, seed: int) -> Iterator[Answer]:
+def answers(spec: Spec, seed: int) -> Iterator[Claim]:
     """Every answer about the domain."""
     yield _temperature(spec)
     found: dict[str, tuple[Row, ...]] = {}
@@ -55,8 +56,8 @@ def answers(spec: Spec, seed: int) -> Iterator[Answer]:
         except (MidpoError, RecursionError) as error:
             obstacle = str(error) or "nested too deeply"
     if obstacle:
-        yield Answer("policy's weight", "undecided", f"the margin's weights are not known: "
-                     f"{obstacle}", f"{UNDECIDED} symbolically")
+        yield Claim("policy's weight", "undecided", f"the margin's weights are not known: "
+                     f"{obstacle}", told("{} symbolically", Standing.UNDECIDED))
     elif found["chosen"] == found["rejected"]:
         yield _weight(spec, found["chosen"], "", seed)
     else:
@@ -65,69 +66,70 @@ def answers(spec: Spec, seed: int) -> Iterator[Answer]:
     yield _empty_response(spec)
     conditions = side_conditions(spec)
     if conditions:
-        yield Answer("side conditions", "stated", "where " + " and ".join(conditions),
-                     f"{PROVED}: else a part of the spec has no value",
+        yield Claim("side conditions", "stated", "where " + " and ".join(conditions),
+                     proved("else a part of the spec has no value"),
                      data={"conditions": list(conditions)})
     lengths = defined_where(spec)
     if lengths:
-        yield Answer("lengths", "stated", "the spec has a value where " + " and ".join(lengths),
-                     f"{PROVED}: its own formulas divide by 0 elsewhere, or take a root or a "
-                     "logarithm of what has none", data={"conditions": list(lengths)})
+        yield Claim("lengths", "stated", "the spec has a value where " + " and ".join(lengths),
+                     proved("its own formulas divide by 0 elsewhere, or take a root or a "
+                            "logarithm of what has none"), data={"conditions": list(lengths)})
 
 
-def _temperature(spec: Spec) -> Answer:
+def _temperature(spec: Spec) -> Claim:
     alpha = spec.alpha
     if not isinstance(alpha, Parameter):
-        return Answer("temperature", "excluded", "alpha is 1", f"{PROVED}: it is no parameter")
-    return Answer(
+        return Claim("temperature", "excluded", "alpha is 1", proved("it is no parameter"))
+    return Claim(
         "temperature", "excluded",
         told("{} makes the objective empty and {} reverses it; the declared domain ({}) excludes "
              "both", compared(ALPHA, "=", 0), compared(ALPHA, "<", 0), alpha.domain.described),
-        told("{}: the margin is {} times a difference", PROVED, ALPHA),
+        proved("the margin is {} times a difference", ALPHA),
     )
 
 
-def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Answer:
+def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Claim:
     """Where the policy's own weight on one side vanishes or turns."""
     question = f"policy's weight ({role})" if role else "policy's weight"
     side = f"on the {role} side " if role else ""
     if not rows:
-        return Answer(question, "empty", f"{side}the margin does not move with the policy at all",
-                      told("{}: {} has no term in {}", PROVED, LOG_RATIO, PI))
+        return Claim(question, "empty", f"{side}the margin does not move with the policy at all",
+                      proved("{} has no term in {}", LOG_RATIO, PI))
     own = next((row.weight for row in rows if row.law is None), S.Zero)
     weighs = told("{}the weight of {} is {}", side, SCORE, shown(readable(own)))
     alone = len(rows) == 1
     if is_constant(own) and T not in own.free_symbols:
         return _constant_weight(question, side, own, alone)
     if own != 0 and is_positive(own):
-        return Answer(question, "positive", told("{}, which is positive everywhere", weighs),
-                      f"{PROVED}: signs of its parts")
+        return Claim(question, "positive", told("{}, which is positive everywhere", weighs),
+                      proved("signs of its parts"))
     features = sorted({str(f.args[0]) for f in own.atoms(Feature)})
     if features and all(_turns(own, name) for name in features):
         names = joined(", ", list(map(symbol, features)))
-        return Answer(
+        return Claim(
             question, "by feature", told(
                 "{}: nothing is learnt where it is 0, and the opposite where it is negative ({} "
                 "must be at least 0)", weighs, names),
-            f"{PROVED}: the weight is linear in the feature",
+            proved("the weight is linear in the feature"),
         )
     low, high, count = _range(spec, own, role, seed)
     if count == 0:
-        return Answer(question, "undecided", told("{}; no values", weighs),
-                      f"{UNDECIDED}: undefined at the random policies")
+        return Claim(question, "undecided", told("{}; no values", weighs),
+                      undecided("undefined at the random policies"))
     verdict = "positive" if low > 0 else "nonnegative" if low == 0 else "turns"
     words = {
         "positive": "positive wherever it was evaluated",
         "nonnegative": "at least 0, and 0 at some policies, where nothing is learnt",
         "turns": "negative at some policies, where the objective is reversed",
     }[verdict]
-    known = f"{PROVED}: signs of its parts" if verdict == "nonnegative" and is_nonnegative(own) \
-        else f"{EVIDENCE}, {count} values between {figure(low)} and {figure(high)}"
-    return Answer(question, verdict, told("{}: {}", weighs, words), known,
+    rests = proved("signs of its parts") if verdict == "nonnegative" and is_nonnegative(own) \
+        else told("{}, {} values between {} and {}", Standing.EVIDENCE, str(count), figure(low),
+                  figure(high))
+    return Claim(question, verdict, told("{}: {}", weighs, words), rests,
                   data={"lowest": low, "highest": high})
 
 
-def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Answer:
+def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Claim:
     weighs = told("{}the weight of {} is {}", side, SCORE, shown(own))
     rest = "" if alone else ", beside the divergences"
     solved = linear(own)
@@ -139,8 +141,8 @@ def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Answer
             "empty": told("{}{} itself has weight 0{}", side, SCORE, rest),
             "undecided": told("{}, whose sign is not known{}", weighs, rest),
         }[sign]
-        return Answer(question, sign, sentence, told("{}: the row of {}", PROVED, LOG_RATIO)
-                      if sign != "undecided" else UNDECIDED)
+        return Claim(question, sign, sentence, proved("the row of {}", LOG_RATIO)
+                      if sign != "undecided" else undecided())
     parameter, root, rises = solved
     name = symbol(parameter.name)
     turn = "<" if rises else ">"
@@ -153,15 +155,15 @@ def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Answer
                             "reversed": f"{parameter.name} {turn} {root}"}
     text = told("{}{}: empty at {}, reversed for {}", weighs, rest, compared(name, "=", at),
                 compared(name, turn, at))
-    known = told("{}: the weight is linear in {}", PROVED, name)
+    rests = proved("the weight is linear in {}", name)
     if inside or reached:
         what = " and ".join(w for w, has in (("the empty value", inside),
                                              ("the reversed ones", bool(reached))) if has)
-        return Answer(question, "allowed", told("{}; the declared domain ({}) admits {}", text,
+        return Claim(question, "allowed", told("{}; the declared domain ({}) admits {}", text,
                                                 parameter.domain.described, what),
-                      known, data=data)
-    return Answer(question, "excluded", told("{}; the declared domain ({}) excludes both", text,
-                                             parameter.domain.described), known, data=data)
+                      rests, data=data)
+    return Claim(question, "excluded", told("{}; the declared domain ({}) excludes both", text,
+                                             parameter.domain.described), rests, data=data)
 
 
 def _turns(own: Expr, name: str) -> bool:
@@ -185,15 +187,15 @@ def _range(spec: Spec, own: Expr, role: str, seed: int) -> tuple[float, float, i
     return (min(values), max(values), len(values)) if values else (0.0, 0.0, 0)
 
 
-def _empty_response(spec: Spec) -> Answer:
+def _empty_response(spec: Spec) -> Claim:
     divided = any(
         isinstance(p.base, Length) and p.exp.is_number and p.exp < 0
         for e in spec.expressions
         for p in e.atoms(Pow)
     )
     if divided:
-        return Answer("empty response", "undefined", told(
+        return Claim("empty response", "undefined", told(
             "undefined at {}: a response needs at least one token (its EOS counts)",
-            compared(LENGTH, "=", 0)), told("{}: {} has no value at 0", PROVED, PER_LENGTH))
-    return Answer("empty response", "defined", told("no term divides by {}; responses have at "
-                  "least one token all the same", LENGTH), f"{PROVED}: read off the spec")
+            compared(LENGTH, "=", 0)), proved("{} has no value at 0", PER_LENGTH))
+    return Claim("empty response", "defined", told("no term divides by {}; responses have at "
+                  "least one token all the same", LENGTH), proved("{} the spec", Standing.READ))

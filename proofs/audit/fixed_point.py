@@ -20,8 +20,10 @@ from midpo.numeric.trees import (
     policy_of,
     random_world,
 )
+from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.words import FROZEN, LOG_RATIO, OPTIMUM, USUAL_REFRESHED, policy_named
-from midpo.symbolic.formula.told import Displayed, told
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Displayed, Told, proved, theorem, told, undecided
 from midpo.symbolic.formula.tree import Fence, Text, row
 from midpo.symbolic.formula.unicode import letter, mathematics
 from midpo.symbolic.formula.write import write
@@ -29,7 +31,6 @@ from midpo.symbolic.language.nodes import POLICY, REFERENCE, RESPONSE, Log, Prob
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant
 
-from .answer import EVIDENCE, PROVED, UNDECIDED, Answer
 from .calculus import T, expected_body, same, sequence_form
 from .side import PriorSide, alpha_of, of_role
 
@@ -37,17 +38,17 @@ REPEATS = 2  # rewards for which the fixed point is looked for
 SWEEPS = 150
 
 
-def fixed_point(side: PriorSide, seed: int) -> Answer:
+def fixed_point(side: PriorSide, seed: int) -> Claim:
     """Theorem 2.4 and 2.5: the frozen-prior fixed points, and the value they are greedy for."""
     question = of_role("fixed point", side)
     if side.policy_free:
-        return Answer(question, "the optimum", told(
+        return Claim(question, "the optimum", told(
             "the expression describes the optimum itself: {}", OPTIMUM),
-            f"{PROVED}: the prior is free of the policy")
+            proved("the prior is free of the policy"))
     runs = _iterate(side, seed)
     if runs is None:
-        return Answer(question, "undecided", "the iteration has no value",
-                      f"{UNDECIDED}: undefined at a random policy")
+        return Claim(question, "undecided", "the iteration has no value",
+                      undecided("undefined at a random policy"))
     swept = [run for run in runs if run.converged]
     sentence = told("policies that are optimal for their own prior, frozen: {}", FROZEN)
     data: dict[str, Any] = {
@@ -58,18 +59,20 @@ def fixed_point(side: PriorSide, seed: int) -> Answer:
         verdict = "does not converge"
         sentence = told("{}; refreshing it did not converge within {} sweeps in {} of {} cases",
                         sentence, str(SWEEPS), str(len(runs) - len(swept)), str(len(runs)))
-        standing = f"{EVIDENCE}, {len(runs)} rewards on a tree of depth 2, defaults"
-        return Answer(question, verdict, sentence, standing, _rate(side), data)
+        standing = told("{}, {} rewards on a tree of depth 2, defaults", Standing.EVIDENCE,
+                        str(len(runs)))
+        return Claim(question, verdict, sentence, standing, _rate(side), data)
     most = max(run.sweeps for run in runs)
     value, proof = _value(side, swept)
     greedy = f". The fixed point is greedy for the {value}" if value else ""
     sentence = told("{}; refreshing it converges ({} sweeps at most){}", sentence, str(most),
                     greedy)
-    standing = told("{}, {} rewards on a tree of depth 2, defaults: {}, an error {}", EVIDENCE,
+    standing = told("{}, {} rewards on a tree of depth 2, defaults: {}, an error {}",
+                    Standing.EVIDENCE,
                     str(len(runs)), USUAL_REFRESHED, below(data["implicit_reward_error"], 1e-9))
     if proof:
         standing = told("{}; {}", proof, standing)
-    return Answer(question, value or "frozen-prior fixed point", sentence, standing, _rate(side),
+    return Claim(question, value or "frozen-prior fixed point", sentence, standing, _rate(side),
                   data)
 
 
@@ -115,7 +118,7 @@ def _iterate(side: PriorSide, seed: int) -> list[Run] | None:
     return runs
 
 
-def _value(side: PriorSide, runs: Sequence[Run]) -> tuple[str, str]:
+def _value(side: PriorSide, runs: Sequence[Run]) -> tuple[str, Told | None]:
     """The value V with p(a|s) proportional to q(a|s)*exp(k(s) V(sa)) at the fixed point, found by
     backward induction, and why."""
     names = {
@@ -125,20 +128,20 @@ def _value(side: PriorSide, runs: Sequence[Run]) -> tuple[str, str]:
     }
     for name, policy in names.items():
         if "pi_ref" not in runs[0].world.laws:
-            return "", ""
+            return "", None
         if not all(_greedy(run, policy) for run in runs):
             continue
-        proof = ""
+        proof = None
         if policy and side.log is not None:
             body = expected_body(
                 Log(Prob(POLICY, RESPONSE)) - side.log, POLICY if policy == "pi" else REFERENCE
             )
             if body is not None and same(body, S.Zero):
-                proof = told("{}: each token's share of {} is centred under {} (theorem 2.5), "
-                             "checked by backward induction", PROVED, LOG_RATIO,
-                             policy_named(policy))
+                proof = proved("each token's share of {} is centred under {} ({}), checked by "
+                               "backward induction", LOG_RATIO, policy_named(policy),
+                               theorem("2.5"))
         return name, proof
-    return "", ""
+    return "", None
 
 
 def _greedy(run: Run, policy: str) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 from sympy import Expr, S
 
 from midpo.numeric.figures import below
+from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.words import ODDS, OFFSET_ODDS, compared
 from midpo.proofs.audit.words import shown as stated
 from midpo.proofs.recover.levels import Comparison, one_function, violating_cycle
@@ -20,8 +21,9 @@ from midpo.proofs.recover.solved import Solution
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.terms import MARGIN
-from midpo.symbolic.formula.told import Displayed, told
+from midpo.symbolic.formula.told import Displayed, known, proved, theorem, told, undecided
 from midpo.symbolic.formula.tree import Fence, Word, call, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import response, write
@@ -30,8 +32,6 @@ from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Exp, Parameter, Sigm
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant, recovered_margin
 from midpo.symbolic.representable import fold
-
-from .answer import COMPUTED, PROVED, UNDECIDED, Answer
 
 
 def swap_sum(spec: Spec) -> Expr:
@@ -53,35 +53,36 @@ EXAMPLES = {
 
 def answers(
     spec: Spec, total: Expr | None, pairs: Sequence[Comparison] | None
-) -> Iterator[Answer]:
+) -> Iterator[Claim]:
     """Every answer about labels; `total` is the swap sum, None where it is not known."""
     question = "one function or two"
     if total is None:
-        yield Answer(question, "undecided", "the margin and its swap have no normal form within "
-                     "bounds", f"{UNDECIDED}: too large")
+        yield Claim(question, "undecided", "the margin and its swap have no normal form within "
+                     "bounds", undecided("too large"))
         return
     if total == 0:
-        yield Answer(question, "label-free", "one function serves both roles, on any data",
-                     f"{PROVED}: the margin changes sign with the pair (theorem 3)")
+        yield Claim(question, "label-free", "one function serves both roles, on any data",
+                     proved("the margin changes sign with the pair ({})", theorem("3")))
     elif is_constant(total):
         yield from _offset(spec, total)
     else:
         shown = fold(total)
-        yield Answer(
+        yield Claim(
             question, "two functions", "the roles have different functions: on comparisons one "
             "serves both only if the offsets sum to zero around every cycle",
-            f"{PROVED}: the margin plus its swap is not constant (theorem 3)",
+            proved("the margin plus its swap is not constant ({})", theorem("3")),
             (_swapped(shown),),
         )
     if pairs is not None:
         solution = Solution(spec, "label-dependent", "", prior=spec.prior, swap_sum=total)
         levels = one_function(solution, pairs)
-        yield Answer("on the data", "one function" if levels.exists else "no single function",
-                     levels.sentence(), f"{COMPUTED}: {levels.comparisons} comparisons",
+        yield Claim("on the data", "one function" if levels.exists else "no single function",
+                     levels.sentence(),
+                     known(Standing.COMPUTED, f"{levels.comparisons} comparisons"),
                      data=levels.as_json())
 
 
-def _offset(spec: Spec, total: Expr) -> Iterator[Answer]:
+def _offset(spec: Spec, total: Expr) -> Iterator[Claim]:
     gamma = normal_form(-total / 2)
     cycles = {
         name: not violating_cycle([Comparison("x", *edge) for edge in edges], constant=True)
@@ -91,18 +92,18 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Answer]:
     not_possible = [name for name, fits in cycles.items() if not fits]
     offset = stated(gamma)
     shown = str(offset)
-    yield Answer(
+    yield Claim(
         "one function or two", "constant offset",
         told("one function up to the constant offset {}: a single function exists iff each "
              "prompt's comparisons are levelled, with a rank that rises by one along every "
              "comparison. Levelled: {}; not: {}", offset, ", ".join(possible),
              ", ".join(not_possible)),
-        f"{PROVED}: the margin plus its swap is the constant (theorems 3 and 2.7); the examples: "
-        f"{COMPUTED}",
+        proved("the margin plus its swap is the constant ({}); the examples: {}",
+               theorem("3", "2.7"), Standing.COMPUTED),
         (_swapped(normal_form(total)),),
         {"offset": shown, "levelled": cycles},
     )
-    known, error = tie_identity()
+    seen, error = tie_identity()
     g, half = (shown if gamma.is_Atom else f"({shown})"), write(gamma)
     half = half if gamma.is_Atom else Fence("(", half, ")")
     formula = Displayed(
@@ -112,14 +113,14 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Answer]:
             r"\,", call(r"\sigma", row("d", " - ", half)),
             r"\,", call(r"\sigma", row("-", "d", " - ", half))),
     )
-    yield Answer(
+    yield Claim(
         "probabilities", "Rao-Kupper",
         told("with the labels as inputs the two probabilities sum to less than one where {}: a "
              "model with ties (Rao and Kupper), d the difference of the two responses' scores",
              compared(offset, ">", 0)),
         told("{}; the error is {} at 100 random points",
-             told("{}: an identity of rational functions of {} and {}", PROVED, ODDS, OFFSET_ODDS)
-             if known else UNDECIDED, below(error, 1e-12)),
+             proved("an identity of rational functions of {} and {}", ODDS, OFFSET_ODDS)
+             if seen else undecided(), below(error, 1e-12)),
         (formula,), {"error": error},
     )
 

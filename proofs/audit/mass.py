@@ -16,15 +16,16 @@ import numpy as np
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.figures import figure
 from midpo.numeric.trees import EOS, VOCABULARY, World, default_parameters, softmax
+from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.words import INFINITE, LARGEST_WEIGHT, LEAST_WEIGHT, WEIGHT
 from midpo.proofs.certify.library import cited
 from midpo.symbolic.domains.intervals import plain_value
-from midpo.symbolic.formula.told import told
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import proved, told, undecided
 from midpo.symbolic.language.nodes import (
     Log,
 )
 
-from .answer import EVIDENCE, PROVED, UNDECIDED, Answer
 from .bounds import Bound, rule
 from .side import PriorSide
 
@@ -73,7 +74,7 @@ def _strings() -> tuple[tuple[int, ...], ...]:
     )
 
 
-def answers(side: PriorSide, seed: int) -> Iterator[Answer]:
+def answers(side: PriorSide, seed: int) -> Iterator[Claim]:
     """Every answer about the mass of one function zeta."""
     question = "normalisable" + (f" ({side.role})" if side.role else "")
     found = rule(side)
@@ -88,19 +89,20 @@ def answers(side: PriorSide, seed: int) -> Iterator[Answer]:
         if ratios else "no values"
     )
     if found is None:
-        yield Answer(question, "not decided", f"no rule applies; {shown}",
-                     f"{EVIDENCE}, defaults; {UNDECIDED} in general", data=data)
+        yield Claim(question, "not decided", f"no rule applies; {shown}",
+                     told("{}, defaults; {} in general", Standing.EVIDENCE,
+                                                         Standing.UNDECIDED), data=data)
         verdict = "not decided"
     else:
         violated = _violated(found, totals)
         if violated:
-            yield Answer(question, "not decided", violated, f"{UNDECIDED}: please report this spec",
+            yield Claim(question, "not decided", violated, undecided("please report this spec"),
                          data=data)
             return
         standing = found.standing
         if found.coq:
             standing = told("{}; in Coq: {}", standing, ", ".join(cited(found.coq)))
-        yield Answer(question, found.verdict, found.sentence, told("{}; {}", standing, shown),
+        yield Claim(question, found.verdict, found.sentence, told("{}; {}", standing, shown),
                      data=data)
         verdict = found.verdict
     yield _partition(side, verdict)
@@ -113,22 +115,22 @@ def _violated(found: Bound, totals: list[float]) -> str:
     return ""
 
 
-def _partition(side: PriorSide, verdict: str) -> Answer:
+def _partition(side: PriorSide, verdict: str) -> Claim:
     question = "Z exists" + (f" ({side.role})" if side.role else "")
     moved = "" if side.policy_free else " (at the policy it is refreshed from)"
     if verdict == "finite":
-        return Answer(question, "yes", f"for a bounded reward Z is finite{moved}",
-                      told("{}: Z is at most the mass times {}", PROVED, LARGEST_WEIGHT))
+        return Claim(question, "yes", f"for a bounded reward Z is finite{moved}",
+                      proved("Z is at most the mass times {}", LARGEST_WEIGHT))
     if verdict == "infinite":
-        return Answer(
+        return Claim(
             question, "no", told(
                 "for a bounded reward Z is infinite: the problem's value is {} and it has no "
                 "optimum; the loss itself is well defined", INFINITE),
-            told("{}: Z is at least the mass times {}", PROVED, LEAST_WEIGHT),
+            proved("Z is at least the mass times {}", LEAST_WEIGHT),
         )
-    return Answer(
+    return Claim(
         question, "as the mass", told(
             "for a bounded reward Z is finite iff the mass is{}; where it is not, the problem's "
             "value is {} and only the loss is defined", moved, INFINITE),
-        told("{}: {} lies between two positive constants", PROVED, WEIGHT),
+        proved("{} lies between two positive constants", WEIGHT),
     )

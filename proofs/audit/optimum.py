@@ -18,12 +18,13 @@ import numpy as np
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import Sight, centre, centred_response
+from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.words import CORRECTION
-from midpo.symbolic.formula.told import Displayed, told
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Displayed, proposition, proved, told, undecided
 from midpo.symbolic.formula.tree import Text, row
 from midpo.symbolic.language.nodes import Log
 
-from .answer import EVIDENCE, EXACT, PROVED, UNDECIDED, Answer
 from .correction import correction, special_cases, written
 from .fixed_point import fixed_point
 from .formulas import Notebook, tokens_before
@@ -86,28 +87,29 @@ def measure(side: PriorSide, sight: Sight, seed: int, *, bar: bool) -> Measured 
     return Measured(len(usual), max(formula, default=np.inf), min(usual), max(usual))
 
 
-def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Answer:
+def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Claim:
     """Whether the usual expression holds at the true optimum, raw or normalised."""
     question = of_role("normalised" if bar else "raw", side)
     name = "with the normalised prior" if bar else "with the prior as it stands"
     if side.policy_free:
-        return Answer(
-            question, "exact", f"{name} the expression is exact", f"{PROVED}: the prior is free "
-            "of the policy (Gibbs identity)",
+        return Claim(
+            question, "exact", f"{name} the expression is exact", 
+            proved("the prior is free of the policy (Gibbs identity)"),
         )
     measured = {sight: measure(side, sight, seed, bar=bar) for sight in side.sights}
     first = measured["token"]
     if first is None:
-        return Answer(question, "undecided", f"{name} no random policy has a value",
-                      f"{UNDECIDED}: undefined at every random policy")
+        return Claim(question, "undecided", f"{name} no random policy has a value",
+                      undecided("undefined at every random policy"))
     numbers: dict[str, Any] = {sight: vars(m) for sight, m in measured.items() if m is not None}
     if side.rows is None:
         right = all(m is None or m.usual_most < VANISHES for m in measured.values())
         verdict = "exact" if right else "not exact"
-        return Answer(
+        return Claim(
             question, verdict, f"{name} the expression is {verdict}; the correction is not known "
             f"in symbols ({side.obstacle})",
-            f"{EVIDENCE if right else EXACT}, {first.policies} policies", data=numbers,
+            told("{}, {} policies", Standing.EVIDENCE if right else Standing.DIFFERENTIATED,
+                 str(first.policies)), data=numbers,
         )
     verdict, conditions = "not exact", ""
     books = {sight: Notebook() for sight in side.sights}
@@ -124,9 +126,9 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Answer:
         assert agreed is not None
         if agreed.usual_most > VANISHES:
             return _contradiction(question, name, agreed)
-        standing = told(
-            "{}: {} is constant (proposition 2.1); exact differentiation agrees at {} policies: "
-            "the gradient of F is {}", PROVED, CORRECTION, str(agreed.policies),
+        standing = proved(
+            "{} is constant ({}); {} agrees at {} policies: the gradient of F is {}", CORRECTION,
+            proposition("2.1"), Standing.DIFFERENTIATED, str(agreed.policies),
             below(agreed.usual_most, VANISHES))
     else:
         worst = max(m.formula for m in measured.values() if m is not None)
@@ -134,11 +136,10 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Answer:
             return _contradiction(question, name, first)
         if first.usual_most < DIFFERS:
             verdict = "undecided"
-        standing = told("{}",
-            f"{EXACT}, {first.policies} policies: the gradient of F is {below(worst, VANISHES)} "
-            f"with the formula, and {figure(first.usual_least, 1)} to "
-            f"{figure(first.usual_most, 1)} without"
-        )
+        standing = told(
+            "{}, {} policies: the gradient of F is {} with the formula, and {} to {} without",
+            Standing.DIFFERENTIATED, str(first.policies), below(worst, VANISHES),
+            figure(first.usual_least, 1), figure(first.usual_most, 1))
     sentence = told("{} the expression is {}{}", name, verdict,
                     told("; {}", conditions) if conditions else "")
     shown: tuple[Displayed, ...] = ()
@@ -150,17 +151,17 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Answer:
                 label = "   (features that see only the tokens before)"
                 seen = row(r"\quad", Text("(features of "), " ", tokens_before(), Text(")"))
                 shown += (Displayed(at_state.unicode + label, row(at_state.formula, seen)),)
-    return Answer(question, verdict, sentence, standing, shown, numbers)
+    return Claim(question, verdict, sentence, standing, shown, numbers)
 
 
-def _contradiction(question: str, name: str, found: Measured) -> Answer:
-    return Answer(
+def _contradiction(question: str, name: str, found: Measured) -> Claim:
+    return Claim(
         question, "undecided", f"{name} the symbolic formula and exact differentiation differ by "
-        f"{figure(found.formula, 2)}", f"{UNDECIDED}: please report this spec", data=vars(found),
+        f"{figure(found.formula, 2)}", undecided("please report this spec"), data=vars(found),
     )
 
 
-def answers(side: PriorSide, seed: int) -> Iterator[Answer]:
+def answers(side: PriorSide, seed: int) -> Iterator[Claim]:
     """Every answer about the optimum of one function zeta."""
     yield expression_answer(side, seed, bar=False)
     yield expression_answer(side, seed, bar=True)

@@ -7,6 +7,7 @@ from sympy import Add, Expr, S
 
 from midpo.numeric.figures import below, figure
 from midpo.numeric.trees import Sight
+from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.words import (
     DIVERGENCE,
     OBJECTIVE,
@@ -17,21 +18,21 @@ from midpo.proofs.audit.words import (
     Y,
 )
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.formula.told import Displayed, told
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Displayed, proposition, proved, told
 from midpo.symbolic.formula.tree import Word, between, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import ZETA, write
 from midpo.symbolic.language.nodes import POLICY, RESPONSE, Log, Prob, TokenProb, TokenSum
 from midpo.symbolic.loss import is_constant
 
-from .answer import EVIDENCE, EXACT, PROVED, Answer
 from .calculus import expected_body, rows, same, sequence_form, split_weight
 from .correction import correction
 from .formulas import Notebook
 from .side import VANISHES, PriorSide, of_role
 
 
-def degenerate(side: PriorSide) -> Answer | None:
+def degenerate(side: PriorSide) -> Claim | None:
     """Whether E_pi[log(pi/zeta)] is identically zero, so that nothing regularises."""
     if side.log is None:
         return None
@@ -45,23 +46,23 @@ def degenerate(side: PriorSide) -> Answer | None:
     if worst > VANISHES:
         return None
     where = " if the features see only the tokens before" if side.token_features else ""
-    return Answer(
+    return Claim(
         of_role("degenerate", side), "no interior optimum",
         told("the regulariser {} is identically zero{}: {}, which has no interior optimum unless r "
              "is constant", REGULARISER, where, OBJECTIVE),
-        f"{PROVED}: each token's share is centred under the policy; {below(worst, VANISHES)} at "
-        f"{len(side.random_worlds('state', 0))} random policies",
+        proved("each token's share is centred under the policy; {} at {} random policies",
+               below(worst, VANISHES), str(len(side.random_worlds("state", 0)))),
         data={"largest": worst},
     )
 
 
-def regulariser(side: PriorSide, seed: int) -> Answer:
+def regulariser(side: PriorSide, seed: int) -> Claim:
     """Proposition 2.6: whether alpha*log(pi/zeta) is, up to a constant, the gradient of some
     regulariser: P (M - M^T) P = 0 with M = d R(y)/d pi(y')."""
     question = of_role("regulariser", side)
     if side.policy_free:
-        return Answer(question, "exists", told("a regulariser exists: {}", DIVERGENCE),
-                      f"{PROVED}: the prior is free of the policy")
+        return Claim(question, "exists", told("a regulariser exists: {}", DIVERGENCE),
+                      proved("the prior is free of the policy"))
     curls: dict[str, float] = {}
     for sight in side.sights:
         worst = 0.0
@@ -76,33 +77,34 @@ def regulariser(side: PriorSide, seed: int) -> Answer:
     policies = len(side.random_worlds("token", seed))
     how = _integrable(side, "token")
     if how and curls["token"] < VANISHES * 10:
-        return Answer(
+        return Claim(
             question, "exists", told("a regulariser exists: {}", how),
-            told("{}: proposition 2.6; {} is {} of M at {} policies", PROVED, SKEW,
+            proved("{}; {} is {} of M at {} policies", proposition("2.6"), SKEW,
                  below(curls["token"], VANISHES * 10), str(policies)),
             _variational(side), {"curl": curls},
         )
     how = _integrable(side, "state") if "state" in curls else ""
     if how and curls["state"] < VANISHES * 10 and curls["token"] > 1e-6:
-        return Answer(
+        return Claim(
             question, "exists if features see only the tokens before",
             told("a regulariser exists only if the features see only the tokens before: {}", how),
-            told("{} for such features; otherwise {}: {} reaches {} of M", PROVED, EXACT, SKEW,
-                 figure(curls["token"], 2)), data={"curl": curls},
+            told("{} for such features; otherwise {}: {} reaches {} of M", Standing.PROVED,
+                 Standing.DIFFERENTIATED, SKEW, figure(curls["token"], 2)), data={"curl": curls},
         )
     if min(curls.values()) > 1e-6:
-        return Answer(
+        return Claim(
             question, "none", "no regulariser has this implicit reward: it is not a gradient",
-            told("{}, {} policies: {} reaches {} of M (proposition 2.6)", EXACT, str(policies),
-                 SKEW, figure(max(curls.values()), 2)), data={"curl": curls},
+            told("{}, {} policies: {} reaches {} of M ({})", Standing.DIFFERENTIATED, str(policies),
+                 SKEW, figure(max(curls.values()), 2), proposition("2.6")), data={"curl": curls},
         )
     small = {s for s, curl in curls.items() if curl <= 1e-6}
     verdict = "exists" if len(small) == len(curls) else "depends on the features"
-    return Answer(
+    return Claim(
         question, verdict, "no curl was found: a regulariser seems to exist"
         if verdict == "exists" else "a regulariser seems to exist only for features that see the "
-        "tokens before", told("{}, {} policies: {} is {} of M", EVIDENCE, str(policies), SKEW,
-                              below(max(curls[s] for s in small), 1e-6)), data={"curl": curls},
+        "tokens before", told("{}, {} policies: {} is {} of M", Standing.EVIDENCE, str(policies),
+                              SKEW, below(max(curls[s] for s in small), 1e-6)), 
+        data={"curl": curls},
     )
 
 

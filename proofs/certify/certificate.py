@@ -22,6 +22,8 @@ from sympy import Expr, S
 from midpo.numeric.witness import Witness
 from midpo.proofs.recover.recovery import Recovery, verify
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Told, known, told
 from midpo.symbolic.language.spec import Spec, catalogue, load
 
 from .library import AXIOMS, library_texts
@@ -96,16 +98,17 @@ class Certificate:
         return {"checked": 0, "no recovery": 0, "refused": 1, "mismatch": 1}.get(self.state, 3)
 
     @property
-    def kernel(self) -> str:
+    def kernel(self) -> Told:
         """What an independent kernel says of the recovery or refutation, in words."""
         if self.state == "checked":
-            said = f"accepted by an independent kernel (Coq {self.coqc})"
+            said = told("{} (Coq {})", Standing.ACCEPTED, f"{self.coqc}")
             if self.differing:
-                said += f": the {' and the '.join(self.differing)} differ at the witness"
+                differing = " and the ".join(self.differing)
+                said = told("{}: the {} differ at the witness", said, differing)
             return said
         if self.state == "exported":
-            return "not checked"
-        return f"{self.state}: {' '.join(self.reason.split())}"
+            return known(Standing.UNCHECKED)
+        return told("{}: {}", self.state, " ".join(self.reason.split()))
 
 
 def export(spec: Spec, recovery: Recovery | None = None) -> Certificate:

@@ -23,6 +23,8 @@ from midpo.proofs.recover.problem import Problem
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.formula import notebook
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import UNSAID, Told, told, undecided
 from midpo.symbolic.language.nodes import MARGIN, LogSigmoid
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
@@ -80,7 +82,7 @@ class Comparison:
     difference: Expr | None = None
     explanation: str = ""
     witness: Witness | None = None
-    standing: str = ""
+    standing: Told = UNSAID
     gradient: bool | None = None
 
     @property
@@ -109,9 +111,14 @@ class Comparison:
         return f"{one} and {other} are different"
 
     @property
+    def proved(self) -> bool:
+        """Whether the answer rests on a derivation."""
+        return self.standing.standing is Standing.PROVED
+
+    @property
     def equal_in_value(self) -> bool:
         """Whether the losses are equal as they stand and their gradients are not seen to be."""
-        return self.verdict in ("different", "undecided") and self.standing.startswith("proved")
+        return self.verdict in ("different", "undecided") and self.proved
 
     @property
     def defined_where(self) -> tuple[str, ...]:
@@ -170,7 +177,7 @@ def compare(first: Spec, second: Spec) -> Comparison:
         try:
             found = _decided(second, first) if turned else _decided(first, second)
         except TOO_MUCH as error:
-            return Comparison(first, second, "undecided", standing=f"not decided: {error}")
+            return Comparison(first, second, "undecided", standing=undecided("{}", str(error)))
         if turned:
             found = _turned(found)
         if found.verdict.startswith("equal") or found.equal_in_value:
@@ -185,7 +192,7 @@ def _key(spec: Spec) -> tuple[str, str]:
 def _turned(found: Comparison) -> Comparison:
     """The same answer with the two losses named in the other order."""
     settings = found.settings
-    if found.standing.startswith("proved") and found.special is None:  # names, and no values
+    if found.proved and found.special is None:  # names, and no values
         settings = tuple(Setting(s.value, s.name) for s in settings)
     other: dict[Special | None, Special] = {"first": "second", "second": "first", "both": "both"}
     return replace(
@@ -198,18 +205,18 @@ def _turned(found: Comparison) -> Comparison:
 def _decided(one: Spec, other: Spec) -> Comparison:
     """The answer, less how the two differ."""
     problem = side_by_side(one, other)
-    told = Comparison(one, other, "undecided", problem.kind)
-    answer, obstacle = _as_they_stand(told)
+    begun = Comparison(one, other, "undecided", problem.kind)
+    answer, obstacle = _as_they_stand(begun)
     if answer is not None:
         return answer
     special = _special(one, other)
     if special is not None:
-        return _told(told, *special)
+        return _told(begun, *special)
     try:
         witness = _witness(problem)
     except TOO_MUCH as error:
         witness, obstacle = None, error
-    return _in_common(replace(told, witness=witness), problem, obstacle)
+    return _in_common(replace(begun, witness=witness), problem, obstacle)
 
 
 def _with_difference(found: Comparison) -> Comparison:
@@ -228,17 +235,17 @@ def _with_difference(found: Comparison) -> Comparison:
 def _in_words(found: Comparison, sides: list[Expr]) -> str:
     """In what the two differ: in their links, their margins, or their losses as a whole."""
     (one, link), (other, link_too) = (margin_and_link(s) for s in (found.first, found.second))
-    told = ""
+    links = ""
     if found.compared == "loss" and one is not None and other is not None:
         # The losses hold the margins in functions, of which a difference of terms says little.
         shown = [text(-LogSigmoid(MARGIN) if link is None else link) for link in (link, link_too)]
-        told = (f"The links differ: {shown[0]} in {found.first.name}, {shown[1]} in "
+        links = (f"The links differ: {shown[0]} in {found.first.name}, {shown[1]} in "
                 f"{found.second.name}")
         sides = [normal_form(one), normal_form(other)]
         if is_zero(sides[0] - sides[1]):
-            return f"{told}; the margins are equal."
-        told += ". "
-    return told + diagnose(sides[1], sides[0], f"In {found.first.name}", found.second.name)
+            return f"{links}; the margins are equal."
+        links += ". "
+    return links + diagnose(sides[1], sides[0], f"In {found.first.name}", found.second.name)
 
 
 def _witness(problem: Problem) -> Witness | None:
@@ -260,10 +267,10 @@ def _witness(problem: Problem) -> Witness | None:
 # --- As they stand -------------------------------------------------------------------------------
 
 
-def _as_they_stand(told: Comparison) -> tuple[Comparison | None, Exception | None]:
+def _as_they_stand(begun: Comparison) -> tuple[Comparison | None, Exception | None]:
     """The answer where the two are equal in value, up to what names are called; or what kept a
     proof from ending."""
-    one, other = told.first, told.second
+    one, other = begun.first, begun.second
     obstacle: Exception | None = None
     for names in itertools.chain([()], renamings(one, other)):
         try:
@@ -277,16 +284,16 @@ def _as_they_stand(told: Comparison) -> tuple[Comparison | None, Exception | Non
         verdict: Verdict = "equal" if found.exact else "equal up to factor and constant"
         if found.gradient is not True:
             verdict = "undecided" if found.gradient is None else "different"
-        answer = _told(told, None, Case(tuple(setting for setting, _ in names), found))
+        answer = _told(begun, None, Case(tuple(setting for setting, _ in names), found))
         return replace(answer, verdict=verdict), None
     return None, obstacle
 
 
-def _told(told: Comparison, special: Special | None, case: Case) -> Comparison:
+def _told(begun: Comparison, special: Special | None, case: Case) -> Comparison:
     """The answer that a special case gives."""
     found = case.proof
     return replace(
-        told, verdict="limiting case" if case.limit else "special case", special=special,
+        begun, verdict="limiting case" if case.limit else "special case", special=special,
         settings=case.settings, factor=found.factor, constant=found.constant,
         gradient=found.gradient, side_conditions=found.side_conditions, standing=found.standing)
 
@@ -310,12 +317,12 @@ def _special(one: Spec, other: Spec) -> tuple[Special, Case] | None:
                                      f[1].limit), default=None)
 
 
-def _in_common(told: Comparison, problem: Problem, obstacle: Exception | None) -> Comparison:
+def _in_common(begun: Comparison, problem: Problem, obstacle: Exception | None) -> Comparison:
     """The answer where neither loss was found to be the other with its own names fixed: they may
     be one at a value of names that both have. Where terms of both vanish there, so does what they
     differ in, and the two are different losses that meet in a third."""
     meeting: tuple[Setting, ...] = ()
-    for settings, special in _specialised(problem, told.first, told.second):
+    for settings, special in _specialised(problem, begun.first, begun.second):
         if is_spent():
             break
         try:
@@ -326,17 +333,18 @@ def _in_common(told: Comparison, problem: Problem, obstacle: Exception | None) -
         except TOO_MUCH:
             continue  # no value there, or too much work: another setting may do
         if side is not None:
-            return _told(told, side, Case(settings, found))
+            return _told(begun, side, Case(settings, found))
         meeting = meeting or settings
-    if told.witness is not None:
+    if begun.witness is not None:
         return replace(
-            told, verdict="different", settings=meeting,
-            standing=f"they differ at the witness ({told.witness.standing}), and at no special "
-            "value that was tried does a derivation show that one is the other"
-            + (f"; {SPENT} before all were tried" if is_spent() else ""))
+            begun, verdict="different", settings=meeting,
+            standing=told(
+                "they differ at the witness ({}), and at no special value that was tried does a "
+                "derivation show that one is the other{}", begun.witness.standing,
+                f"; {SPENT} before all were tried" if is_spent() else ""))
     why = ("no derivation shows them equal, and no case was found at which they differ"
            if obstacle is None else str(obstacle))
-    return replace(told, settings=meeting, standing=f"not decided: {why}")
+    return replace(begun, settings=meeting, standing=undecided("{}", why))
 
 
 def _special_side(

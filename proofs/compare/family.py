@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
+from midpo.symbolic.formula.told import Told
 from midpo.symbolic.language.spec import Spec, catalogue, load
 from midpo.symbolic.loss import pair_loss
 
@@ -32,7 +33,7 @@ class Edge:
     general: str
     special: str
     settings: tuple[Setting, ...]
-    standing: str
+    standing: Told
     gradient: bool = True
     limit: bool = False
     implied: bool = False

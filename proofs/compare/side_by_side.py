@@ -26,6 +26,7 @@ from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.formula.told import Told, proved
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import MARGIN, POLICY, Parameter, StopGradient
 from midpo.symbolic.language.places import Names
@@ -50,7 +51,7 @@ class Equality:
     factor: Expr
     constant: Expr
     side_conditions: tuple[str, ...]
-    standing: str
+    standing: Told
     gradient: bool | None
 
     @property
@@ -222,7 +223,7 @@ def _proved(problem: Problem, shape: Form) -> Equality | None:
     steps = f"a derivation of {count} step{'s' * (count != 1)} between the {what}, replayed by "
     return Equality(
         problem.factor, problem.constant, found.side_conditions,
-        f"proved: {steps}the checker" if count else f"proved: the {what} are one formula", None)
+        proved(f"{steps}the checker" if count else f"the {what} are one formula"), None)
 
 
 def _scaled(problem: Problem) -> Problem:

@@ -16,6 +16,8 @@ from midpo.proofs.recover.levels import Comparison, violating_cycle
 from midpo.proofs.recover.recovery import verify
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.formula.latex import tex
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Told, known
 from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.language.spec import PAPER, Spec, load, loads
 from midpo.symbolic.representable import prior_facts
@@ -33,7 +35,7 @@ class Finding:
 
     how: How
     words: str
-    standing: str
+    standing: Told
     holds: bool
     formula: str = ""
     laid_out: Formula | None = None
@@ -105,13 +107,16 @@ class Recovered:
         return Finding("derivation", self.words, found.standing, found.verdict == "proved")
 
 
+_CALCULATED = known(Standing.CALCULATED)
+
+
 @dataclass(frozen=True)
 class Computed:
     """A number or a case that the program computes; the function answers (text, holds)."""
 
     words: str
     compute: Callable[[], tuple[str, bool]]
-    standing: str = "computed"
+    standing: Told = _CALCULATED
 
     def __call__(self) -> Finding:
         text, holds = self.compute()
@@ -125,7 +130,7 @@ class ByReading:
     words: str
 
     def __call__(self) -> Finding:
-        return Finding("reading", self.words, "by reading", True)
+        return Finding("reading", self.words, known(Standing.READING), True)
 
 
 @dataclass(frozen=True)

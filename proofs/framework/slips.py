@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from sympy import Expr, S
 
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import told
 from midpo.symbolic.framework.hypothesis import Hypothesis
 from midpo.symbolic.framework.words import PROMPTS, Element, Mean, Partial, Relative, SumOver, mass
 from midpo.symbolic.language.nodes import Exp, Log, Parameter, Sigmoid
@@ -119,7 +121,8 @@ SLIPS: tuple[Slip, ...] = (
     Slip("A6", "section 3.1", "G", "the reward is read off log(pi/zeta) at the best prior",
          "the best prior can be 0 on a response, where that is 0/0", (
              Computed("two prompts, three responses, exact conditions of optimality", lost_support,
-                      "computed exactly (sums at most 1, and 1 where the prior is positive)"),
+                      told("{} exactly (sums at most 1, and 1 where the prior is positive)",
+                           Standing.CALCULATED)),
          )),
     Slip("A7", "appendix A", "G", "the Lagrangian imposes only that probabilities sum to one",
          "also needed: pi ≥ 0 within the support of zeta, and a finite Z; the Gibbs identity "
@@ -165,7 +168,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip("A12", "section 4", "G", "priors over all strings are taken to have finite mass",
          "some have only for some parameters, such as R-DPO's for a negative coefficient", (
              Computed("mass of pi_ref*exp(b*n) for exp(b) = 2 and a geometric length", growing_mass,
-                      "computed exactly"),
+                      told("{} exactly", Standing.CALCULATED)),
              InTheorem("optimal-policy", "infinite"),
          )),
     Slip("A13", "section 4, SparsePO", "E", "the target is minus the margin",

@@ -21,6 +21,8 @@ from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.algebra.normal import settle
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.latex import tex
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Told, known, proved, told
 from midpo.symbolic.formula.tree import Formula, row
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import write
@@ -132,15 +134,15 @@ class Proof:
         return not self.failure and self.evidence.agrees
 
     @property
-    def standing(self) -> str:
+    def standing(self) -> Told:
         if self.failure:
-            return f"not proved: {self.failure}"
+            return known(Standing.NOT_PROVED, "{}", self.failure)
         if not self.evidence.agrees:
-            return "contradicted by instances"
+            return known(Standing.CONTRADICTED)
         count = len(self.steps)
         if not count:
-            return "proved: the two sides are one expression"
-        return f"proved: {count} step{'s' * (count != 1)}, replayed by the checker"
+            return proved("the two sides are one expression")
+        return proved(f"{count} step{'s' * (count != 1)}, replayed by the checker")
 
 
 @dataclass(frozen=True)
@@ -189,12 +191,12 @@ class Theorem:
         return max(proof.evidence.error for proof in self.proofs)
 
     @property
-    def standing(self) -> str:
+    def standing(self) -> Told:
         if not self.holds:
             failing = next(proof for proof in self.proofs if not proof.holds)
-            return f"{failing.part.name}: {failing.standing}"
+            return told("{}: {}", failing.part.name, failing.standing)
         cited = "; with cited facts" if self.cites else ""
-        return f"proved, replayed by the checker{cited}"
+        return told("{}, replayed by the checker{}", Standing.PROVED, cited)
 
     def as_json(self) -> dict[str, Any]:
         return {

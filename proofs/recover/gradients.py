@@ -16,6 +16,8 @@ from sympy import Expr, Symbol
 from midpo.numeric.slopes import slopes
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.errors import NoValue, TooLarge
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Told, known, proved, told, undecided
 from midpo.symbolic.language.building import rebuild
 from midpo.symbolic.language.nodes import POLICY, StopGradient
 from midpo.symbolic.language.spec import Spec
@@ -25,7 +27,7 @@ from .problem import FORMS
 
 HELD = Symbol("pi held")  # no name that a spec can give
 SAME = 1e-12  # relative, of slopes in 80 digits with an error of order 1e-36
-EVIDENCE = "numerical evidence: slopes in 80 digits at random pairs"
+SLOPES = "slopes in 80 digits at random pairs"
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,7 @@ class GradientFact:
 
     verdict: str
     sentence: str
-    standing: str
-
-    @property
-    def kind(self) -> str:
-        """What the standing is: proved, evidence, mixed or none."""
-        return {"equal": "proved", "zero": "mixed", "different": "evidence"}.get(self.verdict,
-                                                                                   "none")
+    standing: Told
 
     def as_json(self) -> dict[str, Any]:
         return {"verdict": self.verdict, "sentence": self.sentence, "standing": self.standing}
@@ -61,23 +57,24 @@ def gradient_fact(spec: Spec, target: Expr, recovered: Expr) -> GradientFact | N
     still = not _moves(one)
     if still and not _moves(other):
         return GradientFact("equal", "gradients are equal too: both are 0",
-                            "proved: with what is stopped held, no normal form moves with pi")
+                            proved("with what is stopped held, no normal form moves with pi"))
     if not still and not _moves(one - other):
         return GradientFact("equal", "gradients are equal too, stopped ones held",
-                            "proved: with what is stopped held, the normal form of the difference "
-                            "is free of pi")
+                            proved("with what is stopped held, the normal form of the difference "
+                                   "is free of pi"))
     apart = any(abs(a - b) > SAME * (1 + abs(a) + abs(b))
                 for a, b in slopes(spec, (target, recovered)))
     if still and apart:
         return GradientFact("zero", "equal in value only: the target's gradient is 0, that of the "
                             "prior's loss is not",
-                            "proved that it is 0: with what is stopped held, the target's normal "
-                            f"form is free of pi; that the other is not: {EVIDENCE}")
+                            told("{} that it is 0: with what is stopped held, the target's normal "
+                                 "form is free of pi; that the other is not: {}", Standing.PROVED,
+                                 known(Standing.EVIDENCE, SLOPES)))
     if apart:
         return GradientFact("different", "equal in value only: the gradients differ, for part of "
-                            "the expressions is stopped", EVIDENCE)
+                            "the expressions is stopped", known(Standing.EVIDENCE, SLOPES))
     return GradientFact("undecided", "equal in value; whether the gradients are equal is not "
-                        "decided", "not decided: no derivation, and no slope that differs")
+                        "decided", undecided("no derivation, and no slope that differs"))
 
 
 def held(expr: Expr) -> Expr:

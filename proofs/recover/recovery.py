@@ -15,8 +15,9 @@ from midpo.symbolic.algebra.normal import normal_form, normalise, outside, sums_
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM, meet
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
+from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.terms import affine, defines
-from midpo.symbolic.formula.told import joined, told
+from midpo.symbolic.formula.told import UNSAID, Told, joined, known, proved, told, undecided
 from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.spec import Spec
@@ -76,7 +77,7 @@ class Recovery:
     witness: Witness | None = None
     explanation: str = ""
     working_prior: str | None = None
-    standing: str = ""
+    standing: Told = UNSAID
     steps: tuple[Step, ...] = field(default=())
     gradient: GradientFact | None = None
 
@@ -125,9 +126,7 @@ class Recovery:
         side, other = sides(self.spec, self.kind, self.factor, self.constant)
         head, shown, said = defines(side), self.target, "undecided"
         if self.verdict == "proved":
-            count = len(self.steps)
-            head = defines(side, " = ", other)
-            said = f"proved: {count} step{'s' * (count != 1)}, replayed by the checker"
+            head, said = defines(side, " = ", other), self.standing
         elif self.verdict == "refuted":
             head, shown = defines(side, " - ", other), fold(self.difference)
             said = "refuted: not zero at the witness"
@@ -154,7 +153,7 @@ def verify(spec: Spec) -> Recovery:
         except (TooLarge, RecursionError) as error:
             obstacle = _obstacle(error)
     with uncounted():
-        return _answer(problem, None, verdict="undecided", standing="not decided",
+        return _answer(problem, None, verdict="undecided", standing=undecided(),
                        difference=problem.target - problem.inserted, explanation=obstacle)
 
 
@@ -191,7 +190,7 @@ def _decided(problem: Problem) -> Recovery:
 
 def _nothing_to_decide(problem: Problem, facts: PriorFacts | None, error: NoValue) -> Recovery:
     return _answer(problem, facts, verdict="undecided", explanation=_sentence(str(error)),
-                   standing="there is nothing to decide",
+                   standing=known(Standing.EMPTY),
                    difference=problem.target - problem.inserted)
 
 
@@ -251,14 +250,14 @@ def prove(problem: Problem, facts: PriorFacts | None, form: Form) -> Recovery | 
     except CheckFailed as error:
         return _answer(
             problem, facts, verdict="undecided", difference=problem.target - inserted,
-            standing="numerical evidence only",
+            standing=told("{} only", Standing.EVIDENCE),
             explanation=f"The checker refused the derivation: {error}.",
         )
     judge(problem.spec, whole)
     steps = f"{count} step{'s' * (count != 1)}"
     return _answer(
         problem, facts, verdict="proved", derivation=whole,
-        standing=f"proved: a derivation of {steps}, replayed by the checker",
+        standing=proved("a derivation of {}, replayed by the checker", steps),
         gradient=gradient_fact(problem.spec, problem.target, inserted),
     )
 
@@ -306,7 +305,8 @@ def _refutation(
     return _answer(
         problem, facts, verdict="refuted", difference=difference, witness=witness,
         explanation=explanation, working_prior=prior,
-        standing=f"refuted: the two sides differ at the witness ({witness.standing})",
+        standing=known(Standing.REFUTED, "the two sides differ at the witness ({})",
+                       witness.standing),
     )
 
 
@@ -314,7 +314,7 @@ def _undecided(problem: Problem, facts: PriorFacts | None, obstacles: list[str])
     with allowance(*problem.spec.expressions):
         normal = None if obstacles else _normal_sides(problem)
         why = _why_undecided(problem, obstacles)
-    return _answer(problem, facts, verdict="undecided", standing="numerical evidence only",
+    return _answer(problem, facts, verdict="undecided", standing=told("{} only", Standing.EVIDENCE),
                    difference=_difference(problem, normal), explanation=why)
 
 

@@ -26,6 +26,7 @@ from sympy import Add, Expr, Mul, S
 
 from midpo.numeric.crossing import (
     HEXAGON,
+    Crossing,
     find_crossing,
     find_nonpositive,
     margin_of_loss,
@@ -38,7 +39,8 @@ from midpo.symbolic.algebra.normal import form, normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.separable import pair_data, separations
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
-from midpo.symbolic.formula.told import Displayed, told
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Displayed, Told, known, theorem, told, undecided
 from midpo.symbolic.formula.write import name
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import (
@@ -70,6 +72,7 @@ from .positive import positive_where
 from .recovery import Recovery, verify
 from .solved import Alternative, Kind, Solution
 
+JUDGED = {"proved": Standing.PROVED, "refuted": Standing.REFUTED, "undecided": Standing.UNDECIDED}
 EFFORT = 6  # how many times the work of one proof a search may take
 
 
@@ -90,9 +93,9 @@ def solve(spec: Spec) -> Solution:
                 *spec.expressions, units=EFFORT * bounds(*spec.expressions).units):
             return _solve(spec)
     except NoValue as error:
-        reason, standing = f"{error}.", "there is nothing to decide"
+        reason, standing = f"{error}.", known(Standing.EMPTY)
     except (TooLarge, RecursionError) as error:
-        reason, standing = f"No normal form within bounds: {error}.", "not decided"
+        reason, standing = f"No normal form within bounds: {error}.", undecided()
     return Solution(spec, "undecided", reason[:1].upper() + reason[1:], standing=standing)
 
 
@@ -178,60 +181,61 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
     facts = prior_facts(replace(spec, prior=prior))
     kind: Kind = facts.policy  # type: ignore[assignment]
     swap = form(margin + _swapped(margin))
-    theorem = {
-        "fixed": "theorem 5: the margin less {} is free of the policy",
-        "iterative": "theorem 5: the margin less {} speaks of earlier policies only",
-        "self-referential": "theorem 4: the margin is separable and label-free; theorem 5: less "
-        "{} it still depends on the policy",
+    reason = {
+        "fixed": told("{}: the margin less {} is free of the policy", theorem("5"), POLICY_PART),
+        "iterative": told("{}: the margin less {} speaks of earlier policies only", theorem("5"),
+                          POLICY_PART),
+        "self-referential": told("{}: the margin is separable and label-free; {}: less {} it still "
+                                 "depends on the policy", theorem("4"), theorem("5"), POLICY_PART),
     }[kind]
-    theorem = told(theorem, POLICY_PART)
     if not facts.label_free:
         kind = "label-dependent"
         offset = ", a constant offset" if is_constant(swap) else ""
-        theorem = told("theorem 3: the margin plus its swap is {}{}, not 0",
+        reason = told("{}: the margin plus its swap is {}{}, not 0", theorem("3"),
                        short(swap, spec), offset)
     if parts.link is not None:
         kind = "other-link"
-        theorem = told(
-            "theorem 6: the link {} is no affine log-sigmoid one; {}"
-            if no_log_sigmoid(parts.link, spec.names)
-            else "no derivation shows the link {} to be an affine log-sigmoid one, and no "
-                 "slopes exclude it (theorem 6); {}",
-            stated(parts.link), theorem,
-        )
+        shown = stated(parts.link)
+        reason = told(
+            "{}: the link {} is no affine log-sigmoid one; {}", theorem("6"), shown, reason
+        ) if no_log_sigmoid(parts.link, spec.names) else told(
+            "no derivation shows the link {} to be an affine log-sigmoid one, and no slopes "
+            "exclude it ({}); {}", shown, theorem("6"), reason)
     if parts.term != 0:
         kind = "constraint"
         term = told("A = {}", short(parts.term, spec))
         if parts.term.has(Further):
-            theorem = told("theorem 1: {} is no function of the chosen response less one of the "
-                           "rejected, as the term {} speaks of a third", PSI, term)
+            reason = told("{}: {} is no function of the chosen response less one of the "
+                          "rejected, as the term {} speaks of a third", theorem("1"), PSI, term)
         elif parts.link is not None:
-            theorem = told("theorem 7: beside the link, {} speaks of one response alone", term)
+            reason = told("{}: beside the link, {} speaks of one response alone", theorem("7"),
+                          term)
         else:
-            theorem = told("theorem 7: {} differs between winners, so the term {} leaves the "
-                           "prior form", TERM_FACTOR, term)
+            reason = told("{}: {} differs between winners, so the term {} leaves the "
+                          "prior form", theorem("7"), TERM_FACTOR, term)
     if parts.derived:
-        theorem = told("theorem 1 gives the margin {}, and theorem 7 its parts; {}", PSI, theorem)
+        reason = told("{} gives the margin {}, and {} its parts; {}", theorem("1"), PSI,
+                      theorem("7"), reason)
     if temperature != 1:
         kind = "temperature"
-        theorem = told("inside the link, {} is a temperature of the pair, {} in place of {}; {}",
+        reason = told("inside the link, {} is a temperature of the pair, {} in place of {}; {}",
                        short(temperature, spec), scaled(temperature, spec),
-                       Displayed("alpha", name("alpha")), theorem)
+                       Displayed("alpha", name("alpha")), reason)
     if parts.weight != 1:
         kind = "weighted"
-        theorem = told("outside the link, {} is a weight of the data: the loss is that of the "
-                       "pairs so weighted; {}", short(parts.weight, spec), theorem)
+        reason = told("outside the link, {} is a weight of the data: the loss is that of the "
+                       "pairs so weighted; {}", short(parts.weight, spec), reason)
     proved = proof.verdict == "proved"
     turning = [f for f in (temperature, parts.weight) if of_lengths(f) and not _never_negative(f)]
     if turning:
         proved = False
-        theorem = told("what multiplies the prior's loss or its margin is not seen to be positive "
+        reason = told("what multiplies the prior's loss or its margin is not seen to be positive "
                        "at all lengths: {}; where it is negative it is no weight of the data and "
                        "no temperature", short(turning[0], spec))
     return Solution(
         spec,
         kind if proved else "undecided",
-        told("{}.", theorem.capitalised()),
+        told("{}.", reason.capitalised()),
         prior=prior,
         link=parts.link,
         constraint=fold(parts.term) if parts.term != 0 else None,
@@ -240,7 +244,8 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         conditions=_conditions(temperature, parts, proof),
         alternatives=_alternatives(spec, margin),
         proof=proof,
-        standing=f"{proof.verdict}: this prior gives the margin ({proof.standing})",
+        standing=told("{}: this prior gives the margin ({})", JUDGED[proof.verdict],
+                      proof.standing),
         swap_sum=swap,
     )
 
@@ -332,17 +337,21 @@ def _not_separable(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
             "undecided",
             told("The margin mixes the two responses in {}, but no cross difference was found to "
                  "be nonzero.", short(mixed, spec)),
-            standing="not decided",
+            standing=undecided(),
         )
     return Solution(
         spec,
         "none",
-        told("Theorem 2: the margin is not separable; the term {} mixes the two responses, and a "
-             "cross difference does not vanish.", short(mixed, spec)),
+        told("{}: the margin is not separable; the term {} mixes the two responses, and a "
+             "cross difference does not vanish.", theorem("2").capitalised(), short(mixed, spec)),
         witness=witness,
         hexagon=find_crossing(spec, margin, cycle=HEXAGON),
-        standing=f"refuted at a 4-cycle ({witness.standing})",
+        standing=at_cycle(witness),
     )
+
+
+def at_cycle(witness: Crossing) -> Told:
+    return told("{} at a 4-cycle ({})", Standing.REFUTED, witness.standing)
 
 
 def _no_margin(spec: Spec) -> Solution:
@@ -356,29 +365,31 @@ def _no_margin(spec: Spec) -> Solution:
         why = "The loss is a sum of one term for each response, and no link may swallow that"
     elif mixed:
         why = told(
-            "Theorem 8: {}, for a of the chosen and b of the rejected response, has the mixed "
+            "{}: {}, for a of the chosen and b of the rejected response, has the mixed "
             "derivative {} at some point, so the loss is no smooth function of one separable "
-            "margin", SLOPES, figure(mixed, 2),
+            "margin", theorem("8").capitalised(), SLOPES, figure(mixed, 2),
         )
     else:
         why = ""
     witness = find_crossing(spec, loss, margin_of_loss)
     point = find_nonpositive(spec, loss)
     if witness is not None:
-        logistic = told("a cross difference of {} does not vanish (theorems 1 and 2)", PSI)
-        standing = f"refuted at a 4-cycle ({witness.standing})"
+        logistic = told("a cross difference of {} does not vanish ({})", PSI, theorem("1", "2"))
+        standing = at_cycle(witness)
     elif point is not None:
-        logistic = told("at some pair the loss is {}, not positive (theorem 1)", figure(point, 6))
-        standing = "refuted at a point (intervals of 50 digits)"
+        logistic = told("at some pair the loss is {}, not positive ({})", figure(point, 6),
+                        theorem("1"))
+        standing = told("{} at a point (intervals of 50 digits)", Standing.REFUTED)
     if not why or (witness is None and point is None):
         return Solution(
             spec,
             "undecided",
             "No margin was found of which the loss is a function, and none was excluded.",
-            standing="not decided",
+            standing=undecided(),
         )
     if not additive:
-        standing += "; for other links numerical evidence (80 digits, theorem 8)"
+        standing = told("{}; for other links {} (80 digits, {})", standing, Standing.EVIDENCE,
+                        theorem("8"))
     return Solution(
         spec,
         "none",

@@ -11,6 +11,7 @@ from midpo.numeric.crossing import (
     Crossing,
 )
 from midpo.symbolic.formula import notebook
+from midpo.symbolic.formula.told import UNSAID, Told
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 
@@ -67,7 +68,7 @@ class Solution:
     witness: Crossing | None = None
     hexagon: Crossing | None = None
     proof: Recovery | None = None
-    standing: str = ""
+    standing: Told = UNSAID
     swap_sum: Expr = S.Zero  # the margin plus the margin of the swapped pair, 0 where label-free
 
     @property

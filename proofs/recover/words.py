@@ -33,7 +33,7 @@ def short(expr: Expr, spec: Spec) -> Hole:
 def scaled(expr: Expr, spec: Spec) -> Hole:
     """The same times alpha."""
     shown = short(expr, spec)
-    if isinstance(shown, str):
+    if not isinstance(shown, Displayed):
         return CutShort(f"alpha*{shown}")
     whole = Mul(Parameter("alpha", "positive"), fold(expr))
     return Displayed(f"alpha*{shown.unicode}", write(whole))

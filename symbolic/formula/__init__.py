@@ -5,12 +5,13 @@
     write     expression -> formula: order, brackets, notation
     terms     the loss, the margin and the prior as formulas, of which reports speak again and again
     latex     formula -> LaTeX
+    characters  formula -> one line of characters
     width     how wide a formula is
-    told      a text of an answer that knows its formulas
+    standing  how a statement is known: the kinds, and the word of each
+    told      a text of an answer that knows its formulas, the results it cites and its standing
     renamed   symbols under other names
     layout    a formula too wide for one line, broken into several
     breaking  a formula that is there whole, broken into lines or pieces
-    sentence  words with formulas in them
     displays  definitions as one display for notebooks
     notebook  answers for notebooks, as small tables in HTML
     mathml    formula -> presentation MathML

@@ -5,9 +5,11 @@ A terminal and JSON have the text; a page that sets mathematics goes by the part
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from .characters import line
+from .standing import Standing
 from .tree import Formula
 
 
@@ -28,7 +30,33 @@ class CutShort(str):
     __slots__ = ()
 
 
-Hole = str | Displayed
+@dataclass(frozen=True)
+class Citation:
+    """Results that are cited by their numbers, and what they are called: theorem, proposition."""
+
+    called: str
+    numbers: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return self.under(self.called)
+
+    def under(self, name: str) -> str:
+        """The same under another name."""
+        return f"{name}{'s' * (len(self.numbers) > 1)} {' and '.join(self.numbers)}"
+
+    def capitalised(self) -> Citation:
+        return Citation(self.called.capitalize(), self.numbers)
+
+
+def theorem(*numbers: str) -> Citation:
+    return Citation("theorem", numbers)
+
+
+def proposition(*numbers: str) -> Citation:
+    return Citation("proposition", numbers)
+
+
+Hole = str | Displayed | Citation | Standing
 
 
 class Told(str):
@@ -46,12 +74,21 @@ class Told(str):
         return Told, (self.parts,)
 
     def capitalised(self) -> Told:
-        first, *rest = self.parts
+        first, *rest = self.parts or ("",)
+        if isinstance(first, Citation):
+            return Told((first.capitalised(), *rest))
         return Told((first[:1].upper() + first[1:], *rest)) if isinstance(first, str) else self
 
+    @property
+    def standing(self) -> Standing:
+        """The first standing that it names; UNDECIDED where it names none."""
+        found = (part for part in self.parts if isinstance(part, Standing))
+        return next(found, Standing.UNDECIDED)
 
-def told(template: str, *holes: Hole) -> Told:
-    """`template` with each {} filled, by a formula, a text with formulas, or words."""
+
+def told(template: str, *holes: Hole | Formula) -> Told:
+    """`template` with each {} filled, by a formula, a text with formulas, a standing, or words; a
+    formula alone is written in characters for a terminal."""
     words = template.split("{}")
     if len(words) != len(holes) + 1:
         raise ValueError(f"{len(words) - 1} holes for {len(holes)} parts: {template}")
@@ -61,11 +98,35 @@ def told(template: str, *holes: Hole) -> Told:
     return Told(tuple(part for part in found if part != ""))
 
 
-def parts_of(text: Hole) -> tuple[Hole, ...]:
+def known(standing: Standing, why: str = "", *holes: Hole | Formula) -> Told:
+    """A standing, and what it rests on: `why` is filled as `told` does."""
+    return told("{}: {}", standing, told(why, *holes)) if why else told("{}", standing)
+
+
+UNSAID = Told(())
+
+
+def proved(why: str = "", *holes: Hole | Formula) -> Told:
+    return known(Standing.PROVED, why, *holes)
+
+
+def undecided(why: str = "", *holes: Hole | Formula) -> Told:
+    return known(Standing.UNDECIDED, why, *holes)
+
+
+def parts_of(text: Hole | Formula) -> tuple[Hole, ...]:
     """Words and formulas of a text, in order."""
+    if isinstance(text, Formula):
+        return (Displayed(line(text), text),)
     return text.parts if isinstance(text, Told) else (text,)
 
 
-def joined(between: str, texts: Sequence[Hole]) -> Told:
+def joined(between: str, texts: Sequence[Hole | Formula]) -> Told:
     """Texts one after the other, `between` between them."""
     return told(between.join("{}" for _ in texts), *texts)
+
+
+def listed(items: Iterable[Hole | Formula]) -> Told:
+    """a, b and c."""
+    *most, last = [told("{}", item) for item in items]
+    return told("{} and {}", joined(", ", most), last) if most else last

@@ -126,7 +126,7 @@ def test_the_noise_is_felt() -> None:
     """The numbers behind the texts do move, so that the tests above can fail."""
     def numbers() -> str:
         return str([vars(answer)["data"] for section in audit(load("simpo")).sections
-                    for answer in section.answers])
+                    for answer in section.claims])
 
     plain = numbers()
     with another_processor(1):

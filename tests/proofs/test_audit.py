@@ -37,6 +37,7 @@ from midpo.proofs.audit.gradient import answers as audit_gradient
 from midpo.proofs.audit.gradient import pair as audit_pair
 from midpo.proofs.recover.levels import Comparison
 from midpo.symbolic.errors import MidpoError, SpecError
+from midpo.symbolic.formula.told import proved
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.language.nodes import CHOSEN, Log
 from midpo.symbolic.language.spec import CATALOGUE, PAPER, Spec, catalogue, load, loads
@@ -182,7 +183,7 @@ def test_the_correction_is_written_down(name: str, question: str) -> None:
 def test_tis_with_weights_of_the_state_regularises_nothing() -> None:
     for name in ("tis-dpo", "tis-one"):
         assert verdict(name, "optimum", "degenerate") == "no interior optimum"
-    assert "degenerate" not in {a.question for a in audited("tdpo")["optimum"].answers}
+    assert "degenerate" not in {a.question for a in audited("tdpo")["optimum"].claims}
     # With weights of the token the total is alpha*sum (w - mean w)*(delta - R + 1).
     formula = audited("tis-dpo")["optimum"]["raw"].formulas[0].unicode
     assert "+ w(y, t) − E_π[w(y, t) | y_<t]" in formula
@@ -448,7 +449,7 @@ def test_the_perplexity_constant() -> None:
 
 def test_a_wrong_bound_is_caught() -> None:
     """Planted: a rule that claims less mass than there is."""
-    bound = audit_bounds.Bound("finite", "the mass is at most 1/10", "proved: not", 0.1)
+    bound = audit_bounds.Bound("finite", "the mass is at most 1/10", proved("not"), 0.1)
     assert "exceeds" in audit_mass._violated(bound, [0.5])
     assert not audit_mass._violated(bound, [0.05])
 
@@ -520,8 +521,8 @@ def test_every_answer_says_what_it_rests_on(name: str) -> None:
     found = audited(name)
     assert [s.name for s in found.sections] == list(room.TITLES)
     for section in found.sections:
-        assert section.answers
-        for answer in section.answers:
+        assert section.claims
+        for answer in section.claims:
             assert answer.standing.startswith(known), answer
     json.dumps(found.as_json(), allow_nan=False)
     assert all(len(line) <= 80 for line in written(found).splitlines()
@@ -565,7 +566,7 @@ def test_hostile_priors_end_cleanly(name: str) -> None:
     found = audit(spec, trials=4)
     json.dumps(found.as_json(), allow_nan=False)
     for section in found.sections:
-        for answer in section.answers:
+        for answer in section.claims:
             assert answer.sentence and answer.standing
 
 

@@ -18,6 +18,7 @@ from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import random_case
 from midpo.proofs.compare.family import Edge, family, family_of
+from midpo.symbolic.formula.told import proved
 from midpo.symbolic.language.places import Names
 from midpo.symbolic.language.spec import Spec, catalogue, load, loads
 from midpo.symbolic.loss import pair_loss
@@ -192,7 +193,7 @@ def test_drawing() -> None:
 
 def test_circles_are_told_in_words() -> None:
     found = family_of([load("dpo"), load("simpo")])
-    edges = tuple(Edge(a, b, (), "proved: x") for a, b in (("dpo", "simpo"), ("simpo", "dpo")))
+    edges = tuple(Edge(a, b, (), proved("x")) for a, b in (("dpo", "simpo"), ("simpo", "dpo")))
     drawing = draw(type(found)(found.classes, edges))
     assert "close a circle" in drawing
     with pytest.raises(ValueError, match="cycle"):

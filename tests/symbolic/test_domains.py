@@ -504,7 +504,7 @@ def test_the_audit_speaks_of_the_prior_as_stated(prior: str, mass: str) -> None:
     pytest.importorskip("numpy")
     from midpo.proofs.audit.audit import audit
 
-    (first, *_) = audit(midpo.loads(HEAD.format(prior)), trials=2)["mass"].answers
+    (first, *_) = audit(midpo.loads(HEAD.format(prior)), trials=2)["mass"].claims
     assert first.sentence.startswith(f"the mass is {mass}:") and first.standing.startswith("proved")
 
 
@@ -514,7 +514,7 @@ def test_a_bound_on_the_mass_keeps_the_factor(prior: str) -> None:
     pytest.importorskip("numpy")
     from midpo.proofs.audit.audit import audit
 
-    (first, *_) = audit(midpo.loads(HEAD.format(prior)), trials=2)["mass"].answers
+    (first, *_) = audit(midpo.loads(HEAD.format(prior)), trials=2)["mass"].claims
     factor = prior.split("*")[0].replace("tau", "τ")
     assert first.sentence.startswith(f"{factor} times the mass of ζ/{factor}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import pickle
 import re
@@ -22,7 +23,7 @@ from midpo.symbolic.errors import SpecError
 from midpo.symbolic.formula import breaking
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.renamed import renamed
-from midpo.symbolic.formula.told import CutShort, Displayed, parts_of, told
+from midpo.symbolic.formula.told import CutShort, Displayed, parts_of, theorem, told
 from midpo.symbolic.formula.tree import Fence, Formula, Text, Word, between, leaf, row, script
 from midpo.symbolic.formula.width import width
 from midpo.symbolic.formula.write import PROMPT, ZETA, indexed, name, state, write
@@ -36,6 +37,7 @@ from midpo.symbolic.language.nodes import (
     Prob,
 )
 from midpo.symbolic.language.spec import Spec, load, loads
+from midpo.writers.cited import RESULTS, results
 from midpo.writers.latex.fragment import LEVELS, render_fragment
 from midpo.writers.latex.pieces import answered, named
 from midpo.writers.latex.renaming import Symbols, checked, default, estimated, table, usual
@@ -205,7 +207,7 @@ def test_symbols_are_looked_up() -> None:
 def test_a_template_s_symbols_are_looked_up() -> None:
     with named(table(signs(load("dpo"), y_w="y^+", zeta="p"))) as written:
         assert (Symbols().y_w, Symbols().zeta, Symbols().pi) == ("y^+", "p", r"\pi")
-    assert Symbols().y_w == "y_w" and ZETA in written
+    assert Symbols().y_w == "y_w" and ZETA in written.formulas
 
 
 def test_two_symbols_can_change_places() -> None:
@@ -285,7 +287,8 @@ def test_expressions_in_sentences_are_set() -> None:
     assert "len(y_w) has the wrong sign (coefficient -alpha*beta" in recovery.explanation
     assert r"$|y_w|$ has the wrong sign (coefficient $-\alpha \beta$, " in answered(
         recovery.explanation)
-    cut = told("Theorem 2: {} mixes 50%", CutShort("max(-max(-2*bound, -alpha..."))
+    cut = told("{}: {} mixes 50%", theorem("2").capitalised(),
+               CutShort("max(-max(-2*bound, -alpha..."))
     assert answered(cut) == r"Result 2: \texttt{max(-max(-2{*}bound,}~\dots{} mixes 50\%"
     assert r"\input" not in answered(told(r"the \input{x} of {}", "x"))
 
@@ -304,7 +307,7 @@ def test_a_text_keeps_its_formulas_only_where_told() -> None:
 def test_the_audit_s_sentences_know_their_formulas(name: str) -> None:
     """Where a sentence is put together by anything but `told`, its formulas are lost."""
     found = audit(load(name), trials=2)
-    texts = [text for section in found.sections for answer in section.answers
+    texts = [text for section in found.sections for answer in section.claims
              for text in (section.title, answer.sentence, answer.standing)]
     words = [part for text in texts for part in parts_of(text) if isinstance(part, str)]
     assert not [part for part in words if re.search("[α-ωΣ∇∝‖·−≤≥∞]", part)]
@@ -355,3 +358,13 @@ def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
         })
     assert seen[0].keys() == seen[1].keys() and "report.tex" in seen[0]
     assert [name for name in seen[0] if seen[0][name] != seen[1][name]] == []
+
+
+def test_every_result_that_is_cited_is_told() -> None:
+    """Numbers in the calls of `theorem` and `proposition`, and in the results themselves."""
+    cited = {arg.value for file in (ROOT / "proofs").rglob("*.py")
+             for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
+             and isinstance(node.func, ast.Name) and node.func.id in ("theorem", "proposition")
+             for arg in node.args if isinstance(arg, ast.Constant)}
+    assert {"5", "2.1", "2.7"} <= cited <= set(RESULTS)
+    assert [number for number, _, _ in results(["4"])] == ["2", "4"]

@@ -19,7 +19,7 @@ from midpo.cli import main
 from midpo.numeric.checking.found import CrossCheck, DtypeErrors
 from midpo.page import _entry, _section, write
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.sentence import said
+from midpo.symbolic.formula.told import told
 from midpo.symbolic.formula.tree import between, call, row, script
 from midpo.symbolic.language.nodes import CHOSEN
 from midpo.symbolic.language.spec import load, loads
@@ -217,7 +217,7 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
 
 
 def test_words_are_escaped_and_formulas_set() -> None:
-    assert words(said("a < b: {}.", script("x", 1))) == (
+    assert words(told("a < b: {}.", script("x", 1))) == (
         "a &lt; b: <math><msub><mi>x</mi><mn>1</mn></msub></math>.")
 
 

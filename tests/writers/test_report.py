@@ -355,7 +355,7 @@ def test_every_statement_has_a_standing() -> None:
         "numerical evidence, 120 pairs", "read off the normal form",
     ):
         assert words in standing, words
-    answers = [a for s in found.sections for a in s.answers]
+    answers = [a for s in found.sections for a in s.claims]
     assert tex.count(r"{\footnotesize [") == len(answers)
 
 

@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from midpo.symbolic import VERSION
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.sentence import Sentence
+from midpo.symbolic.formula.told import Told
 from midpo.symbolic.formula.tree import Formula, between, row
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED
 from midpo.symbolic.language.spec import Spec
@@ -117,7 +117,7 @@ def _row(part: Section, section: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _notation(entries: Sequence[Entry]) -> list[tuple[Formula, Sentence]]:
+def _notation(entries: Sequence[Entry]) -> list[tuple[Formula, Told]]:
     """The signs that the page uses, with their meaning."""
     shown = [stated["display"].whole for each in entries for stated in each.section["stated"]]
     chains = [each.section["chain"] for each in entries if each.section["chain"]]

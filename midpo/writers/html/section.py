@@ -11,7 +11,7 @@ from midpo.numeric.figures import below
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.sentence import said
+from midpo.symbolic.formula.told import told
 from midpo.symbolic.formula.tree import EMPTY, leaf, row
 from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
 from midpo.symbolic.language.parser import parse
@@ -113,18 +113,18 @@ def _stated(spec: Spec) -> list[dict[str, Any]]:
         shown.append(("target", "The target, the loss of one pair:",
                       display(terms.defines(terms.of(terms.LOSS, spec.roles)), spec.loss)))
     if spec.margin is not None:
-        shown.append(("target", words(said(
+        shown.append(("target", words(told(
             "The target, the loss {} of the margin:", outer(spec, terms.MARGIN))),
                       display(terms.defines(terms.of(terms.MARGIN, spec.roles)), spec.margin)))
     if spec.batch is not None:
         shown.append(("target", words(narrative.of_batch(spec)),
                       display(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
-        shown.append(("link", words(said(
+        shown.append(("link", words(told(
             "The link, which takes the place of {}:", terms.logistic(terms.MARGIN))),
                       display(terms.defines(terms.LINK), spec.link)))
     if spec.constraint is not None:
-        multiplied = words(said("The constraint, added to the losses with the multiplier {}:",
+        multiplied = words(told("The constraint, added to the losses with the multiplier {}:",
                                 write(spec.multiplier)))
         shown.append(("constraint", multiplied,
                       display(terms.defines(terms.of("c", spec.roles)), spec.constraint)))
@@ -179,7 +179,7 @@ def _varying(spec: Spec) -> str:
 def _gradients(recovery: Recovery) -> Markup | str:
     if recovery.gradient is not None:
         return f"Of gradients: {recovery.gradient.sentence}."
-    return words(said("So are their gradients, provided {} is differentiated wherever it depends "
+    return words(told("So are their gradients, provided {} is differentiated wherever it depends "
                       "on {}.", ZETA, POLICY_SIGN))
 
 
@@ -294,7 +294,7 @@ def _audit(found: Audit | None) -> list[dict[str, Any]]:
                     "kind": kind_of(answer.standing),
                     "formulas": [formula(f.formula) for f in answer.formulas],
                 }
-                for answer in part.answers
+                for answer in part.claims
             ],
         }
         for part in found.sections

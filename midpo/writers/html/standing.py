@@ -8,7 +8,8 @@ from markupsafe import Markup
 
 from midpo.numeric.figures import below
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.sentence import said
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Told, told
 from midpo.symbolic.formula.tree import row
 from midpo.symbolic.formula.write import ZETA
 from midpo.symbolic.language.table import CONFIRMED
@@ -64,11 +65,11 @@ def _recovery(section: Section) -> list[Claim]:
         inline(row(terms.LOSS, " = ", recovery.affine(terms.LOSS_THROUGH))))
     stopped = recovery.gradient
     gradients: Claim = (
-        words(said("The gradients agree where both sides are differentiable and {} is "
+        words(told("The gradients agree where both sides are differentiable and {} is "
                    "differentiated", ZETA)),
         "proved", "follows from the equality of values for every policy",
     ) if stopped is None else (
-        f"Of gradients: {stopped.sentence}", stopped.kind, stopped.standing)
+        f"Of gradients: {stopped.sentence}", kind_of(stopped.standing), stopped.standing)
     return [
         (agree, "proved", f"{steps} step{'s' * (steps != 1)} by named rules, replayed by the "
          "checker"),
@@ -81,7 +82,7 @@ def _solution(section: Section) -> list[Claim]:
     found = section.solution
     if found is None:
         return []
-    kind = "proved" if found.proof is not None or found.standing.startswith("proved") else (
+    kind = "proved" if found.proof is not None or found.standing.standing is Standing.PROVED else (
         "exact" if found.witness is not None else "none")
     return [(f"The class of the target: {found.kind}", kind, found.standing or found.reason)]
 
@@ -102,9 +103,13 @@ def _kernel(section: Section) -> list[Claim]:
     return claims
 
 
-_WORDS = {"proved": "proved", "exact": "exact", "numerical evidence": "evidence"}
+_KINDS = {
+    Standing.PROVED: "proved",
+    **dict.fromkeys((Standing.EXACT, Standing.DIFFERENTIATED, Standing.COMPUTED), "exact"),
+    Standing.EVIDENCE: "evidence",
+}
 
 
-def kind_of(standing: str) -> str:
-    """The kind of an audit's standing, which begins with one of its words."""
-    return next((kind for word, kind in _WORDS.items() if standing.startswith(word)), "none")
+def kind_of(standing: Told) -> str:
+    """How a page marks a standing."""
+    return _KINDS.get(standing.standing, "none")

@@ -17,7 +17,7 @@ from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import INDENT
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.mathml import mathml
-from midpo.symbolic.formula.sentence import Sentence, sentence
+from midpo.symbolic.formula.told import Displayed, Told, parts_of
 from midpo.symbolic.formula.tree import EMPTY, Formula, beside, leaf, row
 from midpo.symbolic.formula.width import width
 from midpo.symbolic.formula.write import write
@@ -38,10 +38,11 @@ class Display:
         return tex(self.whole)
 
 
-def words(said: Sentence | Formula | str) -> Markup:
+def words(said: Told | Formula | str) -> Markup:
     """A sentence, its words escaped."""
     return Markup("").join(
-        escape(part) if isinstance(part, str) else inline(part) for part in sentence(said).parts)
+        inline(part.formula) if isinstance(part, Displayed) else escape(str(part))
+        for part in parts_of(said))
 
 
 def inline(formula: Formula) -> Markup:

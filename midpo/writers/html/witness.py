@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula.sentence import listed, said
+from midpo.symbolic.formula.told import listed, told
 from midpo.symbolic.formula.tree import EMPTY, number, row
 from midpo.symbolic.formula.write import response
 from midpo.symbolic.language.parser import parse
@@ -35,7 +35,7 @@ def witness(recovery: Recovery | None) -> dict[str, Any] | None:
         sides.insert(0, ("margin", f"{found.target_margin:.12g}", f"{found.recovered_margin:.12g}"))
     shown, text = _difference(found.difference)
     return {
-        "opening": words(said("Tokens are numbers; {} ends a response. The responses are {}.",
+        "opening": words(told("Tokens are numbers; {} ends a response. The responses are {}.",
                               number(0), lengths)),
         "vocabulary": [str(v) for v in range(len(laws[0][2]))],
         "laws": [("" if law is None else inline(law), inline(prefix), list(map(inline, numbers)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from midpo.proofs.audit.answer import Answer, Section
+from midpo.proofs.account.claim import Claim, Topic
 from midpo.symbolic.formula.breaking import lines as broken
 
 from .pieces import answered, tex, width
@@ -26,13 +26,13 @@ def audit_latex(audit: Audit) -> str:
     return "\n\n".join(_section(section) for section in audit.sections) + "\n"
 
 
-def _section(section: Section) -> str:
-    answers = "\n".join(_answer(answer) for answer in section.answers)
+def _section(section: Topic) -> str:
+    answers = "\n".join(_answer(answer) for answer in section.claims)
     head = rf"\paragraph{{{answered(section.name.capitalize())}: {answered(section.title)}.}}"
     return f"{head}\n\\begin{{itemize}}\n{answers}\n\\end{{itemize}}"
 
 
-def _answer(answer: Answer) -> str:
+def _answer(answer: Claim) -> str:
     lines = [rf"\item \emph{{{answered(answer.question)}:}} {answered(answer.sentence)}"]
     for formula in answer.formulas:
         for place, part in enumerate(broken(formula.formula, width())):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from midpo.symbolic import VERSION
-from midpo.symbolic.formula.tree import Formula
 from midpo.writers import findings
 from midpo.writers.notation import notation
 from midpo.writers.section import Section
 
 from . import bibliography
-from .pieces import named, set_in
+from .pieces import Written, named, set_in
 from .renaming import table, wider
 from .report import environment, in_latex, references, results, section_text
 
@@ -52,8 +51,8 @@ def render_fragment(
         return _rendered(parts, level, written)
 
 
-def _rendered(parts: Sequence[Section], level: str, written: Sequence[Formula]) -> str:
-    """`written` are the formulas that were written so far."""
+def _rendered(parts: Sequence[Section], level: str, written: Written) -> str:
+    """`written` is what was written so far."""
     entries = bibliography.entries([part.spec for part in parts])
     heads = LEVELS[level] | {"tables": False, "plot": "midpoplot"}
     bodies = [
@@ -68,9 +67,9 @@ def _rendered(parts: Sequence[Section], level: str, written: Sequence[Formula]) 
         listings=any(part.kernel for part in parts),
         figures=any(part.plots for part in parts),
         paper=bibliography.PAPER,
-        notation=in_latex(notation(written)),
+        notation=in_latex(notation(written.formulas)),
         sections=bodies,
-        results=results("\n".join(bodies)),
+        results=results(written),
     )
 
 

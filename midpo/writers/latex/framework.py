@@ -14,6 +14,8 @@ from midpo.proofs.framework.slips import SLIPS
 from midpo.proofs.framework.theorem import Proof, Theorem
 from midpo.proofs.framework.theorems import theorems
 from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Told
 from midpo.symbolic.formula.tree import EMPTY, Text, leaf, listed, row
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.width import width as measure
@@ -21,7 +23,7 @@ from midpo.symbolic.formula.write import write
 from midpo.symbolic.framework.hypothesis import HYPOTHESIS
 from midpo.symbolic.rewriting.derivation import Step
 
-from .pieces import WIDTH, escape, math, pasted, rows, scientific
+from .pieces import WIDTH, answered, escape, marked, math, pasted, rows, scientific
 
 _SIGNS = {"=": "= ", "≤": r"\le ", "<": "< "}
 _SEVERITY = {"E": "error", "G": "gap", "N": "notation", "none": "none"}
@@ -59,8 +61,10 @@ def summary() -> list[dict[str, str]]:
     ]
 
 
-def _standing(holds: bool, words: str) -> str:
-    return escape(words).replace("proved", r"\proved{}", 1) if holds else rf"\refuted{{}}: {words}"
+def _standing(holds: bool, standing: Told) -> str:
+    if not holds:
+        return rf"\refuted{{}}: {escape(standing)}"
+    return marked(standing) if standing.standing is Standing.PROVED else answered(standing)
 
 
 def _theorem(theorem: Theorem) -> dict[str, Any]:

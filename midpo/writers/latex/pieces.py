@@ -11,17 +11,17 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 
 from sympy import Expr
 
 from midpo.symbolic.formula.latex import tex as in_latex
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.renamed import renamed
-from midpo.symbolic.formula.sentence import Sentence, sentence
-from midpo.symbolic.formula.told import CutShort, Displayed, Hole, parts_of
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Citation, CutShort, Displayed, Hole, Told, parts_of
 from midpo.symbolic.formula.tree import Foreign, Formula
 from midpo.symbolic.formula.width import width as measure
-from midpo.writers.cited import worded as cited
 
 WIDTH = 77.0  # of a line of a display, in digits; the text is 89 wide, less indent and number
 _LESS = 12.8  # what a line of text has beyond that, in digits
@@ -144,15 +144,24 @@ _signs: ContextVar[Mapping[str, Foreign]] = ContextVar("signs", default={})  # n
 
 
 _prefix: ContextVar[str] = ContextVar("prefix", default="")
-_written: ContextVar[list[Formula] | None] = ContextVar("written", default=None)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a document holds so far: its formulas, and the numbers of the results that it cites."""
+
+    formulas: list[Formula] = field(default_factory=list)
+    results: set[str] = field(default_factory=set)
+
+
+_written: ContextVar[Written | None] = ContextVar("written", default=None)
 
 
 @contextmanager
-def named(signs: Mapping[str, Foreign], prefix: str = "") -> Iterator[list[Formula]]:
+def named(signs: Mapping[str, Foreign], prefix: str = "") -> Iterator[Written]:
     """Write the symbols of `signs`, by their names in the spec, as their reader does; names of
-    commands and labels begin with `prefix`. Gives the list of the formulas that are written
-    meanwhile."""
-    written: list[Formula] = []
+    commands and labels begin with `prefix`. Gives what is written meanwhile."""
+    written = Written()
     tokens = _signs.set(signs), _written.set(written), _prefix.set(prefix)
     try:
         yield written
@@ -176,7 +185,7 @@ def tex(formula: Formula) -> str:
     """A formula in LaTeX, its symbols under their reader's names."""
     written = _written.get()
     if written is not None:
-        written.append(formula)
+        written.formulas.append(formula)
     return in_latex(renamed(formula, _signs.get()))
 
 
@@ -185,10 +194,10 @@ def math(formula: Formula) -> str:
     return f"${tex(formula)}$"
 
 
-def worded(part: Sentence | Formula | str) -> str:
+def worded(part: Told | Formula | str) -> str:
     """A sentence of the program's own: its words as they are, its formulas between dollar signs."""
     return "".join(
-        each if isinstance(each, str) else math(each) for each in sentence(part).parts)
+        each if isinstance(each, str) else _answered(each) for each in parts_of(part))
 
 
 _SHOWN = 60  # characters of an expression that was cut short
@@ -203,10 +212,33 @@ def answered(text: str) -> str:
 def _answered(part: Hole) -> str:
     if isinstance(part, Displayed):
         return math(part.formula)
+    if isinstance(part, Citation):
+        return _cited(part)
+    if isinstance(part, Standing):
+        return escape(str(part))
     if isinstance(part, CutShort):
         return rf"{typewriter(part[:_SHOWN].rsplit(' ', 1)[0])}~\dots{{}}"
     before, after = " " * part.startswith(" "), " " * (part.endswith(" ") and part.strip() != "")
-    return f"{before}{escape(cited(part))}{after}"
+    return f"{before}{escape(part)}{after}"
+
+
+_MARKED = {Standing.PROVED: "proved", Standing.REFUTED: "refuted", Standing.UNDECIDED: "undecided"}
+
+
+def marked(standing: Told) -> str:
+    """A standing whose first word is marked as the document marks it."""
+    first, *rest = standing.parts
+    if isinstance(first, Standing) and first in _MARKED:
+        return f"{own(_MARKED[first])}{{}}{answered(Told(tuple(rest)))}"
+    return answered(standing)
+
+
+def _cited(results: Citation) -> str:
+    """Theorems and propositions as results: a report has theorems of its own."""
+    written = _written.get()
+    if written is not None:
+        written.results.update(results.numbers)
+    return results.under("Result" if results.called[:1].isupper() else "result")
 
 
 def rows(head: Formula, expr: Expr, *, numbered: bool = True) -> str:

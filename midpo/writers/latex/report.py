@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from midpo.symbolic.formula.layout import lines as broken
-from midpo.symbolic.formula.sentence import Sentence
+from midpo.symbolic.formula.told import Told
 from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.formula.width import width as measure
 from midpo.symbolic.language.spec import Spec
@@ -21,7 +21,7 @@ from midpo.writers.section import Section
 
 from . import bibliography, sections
 from . import framework as framework_report
-from .pieces import at, escape, named, own, tex, worded
+from .pieces import Written, at, escape, named, own, tex, worded
 from .renaming import Symbols, table
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def render(
 
 def _rendered(
     parts: Sequence[Section], framework: bool, date: str, opening: Sequence[Plot],
-    written: Sequence[Formula],
+    written: Written,
 ) -> str:
-    """`written` are the formulas that were written so far."""
+    """`written` is what was written so far."""
     templates = environment()
     entries = bibliography.entries([part.spec for part in parts])
     bodies = [
@@ -95,7 +95,7 @@ def _rendered(
         for place, part in enumerate(parts, 1)
     ]
     summary = _summary(parts, framework)
-    signs = in_latex(notation(written))
+    signs = in_latex(notation(written.formulas))
     return templates.get_template("report.tex.j2").render(
         contents=len(parts) > 2,
         framework=framework,
@@ -105,20 +105,21 @@ def _rendered(
         notation=signs,
         summary=summary,
         sections=bodies,
-        results=results("\n".join(bodies)),
+        results=results(written),
         references=[(entry.key, entry.text) for entry in entries],
         date=escape(date),
         figures=findings.figures(opening, "all"),
     )
 
 
-def results(body: str) -> list[tuple[str, str, str]]:
-    """The results that `body` cites: number, statement, standing."""
+def results(written: Written) -> list[tuple[str, str, str]]:
+    """The results that a report cites: number, statement, standing."""
     proved = f"{own('proved')}{{}}"
-    return [(number, worded(words), how.text(proved)) for number, words, how in cited.results(body)]
+    found = cited.results(written.results)
+    return [(number, worded(words), how.text(proved)) for number, words, how in found]
 
 
-def in_latex(table: Sequence[tuple[Formula, Sentence]]) -> list[tuple[str, str]]:
+def in_latex(table: Sequence[tuple[Formula, Told]]) -> list[tuple[str, str]]:
     """A table of signs and their meanings."""
     return [(tex(sign), worded(meaning)) for sign, meaning in table]
 

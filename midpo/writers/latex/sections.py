@@ -10,7 +10,7 @@ from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.layout import lines as broken
-from midpo.symbolic.formula.sentence import listed, said
+from midpo.symbolic.formula.told import listed, told
 from midpo.symbolic.formula.tree import EMPTY, Formula, between, call, row
 from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, response, write
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED
@@ -109,7 +109,7 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
     parts["class"] = findings.solution(section.solution, known)
     parts["check"] = _check(section.check, known)
     if facts:
-        known.append(("What the prior depends on", worded(said(
+        known.append(("What the prior depends on", worded(told(
             "read off the normal form of {}", row(r"\log", ZETA)))))
     parts["standings"] = known
     return parts
@@ -153,7 +153,7 @@ def _target(spec: Spec, key: str) -> list[tuple[str, str]]:
         shown.append((worded(narrative.of_batch(spec)),
                       rows(narrative.batch_head(spec), spec.batch)))
     if spec.link is not None:
-        shown.append((worded(said("The link, which takes the place of {} in the losses:",
+        shown.append((worded(told("The link, which takes the place of {} in the losses:",
                                   terms.logistic(terms.MARGIN))),
                       rows(terms.defines(terms.LINK), spec.link)))
     if spec.constraint is not None:
@@ -181,7 +181,7 @@ def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[
     known += [
         (f"The losses agree: {losses}",
          f"{mark('proved')}: {count}, replayed by the checker; by {_rules(recovery)}"),
-        (worded(said("The gradients agree where both sides are differentiable, {} being "
+        (worded(told("The gradients agree where both sides are differentiable, {} being "
                      "differentiated", ZETA)),
          "follows from the equality of values for every policy") if recovery.gradient is None else
         (f"Of gradients: {recovery.gradient.sentence}", escape(recovery.gradient.standing)),
@@ -219,7 +219,7 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
         + (
             f". Of gradients: {recovery.gradient.sentence}."
             if recovery.gradient is not None
-            else worded(said(", and so are their gradients, provided {} is differentiated wherever "
+            else worded(told(", and so are their gradients, provided {} is differentiated wherever "
                              "it depends on {}.", ZETA, POLICY_SIGN))
         )
     )

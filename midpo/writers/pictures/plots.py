@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from midpo.numeric.arithmetic import DIGITS
 from midpo.numeric.figures import figure
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import Told, known, told
 from midpo.symbolic.language.spec import Spec, load
 
 from .curves import LOGISTIC, MARGINS, POINTS, LossCurve, loss_curve, token_weights
@@ -56,7 +58,7 @@ class Plot:
     name: str
     alt: str
     words: str
-    standing: str
+    standing: Told
     draw: Draw = field(repr=False, compare=False)
     values: Mapping[str, str] = field(default_factory=dict)
 
@@ -129,8 +131,8 @@ def loss_plot(spec: Spec) -> Plot | None:
         words="The loss as a function of the margin, and its derivative"
               + ("" if logistic else "; dashed: the logistic loss"),
         values=_values(curve.parameters) | dict.fromkeys(curve.features, "1"),
-        standing=f"computed in {DIGITS} digits at {POINTS} margins; derivatives are central "
-                 "differences of step 1e-20",
+        standing=told(f"{{}} in {DIGITS} digits at {POINTS} margins; derivatives are central "
+                 "differences of step 1e-20", Standing.CALCULATED),
         draw=_drawn(name, 2, paint),
     )  # fmt: skip
 
@@ -165,8 +167,8 @@ def token_weights_plot(spec: Spec) -> Plot | None:
                 "Every token has probability 1/4 under the trained policy, so that DPO, at the "
                 "same policies and scale, pushes all of a response alike",
         values=_values(found.parameters),
-        standing=f"one example, computed in {DIGITS} digits; derivatives are central differences "
-                 "of step 1e-20",
+        standing=told(f"one example, {{}} in {DIGITS} digits; derivatives are central differences "
+                 "of step 1e-20", Standing.CALCULATED),
         draw=_drawn(name, 2, paint, sharey=True),
     )  # fmt: skip
 
@@ -218,7 +220,7 @@ def error_plot(checks: Sequence[CrossCheck]) -> Plot | None:
         alt=f"Largest error of {which} by dtype, in units in the last place: {rows}.",
         words=f"The largest error of {which} by dtype, in units in the last place (below "
               f"{LEAST:g}: drawn there); the bar is the limit",
-        standing=f"numerical evidence: {pairs} pairs, against {DIGITS} digits",
+        standing=known(Standing.EVIDENCE, f"{pairs} pairs, against {DIGITS} digits"),
         draw=_drawn(name, 1, paint),
     )  # fmt: skip
 
@@ -247,7 +249,8 @@ def benchmark_plot(table: Path) -> Plot | None:
             f"{loss}, {ratio:.2f} times the fused kernel's time.",
         words="Time of one loss and its gradient in float32, 512 tokens, vocabulary 32000; this "
               "project's kernels in blue",
-        standing=f"measured by benchmarks/kernels.py: {len(rows)} rows of {table.name}",
+        standing=told("{} by benchmarks/kernels.py: {} rows of {}", Standing.MEASURED,
+                      str(len(rows)), table.name),
         draw=_drawn("benchmark", 1, paint, height=0.8 + 0.2 * len(rows)),
     )  # fmt: skip
 

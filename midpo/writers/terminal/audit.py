@@ -22,7 +22,7 @@ def written(found: Audit) -> str:
         lines += _wrapped(f"the prior that solve finds: {found.solved}", "  ")
     for section in found.sections:
         lines.append(f"{section.name}: {section.title}")
-        for answer in section.answers:
+        for answer in section.claims:
             lines += _wrapped(f"{answer.question}: {answer.sentence}", "  ", "    ")
             for formula in answer.formulas:
                 lines += _wrapped(formula.unicode, "      ", "        ")

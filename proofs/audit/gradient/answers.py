@@ -15,12 +15,13 @@ from sympy import Expr
 
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import figure
-from midpo.proofs.audit.answer import EXACT, PROVED, UNDECIDED, Answer
+from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.formulas import gradient_formula, score
 from midpo.proofs.audit.words import CONTRIBUTION, LOG_ZETA, PI
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.terms import MARGIN
-from midpo.symbolic.formula.told import Displayed, told
+from midpo.symbolic.formula.told import Displayed, proved, told
 from midpo.symbolic.formula.tree import Text, call, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import ZETA, response, write
@@ -36,20 +37,20 @@ PAIRS = 12  # on which gradients are told apart
 SAME = 1e-9  # of unit vectors
 
 
-def mode(gradients: Gradients, seed: int) -> Answer:
+def mode(gradients: Gradients, seed: int) -> Claim:
     """Which gradient of the generalised loss is that of the target."""
     question = "what is differentiated"
     spec = gradients.spec
     if not any(gradients.terms):
-        return Answer(
+        return Claim(
             question, "either", "the prior is free of the policy: differentiating it or freezing "
-            "it is the same", told("{}: no term of {} moves with {}", PROVED, LOG_ZETA, PI),
+            "it is the same", proved("no term of {} moves with {}", LOG_ZETA, PI),
         )
     if gradients.target is None:
-        return Answer(
+        return Claim(
             question, "no target", "the spec has no target; the loss through the prior is taken "
             "with the prior differentiated, as it is written",
-            "read off the spec: nothing to compare it with",
+            told("{} the spec: nothing to compare it with", Standing.READ),
         )
     found = gradients.pairs(seed, PAIRS)
     if not found:
@@ -60,7 +61,7 @@ def mode(gradients: Gradients, seed: int) -> Answer:
         if p.target_value is not None
     ]
     matches = [name for name, kept in _choices(gradients, found[0]) if _matches(found, kept)]
-    evidence = f"{EXACT}, {len(found)} random pairs"
+    evidence = told("{}, {} random pairs", Standing.DIFFERENTIATED, str(len(found)))
     if not matches:
         why = (
             f"the prior does not give the target's value (difference {figure(max(values), 2)}; "
@@ -68,7 +69,7 @@ def mode(gradients: Gradients, seed: int) -> Answer:
             if max(values) > 1e-9 and spec.margin is not None
             else "no choice of detached terms gives the target's gradient"
         )
-        return Answer(question, "none", why, evidence, data={"value_difference": max(values)})
+        return Claim(question, "none", why, evidence, data={"value_difference": max(values)})
     verdict = matches[0]
     sentence = {
         "differentiate": "the prior must be differentiated to be the target's algorithm",
@@ -78,7 +79,7 @@ def mode(gradients: Gradients, seed: int) -> Answer:
         sentence += "; deriving it from the regularised problem needs the prior constant"
         if any(t.has(StopGradient) for terms in gradients.terms for t in terms):
             sentence += " (the prior's own sg(...) is honoured)"
-    return Answer(question, verdict, sentence, evidence, data={"matches": matches})
+    return Claim(question, verdict, sentence, evidence, data={"matches": matches})
 
 
 def _choices(gradients: Gradients, pair: Pair) -> Iterator[tuple[str, Kept]]:
@@ -119,7 +120,7 @@ def _unit(vector: Floats64) -> Floats64:
     return vector / size if size > 1e-14 else np.zeros_like(vector)
 
 
-def formulas(gradients: Gradients) -> Answer:
+def formulas(gradients: Gradients) -> Claim:
     """nabla m with the prior differentiated and with it frozen."""
     question = "the margin's gradient"
     spec, shown = gradients.spec, []
@@ -135,9 +136,9 @@ def formulas(gradients: Gradients) -> Answer:
     try:
         found = [side_rows(spec, role) for role in ROLES]
     except (MidpoError, RecursionError) as error:
-        return Answer(
+        return Claim(
             question, "undecided", "the gradient with the prior differentiated is not known in "
-            f"symbols: {error}", f"{UNDECIDED} symbolically", (frozen,),
+            f"symbols: {error}", told("{} symbolically", Standing.UNDECIDED), (frozen,),
         )
     written = [gradient_formula(rows_) for rows_ in found]
     if not any(gradients.terms):
@@ -167,14 +168,14 @@ def formulas(gradients: Gradients) -> Answer:
             frozen,
         ]
     data = {"chosen": written[0].unicode, "rejected": written[1].unicode}
-    return Answer(question, verdict, sentence, f"{PROVED}: chain rule on the sums over tokens",
+    return Claim(question, verdict, sentence, proved("chain rule on the sums over tokens"),
                   tuple(shown), data)
 
 
 def answers(
     spec: Spec, seed: int, trials: int, progress: Progress,
     parts: tuple[Expr | None, ...] = (None, None, None, None),
-) -> Iterator[Answer]:
+) -> Iterator[Claim]:
     """Every answer about the gradient; `parts` are the weight, the link, the further term
     and the temperature that were found beside the prior."""
     gradients = Gradients(spec)

@@ -12,9 +12,10 @@ from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import figure
 from midpo.numeric.trees import logits_of, with_policy
-from midpo.proofs.audit.answer import EVIDENCE, PROVED, Answer
+from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.words import compared, length, shown
-from midpo.symbolic.formula.told import told
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import known, proved, told
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED
 
 from .pair import DEPTH, Gradients, Pair, Progress, parallel, undefined
@@ -31,11 +32,11 @@ class Worst:
     shared: int
 
 
-def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) -> Answer:
+def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) -> Claim:
     """The cosine between the two gradients of the loss: worst cases found."""
     question = "the two gradients' cosine"
     if not any(gradients.terms):
-        return Answer(question, "the same", "they are the same", f"{PROVED}: the prior is fixed",
+        return Claim(question, "the same", "they are the same", proved("the prior is fixed"),
                       data={"tabular": 1.0, "shared": 1.0})
     factor = parallel(gradients.spec)
     if factor is not None and gradients.constraint is None:
@@ -46,11 +47,11 @@ def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) ->
             p: gradients.spec.defaults.get(str(p.name), S.Half) for p in factor.free_symbols
         })) if factor.free_symbols else float(factor)
         cosine = float(np.sign(value))
-        return Answer(
+        return Claim(
             question, sign, told(
                 "they are parallel: the one is {} times the other, at every policy and in every "
                 "parametrisation{}", shown(factor), opposite),
-            f"{PROVED}: the rows differ by a constant factor",
+            proved("the rows differ by a constant factor"),
             data={"tabular": cosine, "shared": cosine},
         )
     rng = np.random.default_rng(seed + 2)
@@ -89,10 +90,10 @@ def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) ->
         figure(best), length(CHOSEN, case.lengths[0]), length(REJECTED, case.lengths[1]),
         f"{common} token{'s' * (common != 1)}", str(SHARED), figure(shared), raised,
     )
-    return Answer(
+    return Claim(
         question, against, sentence,
-        f"{EVIDENCE}: {tried} random pairs of at most {2 * DEPTH} tokens, defaults, then local "
-        "descent",
+        known(Standing.EVIDENCE, f"{tried} random pairs of at most {2 * DEPTH} tokens, defaults, "
+              "then local descent"),
         data={
             "tabular": best, "shared": shared, "pairs": tried, "lengths": list(case.lengths),
             "shared_prefix": common, "tokens": [list(y_w), list(y_l)],

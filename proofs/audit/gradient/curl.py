@@ -17,7 +17,9 @@ from midpo.numeric.trees import (
     random_world,
     with_policy,
 )
-from midpo.proofs.audit.answer import EXACT, PROVED, Answer
+from midpo.proofs.account.claim import Claim
+from midpo.symbolic.formula.standing import Standing
+from midpo.symbolic.formula.told import proved, told
 from midpo.symbolic.language.nodes import StopGradient
 
 from .pair import Gradients, parallel, undefined
@@ -26,12 +28,12 @@ CURL_STEP = 1e-5
 VANISHES = 1e-7  # a curl that is 0, of central differences
 
 
-def conservative(gradients: Gradients, seed: int) -> Answer:
+def conservative(gradients: Gradients, seed: int) -> Claim:
     """Whether the field that a frozen prior gives is the gradient of some loss."""
     question = "is the frozen field a gradient"
     if not any(gradients.terms):
-        return Answer(question, "conservative", "it is the gradient of the loss",
-                      f"{PROVED}: the prior is fixed", data={"curl": 0.0})
+        return Claim(question, "conservative", "it is the gradient of the loss",
+                      proved("the prior is fixed"), data={"curl": 0.0})
     factor = parallel(gradients.spec)
     curls = curl(gradients, seed)
     if curls is None:
@@ -39,9 +41,10 @@ def conservative(gradients: Gradients, seed: int) -> Answer:
     frozen, own = curls
     data = {"curl": _seen(frozen), "curl_differentiated": _seen(own)}
     if factor is not None and frozen < VANISHES and gradients.constraint is None:
-        return Answer(
+        return Claim(
             question, "conservative", "the frozen field is the gradient of a loss: it is parallel "
-            "to that of the differentiated one", f"{PROVED}; curl {_shown(frozen)}", data=data,
+            "to that of the differentiated one", 
+            told("{}; curl {}", Standing.PROVED, _shown(frozen)), data=data,
         )
     verdict = "conservative" if frozen < VANISHES else "not conservative"
     sentence = (
@@ -55,15 +58,15 @@ def conservative(gradients: Gradients, seed: int) -> Answer:
         sentence += "; with the prior as written, " + (
             "neither is it" if own > VANISHES else "it is"
         )
-    return Answer(
+    return Claim(
         question, verdict, sentence,
-        f"{EXACT}, three pairs of one prompt: curl {_shown(frozen)}; of "
-        f"{name} {_shown(own)}",
+        told("{}, three pairs of one prompt: curl {}; of {} {}", Standing.DIFFERENTIATED,
+             _shown(frozen), name, _shown(own)),
         data=data,
     )
 
 
-def target_conservative(gradients: Gradients, seed: int) -> Answer | None:
+def target_conservative(gradients: Gradients, seed: int) -> Claim | None:
     """Whether the target's own field is one, where it stops gradients."""
     target = gradients.target
     if target is None or not target.has(StopGradient):
@@ -73,11 +76,12 @@ def target_conservative(gradients: Gradients, seed: int) -> Answer | None:
         return undefined("is the target's field a gradient")
     (found,) = curls
     verdict = "conservative" if found < VANISHES else "not conservative"
-    return Answer(
+    return Claim(
         "is the target's field a gradient", verdict,
         "the target's field, gradients stopped as it says, is "
         + ("a gradient as far as was seen" if found < VANISHES else "the gradient of no loss"),
-        f"{EXACT}, three pairs of one prompt: curl {_shown(found)}", data={"curl": _seen(found)},
+        told("{}, three pairs of one prompt: curl {}", Standing.DIFFERENTIATED, _shown(found)),
+        data={"curl": _seen(found)},
     )
 
 

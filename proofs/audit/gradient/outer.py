@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from sympy import Expr, S
 
-from midpo.proofs.audit.answer import PROVED, Answer
+from midpo.proofs.account.claim import Claim
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.told import Displayed
+from midpo.symbolic.formula.told import Displayed, proved
 from midpo.symbolic.formula.tree import Fence, between, row
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import write
@@ -39,7 +39,7 @@ def outer(
 def loss_gradient(
     spec: Spec, weight: Expr | None = None, link: Expr | None = None, beside: Expr | None = None,
     temperature: Expr | None = None,
-) -> Answer | None:
+) -> Claim | None:
     """nabla of the target in terms of nabla m; None where it is the plain -sigmoid(-m)*nabla m.
 
     `beside` is a term of one response beside f(m), such as a constraint with its weight.
@@ -79,7 +79,7 @@ def loss_gradient(
         shown = Displayed(f"∇({mathematics(beside)}) + {shown.unicode}",
                           row(term, " + ", shown.formula))
     formula = Displayed(f"∇L = {shown.unicode}", row(r"\nabla ", "L", " = ", shown.formula))
-    return Answer(question, verdict, words, f"{PROVED}: chain rule", (formula,), data)
+    return Claim(question, verdict, words, proved("chain rule"), (formula,), data)
 
 
 def _derivative(

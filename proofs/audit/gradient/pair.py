@@ -12,10 +12,11 @@ from sympy import Add, Expr, S
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import Dual, Floats64, gradient_of, value_of
 from midpo.numeric.trees import World, default_parameters, random_pair, random_world
-from midpo.proofs.audit.answer import UNDECIDED, Answer
+from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.calculus import T, log_prior, rows, same, sequence_form
 from midpo.proofs.audit.side import PriorSide
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.told import undecided
 from midpo.symbolic.language.building import substitute, with_label
 from midpo.symbolic.language.nodes import (
     CHOSEN,
@@ -196,6 +197,6 @@ def parallel(spec: Spec) -> Expr | None:
     return left if constant and same(left, right) else None
 
 
-def undefined(question: str) -> Answer:
-    return Answer(question, "undecided", "no random pair gives the loss a value",
-                  f"{UNDECIDED}: undefined at every random pair")
+def undefined(question: str) -> Claim:
+    return Claim(question, "undecided", "no random pair gives the loss a value",
+                  undecided("undefined at every random pair"))

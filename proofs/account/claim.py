@@ -1,10 +1,4 @@
-"""What an audit answers with: a sentence, how far it is known, formulas, and data.
-
-Standings begin with one of four words. "proved": a symbolic argument of the theorem named, for
-every policy and parameter in its domain. "exact differentiation": derivatives without a step size
-at random policies, in float64. "exact computation": a finite case worked out. "numerical evidence":
-random cases, and no more. "not decided" is none of them.
-"""
+"""A claim: a sentence, how far it is known, formulas, and data. A topic: the claims of one kind."""
 
 from __future__ import annotations
 
@@ -15,30 +9,24 @@ from typing import Any
 
 from midpo.numeric.figures import settled
 from midpo.symbolic.formula.latex import tex
-from midpo.symbolic.formula.told import Displayed
-
-PROVED = "proved"
-EXACT = "exact differentiation"
-COMPUTED = "exact computation"
-EVIDENCE = "numerical evidence"
-UNDECIDED = "not decided"
+from midpo.symbolic.formula.told import Displayed, Told
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer. `verdict` is a short code that does not change with wording; `data` holds the
-    numbers behind it."""
+class Claim:
+    """One answer to a `question`. `verdict` is a short code that does not change with wording;
+    `data` holds the numbers behind it."""
 
     question: str
     verdict: str
     sentence: str
-    standing: str
+    standing: Told
     formulas: tuple[Displayed, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def decided(self) -> bool:
-        return self.verdict not in ("undecided", UNDECIDED)
+        return self.verdict not in ("undecided", "not decided")
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -63,19 +51,19 @@ def _plain(value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Section:
-    """One topic's answers."""
+class Topic:
+    """One topic's claims."""
 
     name: str
     title: str
-    answers: tuple[Answer, ...]
+    claims: tuple[Claim, ...]
 
-    def __getitem__(self, question: str) -> Answer:
-        return next(answer for answer in self.answers if answer.question == question)
+    def __getitem__(self, question: str) -> Claim:
+        return next(claim for claim in self.claims if claim.question == question)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "title": self.title,
-            "answers": [answer.as_json() for answer in self.answers],
+            "answers": [claim.as_json() for claim in self.claims],
         }
