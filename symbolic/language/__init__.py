@@ -1,6 +1,7 @@
 """The user's language: its words, and reading a spec that a stranger wrote.
 
     building  expressions made of expressions, within the vocabulary
+    calls     calls of the language: probabilities, features, lengths, sums, functions
     nodes     atoms and functions as inert SymPy nodes
     parser    text of a spec -> expression
     peers     what the loss functions of other libraries compute
