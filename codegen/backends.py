@@ -30,7 +30,21 @@ from midpo.codegen.plan.statistics import (
     statistics,
 )
 from midpo.codegen.printing.chunks import Chunk, chunk
-from midpo.codegen.printing.printer import Printer, near_one
+from midpo.codegen.printing.printer import Printer
+from midpo.codegen.printing.shapes import near_one
+from midpo.codegen.statements.nodes import (
+    Assign,
+    Code,
+    Constant,
+    If,
+    Item,
+    Name,
+    Number,
+    Row,
+    Starred,
+    call,
+)
+from midpo.codegen.statements.quote import quote
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
     Divergence,
@@ -131,28 +145,29 @@ class FromStatistics(Printer):
     def call(self, number: int) -> None:
         """The line that computes a pass's statistics, and those that name them."""
         found = self.passes[number]
-        contexts = [f"_packed({self(c, 'token')}, {self.layout})" for c in found.contexts]
-        others = [f"*{self.frozen}[{p!r}]".replace("'", '"') for p in found.policies[1:]]
+        contexts = [quote("_packed({}, {})", self(c, "token"), self.layout) for c in found.contexts]
+        others = [Starred(Item(Name(self.frozen), Constant(p))) for p in found.policies[1:]]
         values = self.name("statistics")
-        arguments = [
-            self.trained,
-            f"[{', '.join(others)}]",
-            "flat_labels",
-            f"[{', '.join(contexts)}]",
-            f"[{', '.join([*found.numbers, f'*{self.numbers}'])}]",
-            f"*{self.settings}",
-        ]
+        arguments = (
+            Name(self.trained),
+            Row("[]", tuple(others)),
+            Name("flat_labels"),
+            Row("[]", tuple(contexts)),
+            Row("[]", (*map(Name, found.numbers), Starred(Name(self.numbers)))),
+            Starred(Name(self.settings)),
+        )
         if self.walk:
-            self.lines.append(f"{values} = {self.walk}(")
-            arguments.insert(0, str(number))
+            target: Code = Name(values)
+            value = call(self.walk, Number(str(number)), *arguments)
         else:
-            self.lines.append(f"{values}, *_ = _forward{self.suffix(number)}(")
-        self.lines += [f"    {argument}," for argument in arguments]
-        self.lines += [")"]
+            target = Row("", (Name(values), Starred(Name("_"))))
+            value = call(f"_forward{self.suffix(number)}", *arguments)
+        self.lines.append(Assign(target, value, spread=True))
         for place, one in enumerate(found.statistics):
             name = self.locals[one.node] = self.name(one.name)
             fill = -1.0 if one.is_label else 0.5  # outside, where nothing is counted
-            self.assign(name, f"_padded({values}[{place}], {self.layout}, {fill})")
+            padded = f"_padded({{}}[{{}}], {{}}, {fill})"
+            self.assign(name, quote(padded, values, place, self.layout))
 
     def policy(self, policy: Symbol) -> str:  # pragma: no cover - statistics hold every such term
         raise NotYet(f"no kernel for {policy} over the whole vocabulary outside a sum")
@@ -169,12 +184,11 @@ class FromStatistics(Printer):
         if one.node not in self.locals:
             (policy,) = one.policies
             name = self.locals[one.node] = one.name
-            self.lines += [
-                f"if {name} is None:",
-                f'    {name} = _label_logps({self.frozen}["{policy}"], flat_labels, '
-                f"{self.numbers}, rows)",
-                f"{name} = _padded({name}.detach().to({self.dtype}), {self.layout}, -1.0)",
-            ]
+            table = Item(Name(self.frozen), Constant(policy))
+            found = quote("_label_logps({}, flat_labels, {}, rows)", table, self.numbers)
+            self.lines.append(If(quote("{} is None", name), (Assign(Name(name), found),)))
+            self.assign(name, quote("_padded({}.detach().to({}), {}, -1.0)", name, self.dtype,
+                                    self.layout))
         return self.locals[one.node]
 
     def divergence(self, expr: Expr) -> str:
@@ -199,8 +213,8 @@ class FromLogps(Printer):
 
     def atom(self, expr: Any) -> tuple[str, str] | None:
         if isinstance(expr, Length) and self.whole:
-            counted = f"{self.mask}.sum(-1) if sequence_lengths is None else sequence_lengths"
-            value = f"({counted}).to({self.dtype})"
+            value = quote("({}.sum(-1) if sequence_lengths is None else sequence_lengths).to({})",
+                          self.mask, self.dtype)
             return "row", self.local("lengths", "lengths", lambda: value)
         return super().atom(expr)
 
@@ -211,8 +225,9 @@ class FromLogps(Printer):
         name = logps_argument(str(policy))
         if ("logps", name) not in self.locals:
             self.locals["logps", name] = name
-            value = name if str(policy) == "pi" else f"{name}.detach()"
-            self.assign(name, f"torch.where({self.mask}, {value}.to({self.dtype}), -1.0)")
+            value = Name(name) if str(policy) == "pi" else quote("{}.detach()", name)
+            self.assign(name, quote("torch.where({}, {}.to({}), -1.0)", self.mask, value,
+                                    self.dtype))
         return name
 
     def divergence(self, expr: Expr) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import linecache
 import textwrap
@@ -11,37 +10,37 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sympy import Add, Expr, Mul, S
+from sympy import S
 
-from midpo.codegen.bundle import RUNTIME, bundled, read
-from midpo.codegen.plan.cancellation import completed
+from midpo.codegen import header
+from midpo.codegen.bundle import RUNTIME, bundled
 from midpo.codegen.plan.lower import Lowered, lower
 from midpo.codegen.plan.statistics import label_statistic
 from midpo.codegen.printing.blocks import TRITON, C, Dialect
-from midpo.codegen.printing.breaking import split_terms
+from midpo.codegen.printing.body import body_of
 from midpo.codegen.printing.chunks import Chunk
-from midpo.codegen.printing.levels import PRODUCT, UNARY
 from midpo.codegen.printing.native import native
-from midpo.codegen.printing.printer import Printer, near_one
-from midpo.codegen.printing.rows import kernels
+from midpo.codegen.printing.printer import Printer
+from midpo.codegen.printing.rows import as_triton, kernels
+from midpo.codegen.printing.shapes import near_one
+from midpo.codegen.statements import python
+from midpo.codegen.statements.nodes import (
+    Assign,
+    Constant,
+    Name,
+    Statement,
+    Table,
+    names,
+)
 from midpo.symbolic import VERSION
 from midpo.symbolic.domains.intervals import Interval
-from midpo.symbolic.errors import MidpoError, NotYet, printable
+from midpo.symbolic.errors import MidpoError, NotYet
 from midpo.symbolic.formula import notebook
 from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    MARGIN,
-    REJECTED,
-    RESPONSE,
-    Exp,
     Feature,
-    Further,
     Length,
-    Sorted,
 )
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.text import text
-from midpo.symbolic.loss import is_constant, kernel_loss, loss_of_margin, prior_margin
 
 from .backends import (
     BACKENDS,
@@ -55,7 +54,7 @@ from .backends import (
     template_names,
     whole_responses,
 )
-from .names import marked, plain, policy_argument, settled, unmarked
+from .names import marked, plain, policy_argument, settled
 from .plan import metrics
 from .refusals import feature_domains, refusals
 from .seal import sealed
@@ -194,17 +193,17 @@ class _Emitter:
             "digest": self.digest,
             "needs": "Thin: it needs midpo, whose functions it imports, and" if self.thin
             else "Self-contained: it needs",
-            "summary": [_docstring(line) for line in _summary(spec)],
-            "formula": [_docstring(line) for line in _formula(spec)],
-            "reference": [_docstring(line) for line in _reference(spec)],
+            "summary": [header.docstring(line) for line in header.summary(spec)],
+            "formula": [header.docstring(line) for line in header.formula(spec)],
+            "reference": [header.docstring(line) for line in header.reference(spec)],
             "notes": [
                 line for note in self.lowered.notes
                 for line in textwrap.wrap(f"Note: {note}.", 92)
             ],
             "of": len(spec.roles),
-            "beside": [_docstring(line) for line in _beside(spec)],
+            "beside": [header.docstring(line) for line in header.beside(spec)],
             "logits": [
-                (a, _logits_meaning(p, a, len(spec.roles)))
+                (a, header.logits_meaning(p, a, len(spec.roles)))
                 for a, p in zip(self.arguments, self.policies, strict=True)
             ],
             "features": [
@@ -212,7 +211,8 @@ class _Emitter:
                 for n, k in self.features.items()
             ],
             "parameters": [
-                (marked(n), _default(spec, n), d.described) for n, d in self.parameters.items()
+                (marked(n), header.default(spec, n), d.described)
+                for n, d in self.parameters.items()
             ],
             "refusals": list(refusals(spec, self.parameters)),
             "bounded": feature_domains(spec, self.features),
@@ -221,7 +221,7 @@ class _Emitter:
     def eager(self) -> dict[str, Any]:
         printer = Printer({*self.names(), "torch", "F", "Tensor"}, self.spec.roles)
         printer.near_one = near_one(self.lowered.margin, self.lowered.loss)
-        return self.with_metrics(printer, _body(printer, self.lowered))
+        return self.with_metrics(printer, body_of(printer, self.lowered))
 
     @staticmethod
     def scalar(printer: Printer) -> dict[str, Any]:
@@ -239,7 +239,7 @@ class _Emitter:
         refuse_distributions(self.lowered)
         printer = FromLogps(self.names(), self.spec.roles)
         printer.whole = whole_responses(self.lowered) and "token" not in self.features.values()
-        body = _body(printer, self.lowered)
+        body = body_of(printer, self.lowered)
         parts = (self.lowered.margin or S.Zero, self.lowered.loss)
         return self.with_metrics(printer, body) | {
             "arguments": self.arguments,
@@ -258,7 +258,7 @@ class _Emitter:
         printer = FromStatistics(taken, self.spec.roles, found, handed=linear)
         for policy in sorted(given):  # before memory is taken for the logits that are kept
             printer.given(label_statistic(policy))
-        body = _body(printer, self.lowered)
+        body = body_of(printer, self.lowered)
         metric = self.with_metrics(printer, body)
         return metric | {
             "walk": printer.walk,
@@ -285,36 +285,32 @@ class _Emitter:
         return self.by_rows(TRITON)
 
     def native(self) -> dict[str, Any]:
-        values = self.by_rows(C)
-        chunks = [native(c) for c in values["chunks"]]
-        return values | {"chunks": chunks}
+        return self.by_rows(C)
 
     def by_rows(self, dialect: Dialect) -> dict[str, Any]:
         values, taken = self.from_statistics(), self.names()
-        each = [kernels(c, taken, dialect) for c in passes(self.lowered, taken)]
+        written = native if dialect is C else as_triton
+        each = [written(kernels(c, taken, dialect)) for c in passes(self.lowered, taken)]
         chunks = [c | more for c, more in zip(values["chunks"], each, strict=True)]
         return values | {"chunks": chunks}
 
-    def with_metrics(self, printer: Printer, body: list[str]) -> dict[str, Any]:
+    def with_metrics(self, printer: Printer, body: list[Statement]) -> dict[str, Any]:
         """The lines of the body, and those that compute what trainers log, for each pair."""
         lines, printer.lines = list(body), []
         name = printer.name("logged")
         entries = metrics.entries(printer, self.lowered, self.policies)
-        printer.lines.append(f"{name} = {{")
-        printer.lines += [f'    "{key}": {value},' for key, value in entries]
-        printer.lines.append("}")
+        table = Table(tuple((Constant(key), value) for key, value in entries))
+        printer.lines.append(Assign(Name(name), table, spread=True))
         return self.scalar(printer) | {
-            "body": lines,
-            "metric_lines": printer.lines,
+            "body": python.lines(lines),
+            "metric_lines": python.lines(printer.lines),
             "metric_name": name,
             "logged": tuple(plain(key) for key, _ in entries),
         }
 
 
 def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
-    forward, backward = (
-        read(ast.parse("\n".join(lines))) for lines in (found.forward, found.backward)
-    )
+    forward, backward = names(found.forward), names(found.backward)
     return {
         "suffix": "" if number == 0 else f"_{number + 1}",
         "names": found.names,
@@ -328,8 +324,8 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "tables": found.tables,
         "retables": found.retables,
         "numbers": found.numbers,
-        "forward": found.forward,
-        "backward": found.backward,
+        "forward": python.lines(found.forward),
+        "backward": python.lines(found.backward),
         "seeds": (*found.seeds, *("_" for _ in found.names[len(found.seeds) :])),
         "context_names": found.context_names,
         "context_gradients": found.context_gradients,
@@ -340,7 +336,7 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "forward_dtype": "dtype" in forward,
         "backward_dtype": "dtype" in backward,
         "guarded": found.guarded,
-        "uses_values": not backward.isdisjoint(found.names),
+        "uses_values": not backward.keys().isdisjoint(found.names),
     }
 
 
@@ -356,148 +352,6 @@ def _used(lowered: Lowered) -> set[str]:
     parts = [lowered.loss, *([lowered.margin] if lowered.margin is not None else [])]
     names = {str(s) for e in parts for s in e.free_symbols}
     return names | {str(f.args[0]) for e in parts for f in e.atoms(Feature)}
-
-
-def _body(printer: Printer, lowered: Lowered) -> list[str]:
-    """The lines that compute the loss of each pair."""
-    if lowered.margin is not None:
-        margin = printer.name("margin")
-        printer.assign(margin, _margin(printer, lowered.margin))
-        printer.locals[MARGIN] = margin
-    written = printer(lowered.loss, "pair")
-    if printer.is_scalar(lowered.loss):  # a loss that no logits enter
-        written = (
-            f"labels.new_full((labels.shape[0] // {len(printer.roles)},), {written}, "
-            f"dtype={printer.dtype})"
-        )
-    loss = printer.name("loss")
-    printer.assign(loss, written)
-    printer.locals["loss"] = loss
-    return printer.lines
-
-
-def _margin(printer: Printer, margin: Expr) -> str:
-    """The text of the margin; a label-free one as a difference of rewards, computed for both
-    responses at once."""
-    chosen = [t for t in Add.make_args(margin) if CHOSEN in t.free_symbols]
-    rejected = [t for t in Add.make_args(margin) if REJECTED in t.free_symbols]
-    rest = Add(*(t for t in Add.make_args(margin) if t not in chosen and t not in rejected))
-    mirrored = -Add(*rejected).xreplace({REJECTED: RESPONSE})
-    score = Add(*chosen).xreplace({CHOSEN: RESPONSE})
-    mixed = set(chosen) & set(rejected) or margin.has(Further, Sorted)
-    if not chosen or mixed or score != mirrored or not is_constant(rest):
-        return printer(margin, "pair")
-    score, growths = _exponentials(printer, score)
-    tail = "".join(growths) + (_signed(printer, rest) if rest != S.Zero else "")
-    if score == S.Zero:
-        return tail[3:] if tail.startswith(" + ") else f"-{tail[3:]}"
-    reward = printer(score, "row")
-    if not reward.isidentifier():
-        reward = printer.name("reward")
-        printer.assign(reward, printer(score, "row"))
-    names = printer.name("chosen"), printer.name("rejected")
-    beside = ("*_",) * (len(printer.roles) > 2)
-    printer.assign(", ".join([*names, *beside]), f"{reward}.chunk({len(printer.roles)})")
-    return f"{names[0]} - {names[1]}{tail}"
-
-
-def _exponentials(printer: Printer, score: Expr) -> tuple[Expr, list[str]]:
-    """The score without its terms that are a constant times an exponential, and for each of these
-    its difference between the two responses: two exponentials beyond all numbers still differ."""
-    whole = completed(score)
-    if whole is not None:
-        return whole, []
-    kept, growths = [], []
-    for term in Add.make_args(score):
-        grown = [f for f in Mul.make_args(term) if isinstance(f, Exp) and not is_constant(f)]
-        if len(grown) != 1 or not is_constant(term / grown[0]):
-            kept.append(term)
-            continue
-        exponent = printer.name("exponent")
-        printer.assign(exponent, printer(grown[0].args[0], "row"))
-        first, second = (printer.share(role, exponent) for role in (CHOSEN, REJECTED))
-        growth = printer.name("growth")
-        printer.assign(growth, f"_exp_difference({first}, {second})")
-        scale = term / grown[0]
-        growths.append(f" + {growth}" if scale == 1 else
-                       f"{_signed(printer, scale, UNARY)} * {growth}")
-    return Add(*kept), growths
-
-
-def _signed(printer: Printer, term: Expr, least: int = PRODUCT) -> str:
-    """ + term, or - of what it is the negative of."""
-    negative = term.as_coeff_Mul()[0] < 0
-    written = printer.wrapped(-term if negative else term, "pair", least)
-    return f" - {written}" if negative else f" + {written}"
-
-
-# -- text around the body
-
-
-def _summary(spec: Spec) -> list[str]:
-    said = f"{spec.title or spec.name}: the loss of each preference pair, in nats."
-    return textwrap.wrap(said, 92, break_on_hyphens=False)
-
-
-def _formula(spec: Spec) -> list[str]:
-    """loss = ..., one top-level term a line; margin and prior on their own where there are any."""
-    if spec.loss is not None or spec.batch is not None:
-        return _equation("loss", kernel_loss(spec))
-    lines = _equation("loss", loss_of_margin(spec, MARGIN))
-    if spec.margin is not None:
-        return [*lines, *_equation("m", spec.margin)]
-    assert spec.prior is not None
-    return [*lines, *_equation("m", prior_margin(spec.alpha)), *_equation("zeta(y)", spec.prior)]
-
-
-def _equation(name: str, expr: Expr) -> list[str]:
-    first, *more = split_terms(text(expr))
-    lines = [f"{name} = {first}", *(f"    {term}" for term in more)]
-    return [
-        piece
-        for line in lines
-        for piece in textwrap.wrap(
-            line,
-            90,
-            subsequent_indent=" " * 8,
-            break_long_words=False,
-            break_on_hyphens=False,
-            drop_whitespace=True,
-        )
-    ]
-
-
-def _reference(spec: Spec) -> list[str]:
-    parts = [spec.bibtex.get(key, "") for key in ("author", "title", "journal", "year")]
-    written = ". ".join(part for part in parts if part) or spec.reference or "none given"
-    return textwrap.wrap(f"Reference: {written}", 88, break_on_hyphens=False)
-
-
-def _logits_meaning(policy: str, argument: str, responses: int) -> str:
-    trained = "the trained policy" if policy == "pi" else f"{policy}, frozen (no gradient)"
-    return f"{argument}: ({responses}B, T, V), {trained}"
-
-
-def _beside(spec: Spec) -> list[str]:
-    """Where the responses beside the pair are, and what they are; and what sorting means."""
-    lines = []
-    if spec.orders_batch:
-        lines += ["sorted(e) orders the e of all pairs of one call: a loss is of a place in that",
-                  "order, and those of micro-batches do not add up to their batch's."]
-    for number, (name, meaning) in enumerate(spec.responses.items(), start=2):
-        said = f"Sequences {number}B..{number + 1}B-1 are {name}: {meaning}."
-        lines += textwrap.wrap(said, 92, subsequent_indent="    ")
-    return lines
-
-
-def _default(spec: Spec, name: str) -> str | None:
-    value = spec.defaults.get(name)
-    return None if value is None else repr(float(value))
-
-
-def _docstring(line: str) -> str:
-    """Free text made inert inside a docstring."""
-    return unmarked(printable(line).replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def _digest(spec: Spec, backend: Backend) -> str:

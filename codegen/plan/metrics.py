@@ -19,6 +19,8 @@ from sympy import Add, Expr, Mul, Pow, Symbol, expand
 from midpo.codegen.backends import logps_argument
 from midpo.codegen.names import policy_argument
 from midpo.codegen.printing.printer import Printer
+from midpo.codegen.statements.nodes import Code
+from midpo.codegen.statements.quote import quote
 from midpo.symbolic.language.nodes import (
     CHOSEN,
     POLICY,
@@ -108,9 +110,9 @@ def _signed(reward: Expr) -> Expr:
 
 def entries(
     printer: Printer, lowered: Lowered, policies: tuple[str, ...]
-) -> list[tuple[str, str]]:
-    """(key, text of its value for each pair), under the names that trainers log."""
-    found = []
+) -> list[tuple[str, Code]]:
+    """(key, its value for each pair), under the names that trainers log."""
+    found: list[tuple[str, Code]] = []
     if (rewards := implicit_rewards(lowered)) is not None:
         names = [printer.bind(("reward", side), f"{side}_reward", printer(reward, "pair"))
                  for side, reward in zip(("chosen", "rejected"), rewards, strict=True)]
@@ -118,8 +120,9 @@ def entries(
                  for side, name in zip(("chosen", "rejected"), names, strict=True)]
         chosen, rejected = names
         found += [
-            ("rewards/margins", f"{chosen} - {rejected}"),
-            ("rewards/accuracies", f"({chosen} > {rejected}).to({printer.locals['loss']}.dtype)"),
+            ("rewards/margins", quote("{} - {}", chosen, rejected)),
+            ("rewards/accuracies",
+             quote("({} > {}).to({}.dtype)", chosen, rejected, printer.locals["loss"])),
         ]
     t = Index("t", position=True)
     for policy in policies:
@@ -139,6 +142,7 @@ def entries(
             kind, *policies_ = key if named else (type(key).__name__, *key.args[:-2])
             kind = {"Divergence": "kl", "Entropy": "entropy"}.get(kind, kind)
             shorts = [policy_argument(p).removesuffix("_logits") for p in policies_]
-            found.append((f"{kind}/{'_'.join(shorts)}",
-                          f"_of_tokens({local}, {printer.mask}, reduction, {len(printer.roles)})"))
+            value = quote("_of_tokens({}, {}, reduction, {})", local, printer.mask,
+                          len(printer.roles))
+            found.append((f"{kind}/{'_'.join(shorts)}", value))
     return found

@@ -15,6 +15,17 @@ from sympy import Expr, Pow, Rational, S, Symbol
 
 from midpo.codegen.plan.derivatives import is_log_probability
 from midpo.codegen.plan.statistics import ENTRY, probability, weighted
+from midpo.codegen.statements.nodes import (
+    UNARY,
+    Code,
+    Group,
+    Name,
+    Pair,
+    call,
+    product,
+    total,
+)
+from midpo.codegen.statements.quote import quote
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
     Index,
@@ -26,9 +37,8 @@ from midpo.symbolic.language.nodes import (
 from midpo.symbolic.language.text import text
 from midpo.symbolic.language.words import word_of
 
-from .breaking import in_brackets
-from .chunks import RowsPrinter, grouped
-from .levels import ATOM, PRODUCT, UNARY
+from .tables import RowsPrinter, grouped
+from .writing import said
 
 
 @dataclass(frozen=True)
@@ -87,61 +97,53 @@ class BlockPrinter(RowsPrinter):
         self.read.add((str(policy), kind))
         return self.blocks[str(policy), kind]
 
-    def assign(self, name: str, value: str, how: str = "=") -> None:
-        """A statement: in C on one line, which `native` breaks."""
-        if self.dialect is C:
-            self.lines.append(f"{name} {how} {value}")
-        else:
-            super().assign(name, value, how)
-
     # -- sums and gradients over the vocabulary
 
-    def summand(self, body: Expr) -> str:
-        """The text of what a block adds to the sum of `body`."""
+    def summand(self, body: Expr) -> Code:
+        """What a block adds to the sum of `body`."""
         parts = [self.weighted(weight, rest) for weight, rest in weighted(body).items()]
-        return self.dialect.inside.format(" + ".join(parts) or "0.0")
+        return quote(self.dialect.inside, total(parts) if parts else quote("0.0"))
 
-    def weighted(self, weight: Expr, rest: Expr) -> str:
+    def weighted(self, weight: Expr, rest: Expr) -> Code:
         """weight*rest, and 0 where the weight is 0: 0 log 0 = 0."""
         if ENTRY not in rest.free_symbols and weight == 1:
             return self.coefficient(rest)
         if ENTRY not in rest.free_symbols:
-            factor = "" if rest == 1 else f" * {self.coefficient(rest)}"
-            return f"{self.wrapped(weight, 'vocab', UNARY)}{factor}"
+            found = self.wrapped(weight, "vocab", UNARY)
+            return found if rest == 1 else Pair(found, "*", self.coefficient(rest))
         right = grouped(self, rest)
         if weight == 1:
             return right
         left = self.named(weight, "weight")
-        inside = right if in_brackets(right) else f"({right})"
-        return f"{self.dialect.where}({left} == 0.0, 0.0, {left} * {inside})"
+        inside = right if isinstance(right, Group) else Group(right)
+        return call(self.dialect.where, quote("{} == 0.0", left), quote("0.0"),
+                    Pair(left, "*", inside))
 
-    def named(self, expr: Expr, wanted: str) -> str:
+    def named(self, expr: Expr, wanted: str) -> Name:
         """A block's name, so that it can be used twice."""
-        written = self(expr, "vocab")
-        return written if written.isidentifier() else self.bind((wanted, expr), wanted, written)
+        found = self(expr, "vocab")
+        return found if isinstance(found, Name) else self.bind((wanted, expr), wanted, found)
 
-    def gradient(self, total: Expr, name: str) -> None:
+    def gradient(self, slope: Expr, name: str) -> None:
         """The lines that add up the gradient with respect to the logits, in a fixed order."""
         own = probability("pi")
-        parts = sorted(weighted(total).items(), key=lambda kv: (kv[0] == own, str(kv)))
+        parts = sorted(weighted(slope).items(), key=lambda kv: (kv[0] == own, str(kv)))
         for number, (weight, rest) in enumerate(parts):
-            value = self.weighted(weight, rest)
-            if number:
-                self.assign(name, value, "+=")
-            else:
-                self.assign(name, value)
+            self.assign(name, self.weighted(weight, rest), "+=" if number else "=")
+        if not parts:
+            self.assign(name, quote(self.dialect.zeros))
 
-    def coefficient(self, expr: Expr) -> str:
+    def coefficient(self, expr: Expr) -> Code:
         if self.is_scalar(expr):
             return self.wrapped(expr, "token", UNARY)
         return self.bind(("coefficient", expr), "coefficient", self(expr, "token"))
 
     # -- expressions
 
-    def emit(self, expr: Any, level: str) -> tuple[str, int]:
+    def __call__(self, expr: Any, level: str) -> Code:
         if isinstance(expr, Parameter):
-            return self.numbers[expr.name], ATOM
-        return super().emit(expr, level)
+            return Name(self.numbers[expr.name])
+        return super().__call__(expr, level)
 
     def atom(self, expr: Any) -> tuple[str, str] | None:
         if is_log_probability(expr):
@@ -152,39 +154,38 @@ class BlockPrinter(RowsPrinter):
             raise NotYet("a vocabulary entry is not a number")
         return ("token", self.symbols[expr]) if expr in self.symbols else None
 
-    def lift(self, expr: Any, name: str, native: str, level: str) -> str:
-        return name
+    def lift(self, expr: Any, name: str, native: str, level: str) -> Code:
+        return Name(name)
 
-    def power(self, expr: Pow, level: str) -> tuple[str, int]:
+    def power(self, expr: Pow, level: str) -> Code:
         base, exponent = expr.args
         if exponent.is_Integer and 2 <= exponent <= 4:
-            name = self.named(base, "base")
-            return " * ".join([name] * int(exponent)), PRODUCT
+            return product([self.named(base, "base")] * int(exponent))
         if exponent == Rational(1, 2) and not isinstance(base, VocabProb):
-            return self.said(Sqrt(base), [self(base, level)]), ATOM
-        return f"_exp({self(exponent * Log(base), level)})", ATOM
+            return self.said(Sqrt(base), [self(base, level)])
+        return call("_exp", self(exponent * Log(base), level))
 
-    def function(self, expr: Any, level: str) -> tuple[str, int]:
-        return self.said(expr, [self.tensor(arg, level) for arg in expr.args]), ATOM
+    def function(self, expr: Any, level: str) -> Code:
+        return self.said(expr, [self.tensor(arg, level) for arg in expr.args])
 
-    def said(self, expr: Any, args: Sequence[str]) -> str:
+    def said(self, expr: Any, args: Sequence[Code]) -> Code:
         """A function of the language in the dialect's words. Raises: NotYet."""
         try:
-            return word_of(expr).pairwise(self.dialect.column, args)
+            return said(word_of(expr), self.dialect.column, args)
         except NotYet as error:
             raise NotYet(f"no {self.dialect.name} text for {text(expr)}: {error}") from None
 
-    def tensor(self, expr: Any, level: str) -> str:
+    def tensor(self, expr: Any, level: str) -> Code:
         """`expr` as a tensor: a plain number is none."""
         if expr.is_Rational:
-            return self.dialect.constant.format(self(expr, level))
+            return quote(self.dialect.constant, self(expr, level))
         return self.argument(expr, level)
 
-    def sum_of(self, coefficients: Iterable[tuple[str, Expr]], names: Mapping[str, str]) -> str:
-        """The text of the sum of coefficient*name over policies."""
-        total: Expr = S.Zero
+    def sum_of(self, coefficients: Iterable[tuple[str, Expr]], names: Mapping[str, str]) -> Code:
+        """The sum of coefficient*name over policies."""
+        whole: Expr = S.Zero
         for policy, factor in coefficients:
             symbol = Symbol(names[policy], real=True)
             self.symbols[symbol] = names[policy]
-            total += factor * symbol
-        return self(total, "vocab")
+            whole += factor * symbol
+        return self(whole, "vocab")

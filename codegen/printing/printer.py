@@ -7,19 +7,33 @@ into a local variable and lifted by indexing where a finer level uses it.
 
 from __future__ import annotations
 
-import keyword
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from sympy import Add, Expr, Mul, Pow, Rational, S, Symbol
+from sympy import Add, Expr, Mul, Pow, Rational, Symbol
 
 from midpo.codegen.names import marked, policy_argument
 from midpo.codegen.plan.cancellation import cancelling
-from midpo.codegen.plan.exponentials import signed
 from midpo.codegen.plan.log_sums import is_log_sum, tilt
-from midpo.symbolic.algebra.polynomial import expand
+from midpo.codegen.statements.nodes import (
+    ATOM,
+    PRODUCT,
+    UNARY,
+    Assign,
+    Code,
+    Name,
+    Pair,
+    Row,
+    Statement,
+    call,
+    fraction,
+    negative,
+    total,
+    wrapped,
+)
+from midpo.codegen.statements.quote import quote
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
     CHOSEN,
@@ -33,13 +47,11 @@ from midpo.symbolic.language.nodes import (
     Index,
     Length,
     Log,
-    LogSigmoid,
     Max,
     Min,
     Node,
     Parameter,
     Prob,
-    Sigmoid,
     Sorted,
     StopGradient,
     TokenProb,
@@ -52,7 +64,7 @@ from midpo.symbolic.language.nodes import (
 from midpo.symbolic.language.text import ordered_terms, split_fraction, text
 from midpo.symbolic.language.words import BY_NODE
 
-from .breaking import wrap
+from .extrema import extremum
 from .keeping import (
     bernoulli_divergence,
     bounded_exponential,
@@ -64,9 +76,20 @@ from .keeping import (
     term_of,
     tilted_exponents,
 )
-from .levels import ATOM, LONG, POWER, PRODUCT, SUM, UNARY
+from .shapes import (
+    OTHER,
+    agreeing_sigmoids,
+    at_a_place,
+    is_negative_number,
+    is_probability,
+    is_token_logp,
+    is_torch_number,
+    logsigmoids_apart,
+    may_be_zero,
+    of_one_response,
+)
+from .writing import Namer, added, is_short, logits_of, number, said
 
-OTHER = Symbol("other response of the pair")
 POSITION = Index("t", position=True)
 LEVELS = ("scalar", "pair", "row", "token", "vocab")
 LIFT = {
@@ -77,19 +100,6 @@ LIFT = {
     ("row", "vocab"): "{0}[:, None, None]",
     ("token", "vocab"): "{0}[..., None]",
 }
-
-
-class Namer:
-    """Local names that collide with nothing the user named."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self.taken = set(taken) | set(keyword.kwlist)
-
-    def __call__(self, wanted: str) -> str:
-        names = (f"{wanted}{n}" if n else wanted for n in (0, *range(2, 10_000)))
-        name = next(name for name in names if name not in self.taken)
-        self.taken.add(name)
-        return name
 
 
 class Printer:
@@ -103,7 +113,7 @@ class Printer:
     ) -> None:
         self.name = Namer(taken)
         self.roles = roles
-        self.lines: list[str] = []
+        self.lines: list[Statement] = []
         self.locals: dict[Any, str] = {}
         self.expects = False  # whether it has printed a sum that may be 0 log 0
         self.near_one = False  # probabilities near one need all their digits
@@ -115,10 +125,13 @@ class Printer:
 
     # -- locals
 
-    def assign(self, name: str, value: str, how: str = "=") -> None:
-        self.lines += wrap(f"{name} {how} ", value)
+    def assign(self, name: str, value: Code, sign: str = "=") -> None:
+        self.lines.append(Assign(Name(name), value, sign))
 
-    def local(self, key: Any, wanted: str, value: Callable[[], str]) -> str:
+    def unpack(self, names: Iterable[str], value: Code) -> None:
+        self.lines.append(Assign(Row("", tuple(map(Name, names))), value))
+
+    def local(self, key: Any, wanted: str, value: Callable[[], Code]) -> str:
         """The local variable that holds `key`, computed on first use."""
         if key not in self.locals:
             written = value()
@@ -126,165 +139,121 @@ class Printer:
             self.assign(self.locals[key], written)
         return self.locals[key]
 
-    def bind(self, key: Any, wanted: str, value: str) -> str:
+    def bind(self, key: Any, wanted: str, value: Code) -> Name:
         """As `local`, for a value that is written already."""
-        return self.local(key, wanted, lambda: value)
+        return Name(self.local(key, wanted, lambda: value))
 
     def policy(self, policy: Symbol) -> str:
         """Log-probabilities of a policy over the vocabulary, (2B, T, V)."""
-        argument = policy_argument(policy)
-        logits = argument if str(policy) == "pi" else f"{argument}.detach()"
         return self.local(
             ("policy", policy),
-            argument.replace("_logits", "_logps"),
-            lambda: f"torch.log_softmax({logits}, dim=-1, dtype={self.dtype})",
+            policy_argument(policy).replace("_logits", "_logps"),
+            lambda: quote("torch.log_softmax({}, dim=-1, dtype={})", logits_of(policy), self.dtype),
         )
 
     def at_labels(self, policy: Symbol) -> str:
         """Log-probabilities of the labels, (2B, T)."""
-        if self.near_one:
-            argument = policy_argument(policy)
-            logits = argument if str(policy) == "pi" else f"{argument}.detach()"
-            return self.local(
-                ("token", policy),
-                argument.replace("_logits", "_token_logps"),
-                lambda: f"_label_odds({logits}.to({self.dtype}), labels, {self.mask})",
-            )
-        return self.local(
-            ("token", policy),
-            policy_argument(policy).replace("_logits", "_token_logps"),
-            lambda: f"_at_labels({self.policy(policy)}, labels, {self.mask})",
-        )
+
+        def value() -> Code:
+            if self.near_one:
+                logits = quote("{}.to({})", logits_of(policy), self.dtype)
+                return quote("_label_odds({}, labels, {})", logits, self.mask)
+            return quote("_at_labels({}, labels, {})", self.policy(policy), self.mask)
+
+        wanted = policy_argument(policy).replace("_logits", "_token_logps")
+        return self.local(("token", policy), wanted, value)
 
     # -- expressions
 
-    def __call__(self, expr: Any, level: str) -> str:
-        return self.emit(expr, level)[0]
-
-    def wrapped(self, expr: Any, level: str, least: int) -> str:
-        """`expr` in parentheses where it binds less tightly than its place needs."""
-        written, strength = self.emit(expr, level)
-        return written if strength >= least else f"({written})"
-
-    def emit(self, expr: Any, level: str) -> tuple[str, int]:
-        """The text of `expr` at `level`, and how tightly it binds."""
+    def __call__(self, expr: Any, level: str) -> Code:
+        """What computes `expr` at `level`."""
         if isinstance(expr, Add):
-            written = self.sum(expr, level)
-            return written, ATOM if written.isidentifier() else SUM
+            return self.sum(expr, level)
         if isinstance(expr, Rational):
             return number(expr)
         if isinstance(expr, Parameter):
-            return marked(expr.name), ATOM
-        if isinstance(expr, Mul) or (isinstance(expr, Pow) and _negative(expr.exp)):
+            return Name(marked(expr.name))
+        if isinstance(expr, Mul) or (isinstance(expr, Pow) and is_negative_number(expr.exp)):
             return self.product(expr, level)
         if isinstance(expr, Pow):
             return self.power(expr, level)
         if isinstance(expr, (TokenSum, TokenProd)):
-            expr = _of_one_response(expr)
+            expr = of_one_response(expr)
         found = self.atom(expr)
         if found is not None:
             native, name = found
-            return self.lift(expr, name, native, level), ATOM
+            return self.lift(expr, name, native, level)
         return self.function(expr, level)
 
-    def sum(self, expr: Add, level: str) -> str:
-        if agreeing := _agreeing(expr):
+    def wrapped(self, expr: Any, level: str, least: int) -> Code:
+        """`expr` in brackets where it holds less tightly than its place needs."""
+        return wrapped(self(expr, level), least)
+
+    def sum(self, expr: Add, level: str) -> Code:
+        if agreeing := agreeing_sigmoids(expr):
             scale, a, b = agreeing
             apart = bernoulli_divergence(self, a, b, level)
             return apart if scale == 1 else term_of(self, scale, apart, level)
-        if found := _logsigmoid_difference(expr):
+        if found := logsigmoids_apart(expr):
             scale, a, b = found
             if not (self.is_scalar(a) or self.is_scalar(b)):
                 apart = logsigmoid_difference(self, a, b, level)
                 return apart if scale == 1 else term_of(self, scale, apart, level)
         pieces, rest = ([], expr) if self.is_scalar(expr) else cancelling(expr)
-        parts: list[str] = []
+        whole: Code | None = None
         for one in pieces:
-            written = partial(piece, self, one, level)
-            parts.append(self.signed(one.scale, written, bool(parts)))
+            whole = added(whole, one.scale, partial(piece, self, one, level))
         for term in ordered_terms(rest) if rest != 0 else ():
-            parts.append(self.signed(term, lambda term: self.term(term, level), bool(parts)))
-        return "".join(parts)
+            whole = added(whole, term, lambda term: self.term(term, level))
+        assert whole is not None
+        return whole
 
-    @staticmethod
-    def signed(term: Expr, written: Callable[[Expr], str], more: bool) -> str:
-        """A term after its sign."""
-        negative = term.as_coeff_Mul()[0] < 0
-        sign = (" - " if negative else " + ") if more else ("-" if negative else "")
-        return sign + written(-term if negative else term)
-
-    def term(self, term: Expr, level: str) -> str:
+    def term(self, term: Expr, level: str) -> Code:
         written = self.wrapped(term, level, PRODUCT)
-        if len(written) <= LONG:
-            return written
-        return self.bind(("term", level, term), "term", written)
+        return written if is_short(written) else self.bind(("term", level, term), "term", written)
 
-    def product(self, expr: Expr, level: str) -> tuple[str, int]:
+    def product(self, expr: Expr, level: str) -> Code:
         if expr.as_coeff_Mul()[0] < 0:
-            return f"-{self.wrapped(-expr, level, PRODUCT)}", SUM
+            return negative(self.wrapped(-expr, level, PRODUCT))
         above, below = split_fraction(expr)
-        if not self.guarded and any(map(_may_be_zero, above)):
+        if not self.guarded and any(map(may_be_zero, above)):
             with self.guarding(expr):  # 0 times what is infinite is 0
                 if grown := scaled(self, above, below, level):
-                    return grown, ATOM
+                    return grown
         if self.guarded and (grown := scaled(self, above, below, level)):
-            return grown, ATOM
-        top = " * ".join(self.wrapped(f, level, UNARY) for f in above) or "1"
-        if not below:
-            return top, PRODUCT if len(above) > 1 else self.emit(above[0], level)[1]
-        bottom = " * ".join(self.wrapped(f, level, UNARY) for f in below)
-        return f"{top} / {bottom if len(below) == 1 else f'({bottom})'}", PRODUCT
+            return grown
+        if len(above) == 1 and not below:
+            return self(above[0], level)
+        return fraction([self.wrapped(f, level, UNARY) for f in above],
+                        [self.wrapped(f, level, UNARY) for f in below])
 
-    def power(self, expr: Pow, level: str) -> tuple[str, int]:
+    def power(self, expr: Pow, level: str) -> Code:
         base, exponent = expr.args
         if exponent == Rational(1, 2) and not self.is_scalar(base):
-            return f"torch.sqrt({self(base, level)})", ATOM
-        left, right = self.wrapped(base, level, ATOM), self.wrapped(exponent, level, ATOM)
-        return f"{left} ** {right}", POWER
+            return call("torch.sqrt", self(base, level))
+        return Pair(self.wrapped(base, level, ATOM), "**", self.wrapped(exponent, level, ATOM))
 
-    def function(self, expr: Any, level: str) -> tuple[str, int]:
+    def function(self, expr: Any, level: str) -> Code:
         if isinstance(expr, Sorted) and level == "pair":
-            return f"torch.sort({self.argument(expr.args[0], level)}).values", ATOM
+            return quote("torch.sort({}).values", self.argument(expr.args[0], level))
         if not isinstance(expr, Node) or type(expr) not in BY_NODE:
             raise NotYet(f"no kernel for {text(expr)}")
         if isinstance(expr, StopGradient) and self.is_scalar(expr):
-            return self.emit(expr.args[0], level)
+            return self(expr.args[0], level)
         if isinstance(expr, Exp) and (power := parameter_power(expr)):
             base, exponent = power
-            return f"{marked(base.name)} ** {self.wrapped(exponent, level, ATOM)}", POWER
+            return Pair(Name(marked(base.name)), "**", self.wrapped(exponent, level, ATOM))
         if isinstance(expr, (Max, Min)):
-            return self.extremum(expr, level), ATOM
+            return extremum(self, expr, level)
         if isinstance(expr, Log) and not self.is_scalar(expr):
             return logarithm(self, expr.args[0], level)
         if isinstance(expr, Exp) and self.clipped and not self.is_scalar(expr):
-            return bounded_exponential(self, expr.args[0], level), PRODUCT
+            return bounded_exponential(self, expr.args[0], level)
         if isinstance(expr, Exp) and self.guarded and not self.is_scalar(expr):
-            return f"_bounded_exp({self.tensor(expr.args[0], level)})", ATOM
+            return call("_bounded_exp", self.tensor(expr.args[0], level))
         with self.guarding(expr):
             written = [self.tensor(arg, level) for arg in expr.args]
-        if isinstance(expr, StopGradient) and written[0].isidentifier():
-            return f"{written[0]}.detach()", ATOM
-        return BY_NODE[type(expr)].pairwise("torch", written), ATOM
-
-    def extremum(self, expr: Node, level: str) -> str:
-        """A maximum or minimum: Python's among numbers, a clamp between numbers and tensors."""
-        word, bound = ("max", "min") if isinstance(expr, Max) else ("min", "max")
-        before, self.clipped = self.clipped, self.clipped or self.is_clip(expr)
-        try:
-            return self.extremum_of(expr, level, word, bound)
-        finally:
-            self.clipped = before
-
-    def is_clip(self, expr: Node) -> bool:
-        """Whether `expr` is a maximum of a minimum, or the reverse, with numbers on both sides."""
-        inner = [arg for arg in expr.args if not self.is_scalar(arg)]
-        other = Min if isinstance(expr, Max) else Max
-        return (
-            len(inner) == 1
-            and len(expr.args) > 1
-            and isinstance(inner[0], other)
-            and any(self.is_scalar(arg) for arg in inner[0].args)
-        )
+        return said(BY_NODE[type(expr)], "torch", written)
 
     @contextmanager
     def guarding(self, expr: Any) -> Iterator[None]:
@@ -297,34 +266,23 @@ class Printer:
         finally:
             self.guarded = before
 
-    def extremum_of(self, expr: Node, level: str, word: str, bound: str) -> str:
-        numbers = [self(arg, level) for arg in expr.args if self.is_scalar(arg)]
-        with self.guarding(expr):
-            tensors = [self.argument(arg, level) for arg in expr.args if not self.is_scalar(arg)]
-        number = f"{word}({', '.join(numbers)})" if len(numbers) > 1 else "".join(numbers)
-        if not tensors:
-            return number
-        result = BY_NODE[type(expr)].pairwise("torch", tensors)
-        return f"torch.clamp({result}, {bound}={number})" if number else result
-
-    def argument(self, expr: Any, level: str) -> str:
+    def argument(self, expr: Any, level: str) -> Code:
         """`expr` as a function's argument; a long one gets a line of its own."""
         written = self(expr, level)
-        if len(written) <= LONG:
-            return written
-        return self.bind(("argument", level, expr), "inner", written)
+        return written if is_short(written) else self.bind(
+            ("argument", level, expr), "inner", written)
 
-    def tensor(self, expr: Any, level: str) -> str:
+    def tensor(self, expr: Any, level: str) -> Code:
         """`expr` as a tensor, also where it is a Python number: torch's functions need one."""
         if not self.is_scalar(expr):
             return self.argument(expr, level)
-        if _is_torch_number(expr) and not expr.has(Max, Min):
-            return self(expr, level)
-        if _is_torch_number(expr):  # of which Python may choose a number or a tensor
-            return (f"torch.as_tensor({self(expr, level)}, dtype=torch.float64, "
-                    "device=labels.device)")
-        # Of float64 whatever the logits are: a number may be too small for them, its logarithm not.
-        return f"torch.tensor({self(expr, level)}, dtype=torch.float64, device=labels.device)"
+        written = self(expr, level)
+        if is_torch_number(expr) and not expr.has(Max, Min):
+            return written
+        # Of a maximum Python may choose a number or a tensor; float64 whatever the logits are: a
+        # number may be too small for them, its logarithm not.
+        maker = "as_tensor" if is_torch_number(expr) else "tensor"
+        return quote(f"torch.{maker}({{}}, dtype=torch.float64, device=labels.device)", written)
 
     def is_scalar(self, expr: Any) -> bool:
         """Whether `expr` is a Python number in the kernel."""
@@ -332,17 +290,17 @@ class Printer:
             not expr.atoms(Index) and expr.free_symbols <= expr.atoms(Parameter)
         )
 
-    def lift(self, expr: Any, name: str, native: str, level: str) -> str:
+    def lift(self, expr: Any, name: str, native: str, level: str) -> Code:
         if native == level or native == "scalar":
-            return name
+            return Name(name)
         if native == "row" and level == "pair":
             (role,) = roles(expr)
-            return self.share(role, name)
+            return Name(self.share(role, name))
         if (native, level) not in LIFT:
             raise NotYet(
                 f"no kernel for {text(expr)}: it mixes positions or entries of two indices"
             )
-        return LIFT[native, level].format(name, len(self.roles))
+        return quote(LIFT[native, level], name, len(self.roles))
 
     def share(self, role: Symbol, name: str) -> str:
         """What of a row quantity belongs to the chosen, the rejected or another response."""
@@ -351,7 +309,7 @@ class Printer:
             shares = [self.name(f"{name}{end}") for end in ends]
             for each, local in zip(self.roles, shares, strict=True):
                 self.locals["share", each, name] = local
-            self.assign(", ".join(shares), f"{name}.chunk({len(shares)})")
+            self.unpack(shares, quote("{}.chunk({})", name, len(shares)))
         return self.locals["share", role, name]
 
     # -- atoms: (native level, name)
@@ -362,16 +320,17 @@ class Printer:
         if isinstance(expr, Index):
             if not expr.is_positive:
                 raise NotYet("a vocabulary entry is not a number")
-            value = f"{self.mask}.cumsum(-1).to({self.dtype})"
+            value = quote("{}.cumsum(-1).to({})", self.mask, self.dtype)
             return "token", self.local("positions", "positions", lambda: value)
         if isinstance(expr, Length):
-            value = f"{self.mask}.sum(-1).to({self.dtype})"
+            value = quote("{}.sum(-1).to({})", self.mask, self.dtype)
             lengths = self.local("lengths", "lengths", lambda: value)
             if expr.args[0] == OTHER:  # the pair's other response is half the rows away
-                swapped = f"{lengths}.roll({lengths}.shape[0] // 2)"
+                swapped = quote("{0}.roll({0}.shape[0] // 2)", lengths)
                 if len(self.roles) > 2:
                     order = (REJECTED, CHOSEN, *self.roles[2:])
-                    swapped = f"torch.cat(({', '.join(self.share(y, lengths) for y in order)}))"
+                    shares = Row("()", tuple(Name(self.share(y, lengths)) for y in order))
+                    swapped = call("torch.cat", shares)
                 return "row", self.local("other lengths", "other_lengths", lambda: swapped)
             return "row", lengths
         if isinstance(expr, Feature):
@@ -386,17 +345,19 @@ class Printer:
             whole = TokenSum(Log(TokenProb(*expr.args, POSITION)), POSITION, expr.args[1])
             summed = self(whole, "row")
             return "row", self.local(("prob", expr.xreplace({expr.args[1]: RESPONSE})), "prob",
-                                     lambda: f"{summed}.exp()")
-        if isinstance(expr, Exp) and _is_token_logp(expr.args[0]):
+                                     lambda: quote("{}.exp()", summed))
+        if isinstance(expr, Exp) and is_token_logp(expr.args[0]):
             return self.atom(expr.args[0].args[0])
         if isinstance(expr, TokenProb):
             logps = self.at_labels(expr.args[0])
             wanted = policy_argument(expr.args[0]).replace("_logits", "_token_probs")
-            return "token", self.local(("prob", expr.args[0]), wanted, lambda: f"{logps}.exp()")
+            return "token", self.local(
+                ("prob", expr.args[0]), wanted, lambda: quote("{}.exp()", logps))
         if isinstance(expr, VocabProb):
             logps = self.policy(expr.args[0])
             wanted = policy_argument(expr.args[0]).replace("_logits", "_probs")
-            return "vocab", self.local(("probs", expr.args[0]), wanted, lambda: f"{logps}.exp()")
+            return "vocab", self.local(
+                ("probs", expr.args[0]), wanted, lambda: quote("{}.exp()", logps))
         if isinstance(expr, (Divergence, Entropy)):
             return "token", self.divergence(expr)
         if isinstance(expr, (TokenSum, TokenProd)):
@@ -407,23 +368,20 @@ class Printer:
 
     def feature(self, expr: Feature) -> tuple[str, str]:
         name, *at = (marked(str(arg)) for arg in expr.args)
-        native, value = {
-            0: ("pair", f"{name}.to({self.dtype})"),
-            1: ("row", f"{name}.to({self.dtype})"),
-            2: ("token", f"torch.where({self.mask}, {name}, 1).to({self.dtype})"),
-        }[len(at)]
+        native = ("pair", "row", "token")[len(at)]
+        value = Name(name) if len(at) < 2 else quote("torch.where({}, {}, 1)", self.mask, name)
         if ("feature", name) not in self.locals:  # the argument itself, made ready
             self.locals["feature", name] = name
-            self.assign(name, value)
+            self.assign(name, quote("{}.to({})", value, self.dtype))
         return native, name
 
     def divergence(self, expr: Expr) -> str:
         policies = list(expr.args[:-2])
         kind = "kl" if isinstance(expr, Divergence) else "entropy"
         short = [policy_argument(p).removesuffix("_logits") for p in policies]
-        arguments = ", ".join([*map(self.policy, policies), self.mask])
-        key = (kind, *policies)
-        return self.local(key, "_".join([kind, *short]), lambda: f"_{kind}({arguments})")
+        arguments = [Name(self.policy(policy)) for policy in policies]
+        return self.local((kind, *policies), "_".join([kind, *short]),
+                          lambda: call(f"_{kind}", *arguments, Name(self.mask)))
 
     def token_binder(self, expr: Expr) -> str:
         body, index, response = expr.args
@@ -432,10 +390,11 @@ class Printer:
         self.require_one_index(expr, index)
         generic = expr.xreplace({response: RESPONSE})
         word = "sum" if isinstance(expr, TokenSum) else "product"
-        def value() -> str:
+
+        def value() -> Code:
             # All rows are computed, those of responses whose sum nothing asks for too.
             with self.guarding(expr):
-                return f"_token_{word}({self.mask}, {self(body, 'token')})"
+                return call(f"_token_{word}", Name(self.mask), self(body, "token"))
 
         return self.local(generic, f"token_{word}", value)
 
@@ -455,124 +414,22 @@ class Printer:
         assert tilted is not None
         self.require_one_index(total, total.args[1])
         return self.local(
-            ("vocab", _at_a_place(expr)), "vocab_log_sum",
-            lambda: f"_counted({self.mask}, {tilted_exponents(self, tilted)}.logsumexp(-1))")
+            ("vocab", at_a_place(expr)), "vocab_log_sum",
+            lambda: quote("_counted({}, {}.logsumexp(-1))", self.mask,
+                          tilted_exponents(self, tilted)))
 
     def vocab_sum(self, expr: VocabSum) -> str:
         body, index = expr.args
         self.require_one_index(expr, index)
 
-        def value() -> str:
-            terms = []
-            for term in Add.make_args(body):
-                weight = Mul(*(f for f in Mul.make_args(term) if _is_probability(f)))
-                rest = term / weight
-                if weight == 1:
-                    terms.append(f"{self.wrapped(term, 'vocab', ATOM)}.sum(-1)")
-                    continue
-                terms.append(
-                    f"_mean({self(weight, 'vocab')}, {self.tensor(rest, 'vocab')}, "
-                    f"{self.mask})"
-                )
-            return " + ".join(terms)
+        def value() -> Code:
+            return total(map(summed, Add.make_args(body)))
 
-        return self.local(("vocab", _at_a_place(expr)), "vocab_sum", value)
+        def summed(term: Expr) -> Code:
+            weight = Mul(*(f for f in Mul.make_args(term) if is_probability(f)))
+            if weight == 1:
+                return quote("{}.sum(-1)", self.wrapped(term, "vocab", ATOM))
+            return call("_mean", self(weight, "vocab"), self.tensor(term / weight, "vocab"),
+                        Name(self.mask))
 
-
-def _at_a_place(expr: Expr) -> Expr:
-    """`expr` for any response and position."""
-    generic = expr.xreplace(dict.fromkeys(roles(expr), RESPONSE))
-    return generic.xreplace(
-        {i: Symbol("position") for i in generic.free_symbols if isinstance(i, Index)}
-    )
-
-
-def _is_torch_number(expr: Expr) -> bool:
-    """Whether a scalar is printed as a tensor already: a function of torch is in it."""
-    if isinstance(expr, Exp) and parameter_power(expr):
-        return False
-    plain = not isinstance(expr, Node) or isinstance(expr, (Max, Min, StopGradient))
-    return not plain or any(map(_is_torch_number, expr.args))
-
-
-def _is_token_logp(expr: Expr) -> bool:
-    return isinstance(expr, Log) and isinstance(expr.args[0], TokenProb)
-
-
-def _may_be_zero(factor: Any) -> bool:
-    """Whether a factor is 0 at more than a null set of pairs."""
-    base = factor.as_base_exp()[0]
-    while (word := BY_NODE.get(type(base))) is not None and word.keeps_sign:
-        (base,) = base.args
-    return word is not None and word.pieces is not None and S.Zero in word.pieces(*base.args)
-
-
-def _is_probability(factor: Any) -> bool:
-    base, exponent = factor.as_base_exp()
-    return isinstance(base, VocabProb) and bool(exponent.is_Rational and exponent > 0)
-
-
-def _logsigmoid_difference(expr: Add) -> tuple[Expr, Expr, Expr] | None:
-    """The (k, a, b) of k*(logsigmoid(a) - logsigmoid(b)), else None."""
-    found = [(t / f, f.args[0]) for t in expr.args
-             for f in Mul.make_args(t) if isinstance(f, LogSigmoid)]
-    if len(found) != 2 or len(expr.args) != 2 or found[0][0] != -found[1][0]:
-        return None
-    (scale, a), (_, b) = sorted(found, key=lambda term: bool(term[0].as_coeff_Mul()[0] < 0))
-    return scale, a, b
-
-
-def _agreeing(expr: Add) -> tuple[Expr, Expr, Expr] | None:
-    """The (k, a, b) of k times the divergence of sigmoid(b) from sigmoid(a), else None."""
-    found = []
-    for term in expr.args:
-        factors = Mul.make_args(term)
-        sums = [f for f in factors if isinstance(f, Add) and f.has(LogSigmoid)]
-        parts = _logsigmoid_difference(sums[0]) if len(sums) == 1 else None
-        if parts is None:
-            return None
-        scale, a, b = parts
-        scale *= term / sums[0]
-        if Sigmoid(b) in Mul.make_args(scale):
-            scale, a, b = -scale, b, a
-        found.append((scale / Sigmoid(a), a, b))
-    if len(found) != 2:
-        return None
-    (scale, a, b), (other, c, d) = found
-    same = scale == other and not scale.has(Sigmoid) and expand(a + c) == 0 == expand(b + d)
-    return (scale, a, b) if same else None
-
-
-def near_one(*parts: Expr | None) -> bool:
-    """Whether a logarithm of 1 - p is taken, for which a p near one needs all its digits."""
-    logs = (log for part in parts if part is not None for log in part.atoms(Log))
-    found = (signed(log.args[0]) for log in logs if not isinstance(log.args[0], TokenProb))
-    return any(one is not None and any(e.has(TokenProb) for e in one.minus) for one in found)
-
-
-def _of_one_response(expr: Expr) -> Expr:
-    """A sum or product over a response's tokens, the other's length named so that both roles are
-    printed alike."""
-    response = expr.args[2]
-    others = {CHOSEN: REJECTED, REJECTED: CHOSEN}
-    if response not in others:
-        return expr
-    return expr.xreplace({Length(others[response]): Length(OTHER)})
-
-
-def _negative(exponent: Any) -> bool:
-    return bool(exponent.is_Number and exponent < 0)
-
-
-def number(value: Rational) -> tuple[str, int]:
-    """A rational as a Python number, exact wherever a float can be."""
-    strength = ATOM if value >= 0 else SUM
-    if value.q == 1 and abs(int(value.p)) < 2**53:
-        return str(int(value.p)), strength
-    try:
-        nearest = float(value)
-        if Rational(nearest) == value or max(abs(int(value.p)), int(value.q)) >= 2**53:
-            return repr(nearest), strength
-    except OverflowError:
-        raise NotYet("a number is beyond the range of floats") from None
-    return f"{int(value.p)} / {int(value.q)}", PRODUCT if value >= 0 else SUM
+        return self.local(("vocab", at_a_place(expr)), "vocab_sum", value)

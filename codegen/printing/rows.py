@@ -15,11 +15,15 @@ from sympy import Add, Expr, S, Symbol
 from midpo.codegen.names import plain, policy_argument
 from midpo.codegen.plan.online import Coefficients, Term, moments, terms_of
 from midpo.codegen.plan.statistics import probability, slope
+from midpo.codegen.statements import python
+from midpo.codegen.statements.nodes import Group, Name, Pair, call
+from midpo.codegen.statements.quote import quote
 from midpo.symbolic.language.nodes import Exp
 
 from .blocks import TRITON, BlockPrinter, Dialect
-from .chunks import Backward, Chunk, shared_contexts
-from .printer import Namer
+from .chunks import Chunk
+from .gradient import Backward, shared_contexts
+from .writing import Namer
 
 # What the template calls its own.
 WORDS = frozenset((
@@ -32,6 +36,7 @@ WORDS = frozenset((
     "_probability", "_tanh", "_log_sigmoid", "k", "n", "at_label", "logit",
 ))
 
+LINES = ("rescale", "accumulate", "finish", "second", "slopes")
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,11 @@ def sums_of(found: Chunk) -> Sums:
 def kernels(found: Chunk, taken: Iterable[str], dialect: Dialect = TRITON) -> dict[str, Any]:
     """What triton.py.j2 or native.py.j2 asks for of one pass."""
     return _Kernels(found, {*taken, *WORDS}, dialect).values()
+
+
+def as_triton(made: dict[str, Any]) -> dict[str, Any]:
+    """The lines of one pass as Triton has them."""
+    return {key: python.lines(value) if key in LINES else value for key, value in made.items()}
 
 
 class _Kernels:
@@ -133,24 +143,25 @@ class _Kernels:
         for weight in self.moments.weights:
             if weight not in names:
                 names[weight] = self.name("weight"), self.name("scale")
-                moved.assign(names[weight][1], f"_exp({moved.sum_of(weight, shifts)})")
+                moved.assign(names[weight][1], call("_exp", moved.sum_of(weight, shifts)))
         forms = {}
         for weight, linear in self.moments.forms:
             forms[weight, linear] = name = self.name("moment")
             whole, scale = names[weight]
             shift = moved.sum_of(linear, shifts)
-            moved.assign(name, f"_moved({name}, {whole}, {shift}, {scale})")
+            moved.assign(name, quote("_moved({}, {}, {}, {})", name, whole, shift, scale))
         for weight, (name, scale) in names.items():
-            moved.assign(name, scale, "*=")
+            moved.assign(name, Name(scale), "*=")
             exponentials[weight] = each = self.name("each")
-            added.assign(each, f"_exp({added.sum_of(weight, logits)})")
-            added.assign(name, each, "+=")
+            added.assign(each, call("_exp", added.sum_of(weight, logits)))
+            added.assign(name, Name(each), "+=")
         for (weight, linear), name in forms.items():
             value = added.sum_of(linear, logits)
             each = exponentials[weight]
-            value = value if value.isidentifier() else f"({value})"
-            added.assign(
-                name, f"{self.dialect.where}({each} == 0.0, 0.0, {each} * {value})", "+=")
+            value = value if isinstance(value, Name) else Group(value)
+            kept = call(self.dialect.where, quote("{} == 0.0", each), quote("0.0"),
+                        Pair(Name(each), "*", value))
+            added.assign(name, kept, "+=")
         return {
             "weights": {w: n for w, (n, _) in names.items()},
             "forms": forms,
@@ -237,8 +248,6 @@ class _Kernels:
             outside.append((number, name))
         block = self.name("slope")
         printer.gradient(self.sums.total, block)
-        if not any(line.startswith(f"{block} ") for line in printer.lines):
-            printer.lines.append(f"{block} = {self.dialect.zeros}")
         seeds = self.sums.label_seeds
         wanted = symbols | set(seeds)
         return {

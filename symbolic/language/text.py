@@ -36,9 +36,19 @@ def text(expr: Expr, taken: Iterable[str] = ()) -> str:
 
     An index is called something else where its name is `taken` or means something in `expr`.
     """
+    return _writer(expr, taken).write(expr)[0]
+
+
+def text_of_terms(expr: Expr) -> list[str]:
+    """The same, cut before each sign of the outermost sum."""
+    writer = _writer(expr, ())
+    return writer.signed(expr) if isinstance(expr, Add) else [writer.write(expr)[0]]
+
+
+def _writer(expr: Expr, taken: Iterable[str]) -> Writer:
     used = {s.name for s in preorder_traversal(expr) if isinstance(s, Symbol)
             and not isinstance(s, Index)}
-    return Writer(frozenset(used.union(taken))).write(expr)[0]
+    return Writer(frozenset(used.union(taken)))
 
 
 class Writer:
@@ -101,15 +111,18 @@ class Writer:
         """The terms of a sum in the order in which they are written."""
         return ordered_terms(expr)
 
-    def sum(self, expr: Add) -> str:
+    def signed(self, expr: Add) -> list[str]:
+        """The terms of a sum, each after its sign."""
         parts: list[str] = []
         for term in self.terms(expr):
             negative = _coefficient(term) < 0
             written = self.wrap(-term if negative else term, PRODUCT)
             sign = self.MINUS if negative else "+" if parts else ""
-            sign = f" {sign} " if parts else sign
-            parts.append(sign + written)
-        return "".join(parts)
+            parts.append((f"{sign} " if parts else sign) + written)
+        return parts
+
+    def sum(self, expr: Add) -> str:
+        return " ".join(self.signed(expr))
 
     def product(self, expr: Expr) -> tuple[str, int]:
         coefficient = _coefficient(expr)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from fractions import Fraction
-from functools import reduce
+from functools import partial, reduce
 from math import inf
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from sympy import Expr, Mul, S
 
@@ -52,6 +52,7 @@ from .nodes import (
 )
 
 ZERO, ONE = Fraction(0), Fraction(1)
+T = TypeVar("T")
 
 
 class Arithmetic(Protocol):
@@ -142,13 +143,13 @@ class Word:
         """The template of that column over all arguments, with commas between. Raises: NotYet."""
         return str(self.column(name)).format(", ".join(args))
 
-    def pairwise(self, name: str, args: Sequence[str]) -> str:
-        """The template of that column; where it takes as many arguments as it is given, two by two
-        from the first on. Raises: NotYet."""
-        template = str(self.column(name))
-        if self.arity[0] == self.arity[1]:
-            return template.format(*args)
-        return reduce(template.format, args)
+    def pairwise(
+        self, name: str, args: Sequence[T], fill: Callable[..., T] = str.format  # type: ignore
+    ) -> T:
+        """The template of that column, its holes filled; where it takes as many arguments as it is
+        given, two by two from the first on. Raises: NotYet."""
+        filled = partial(fill, str(self.column(name)))
+        return filled(*args) if self.arity[0] == self.arity[1] else reduce(filled, args)
 
 
 def _leans(ops: Arithmetic, x: Any) -> bool:
@@ -166,8 +167,10 @@ def _sigmoid(ops: Arithmetic, x: Any) -> Any:
 
 
 def _tanh(ops: Arithmetic, x: Any) -> Any:
+    # At a tie x and -x may both be taken for negative.
     if _leans(ops, x):
-        return -_tanh(ops, -x)
+        small = ops.exp(2 * x)
+        return (small - 1) / (1 + small)
     small = ops.exp(-2 * x)
     return (1 - small) / (1 + small)
 

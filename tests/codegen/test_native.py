@@ -19,7 +19,9 @@ from test_rows import COMPILERS, agree, answer, by_rows, changed, given_for, som
 
 import midpo
 from midpo.codegen.bundle import RUNTIME
-from midpo.codegen.printing.native import statements
+from midpo.codegen.statements import c
+from midpo.codegen.statements.nodes import Assign, Name
+from midpo.codegen.statements.quote import quote
 from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Max, Sigmoid, Tanh
 from midpo.symbolic.language.words import BY_NODE, Word
 from midpo.writers.terminal import checks as show_checks
@@ -58,7 +60,8 @@ def helpers() -> str:
 def evaluate(node: Any, functions: str, folder: Path) -> tuple[Any, Any]:
     """A function's values by some C, and in float64 by torch, as float32 has them."""
     word: Word = BY_NODE[node]
-    (text,) = statements([f"found = {word.pairwise('c', ('a[k]', 'b[k]'))}"], ())
+    value = quote(word.pairwise("c", ("a[k]", "b[k]")))
+    (text,) = c.statements([Assign(Name("found"), value)])
     library = built(f"""{functions}
 void evaluate(const float *a, const float *b, float *out, int n)
 {{
@@ -158,9 +161,11 @@ def test_compiles_without_a_warning(name: str, tmp_path: Path) -> None:
 
 
 def test_statements() -> None:
-    lines = ["x = 1 / 2 * a1 - 2.5e-05", "y += (x * 3 + b)", "x = y"]
-    assert statements(lines, ["y"]) == [
-        "float x = 1.0f / 2.0f * a1 - 2.5e-05f;", "y += (x * 3.0f + b);", "x = y;"
+    x, y = Name("x"), Name("y")
+    lines = [Assign(x, quote("1 / 2 * a1 - 2.5e-05")), Assign(y, quote("a * (x * 3 + b)"), "+="),
+             Assign(x, y)]
+    assert c.statements(lines, ["y"]) == [
+        "float x = 1.0f / 2.0f * a1 - 2.5e-05f;", "y += a * (x * 3.0f + b);", "x = y;"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Long lines of kernels are broken where their structure is: they read back as what was meant."""
+"""Lines of kernels as data: what is printed of them, broken where it is long, is what was meant."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ import midpo
 from midpo.codegen.backends import BACKENDS
 from midpo.codegen.emit import generate
 from midpo.codegen.names import marked
-from midpo.codegen.printing import breaking, native
-from midpo.codegen.printing.breaking import WIDTH, in_brackets, split_terms, wrap
+from midpo.codegen.printing import memory
+from midpo.codegen.statements import c, python
+from midpo.codegen.statements.nodes import Assign, Call, Group, Name, Statement, names, walk
+from midpo.codegen.statements.python import WIDTH, terms, text
+from midpo.codegen.statements.quote import quote
 from midpo.symbolic.errors import NotYet
 
 LEAVES = ("x", "12", "0.5", "token_sum_w", "policy_token_logps", marked("beta"), "lengths[:, None]",
           "1e-30")
 FORMS = (
     "{0} + {1}", "{0} - ({1})", "({0}) * ({1})", "({0}) / ({1})", "({0}) ** ({1})", "({0} >= {1})",
-    "({0}, {1})", "({0} if {1} else x)", "({0})", "-({0})", "({0}).sum(-1)", "sum({0} for x in y)",
-    "f(*({0}), dim=-1)", "torch.where({0}, {1}, {2})", "g({0})({1})", f"torch.clamp({{0}}, {{1}}, "
+    "({0}, {1})", "({0} if {1} else x)", "({0})", "-({0})", "({0}).sum(-1)", "[{0}, *({1})]",
+    "f(*({0}), dim=-1)", "(not {0})", "({0})[: {1}]", "({0}, )", "(~{0} | {1})",
+    "torch.where({0}, {1}, {2})", "g({0})({1})", f"torch.clamp({{0}}, {{1}}, "
     f"max={marked('beta')})", "{0} - {1}", "torch.exp({0})",
 )
 C_LEAVES = ("policy_probs", "coefficient", "0.5", "3", "1e-30")
@@ -41,22 +45,89 @@ def test_a_broken_statement_reads_back(seed: int) -> None:
     rng, broken = random.Random(seed), 0
     for _ in range(200):
         value = expression(rng, rng.randint(1, 5), LEAVES, FORMS)
-        for head in ("x = ", "x += ", "a, *_ = "):
-            lines = wrap(head, value)
-            assert ast.dump(ast.parse("\n".join(lines))) == ast.dump(ast.parse(head + value)), value
-            assert len(lines) > 1 or len(lines[0]) <= WIDTH
-            broken += len(lines) > 1
-        assert "".join(split_terms(value)).replace(" ", "") == value.replace(" ", "")
-        assert in_brackets(f"({value})") and not in_brackets(f"({value}) + (x)")
+        code = quote(value)
+        assert quote(text(code)) == code
+        for sign in ("=", "+="):
+            for spread in (False, isinstance(code, Call)):
+                lines = python.lines([Assign(Name("x"), code, sign, spread)])
+                meant = ast.dump(ast.parse(f"x {sign} {value}"))
+                assert ast.dump(ast.parse("\n".join(lines))) == meant, value
+                assert len(lines) > 1 or len(lines[0]) <= WIDTH
+                broken += len(lines) > 1
+        assert " ".join(terms(code)) == text(code)
     assert broken > 150
+
+
+@pytest.mark.parametrize(("piece", "holes", "written"), [
+    ("{} * {}", ("a + b", "-c"), "(a + b) * -c"),
+    ("{}.sum(-1)", ("a - b",), "(a - b).sum(-1)"),
+    ("a - {}", ("b - c",), "a - (b - c)"),
+    ("{0} ** {0}", ("-a",), "(-a) ** -a"),
+    ("f({}, key={})", ("a if b else c", "a == b"), "f(a if b else c, key=a == b)"),
+])
+def test_what_fills_a_hole_stays_whole(piece: str, holes: tuple[str, ...], written: str) -> None:
+    assert text(quote(piece, *map(quote, holes))) == written
+
+
+FROZEN = """name = "frozen"
+[policies]
+pi_old = "frozen"
+[target]
+margin = '''log(pi(y_w)) - log(pi(y_l)) + sum(sum(tanh(log(pi_old(y_w, t, v)) -
+    log(pi_ref(y_w, t, v))) for v in vocab) for t in y_w)'''
+"""
+
+
+def test_the_brackets_of_a_call_are_not_those_of_a_difference() -> None:
+    assert midpo.check(midpo.loads(FROZEN), backend="fused", trials=1, dtypes=["float64"]).passed
+
+
+# -- questions to the lines of a pass, and what is changed in them
+
+
+def lines_of(*written: str) -> list[Statement]:
+    return [Assign(Name(name), quote(value))
+            for name, value in (line.split(" = ", 1) for line in written)]
+
+
+@pytest.mark.parametrize(("lines", "spent"), [
+    (["h = expectation(p, log_p)"], ["h = expectation(p, log_p, True)"]),
+    (["h = expectation(p, log_p)", "x = log_p"], None),
+    (["h = expectation(p, log_p_x)"], None),
+    (["s = expectation(p, p)"], ["s = expectation(p, p, True)"]),
+    (["s = expectation(p, p) + p.sum(-1)"], None),
+    # The brackets of a call are not those of a difference.
+    (["t = torch.tanh(log_p - log_q).sum(-1)"], None),
+])
+def test_a_table_that_is_spoken_of_no_more_is_overwritten(
+    lines: list[str], spent: list[str] | None
+) -> None:
+    tables = [(True, "log_p"), (True, "log_q"), (False, "p")]
+    found = memory.spending(lines_of(*lines), tables)
+    assert python.lines(found) == python.lines(lines_of(*(spent or lines)))
+
+
+def test_a_difference_in_brackets_is_made_in_its_first_table() -> None:
+    difference = Group(quote("log_p - log_q"))
+    (line,) = memory.spending([Assign(Name("kl"), memory.expectation(Name("p"), difference))],
+                              [(True, "log_p")])
+    assert python.lines([line]) == ["kl = expectation(p, log_p.sub_(log_q))"]
+    found = quote("expectation(p, log_p.sub_(log_q), True)")
+    assert isinstance(found, Call) and memory.is_in_place(found)
+
+
+def test_names_are_read_off_nodes() -> None:
+    (line,) = lines_of("x = dtype_of(dtype.x, x=y.dtype)")
+    assert names([line]) == {"x": 1, "dtype_of": 1, "dtype": 1, "y": 1}
+    assert Name("y") in walk(line)
 
 
 def test_a_broken_statement_of_c_is_the_same_tokens() -> None:
     rng, token = random.Random(1), re.compile(r"[\w.]+|\S")
     for _ in range(100):
-        value = expression(rng, 5, C_LEAVES, C_FORMS)
-        lines = native.statements([f"slope = {value}", f"slope += {value}"], ())
-        floats = native._floats(value)
+        code = quote(expression(rng, 5, C_LEAVES, C_FORMS))
+        lines = c.statements([Assign(Name("slope"), code), Assign(Name("slope"), code, "+=")])
+        floats = c.text(code)
         assert token.findall(" ".join(lines)) == token.findall(
             f"float slope = {floats}; slope += {floats};")
 
@@ -80,8 +151,8 @@ def held(spec: midpo.Spec, backend: str, monkeypatch: pytest.MonkeyPatch) -> boo
     except NotYet:
         return False
     with monkeypatch.context() as patch:
-        patch.setattr(breaking, "WIDTH", 10**9)
-        patch.setattr(native, "WIDTH", 10**9)
+        patch.setattr(python, "WIDTH", 10**9)
+        patch.setattr(c, "WIDTH", 10**9)
         whole = generate(spec, backend).source
     assert _meaning(broken) == _meaning(whole), spec.name
     return True
