@@ -7,6 +7,7 @@
     gradients   are gradients equal too, where gradients are stopped?
     levels      can one prior serve both roles on given comparisons?
     links       is a link an affine log-sigmoid one, -c*log sigmoid(a*m + b) + d with c > 0?
+    needless    a prior less what it is written with and does not need
     positive    where is an expression positive: everywhere, nowhere, or under which conditions?
     problem     what is compared: the margins, or the losses, of a target and of a prior
     recovery    does this prior recover that target? A derivation, a witness, or neither

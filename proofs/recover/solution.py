@@ -33,6 +33,7 @@ from midpo.numeric.crossing import (
 )
 from midpo.numeric.figures import figure
 from midpo.numeric.linkage import mixed_derivative, no_log_sigmoid
+from midpo.numeric.witness import differ
 from midpo.proofs.recover.words import POLICY_PART, PSI, SLOPES, TERM_FACTOR, scaled, short, stated
 from midpo.symbolic.algebra.factor import factors
 from midpo.symbolic.algebra.normal import form, normal_form
@@ -68,6 +69,7 @@ from midpo.symbolic.work import allowance, bounds, question
 
 from .anatomy import Parts, as_other_link, readings, temperature_of
 from .conditions import of_lengths
+from .needless import without_needless
 from .positive import positive_where
 from .recovery import Recovery, verify
 from .solved import Alternative, Kind, Solution
@@ -177,10 +179,15 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         return _not_separable(spec, parts, margin)
     # What is answered is text: prove what a reader would paste.
     prior = parse(text(fold(prior), spec.names.taken()), spec.names, PRIOR)
-    proof = verify(_question(spec, parts, prior, plain=temperature == 1))
+
+    def asked(prior: Expr) -> Recovery:
+        return verify(_question(spec, parts, prior, plain=temperature == 1))
+
+    prior, unseen = without_needless(spec, prior, lambda p: asked(p).verdict == "proved")
+    proof = asked(prior)
     facts = prior_facts(replace(spec, prior=prior))
     kind: Kind = facts.policy  # type: ignore[assignment]
-    swap = form(margin + _swapped(margin))
+    swap = S.Zero if facts.label_free else form(margin + _swapped(margin))
     reason = {
         "fixed": told("{}: the margin less {} is free of the policy", theorem("5"), POLICY_PART),
         "iterative": told("{}: the margin less {} speaks of earlier policies only", theorem("5"),
@@ -193,6 +200,9 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         offset = ", a constant offset" if is_constant(swap) else ""
         reason = told("{}: the margin plus its swap is {}{}, not 0", theorem("3"),
                        short(swap, spec), offset)
+    if unseen:
+        reason = told("{}: the margin is separable; no case shows that a prior needs the {} with "
+                      "which this one is written", theorem("4"), " and ".join(sorted(unseen)))
     if parts.link is not None:
         kind = "other-link"
         shown = stated(parts.link)
@@ -317,7 +327,15 @@ def _not_separable(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         found = _with_prior(spec, replace(parts, margin=separated), temperature)
         if found.kind != "undecided":
             return found
-    if parts.link is None and parts.term == 0 and parts.weight == temperature == 1:
+    whole = parts.link is None and parts.term == 0 and parts.weight == temperature == 1
+    if whole and witness is None and spec.margin is not None and not parts.derived:
+        # What mixes the two and is never seen to count is left out; the proof is of the target.
+        apart = Add(*(t for t in Add.make_args(margin) if is_constant(t) or not _mixes(t)))
+        if not differ(spec, margin, apart):
+            found = _with_prior(spec, replace(parts, margin=apart), temperature)
+            if found.kind != "undecided":
+                return found
+    if whole:
         other = as_other_link(form(-LogSigmoid(margin)), spec.alpha)
         # A clipped margin is flat beyond its bounds: no link of it is one of a margin.
         smooth = other is not None and other.link is not None and not other.link.has(Max, Step)
@@ -327,7 +345,7 @@ def _not_separable(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         (
             t
             for t in Add.make_args(margin)
-            if not is_constant(t) and (pair_data(t) or roles(t) not in ({CHOSEN}, {REJECTED}))
+            if not is_constant(t) and _mixes(t)
         ),
         margin,
     )
@@ -348,6 +366,11 @@ def _not_separable(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         hexagon=find_crossing(spec, margin, cycle=HEXAGON),
         standing=at_cycle(witness),
     )
+
+
+def _mixes(term: Expr) -> bool:
+    """Whether a term is written with both responses, or with data of the pair."""
+    return pair_data(term) or roles(term) not in ({CHOSEN}, {REJECTED})
 
 
 def at_cycle(witness: Crossing) -> Told:

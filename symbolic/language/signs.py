@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache, reduce
+from itertools import combinations
 from math import inf
 from typing import Any
 
@@ -31,6 +32,7 @@ from .nodes import (
     Feature,
     Index,
     Length,
+    Max,
     Node,
     Prior,
     Prob,
@@ -76,6 +78,8 @@ def enclosure(expr: Expr) -> Interval:
         return enclosure(expr.base).power(enclosure(expr.exp))
     if isinstance(expr, Add):
         return _of_sum(expr, _MAX_AFFINE)
+    if kind is Max:
+        return _of_maximum(expr)
     if kind in BY_NODE:
         return BY_NODE[kind].image(*map(enclosure, expr.args))
     if isinstance(expr, (TokenSum, VocabSum)):
@@ -85,6 +89,18 @@ def enclosure(expr: Expr) -> Interval:
     if isinstance(expr, (ByLabel, Sorted)):
         return reduce(Interval.hull, map(enclosure, expr.args))
     return REAL
+
+
+def _of_maximum(expr: Expr) -> Interval:
+    """The enclosure of a maximum, which is no less than the mean of any two of its arguments: so
+    max(x, -x) is no less than 0."""
+    found: Interval = BY_NODE[Max].image(*map(enclosure, expr.args))
+    if not found.nonnegative and len(expr.args) <= _MAX_AFFINE:
+        means = (enclosure((x + y) / 2) for x, y in combinations(expr.args, 2))
+        for mean in means:
+            above = Interval(mean.lower, inf, mean.lower_closed, False)
+            found = found.meet(above) or found
+    return found
 
 
 def _of_sum(expr: Expr, names: int) -> Interval:

@@ -421,6 +421,28 @@ def test_a_disguise_is_seen_through(name: str) -> None:
     assert midpo.verify(replace(spec, prior=found.prior)).verdict == "proved"
 
 
+# Each is 0, and written with the policy, with labels or with both responses.
+NEEDLESS = (
+    "max({a}, {a} - abs(score(y_l))) - ({a})", "relu(score(y_w))*step(-score(y_w))*log(pi(y_w))",
+    "(sum(t for t in y_w) - len(y_w)*(len(y_w) + 1)/2)*log(pi(y_w))",
+    "(tanh(2*score(y_w))*(1 + tanh(score(y_w))**2) - 2*tanh(score(y_w)))*log(pi(y_w))",
+    "(relu(tanh(score(y_w))) - tanh(relu(score(y_w))))*log(pi(y_w))",
+    "relu(gap) - max(gap, min(0, gap))*step(gap)",
+    "(step(score(y_w)**3) - step(score(y_w)))*log(pi(y_w))*len(y_l)",
+)
+
+
+@pytest.mark.parametrize("nothing", NEEDLESS)
+def test_a_prior_depends_on_nothing_that_cancels(nothing: str) -> None:
+    """No answer says of what is 0 that it is not."""
+    spec = midpo.loads(f"name = 'x'\n[parameters]\nalpha = 'positive'\n[features]\n"
+                       f"score = 'response'\ngap = 'pair'\n[target]\n"
+                       f"margin = '{DPO} + {nothing.format(a=DPO)}'")
+    found = solve(spec)
+    assert found.kind == "fixed" and text(found.prior) == "pi_ref(y)", found.reason
+    assert found.swap_sum == 0 and found.proof is not None and found.proof.verdict == "proved"
+
+
 @pytest.mark.parametrize(("score", "prior"), [
     ("g**len(y)", "exp(-g**len(y))"),
     ("sum(g**t for t in y)", "exp(-sum(g**t for t in y))"),
