@@ -102,7 +102,7 @@ def section_of(spec: Spec, check: CrossCheck | None, wanted: Wanted) -> Section:
         return Section(spec, None, check, kernel)
     recovery = verify(spec) if spec.prior is not None and spec.has_target else None
     section = Section(spec, recovery, check, kernel_text(spec) if wanted.kernel else "")
-    if wanted.solution and spec.has_target:
+    if spec.has_target and (wanted.solution or recovery is None):
         section = replace(section, solution=solve(spec))
     found = section.solution
     if wanted.audit and not (found and spec.prior is None and found.prior is None):

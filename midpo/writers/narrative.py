@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sympy import Expr
 
-from midpo.proofs.recover.recovery import Recovery, verify
-from midpo.symbolic.algebra.normal import normal_form
+from midpo.proofs.recover.recovery import Recovery
 from midpo.symbolic.domains.needs import telling
-from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.told import Told, joined, listed, told
@@ -33,12 +30,11 @@ from midpo.symbolic.formula.tree import listed as separated
 from midpo.symbolic.formula.write import POLICY_SIGN, PROMPT, ZETA, name, policy, response, within
 from midpo.symbolic.language.nodes import RESPONSE
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.loss import logistic_form
-from midpo.symbolic.representable import PriorFacts, fold, prior_of_margin
+from midpo.symbolic.representable import PriorFacts, fold
 from midpo.symbolic.rewriting.derivation import Step
 from midpo.symbolic.rewriting.rule import ARITHMETIC
 from midpo.symbolic.rewriting.rules import reason as usual_reason
-from midpo.writers.latex.pieces import pasted, rows, width
+from midpo.writers.latex.pieces import pasted, rows, typewriter, width
 
 if TYPE_CHECKING:
     from midpo.numeric.witness import Witness
@@ -128,12 +124,13 @@ def reason(step: Step) -> str:
     words = usual_reason(step.rule)
     if step.reverse:
         words = _FROM_RIGHT.get(step.rule, f"{words} (read from right to left)")
-    return f"{words[:1].upper()}{words[1:]}:"
+    return f"{words[:1].upper()}{words[1:]}"
 
 
-def chain(recovery: Recovery, steps: Sequence[Step]) -> tuple[tuple[str, str], ...]:
-    """The chain of equalities: (reason, rows of its display) for each step."""
-    return tuple((reason(step), rows(leaf("= "), step.after)) for step in steps)
+def chain(recovery: Recovery) -> tuple[tuple[str, str], ...]:
+    """The chain of equalities: (reason and rule, rows of its display) for each step."""
+    return tuple((f"{reason(step)}, rule {typewriter(step.rule)}:",
+                  rows(leaf("= "), step.after)) for step in recovery.steps)
 
 
 def folded(recovery: Recovery) -> Expr:
@@ -206,27 +203,6 @@ def _label_meaning(spec: Spec, facts: PriorFacts) -> Told:
         "One expression serves the preferred and the dispreferred response, so that a factor "
         f"{{}} common to both cancels in the margin.{data}", call("N", PROMPT),
     )
-
-
-def proposed_prior(spec: Spec) -> tuple[Expr, int] | None:
-    """For a spec with a target alone: a prior that recovers it, with the length of its proof."""
-    try:
-        margin = spec.margin
-        if margin is None and spec.loss is not None:
-            form = logistic_form(spec.loss)
-            margin = form.margin if form else None
-        prior = None if margin is None else prior_of_margin(normal_form(margin), spec.alpha)
-        if prior is None or _speaks_of_pairs(spec, prior):
-            return None
-        recovery = verify(replace(spec, prior=prior))
-    except (MidpoError, ZeroDivisionError, RecursionError):
-        return None
-    return (prior, len(recovery.steps)) if recovery.verdict == "proved" else None
-
-
-def _speaks_of_pairs(spec: Spec, prior: Expr) -> bool:
-    pairs = {n for n, kind in spec.names.features.items() if kind == "pair"}
-    return bool(pairs & {str(symbol) for symbol in prior.free_symbols})
 
 
 # --- Witnesses -----------------------------------------------------------------------------------

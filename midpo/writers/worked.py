@@ -36,7 +36,7 @@ from midpo.symbolic.formula.write import (
 )
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import LINK, Names
-from midpo.writers.latex.pieces import escape, math, tex
+from midpo.writers.latex.pieces import answered, escape, math, tex
 
 _MOST_FACTORS = 6  # of a product that is written out
 
@@ -65,7 +65,7 @@ def example(recovery: Recovery) -> dict[str, Any]:
         "difference": exactly(witness.difference),
         "decimal": _decimal(witness),
         "sign": r"\approx" if "log" in witness.difference else "=",
-        "standing": escape(witness.standing),
+        "standing": answered(witness.standing),
     }
 
 

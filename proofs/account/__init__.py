@@ -1,4 +1,9 @@
-"""What is claimed of a spec, and on what standing.
+"""What is claimed of a spec, and on what standing: made once from results, written by many.
 
-    claim  a statement with its standing, and the claims of one topic
+    account   all that is claimed of a spec, from what was asked of it
+    check     what the numbers say of a kernel
+    claim     a statement with its standing, and the claims of one topic
+    recovery  whether the prior recovers the target
+    solution  which prior gives the target
+    source    where the formulas come from
 """

@@ -1,4 +1,5 @@
-"""A claim: a sentence, how far it is known, formulas, and data. A topic: the claims of one kind."""
+"""A claim: a sentence, how far it is known, formulas, and data. A topic: the claims of one kind.
+An account: all that is claimed of a spec."""
 
 from __future__ import annotations
 
@@ -14,8 +15,8 @@ from midpo.symbolic.formula.told import Displayed, Told
 
 @dataclass(frozen=True)
 class Claim:
-    """One answer to a `question`. `verdict` is a short code that does not change with wording;
-    `data` holds the numbers behind it."""
+    """One answer to a `question`: a sentence, `why` it is so, and `where` it holds. `verdict` is a
+    short code that does not change with wording; `data` holds the numbers behind it."""
 
     question: str
     verdict: str
@@ -23,6 +24,8 @@ class Claim:
     standing: Told
     formulas: tuple[Displayed, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
+    where: tuple[str, ...] = ()
 
     @property
     def decided(self) -> bool:
@@ -67,3 +70,20 @@ class Topic:
             "title": self.title,
             "answers": [claim.as_json() for claim in self.claims],
         }
+
+
+@dataclass(frozen=True)
+class Account:
+    """What is claimed of one spec: what terminal, LaTeX and HTML write."""
+
+    topics: tuple[Topic, ...]
+
+    def __getitem__(self, name: str) -> Topic:
+        return next(topic for topic in self.topics if topic.name == name)
+
+    def __contains__(self, name: str) -> bool:
+        return any(topic.name == name for topic in self.topics)
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(claim for topic in self.topics for claim in topic.claims)

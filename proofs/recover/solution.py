@@ -254,8 +254,8 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         conditions=_conditions(temperature, parts, proof),
         alternatives=_alternatives(spec, margin),
         proof=proof,
-        standing=told("{}: this prior gives the margin ({})", JUDGED[proof.verdict],
-                      proof.standing),
+        standing=known(JUDGED[proof.verdict], "this prior gives the margin ({})",
+                       proof.standing),
         swap_sum=swap,
     )
 

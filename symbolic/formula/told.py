@@ -15,10 +15,11 @@ from .tree import Formula
 
 @dataclass(frozen=True)
 class Displayed:
-    """A statement in mathematics: for a terminal, and laid out."""
+    """A statement in mathematics: for a terminal, and laid out; `words` lead to it."""
 
     unicode: str
     formula: Formula
+    words: str = ""
 
     def __str__(self) -> str:
         return self.unicode
@@ -77,7 +78,16 @@ class Told(str):
         first, *rest = self.parts or ("",)
         if isinstance(first, Citation):
             return Told((first.capitalised(), *rest))
-        return Told((first[:1].upper() + first[1:], *rest)) if isinstance(first, str) else self
+        if isinstance(first, Displayed):
+            return self
+        words = str(first)
+        return Told((words[:1].upper() + words[1:], *rest))
+
+    @property
+    def rest(self) -> Told:
+        """What a standing rests on: the text without the standing that it begins with."""
+        begins = self.parts[:1] == (self.standing,) and self.parts[1:2] == (": ",)
+        return Told(self.parts[2:]) if begins else self
 
     @property
     def standing(self) -> Standing:

@@ -41,7 +41,7 @@ from midpo.symbolic.formula.told import proved
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.language.nodes import CHOSEN, Log
 from midpo.symbolic.language.spec import CATALOGUE, PAPER, Spec, catalogue, load, loads
-from midpo.writers.latex.audit import audit_latex
+from midpo.writers.latex.claims import paragraphs
 from midpo.writers.latex.typeset import TypesetFailed, typeset
 from midpo.writers.terminal.audit import written
 
@@ -602,7 +602,7 @@ def test_seeds_repeat() -> None:
 
 def test_latex_compiles() -> None:
     names = ("simpo", "tis-dpo", "sparsepo", "centropy", "f-dpo-js", "dpo-shift", "cpo")
-    body = "\n".join(audit_latex(audited(name)) for name in names)
+    body = "\n".join(paragraphs(audited(name).sections) for name in names)
     assert body.isascii() and "U+" not in body
     tex = (
         r"\documentclass{article}\usepackage[margin=2cm]{geometry}\usepackage[T1]{fontenc}"

@@ -155,10 +155,11 @@ def test_prose_has_no_holes() -> None:
 
 def test_show_gives_the_whole_row() -> None:
     for name, *parts in (
-        ("ipo", "IPO: identity", "equation confirmed", "other-link", "enter as: sums",
-         "conventions: Sums", "trl 1.16.0 DPOConfig(loss_type='ipo') deviates", "refuses",
-         "checked by tests/test_peers.py"),
-        ("aot", "no loss of one pair: the policy's", "conventions: Sums"),
+        ("ipo", "IPO: identity", "taken from the reference; confirmed", "other-link",
+         "enter as: sums", "conventions: Sums", "trl 1.16.0 DPOConfig(loss_type='ipo') deviates",
+         "refuses", "checked by tests/test_peers.py"),
+        ("aot", "no loss of one pair", "the policy's and the reference's log-ratios are sorted",
+         "conventions: Sums"),
         ("npo", "unconfirmed: the formula", "label-dependent"),
     ):
         shown = CliRunner().invoke(main, ["show", name], env={"COLUMNS": "400"})

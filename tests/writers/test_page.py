@@ -19,6 +19,7 @@ from midpo.cli import main
 from midpo.numeric.checking.found import CrossCheck, DtypeErrors
 from midpo.page import _entry, _section, write
 from midpo.symbolic.formula import terms
+from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import told
 from midpo.symbolic.formula.tree import between, call, row, script
 from midpo.symbolic.language.nodes import CHOSEN
@@ -156,30 +157,34 @@ def test_every_row_of_the_catalogue_has_its_section(name: str) -> None:
 def test_a_proof_is_stated_only_where_there_is_one() -> None:
     proved = page(load("simpo"))
     assert "<strong>Theorem.</strong>" in proved and 'class="mark proved"' in proved
-    assert "6 steps by named rules, replayed by the checker" in proved
+    assert "a derivation of 6 steps, replayed by the checker" in proved
     refuted = page(hostile())
     assert "<strong>Proposition.</strong>" in refuted and "<strong>Theorem" not in refuted
     assert "The witness, worked out" in refuted
     none = page(load("kto"))
-    assert "No prior gives this loss." in none and "Theorem.<" not in none
+    assert "the target has no prior (class none)" in none and "Theorem.<" not in none
 
 
 def test_the_proof_kernel_is_named_only_where_it_accepted() -> None:
     spec = load("dpo")
-    claims = entry(Section(spec, midpo.verify(spec), None)).section["standings"]
+
+    def marks(section: Section) -> list[tuple[str, str]]:
+        return [(claim["kind"], claim["standing"]) for topic in entry(section).section["standings"]
+                for claim in topic["claims"] if claim["question"] == "proof kernel"]
+
     unchecked = "not checked here; midpo certify does it"
-    assert [kind for _, kind, rests in claims if rests == unchecked] == ["none"]
-    accepted = "accepted by an independent kernel (Coq 8.16.1)"
+    assert marks(Section(spec, midpo.verify(spec), None)) == [("none", unchecked)]
+    accepted = told("{} (Coq 8.16.1)", Standing.ACCEPTED)
     certified = Section(spec, midpo.verify(spec), None, certificate=accepted)
-    claims = entry(certified).section["standings"]
-    assert [kind for _, kind, rests in claims if rests == accepted] == ["kernel"]
+    assert marks(certified) == [("kernel", accepted)]
 
 
 def test_a_check_is_numerical_evidence_with_its_count() -> None:
     errors = DtypeErrors("float64", 60, 1.234567, 2.5e-3, 32.0, True)
     check = CrossCheck("dpo", False, 120, 0, "cpu <x>", (errors,), 3.2e-49, True, "off & <b>")
     text = render([entry(_section(load("dpo"), check, False))])
-    assert "numerical evidence: 120 pairs, seed 0: the kernel differs" in text
+    assert "numerical evidence: 120 pairs, seed 0" in text
+    assert "the kernel does not compute the loss and its gradient" in text
     assert "off &amp; &lt;b&gt;" in text and "cpu &lt;x&gt;" in text and "1.23" in text
 
 

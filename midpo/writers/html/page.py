@@ -104,7 +104,7 @@ def _keys(entries: Sequence[Entry]) -> list[str]:
 
 def _row(part: Section, section: dict[str, Any]) -> dict[str, Any]:
     """A line of the table of specs."""
-    facts = page_section.facts_of(part) if not part.spec.reason else None
+    facts = part.facts
     return {
         "name": part.spec.name,
         "title": section["title"],

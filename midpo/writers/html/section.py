@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from midpo.numeric.figures import below
 from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.told import told
+from midpo.symbolic.formula.told import joined, told
 from midpo.symbolic.formula.tree import EMPTY, leaf, row
 from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
 from midpo.symbolic.language.parser import parse
@@ -19,18 +18,16 @@ from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.table import CONFIRMED
 from midpo.symbolic.loss import recovered_margin
-from midpo.symbolic.representable import PriorFacts, prior_facts
 from midpo.writers import narrative
 from midpo.writers.latex.sections import outer
 
 from .plots import Plot, plots
-from .standing import kind_of, standings
+from .standing import topics
 from .text import Display, display, formula, inline, words
 from .witness import crossing, witness
 
 if TYPE_CHECKING:
     from midpo.numeric.checking.found import CrossCheck
-    from midpo.proofs.audit.audit import Audit
     from midpo.proofs.recover.recovery import Recovery
     from midpo.writers.section import Section
 
@@ -46,16 +43,9 @@ def verdict(section: Section) -> str:
     return "prior only"
 
 
-def facts_of(section: Section) -> PriorFacts | None:
-    """What the stated prior depends on."""
-    if section.recovery is not None:
-        return section.recovery.facts
-    return prior_facts(section.spec) if section.spec.prior is not None else None
-
-
 def context(section: Section) -> dict[str, Any]:
     """What `page_section.html.j2` speaks of, but for its anchor and the number of its reference."""
-    spec, facts = section.spec, facts_of(section)
+    spec, facts, account = section.spec, section.facts, section.account
     drawn, missing = plots(spec)
     return {
         "name": spec.name,
@@ -76,15 +66,17 @@ def context(section: Section) -> dict[str, Any]:
         if facts else [],
         "plots": [_plot(plot) for plot in drawn],
         "not_drawn": missing,
-        "audit": _audit(section.audit),
-        "standings": standings(section, facts),
+        "class": topics([account["class"]] if "class" in account else []),
+        "audit": topics(() if section.audit is None else section.audit.sections),
+        "standings": topics(account[name] for name in ("source", "recovery", "check")
+                            if name in account),
         "check": _check(section.check),
         "kernel": section.source or section.kernel,
         "kernel_file": f"{spec.name.replace('-', '_')}_loss.py",
     }
 
 
-def _opening(section: Section) -> str:
+def _opening(section: Section) -> Markup | str:
     spec, recovery = section.spec, section.recovery
     if spec.reason:
         return ""
@@ -94,7 +86,7 @@ def _opening(section: Section) -> str:
             "refuted": "The prior does not recover the target: refuted at a witness.",
             "undecided": "Whether the prior recovers the target is undecided.",
         }[recovery.verdict]
-        return f"{found} {recovery.explanation}".strip()
+        return words(told("{} {}", found, recovery.explanation)) if recovery.explanation else found
     if section.solution is not None:
         return "The specification states a target and no prior; midpo solve was asked for one."
     return "The specification states a prior and no target, so that there is no recovery to prove."
@@ -158,7 +150,7 @@ def _statement(recovery: Recovery | None) -> dict[str, Any] | None:
         "text": Markup("With this prior the generalised loss {} equals the target{}, for every "
                        "prompt, pair of responses and choice of policies{}:").format(
             inline(row(terms.LOSS_THROUGH, " = ", outer(spec, terms.MARGIN_THROUGH))),
-            _up_to(recovery), _varying(spec)),
+            _up_to(recovery), _varying(recovery)),
         "display": formula(row(loss, through)),
         "close": _gradients(recovery),
     }
@@ -170,15 +162,17 @@ def _up_to(recovery: Recovery) -> str:
     return f" up to {' and '.join(parts)}" if parts else ""
 
 
-def _varying(spec: Spec) -> str:
+def _varying(recovery: Recovery) -> Markup:
+    spec = recovery.spec
     more = ["parameters"] * bool(spec.names.parameters) + ["data"] * bool(spec.names.features)
-    held = ", where the side conditions hold" if telling(spec.conditions) else ""
-    return (f", all {' and '.join(more)}" if more else "") + held
+    held = told(", where {}", joined(", ", recovery.side_conditions)) if recovery.side_conditions \
+        else ", where the side conditions hold" if telling(spec.conditions) else ""
+    return words(told("{}{}", f", all {' and '.join(more)}" if more else "", held))
 
 
 def _gradients(recovery: Recovery) -> Markup | str:
     if recovery.gradient is not None:
-        return f"Of gradients: {recovery.gradient.sentence}."
+        return words(told("Of gradients: {}.", recovery.gradient.sentence))
     return words(told("So are their gradients, provided {} is differentiated wherever it depends "
                       "on {}.", ZETA, POLICY_SIGN))
 
@@ -195,7 +189,7 @@ def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
         "start": display(terms.defines(left), recovery.recovered),
         "steps": [
             {
-                "reason": words(narrative.reason(step).removesuffix(":")),
+                "reason": words(narrative.reason(step)),
                 "rule": step.rule,
                 "display": display(leaf("= "), step.after),
             }
@@ -209,11 +203,9 @@ def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
 
 
 def _remarks(section: Section) -> list[dict[str, Any]]:
-    spec, recovery, solution = section.spec, section.recovery, section.solution
+    spec, recovery = section.spec, section.recovery
     if recovery is not None and recovery.working_prior:
         return [_working(spec, recovery.working_prior)]
-    if solution is not None:
-        return _solved(section)
     if recovery is None and spec.prior is not None and not spec.reason:
         loss = inline(outer(spec, terms.MARGIN_THROUGH))
         return [{
@@ -232,30 +224,6 @@ def _working(spec: Spec, text: str) -> dict[str, Any]:
     except MidpoError:
         shown, said = None, f"The target is recovered by the prior {text}."
     return {"title": "A prior that works", "text": said, "display": shown}
-
-
-def _solved(section: Section) -> list[dict[str, Any]]:
-    found = section.solution
-    assert found is not None
-    answer = {True: "There is a prior.", False: "No prior gives this loss.",
-              None: "Not decided."}[found.representable]
-    where = "".join(f" It holds where {condition}." for condition in found.conditions)
-    stopped = "" if found.gradient is None else f" Of gradients: {found.gradient.sentence}."
-    shown = [{"title": "Which prior gives this loss",
-              "text": f"{answer} {found.reason}{where}{stopped}",
-              "display": None if found.prior is None else display(terms.PRIOR_IS, found.prior)}]
-    beside = {
-        "link": ("With the link", terms.LINK),
-        "constraint": ("With the constraint", terms.of("c", section.spec.roles)),
-        "temperature": ("With the temperature of the pair", terms.of("t", section.spec.roles)),
-        "weight": ("Multiplied by the weight", terms.of("w", section.spec.roles)),
-    }
-    for name, (title, head) in beside.items():
-        expr = getattr(found, name)
-        if expr is not None:
-            shown.append({"title": title, "text": "",
-                          "display": display(terms.defines(head), expr)})
-    return shown
 
 
 def _plot(plot: Plot) -> dict[str, Any]:
@@ -279,28 +247,6 @@ def script_json(value: Any) -> Markup:
     return Markup(text)
 
 
-def _audit(found: Audit | None) -> list[dict[str, Any]]:
-    if found is None:
-        return []
-    return [
-        {
-            "name": part.name,
-            "title": part.title,
-            "answers": [
-                {
-                    "question": answer.question,
-                    "sentence": answer.sentence,
-                    "standing": answer.standing,
-                    "kind": kind_of(answer.standing),
-                    "formulas": [formula(f.formula) for f in answer.formulas],
-                }
-                for answer in part.claims
-            ],
-        }
-        for part in found.sections
-    ]
-
-
 def _check(found: CrossCheck | None) -> dict[str, Any] | None:
     if found is None:
         return None
@@ -313,9 +259,6 @@ def _check(found: CrossCheck | None) -> dict[str, Any] | None:
              f"{d.limit_ulp:.3g}", "passed" if d.passed else "failed")
             for d in found.dtypes
         ],
-        "gap": "" if found.prior_gap is None else
-        f"Loss through the prior less loss through the target: {below(found.prior_gap, 1e-40)} of "
-        "the loss, in 50 digits.",
         "gradcheck": {True: "passes", False: "fails", None: "does not apply (stopped gradient)"}[
             found.gradcheck],
         "failure": found.failure,

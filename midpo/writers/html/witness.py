@@ -44,7 +44,7 @@ def witness(recovery: Recovery | None) -> dict[str, Any] | None:
         "sides": sides,
         "difference": shown,
         "difference_text": text,
-        "standing": found.standing,
+        "standing": words(found.standing),
     }
 
 
@@ -65,7 +65,7 @@ def crossing(solution: Solution | None) -> dict[str, Any] | None:
         "rows": [(chosen, rejected, f"{value:.10g}")
                  for (chosen, rejected), value in found.values.items()],
         "difference": f"{found.difference:.10g}",
-        "standing": found.standing,
+        "standing": words(found.standing),
         "words": Markup("A margin that some prior gives is a function of the preferred response "
                         "less a function of the dispreferred one, and its signed sum around this "
                         "cycle is 0. Here it is not."),

@@ -1,6 +1,6 @@
 """Reports in LaTeX, and a TeX to set them.
 
-    audit         an audit as LaTeX paragraphs
+    claims        claims as items, an audit as a paragraph a topic
     bibliography  the references of a report, from the specs' own BibTeX fields or free text
     fragment      a section to \\input into one's own paper
     framework     the framework's theorems and the paper's slips as parts of a report

@@ -54,7 +54,7 @@ def render_fragment(
 def _rendered(parts: Sequence[Section], level: str, written: Written) -> str:
     """`written` is what was written so far."""
     entries = bibliography.entries([part.spec for part in parts])
-    heads = LEVELS[level] | {"tables": False, "plot": "midpoplot"}
+    heads = LEVELS[level] | {"plot": "midpoplot"}
     bodies = [
         section_text(part, key, entries, heads)
         for part, key in zip(parts, _keys(parts), strict=True)

@@ -222,7 +222,7 @@ def _answered(part: Hole) -> str:
     return f"{before}{escape(part)}{after}"
 
 
-_MARKED = {Standing.PROVED: "proved", Standing.REFUTED: "refuted", Standing.UNDECIDED: "undecided"}
+_MARKED = {Standing.PROVED: "proved", Standing.REFUTED: "refuted"}
 
 
 def marked(standing: Told) -> str:

@@ -67,7 +67,7 @@ def references(parts: Sequence[Section]) -> str:
     return bibliography.bibtex(bibliography.entries([part.spec for part in parts]))
 
 
-HEADS = {"head": r"\section", "part": r"\subsection*", "tables": True, "plot": "plot"}
+HEADS = {"head": r"\section", "part": r"\subsection*", "plot": "plot"}
 
 
 def render(

@@ -10,18 +10,17 @@ from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.layout import lines as broken
-from midpo.symbolic.formula.told import listed, told
+from midpo.symbolic.formula.told import joined, told
+from midpo.symbolic.formula.told import listed as enumerated
 from midpo.symbolic.formula.tree import EMPTY, Formula, between, call, row
-from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, response, write
-from midpo.symbolic.language.nodes import CHOSEN, REJECTED
+from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import recovered_margin
-from midpo.symbolic.representable import prior_facts
 from midpo.writers import findings, narrative, worked
 
-from .audit import audit_latex
+from .claims import listed, paragraphs
 from .pieces import (
     answered,
     at,
@@ -57,9 +56,7 @@ def label(place: int) -> str:
 def context(section: Section, key: str, citation: str) -> dict[str, Any]:
     """What `section.tex.j2` speaks of."""
     spec, recovery = section.spec, section.recovery
-    facts = recovery.facts if recovery else prior_facts(spec) if spec.prior is not None else None
-    known: list[tuple[str, str]] = []
-    source = findings.origin(spec, citation)
+    account, facts = section.account, section.facts
     parts: dict[str, Any] = {
         "title": escape(spec.title or spec.name),
         "outline": plain(spec.title or spec.name) or spec.name,
@@ -80,38 +77,23 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         "remarks": [],
         "facts": [(fact, worded(meaning)) for fact, meaning in
                   narrative.dependence(spec, facts)] if facts else (),
-        "class": None,
-        "audit": "" if section.audit is None else audit_latex(section.audit),
+        "class": listed(account["class"].claims) if "class" in account else "",
+        "cycle": section.solution and section.solution.witness
+        and findings.cycle(section.solution.witness),
+        "audit": "" if section.audit is None else paragraphs(section.audit.sections),
         "solved": _solved(section),
-        "check": None,
+        "check": _check(section.check),
+        "standings": listed(claim for name in ("source", "recovery", "check") if name in account
+                            for claim in account[name].claims),
         "figures": findings.figures(section.plots, key),
         "kernel": listing(section.kernel),
     }
-    if spec.reason:
-        known.append(("That no pair has a loss of its own", f"taken from the reference {citation}"))
-    elif recovery is None:
-        parts["remarks"] = _alone(section, known)
-    elif recovery.verdict == "proved":
-        parts |= _proved(recovery, key, known)
-    elif recovery.verdict == "refuted":
-        parts |= _refuted(recovery, key, known)
-    else:
-        known.insert(0, ("Whether the prior recovers the target",
-                         f"{mark('undecided')}: {escape(recovery.standing)}"))
-    if recovery is not None and recovery.verdict != "undecided":
-        known.insert(1, ("The same, by a proof kernel that shares no code with the checker",
-                         escape(section.certificate)))
-    if source:
-        known.insert(0, source)
-    if parts["conditions"]:
-        known.append(("The conditions under which both sides have a value",
-                      "read off the divisions, roots and logarithms of the specification"))
-    parts["class"] = findings.solution(section.solution, known)
-    parts["check"] = _check(section.check, known)
-    if facts:
-        known.append(("What the prior depends on", worded(told(
-            "read off the normal form of {}", row(r"\log", ZETA)))))
-    parts["standings"] = known
+    if recovery is None and not spec.reason:
+        parts["remarks"] = _alone(section)
+    elif recovery is not None and recovery.verdict == "proved":
+        parts |= _proved(recovery, key)
+    elif recovery is not None and recovery.verdict == "refuted":
+        parts |= _refuted(recovery, key)
     return parts
 
 
@@ -132,8 +114,8 @@ def _opening(section: Section) -> str:
     if spec.reason:
         return findings.reason(spec)
     if recovery is not None:
-        explanation = f" {escape(recovery.explanation)}" if recovery.verdict == "undecided" else ""
-        return f"Recovery: {mark(recovery.verdict)}.{explanation}"
+        why = f" {answered(recovery.explanation)}" if recovery.verdict == "undecided" else ""
+        return f"Recovery: {mark(recovery.verdict)}.{why}"
     missing = "target" if spec.prior is not None else "prior"
     return f"The specification states no {missing}, so that there is no recovery to prove."
 
@@ -174,33 +156,16 @@ def outer(spec: Spec, margin: Formula) -> Formula:
 # --- Proved --------------------------------------------------------------------------------------
 
 
-def _proved(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[str, Any]:
-    steps = recovery.steps
-    count = f"{len(steps)} step{'s' * (len(steps) != 1)}"
-    losses = math(row(terms.LOSS, " = ", recovery.affine(terms.LOSS_THROUGH)))
-    known += [
-        (f"The losses agree: {losses}",
-         f"{mark('proved')}: {count}, replayed by the checker; by {_rules(recovery)}"),
-        (worded(told("The gradients agree where both sides are differentiable, {} being "
-                     "differentiated", ZETA)),
-         "follows from the equality of values for every policy") if recovery.gradient is None else
-        (f"Of gradients: {recovery.gradient.sentence}", escape(recovery.gradient.standing)),
-    ]
+def _proved(recovery: Recovery, key: str) -> dict[str, Any]:
     return {
         "statement": _statement(recovery, key),
         "chain": {
             "opening": _proof_opening(recovery, key),
             "start": _start(recovery),
-            "steps": narrative.chain(recovery, steps),
+            "steps": narrative.chain(recovery),
             "close": "This is the target" + (" margin." if recovery.kind == "margin" else "."),
         },
     }
-
-
-def _rules(recovery: Recovery) -> str:
-    """The rules that the steps apply, by name."""
-    names = dict.fromkeys(step.rule for step in recovery.steps)
-    return f"the rule{'s' * (len(names) != 1)} " + worded(listed(map(typewriter, names)))
 
 
 def _statement(recovery: Recovery, key: str) -> dict[str, str]:
@@ -208,7 +173,9 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
     mixed = recovery.affine(terms.of(terms.LOSS_THROUGH, spec.roles))
     loss = tex(terms.of(terms.LOSS, spec.roles))
     conditions = " that satisfy the conditions above" if telling(spec.conditions) else " as above"
-    varying = worded(listed([
+    if recovery.side_conditions:
+        conditions += answered(told(", where {}", joined(", ", recovery.side_conditions)))
+    varying = worded(enumerated([
         "every prompt", "every pair of responses",
         "all policies", *(["all parameters"] if spec.names.parameters else []),
         *(["all data"] if spec.names.features else []),
@@ -217,7 +184,7 @@ def _statement(recovery: Recovery, key: str) -> dict[str, str]:
         "Hence the two objectives are one function of the policy"
         + ("" if recovery.factor == 1 and recovery.constant == 0 else ", up to scale and offset")
         + (
-            f". Of gradients: {recovery.gradient.sentence}."
+            f". Of gradients: {answered(recovery.gradient.sentence)}."
             if recovery.gradient is not None
             else worded(told(", and so are their gradients, provided {} is differentiated wherever "
                              "it depends on {}.", ZETA, POLICY_SIGN))
@@ -277,11 +244,9 @@ def _start(recovery: Recovery) -> str:
 # --- Refuted -------------------------------------------------------------------------------------
 
 
-def _refuted(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict[str, Any]:
+def _refuted(recovery: Recovery, key: str) -> dict[str, Any]:
     witness = recovery.witness
     assert witness is not None
-    known.append((r"The prior does not recover the target",
-                  f"{mark('refuted')} at the witness: {escape(witness.standing)}"))
     laws = narrative.witness_laws(witness)
     side = "losses" if witness.target_margin is None else "margins"
     return {
@@ -293,17 +258,17 @@ def _refuted(recovery: Recovery, key: str, known: list[tuple[str, str]]) -> dict
             "display": pasted(EMPTY, broken(narrative.folded(recovery), width())),
             "close": "",
         },
-        "remarks": _diagnosis(recovery, known),
+        "remarks": _diagnosis(recovery),
         "witness": worked.example(recovery) | {
             "vocabulary": tuple(map(str, range(len(laws[0][2])))),
             "laws": [("" if law is None else math(law), math(prefix), tuple(map(math, numbers)))
                      for law, prefix, numbers in laws],
-            "data": worded(listed(narrative.witness_data(witness) or [""])),
+            "data": worded(enumerated(narrative.witness_data(witness) or [""])),
         },
     }
 
 
-def _diagnosis(recovery: Recovery, known: list[tuple[str, str]]) -> list[dict[str, str]]:
+def _diagnosis(recovery: Recovery) -> list[dict[str, str]]:
     remarks = []
     if recovery.explanation:
         text = answered(recovery.explanation)
@@ -317,14 +282,13 @@ def _diagnosis(recovery: Recovery, known: list[tuple[str, str]]) -> list[dict[st
             display = rf"& \text{{{typewriter(recovery.working_prior)}}}"
         remarks.append({"title": "A prior that works",
                         "text": "The target is recovered by the prior", "display": display})
-        known.append(("The prior that works", "constructed from the normal form of the target"))
     return remarks
 
 
 # --- A prior or a target alone -------------------------------------------------------------------
 
 
-def _alone(section: Section, known: list[tuple[str, str]]) -> list[dict[str, str]]:
+def _alone(section: Section) -> list[dict[str, str]]:
     spec = section.spec
     if spec.prior is not None:
         loss = math(outer(spec, terms.MARGIN_THROUGH))
@@ -334,38 +298,15 @@ def _alone(section: Section, known: list[tuple[str, str]]) -> list[dict[str, str
             "display": rows(terms.defines(terms.of(terms.MARGIN_THROUGH, spec.roles)),
                             recovered_margin(spec)),
         }]
-    if section.solution is not None:  # its class says which prior, or why none
-        return []
-    found = narrative.proposed_prior(spec)
-    if found is None:
-        return [{"title": "A prior for this target", "display": "",
-                 "text": "No prior was found: the target was not seen to be a logistic loss of a "
-                 "margin that is a function of "
-                 f"{math(response(CHOSEN))} less a function of {math(response(REJECTED))}."}]
-    prior, count = found
-    known.append(("The prior below recovers the target",
-                  f"{mark('proved')}: {count} steps, replayed by the checker"))
-    return [{"title": "A prior for this target",
-             "text": "The target is recovered by the prior",
-             "display": rows(terms.PRIOR_IS, prior)}]
+    return []
 
 
 # --- Numbers and code ----------------------------------------------------------------------------
 
 
-def _check(found: CrossCheck | None, known: list[tuple[str, str]]) -> dict[str, Any] | None:
+def _check(found: CrossCheck | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    verdict = "agrees" if found.passed else r"\textbf{differs}"
-    known.append(("The generated kernel computes the loss and its gradient",
-                  f"numerical evidence, {found.cases} pairs: the kernel {verdict}"))
-    gap = ("" if found.prior_gap is None else
-           "The losses through the prior and through the target differ by at most "
-           f"{scientific(found.prior_gap)} of the loss in 50 digits. ")
-    if found.prior_gap is not None:
-        largest = f"largest relative difference {scientific(found.prior_gap)}"
-        known.append(("The losses through prior and target agree in 50 digits",
-                      f"numerical evidence: {largest}"))
     gradcheck = {True: "passed", False: r"\textbf{failed}", None: "does not apply"}[found.gradcheck]
     failure = f" Failure: {escape(found.failure)}" if found.failure else ""
     return {
@@ -379,7 +320,7 @@ def _check(found: CrossCheck | None, known: list[tuple[str, str]]) -> dict[str, 
              scientific(d.limit_ulp), "passed" if d.passed else r"\textbf{failed}")
             for d in found.dtypes
         ],
-        "close": f"{gap}Automatic differentiation against differences in float64 (gradcheck): "
+        "close": "Automatic differentiation against differences in float64 (gradcheck): "
         f"{gradcheck}.{failure}",
     }
 
@@ -402,7 +343,7 @@ def listing(source: str) -> str:
 def summary_row(section: Section, prior: str) -> Mapping[str, str]:
     """A line of the table of priors."""
     spec, recovery = section.spec, section.recovery
-    facts = recovery.facts if recovery else prior_facts(spec) if spec.prior is not None else None
+    facts = section.facts
     words = {"fixed": "fixed", "iterative": "earlier policy", "self-referential": math(POLICY_SIGN)}
     shown = [] if facts is None else [
         words[facts.policy],

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from .pieces import STYLE, line, out, table
+from midpo.proofs.account.check import check_topic
+
+from .pieces import STYLE, claims, headed, line, out, table
 
 if TYPE_CHECKING:
     from midpo.numeric.checking.found import CrossCheck
@@ -15,8 +17,9 @@ if TYPE_CHECKING:
 
 def crosscheck(found: CrossCheck) -> None:
     style, word = ("bold green", "agrees") if found.passed else ("bold red", "differs")
-    evidence = f"numerical evidence: {found.cases} pairs, seed {found.seed}, {found.device}"
-    line(f"[bold]{found.name}[/]  [{style}]{word}[/]  {escape(evidence)}")
+    topic = check_topic(found)
+    headed(found.name, word, style, topic.claims[0].standing)
+    claims(topic, first=True)
     if found.code:
         said = "" if found.backend == "code" else f" (generated, backend {found.backend})"
         line(f"  code: {escape(found.code)}{said}")
@@ -25,11 +28,6 @@ def crosscheck(found: CrossCheck) -> None:
         errors = (_ulp(row.value_ulp), _ulp(row.gradient_ulp))
         shown.add_row(f"  {row.dtype}", str(row.cases), *errors)
     out.print(shown)
-    if found.prior_gap is not None:
-        from midpo.numeric.figures import below
-
-        gap = below(found.prior_gap, 1e-40)
-        line(f"  loss through the prior - loss through the target: {gap} (50 digits)")
     gradcheck = {True: "passes", False: "fails", None: "does not apply"}
     if not found.code:
         line(f"  torch.autograd.gradcheck: {gradcheck[found.gradcheck]}")
@@ -37,8 +35,6 @@ def crosscheck(found: CrossCheck) -> None:
         line(f"  called in {len(found.ways)} ways (--json names them)")
     for note in found.notes:
         line(f"  {escape(note)}")
-    if found.failure:
-        line(f"  [red]{escape(found.failure)}[/]")
     for name, value in (found.case or {}).get("inputs", {}).items():
         if name != "parameters":
             line(f"    {escape(f'{name}: {value}')}")

@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from midpo.proofs.account.claim import Topic
 from midpo.symbolic.errors import printable
+from midpo.symbolic.formula.told import Told
 from midpo.symbolic.language.text import ordered_terms, text
-from midpo.symbolic.representable import PriorFacts
 
 
 class _Output(Console):
@@ -42,15 +43,6 @@ def mark(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def depends(facts: PriorFacts) -> tuple[str, str, str]:
-    policy = {
-        "fixed": "reference only (fixed)",
-        "iterative": "an earlier policy (iterative)",
-        "self-referential": "the policy itself (self-referential)",
-    }[facts.policy]
-    return policy, mark(facts.label_free), mark(facts.token_level)
-
-
 def equation(left: str, right: Any, indent: int = 2, write: Callable[[Any], str] = text) -> None:
     """left = right, a term a line where it is too long for one."""
     whole = write(right)
@@ -72,10 +64,25 @@ def line(markup: str) -> None:
     out.print(markup, soft_wrap=True)
 
 
-def defined(lengths: tuple[str, ...]) -> None:
-    """Where the spec's own formulas have a value."""
-    if lengths:
-        line(f"  the spec's formulas have a value where {escape(' and '.join(lengths))}")
+def headed(name: str, verdict: str, style: str, standing: Told) -> None:
+    """The line that an answer begins with."""
+    how = standing.rest if standing.standing.value == verdict else standing
+    line(f"[bold]{escape(name)}[/]  [{style}]{verdict}[/]  {escape(how)}")
+
+
+def claims(topic: Topic, *, first: bool = False) -> None:
+    """Each claim of a topic: its sentence, why it is so, formulas, conditions, and its standing;
+    without that of the `first` where a line above has it."""
+    for place, claim in enumerate(topic.claims):
+        known = "" if first and place == 0 else f" [{claim.standing}]"
+        line(f"  {plain(claim.sentence + known)}")
+        if claim.why:
+            line(f"  {plain(claim.why)}")
+        for formula in claim.formulas:
+            line(f"  {escape(formula.words)}")
+            line(f"    {escape(formula.unicode)}")
+        for condition in claim.where:
+            line(f"  where {escape(condition)}")
 
 
 @contextmanager

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from midpo.proofs.account.claim import Topic
+from midpo.proofs.account.recovery import prior_claim
+from midpo.proofs.account.source import source_topic
 from midpo.symbolic.formula.unicode import letter, mathematics
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.table import CONFIRMED
 
-from .pieces import depends, equation, line, mark, out, plain, table
+from .pieces import claims, equation, line, mark, out, plain, table
 
 if TYPE_CHECKING:
     from midpo.rows import Row
+    from midpo.symbolic.representable import PriorFacts
 
 
 def catalogue(rows: Sequence[tuple[str | None, dict[str, str]]]) -> None:
@@ -33,13 +36,17 @@ def catalogue(rows: Sequence[tuple[str | None, dict[str, str]]]) -> None:
     out.print(shown)
 
 
+def prior(found: PriorFacts) -> None:
+    """What a prior depends on."""
+    claims(Topic("prior", "", (prior_claim(found),)))
+
+
 def facts(row_: Row) -> None:
     """What the program found out about a spec, and what libraries make of it."""
     from midpo.symbolic.language.peers import CHECKED_BY, statements_of
 
     if row_.prior is not None:
-        policy, free, tokens = depends(row_.prior)
-        line(f"  prior depends on {policy}; label-free: {free}; token-level: {tokens}")
+        prior(row_.prior)
     if row_.kind is not None and not row_.spec.reason:
         line(f"  class, found by solving the loss: {row_.kind}")
     if row_.token_level is not None:
@@ -63,11 +70,7 @@ def spec(spec_: Spec) -> None:
     out.print(f"[bold]{spec_.name}[/]  {plain(spec_.title)}")
     reference = ". ".join(spec_.bibtex.get(k, "") for k in ("author", "title", "journal", "year"))
     line(f"  {plain(reference if spec_.bibtex else spec_.reference or 'no reference')}\n")
-    if spec_.bibtex or spec_.reference:  # else there is no paper that it could be confirmed from
-        style = "green" if spec_.status == CONFIRMED else "bold yellow"
-        line(f"  equation [{style}]{plain(spec_.status)}[/]")
-    if spec_.reason:
-        line(f"  no loss of one pair: {plain(spec_.reason)}")
+    claims(source_topic(spec_))
     batch = "loss of place i of the batch =" if spec_.orders_batch else "loss of the list ="
     parts = {
         "ζ(y) ∝": spec_.prior,
