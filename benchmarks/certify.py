@@ -15,8 +15,8 @@ from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-from midpo.proofs.certify.certificate import Certificate, check, export_catalogue, for_release
-from midpo.proofs.certify.library import FILES, library_texts
+from midpo.proofs.certify.certificate import Certificate, check, export_catalogue
+from midpo.proofs.certify.library import FILES, for_release, library_texts
 from midpo.proofs.certify.runner import Tools, compile_file, find_tools
 from midpo.symbolic.language.spec import PAPER
 

@@ -95,4 +95,4 @@ def family_map() -> str:
     from midpo.proofs.compare.family import family
     from midpo.writers.pictures.family import draw
 
-    return draw(family())
+    return draw(family(), alone=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from midpo.targets import folder, write
 from midpo.writers.latex import fragment, report
+from midpo.writers.latex.framework import Derived
 from midpo.writers.latex.report import Report
 from midpo.writers.latex.typeset import TypesetFailed, typeset
 from midpo.writers.section import Section
@@ -33,7 +34,7 @@ def write_report(
     folder to make `directory` in; OSError.
     """
     files = report.documents(
-        parts, framework=framework, macros=macros, date=date, opening=opening
+        parts, framework=derived() if framework else None, macros=macros, date=date, opening=opening
     )
     tex, *others = _write_all(directory, files)
     by_hand = f"cd {shlex.quote(str(directory))} && pdflatex report.tex && pdflatex report.tex"
@@ -46,6 +47,14 @@ def write_report(
         return Report(tex, None, message, tuple(others))
     (target,) = _write_all(directory, {"report.pdf": data})
     return Report(tex, target, f"wrote {tex} and {target}", tuple(others))
+
+
+def derived() -> Derived:
+    """The framework's theorems and the paper's slips, proved and checked."""
+    from midpo.proofs.framework.slips import checked
+    from midpo.proofs.framework.theorems import theorems
+
+    return Derived(theorems(), checked())
 
 
 def write_fragment(

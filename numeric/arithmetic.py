@@ -172,7 +172,7 @@ class Intervals:
 class Dyadic:
     """Exact numbers: polynomials in log 2 with rational coefficients."""
 
-    name = "exact, in Q(log 2)"
+    name = "Q(log 2)"
 
     def number(self, value: Fraction) -> Log2:
         return Log2({0: value})

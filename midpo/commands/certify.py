@@ -47,7 +47,7 @@ def command(
     if whole == bool(specs):
         raise click.UsageError("Name specs, or say --all for every row of the catalogue.")
     from midpo.proofs.certify import certificate
-    from midpo.proofs.certify.library import library_texts
+    from midpo.proofs.certify.library import for_release, library_texts
     from midpo.symbolic.language.spec import load
     from midpo.targets import folder, write
 
@@ -62,7 +62,7 @@ def command(
         write(into / name, text)
     for one in found:
         if one.text:
-            write(into / one.file, certificate.for_release(one.text, release))
+            write(into / one.file, for_release(one.text, release))
     if as_json:
         print_json([one.as_json() | {"folder": str(into)} for one in found])
     else:

@@ -242,7 +242,7 @@ def law_formulas(law: Expr, book: Notebook) -> list[tuple[int, Displayed]]:
         if law_of is not None:
             factor = _divided(terms, law_of)
         sign, factor = (-1, -factor) if _leads_negative(factor) else (1, factor)
-        inner = entry if factor == 1 else _weighted(factor, entry, book)
+        inner = entry if factor == 1 else _weighted(_own_law(factor, book), entry, book)
         if law_of is None:
             plain = f"Σ_v {inner.unicode}"
             laid_out = row(script(r"\sum", "v", bare=True), " ", inner.formula)
@@ -251,8 +251,16 @@ def law_formulas(law: Expr, book: Notebook) -> list[tuple[int, Displayed]]:
             drawn = call(policy(str(law_of)), row(Placeholder(), GIVEN, STATE))
             laid_out = row(expectation(row("v", r"\sim ", drawn)),
                            between("[", inner.formula, "]", "big"))
-        found.append((sign, Displayed(plain.replace("π(y, t, v)", "π(v)"), laid_out)))
+        found.append((sign, Displayed(plain, laid_out)))
     return found
+
+
+def _own_law(expr: Expr, book: Notebook) -> Expr:
+    """`expr` with the policy's next-token law as pi(v): which token is meant is said already."""
+    entry = VocabProb(POLICY, RESPONSE, T, V)
+    if not expr.has(entry):
+        return expr
+    return expr.xreplace({entry: book.quantity(Displayed("π(v)", write(entry)))})
 
 
 def _divided(terms: Expr, policy: Expr) -> Expr:

@@ -26,7 +26,7 @@ from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import Told, known, told
 from midpo.symbolic.language.spec import Spec, catalogue, load
 
-from .library import AXIOMS, library_texts
+from .library import AXIOMS, for_release, library_texts
 from .printer import NotExportable
 from .readback import read_instance, read_recovery
 from .readback_refutation import read_refutation
@@ -380,11 +380,6 @@ def _read_back(found: Certificate, parts: Mapping[str, str]) -> tuple[str, ...]:
 def _statements(certificate: Certificate) -> tuple[str, ...]:
     """What Coq is asked to state: the theorems, and the instance of a recovery's."""
     return certificate.theorems if certificate.refutes else (*certificate.theorems, INSTANCE)
-
-
-def for_release(text: str, library: str) -> str:
-    """`text` for a release that calls its standard library `Coq` (to 8.20) or `Stdlib` (9)."""
-    return re.sub(r"^From Coq ", f"From {library} ", text, flags=re.M)
 
 
 def audit_text(certificates: Sequence[Certificate]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +103,11 @@ def cited(keys: Iterable[str]) -> tuple[str, ...]:
 def library_texts(library: str = "Coq") -> dict[str, str]:
     """The files of the library, for a release whose standard library is called `library`."""
     return {
-        name: re.sub(r"^From Coq ", f"From {library} ",
-                     (FOLDER / name).read_text(encoding="utf-8"), flags=re.M)
-        for name in FILES
+        name: for_release((FOLDER / name).read_text(encoding="utf-8"), library) for name in FILES
     }
+
+
+def for_release(text: str, library: str) -> str:
+    """`text` for a release that calls its standard library `Coq` (to 8.20) or `Stdlib` (9)."""
+    return "".join(line.replace("From Coq ", f"From {library} ", 1)
+                   if line.startswith("From Coq ") else line for line in text.splitlines(True))

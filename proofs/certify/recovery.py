@@ -6,7 +6,6 @@ The proof is one word, the tactic `midpo` of rocq/Midpo.v; what matters is the s
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
@@ -165,8 +164,7 @@ def _values(statement: Statement) -> tuple[dict[str, str], tuple[int, int]]:
     for lengths in _lengths() if statement.premises() else [(1, 1)]:
         for chosen in attempts:
             if _holds(statement.spec, chosen, lengths):
-                return {name: re.sub(r"^(-?\d+)/(\d+)$", r"\1 / \2", text)
-                        for name, text in chosen.items()}, lengths
+                return {name: text.replace("/", " / ") for name, text in chosen.items()}, lengths
     raise NotExportable("no numbers were found that meet the spec's conditions together")
 
 

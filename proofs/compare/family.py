@@ -80,6 +80,21 @@ class Family:
         related = {name for edge in self.edges for name in (edge.general, edge.special)}
         return tuple(c[0] for c in self.classes if len(c) == 1 and c[0] not in related)
 
+    def without_circles(self) -> tuple[list[Edge], list[Edge]]:
+        """The edges that no chain implies, as far as they close no circle, and those that would."""
+        kept: list[Edge] = []
+        closing: list[Edge] = []
+        below: dict[str, set[str]] = {}
+        for edge in self.edges:
+            if edge.implied:
+                continue
+            if edge.general == edge.special or edge.general in reached(edge.special, below):
+                closing.append(edge)
+            else:
+                kept.append(edge)
+                below.setdefault(edge.general, set()).add(edge.special)
+        return kept, closing
+
     def as_json(self) -> dict[str, Any]:
         return {
             "classes": [list(c) for c in self.classes if len(c) > 1],

@@ -18,6 +18,7 @@ from .slip_checks import (
     ByReading,
     Computed,
     Derived,
+    Finding,
     InTheorem,
     Recovered,
     Refuted,
@@ -246,3 +247,8 @@ SLIPS: tuple[Slip, ...] = (
              ByReading("the displays of the two losses against their definitions"),
          )),
 )
+
+
+def checked() -> tuple[tuple[Slip, tuple[Finding, ...]], ...]:
+    """Each slip with what its checks find."""
+    return tuple((slip, slip.findings()) for slip in SLIPS)

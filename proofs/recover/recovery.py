@@ -124,13 +124,12 @@ class Recovery:
     def _repr_latex_(self) -> str:
         assert self.spec.prior is not None
         side, other = sides(self.spec, self.kind, self.factor, self.constant)
-        head, shown, said = defines(side), self.target, "undecided"
+        head, shown = defines(side), self.target
         if self.verdict == "proved":
-            head, said = defines(side, " = ", other), self.standing
+            head = defines(side, " = ", other)
         elif self.verdict == "refuted":
             head, shown = defines(side, " - ", other), fold(self.difference)
-            said = "refuted: not zero at the witness"
-        return display(self.spec.prior, head, shown, said)
+        return display(self.spec.prior, head, shown, self.standing)
 
 
 def verify(spec: Spec) -> Recovery:

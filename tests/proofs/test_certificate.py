@@ -26,9 +26,9 @@ from midpo.proofs.certify.certificate import (
     check,
     export,
     export_all,
-    for_release,
     named_apart,
 )
+from midpo.proofs.certify.library import for_release
 from midpo.proofs.certify.printer import NotExportable, Printer, identifier
 from midpo.proofs.certify.reader import _ARITHMETIC
 from midpo.proofs.certify.runner import NotChecked, find_tools, run

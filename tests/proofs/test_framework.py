@@ -22,7 +22,7 @@ from midpo.proofs.framework import slip_checks
 from midpo.proofs.framework import theorems as framework_theorems
 from midpo.proofs.framework.optimum import ALPHA, BETA, LAGRANGIAN, OPTIMAL_POLICY, L, W, Y, pi, r
 from midpo.proofs.framework.representability import separable
-from midpo.proofs.framework.slips import SLIPS
+from midpo.proofs.framework.slips import SLIPS, checked
 from midpo.proofs.framework.theorem import Part, confirm, derive, evidence, prove
 from midpo.proofs.framework.theorems import theorem, theorems
 from midpo.symbolic.errors import SpecError
@@ -439,8 +439,8 @@ def test_documentation_is_what_the_program_says(request: pytest.FixtureRequest) 
     file = ROOT / "docs" / "theorems.md"
     text = file.read_text(encoding="utf-8")
     fresh = text
-    for marks, part in ((MARKS, framework_report.markdown()),
-                        (SLIP_MARKS, framework_report.slips_markdown())):
+    for marks, part in ((MARKS, framework_report.markdown(theorems())),
+                        (SLIP_MARKS, framework_report.slips_markdown(checked()))):
         head, rest = fresh.split(marks[0])
         _, tail = rest.split(marks[1])
         fresh = f"{head}{marks[0]}\n{part}\n{marks[1]}{tail}"

@@ -338,14 +338,12 @@ def test_progress_names_what_is_done(tmp_path: Path) -> None:
 
 def test_the_family_map_is_drawn_in_the_colours_of_the_page() -> None:
     from midpo.proofs.compare.family import family_of
-    from midpo.writers.html.family import embedded
-    from midpo.writers.pictures.family import draw
+    from midpo.writers.pictures.family import RULES, draw
 
-    svg = draw(family_of([load("simpo"), load("rdpo"), load("dpo")]))
-    drawing, rules = embedded(svg)
-    assert "<style>" not in drawing and "<svg" in drawing
-    assert ".midpo-family .box" in rules and "#" not in rules
+    svg = draw(family_of([load("simpo"), load("rdpo"), load("dpo")]), alone=False)
+    assert "<style>" not in svg and svg.startswith("<svg")
+    assert ".midpo-family .box" in RULES and "#" not in RULES
     text = render([entry(_section(load(n), None, False)) for n in ("dpo", "rdpo")], family=svg)
     read = Reader(text)
     assert policy_hash("".join(read.styles)) in html.unescape(text)
-    assert len(read.styles) == 1 and 'href="#family"' in text
+    assert len(read.styles) == 1 and 'href="#family"' in text and RULES in read.styles[0]

@@ -34,7 +34,7 @@ from midpo.writers.latex.report import render
 from midpo.writers.latex.sections import listing
 from midpo.writers.latex.typeset import TypesetFailed, typeset
 from midpo.writers.section import Section
-from midpo.writing import write_report
+from midpo.writing import derived, write_report
 
 INJECTIONS = (
     r"\input{/etc/passwd}",
@@ -241,7 +241,7 @@ def quoted(text: str) -> str:
 @pytest.mark.tex
 def test_the_eight_compile_without_complaints(tmp_path: Path) -> None:
     parts = [section(load(name), check=CHECK, kernel="x = 1\n") for name in PAPER]
-    log = compiled(render(parts, framework=True))
+    log = compiled(render(parts, framework=derived()))
     assert not complaints(log)
     assert "Shrunk" not in log
     first, second = (write_report(parts, tmp_path / way, framework=True) for way in "ab")
@@ -300,7 +300,7 @@ def test_two_processes_say_what_one_says() -> None:
 @pytest.mark.tex
 def test_nasty_formulas_compile_without_complaints() -> None:
     parts = [section(spec(text)) for text in SPECS.values()]
-    assert not complaints(compiled(render(parts, framework=True)))
+    assert not complaints(compiled(render(parts, framework=derived())))
 
 
 def test_a_proof_is_stated_only_where_there_is_one() -> None:
@@ -424,7 +424,7 @@ def test_the_check_is_tabulated() -> None:
 
 def test_the_framework_is_derived_in_the_report() -> None:
     parts = [section(load("dpo"))]
-    tex = render(parts, framework=True)
+    tex = render(parts, framework=derived())
     for theorem in theorems():
         assert rf"\label{{thm:{theorem.name}}}" in tex
         assert rf"\ref{{thm:{theorem.name}}}" in tex
@@ -436,7 +436,7 @@ def test_the_framework_is_derived_in_the_report() -> None:
 
 
 def test_every_section_is_in_ascii() -> None:
-    assert render([section(load(name)) for name in PAPER], framework=True).isascii()
+    assert render([section(load(name)) for name in PAPER], framework=derived()).isascii()
 
 
 # --- Files ---------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 """A report as one HTML page.
 
-    family      the family map in a page: its drawing, in the page's colours
     page        a report as one HTML page that needs nothing else
     plots       a loss and an implicit reward as trees of numbers and knobs
     references  the references of a page, from the specs' BibTeX fields or free text, each once

@@ -24,14 +24,16 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.words import FUNCTIONS
 from midpo.writers.latex.report import TEMPLATES
 from midpo.writers.notation import notation
+from midpo.writers.pictures.family import RULES
 from midpo.writers.section import Section
 
 from . import section as page_section
-from .family import embedded
 from .references import references
 from .text import formula, inline, words
 
 STYLES = ("page.css",)
+# The family map, in the colours of the page: a page has one style, one choice of light or dark.
+FAMILY = ".midpo-family { --line: var(--quiet); --box: var(--panel); }\n"
 SCRIPTS = ("page_controls.js", "page_table.js", "page_plots.js")
 PLACE = "    // FUNCTIONS\n"  # where the plots' script has them
 PAIR = (CHOSEN, REJECTED)
@@ -59,13 +61,13 @@ def render(
     title: str = "Priors and the losses they recover",
     family: str = "",
 ) -> str:
-    """The page of these entries. `family` is the SVG of the family map, from our own hand."""
+    """The page of these entries. `family` is the family map as an SVG without a style
+    of its own, from our own hand."""
     listed, cited = references([each.spec for each in entries])
     keys = [{"key": key, "citation": cited.get(each.spec.name)}
             for each, key in zip(entries, _keys(entries), strict=True)]
-    drawing, rules = embedded(family)
     margin = terms.of(terms.MARGIN_THROUGH, PAIR)
-    style = _inlined(STYLES) + rules
+    style = _inlined(STYLES) + (FAMILY + RULES if family else "")
     script = _inlined(SCRIPTS).replace(PLACE, functions())
     return _environment().get_template("page.html.j2").render(
         title=title,
@@ -81,7 +83,7 @@ def render(
         rows=[{**each.row, **key} for each, key in zip(entries, keys, strict=True)],
         sections=[{**each.section, **key} for each, key in zip(entries, keys, strict=True)],
         open_steps=len(entries) <= FEW,
-        family=Markup(drawing),
+        family=Markup(family),
         references=listed,
     )
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from string import Formatter
 from typing import Any
 
 from sympy import Expr
 
-from midpo.proofs.framework.slip_checks import Finding
-from midpo.proofs.framework.slips import SLIPS
+from midpo.proofs.framework.slip_checks import Finding, Slip
 from midpo.proofs.framework.theorem import Proof, Theorem
-from midpo.proofs.framework.theorems import theorems
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import Told
@@ -29,10 +28,18 @@ _SIGNS = {"=": "= ", "≤": r"\le ", "<": "< "}
 _SEVERITY = {"E": "error", "G": "gap", "N": "notation", "none": "none"}
 
 
-def context() -> dict[str, Any]:
+@dataclass(frozen=True)
+class Derived:
+    """The framework's theorems, and each slip of the paper with what its checks found."""
+
+    theorems: Sequence[Theorem]
+    slips: Sequence[tuple[Slip, tuple[Finding, ...]]]
+
+
+def context(derived: Derived) -> dict[str, Any]:
     """What `theorems.tex.j2` speaks of: every theorem with its chains, and the slips."""
     return {
-        "theorems": [_theorem(t) for t in theorems()],
+        "theorems": [_theorem(t) for t in derived.theorems],
         "slips": [
             {
                 "name": slip.name,
@@ -40,14 +47,14 @@ def context() -> dict[str, Any]:
                 "severity": _SEVERITY[slip.severity],
                 "printed": escape(slip.printed),
                 "right": escape(slip.right),
-                "findings": [_finding(f) for f in slip.findings()],
+                "findings": [_finding(f) for f in found],
             }
-            for slip in SLIPS
+            for slip, found in derived.slips
         ],
     }
 
 
-def summary() -> list[dict[str, str]]:
+def summary(theorems: Sequence[Theorem]) -> list[dict[str, str]]:
     """A row for each theorem: what it says, and how it is known."""
     return [
         {
@@ -57,7 +64,7 @@ def summary() -> list[dict[str, str]]:
                      f"{sum(len(proof.steps) for proof in theorem.proofs)} steps",
             "standing": _standing(theorem.holds, theorem.standing),
         }
-        for theorem in theorems()
+        for theorem in theorems
     ]
 
 
@@ -171,10 +178,10 @@ def _finding(found: Finding) -> dict[str, str]:
 # --- Documentation -------------------------------------------------------------------------------
 
 
-def markdown() -> str:
+def markdown(theorems: Sequence[Theorem]) -> str:
     """The table of theorems for docs/theorems.md: statement, parts, and what each rests on."""
     out = []
-    for theorem in theorems():
+    for theorem in theorems:
         out += [f"### {theorem.name}: {theorem.title}", "", _stated(theorem, mathematics), ""]
         for number, part in enumerate(theorem.parts, 1):
             out.append(f"{number}. {part.words}: `{part.formula()}`")
@@ -187,14 +194,14 @@ def _stated(theorem: Theorem, write: Callable[[Expr], str]) -> str:
     return theorem.stated(write, quote="`")
 
 
-def slips_markdown() -> str:
+def slips_markdown(slips: Sequence[tuple[Slip, tuple[Finding, ...]]]) -> str:
     """The table of slips, without what their checks find (midpo derive --slips prints that)."""
     head: Sequence[str] = ("| # | where | kind | printed | right | checked by |",
                            "| --- | --- | --- | --- | --- | --- |")
     kinds = [
         f"| {slip.name} | {slip.where} | {_SEVERITY[slip.severity]} | {slip.printed} | "
-        f"{slip.right} | {_ways(slip.findings())} |"
-        for slip in SLIPS
+        f"{slip.right} | {_ways(found)} |"
+        for slip, found in slips
     ]
     return "\n".join([*head, *kinds]) + "\n"
 

@@ -21,6 +21,7 @@ from midpo.writers.section import Section
 
 from . import bibliography, sections
 from . import framework as framework_report
+from .framework import Derived
 from .pieces import Written, at, escape, named, own, tex, worded
 from .renaming import Symbols, table
 
@@ -46,7 +47,7 @@ class Report:
 def documents(
     parts: Sequence[Section],
     *,
-    framework: bool = False,
+    framework: Derived | None = None,
     macros: Mapping[str, str] | None = None,
     date: str = "",
     opening: Sequence[Plot] = (),
@@ -73,7 +74,7 @@ HEADS = {"head": r"\section", "part": r"\subsection*", "plot": "plot"}
 def render(
     parts: Sequence[Section],
     *,
-    framework: bool = False,
+    framework: Derived | None = None,
     macros: Mapping[str, str] | None = None,
     date: str = "",
     opening: Sequence[Plot] = (),
@@ -84,7 +85,7 @@ def render(
 
 
 def _rendered(
-    parts: Sequence[Section], framework: bool, date: str, opening: Sequence[Plot],
+    parts: Sequence[Section], framework: Derived | None, date: str, opening: Sequence[Plot],
     written: Written,
 ) -> str:
     """`written` is what was written so far."""
@@ -94,13 +95,13 @@ def _rendered(
         section_text(part, sections.label(place), entries, HEADS)
         for place, part in enumerate(parts, 1)
     ]
-    summary = _summary(parts, framework)
+    summary = _summary(parts, framework is not None)
     signs = in_latex(notation(written.formulas))
     return templates.get_template("report.tex.j2").render(
         contents=len(parts) > 2,
-        framework=framework,
-        theorems=framework_report.summary() if framework else (),
-        derived=_derived() if framework else "",
+        framework=framework is not None,
+        theorems=framework_report.summary(framework.theorems) if framework else (),
+        derived=_derived(framework) if framework else "",
         paper=bibliography.PAPER,
         notation=signs,
         summary=summary,
@@ -133,9 +134,9 @@ def section_text(
     return template.render({**sections.context(part, key, cited_as), **heads})
 
 
-def _derived() -> str:
+def _derived(found: Derived) -> str:
     """The framework's theorems with their chains, and the paper's slips."""
-    return environment().get_template("theorems.tex.j2").render(framework_report.context())
+    return environment().get_template("theorems.tex.j2").render(framework_report.context(found))
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from midpo.proofs.compare.family import Edge, Family, reached
+from midpo.proofs.compare.family import Edge, Family
 from midpo.symbolic.errors import printable
 
 from .family_layout import GAP, ROW, Layout, Place, layered
@@ -19,12 +19,13 @@ MARGIN = 24.0
 CURVE = 130.0  # the width that lines curve in, beside all labels
 ALONE_COLUMN = 170.0
 
-STYLE = """
+COLOURS = """
 .midpo-family { --ink: #1b1f24; --paper: #ffffff; --line: #57606a; --box: #f6f8fa; }
 @media (prefers-color-scheme: dark) {
   .midpo-family { --ink: #e6edf3; --paper: #0d1117; --line: #9ba4ae; --box: #1c232b; }
 }
-.midpo-family .paper { fill: var(--paper); }
+"""
+RULES = """.midpo-family .paper { fill: var(--paper); }
 .midpo-family text { fill: var(--ink); font: 12px ui-monospace, Menlo, Consolas, monospace; }
 .midpo-family .condition, .midpo-family .note { font-size: 11px; }
 .midpo-family .box { fill: var(--box); stroke: var(--line); }
@@ -42,9 +43,10 @@ CAPTION = (
 )
 
 
-def draw(family: Family) -> str:
-    """The SVG of a family, one text."""
-    drawn, closing = _without_cycles([edge for edge in family.edges if not edge.implied])
+def draw(family: Family, *, alone: bool = True) -> str:
+    """The SVG of a family, one text; one that does not stand alone has no style of its own, and
+    needs RULES."""
+    drawn, closing = family.without_circles()
     members = {c[0]: c for c in family.classes}
     leaving: dict[str, list[Edge]] = {}
     for edge in drawn:
@@ -60,24 +62,10 @@ def draw(family: Family) -> str:
     bottom = top + layout.height + 2 * GAP
     whole_width = max(sum(width) + 2 * MARGIN, LETTER * max(map(len, CAPTION)) + 2 * MARGIN)
     parts_alone, bottom = _below(family, closing, bottom, whole_width)
-    return _document([*parts, *parts_alone], whole_width, bottom + MARGIN)
+    return _document([*parts, *parts_alone], whole_width, bottom + MARGIN, alone)
 
 
-def _without_cycles(edges: Iterable[Edge]) -> tuple[list[Edge], list[Edge]]:
-    """Edges that can be drawn from left to right, and those that would close a cycle."""
-    drawn: list[Edge] = []
-    closing: list[Edge] = []
-    below: dict[str, set[str]] = {}
-    for edge in edges:
-        if edge.general == edge.special or edge.general in reached(edge.special, below):
-            closing.append(edge)
-        else:
-            drawn.append(edge)
-            below.setdefault(edge.general, set()).add(edge.special)
-    return drawn, closing
-
-
-def _document(parts: Iterable[str], width: float, height: float) -> str:
+def _document(parts: Iterable[str], width: float, height: float, styled: bool) -> str:
     head = (
         '<svg xmlns="http://www.w3.org/2000/svg" class="midpo-family" role="img" '
         f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}">'
@@ -88,8 +76,8 @@ def _document(parts: Iterable[str], width: float, height: float) -> str:
     )
     title = "<title>The family of preference losses</title>"
     paper = '<rect class="paper" width="100%" height="100%" fill="#ffffff"/>'
-    style = f"<style>{STYLE}</style>"
-    return "\n".join([head, title, style, arrow, paper, *parts, "</svg>"]) + "\n"
+    style = [f"<style>{COLOURS}{RULES}</style>"] if styled else []
+    return "\n".join([head, title, *style, arrow, paper, *parts, "</svg>"]) + "\n"
 
 
 def _text(x: float, y: float, words: str, kind: str = "") -> str:
