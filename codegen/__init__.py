@@ -4,6 +4,7 @@
     bundle       a kernel's file: its own lines, and what they call of the runtime
     emit         spec -> Kernel: one self-contained Python file that imports only torch
     header       what stands around a kernel's lines, in words
+    lifting/     the way back: PyTorch code to mathematics, on tensors of expressions
     names        the user's names in generated text: they live where ours cannot be
     plan/        what is computed and in which form
     printing/    expressions as lines of Python, Triton and C

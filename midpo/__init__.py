@@ -12,6 +12,7 @@ and the question which prior gives which published loss. A spec's path through t
       -> Solution     midpo.solve     target alone: its prior, or why none     (proofs)
       -> Kernel       midpo.generate  the loss as one PyTorch file             (codegen)
       -> CrossCheck   midpo.check     the kernel held against the spec         (numeric)
+      -> CodeProof    midpo.prove     PyTorch code = the spec's loss? proved   (codegen, proofs)
       -> Report       midpo.report    statement, proof and evidence, in LaTeX  (proofs)
 
 Reference: Tutunov, Grosnit and Bou-Ammar, "Many of Your DPOs are Secretly One: Attempting
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         derive,
         generate,
         optimise,
+        prove,
         report,
         solve,
         verify,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from midpo.numeric.exact.solved import Part
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.certify.certificate import Certificate
+    from midpo.proofs.code.answer import CodeProof
     from midpo.proofs.compare.comparison import Comparison
     from midpo.proofs.compare.family import Family
     from midpo.proofs.framework.theorem import Theorem
@@ -64,7 +67,7 @@ if TYPE_CHECKING:
 # The commands, in the order of a spec's path; each is a function of this package too.
 COMMANDS = (
     "list", "show", "verify", "solve", "generate", "check", "report", "paper", "audit", "compare",
-    "map", "derive", "certify", "optimise",
+    "map", "derive", "certify", "optimise", "prove",
 )
 
 # Each public name and the room it lives in; rooms open on first use, so that importing is quick.
@@ -77,6 +80,7 @@ _ROOMS = {
     **dict.fromkeys(("theorem", "theorems"), "midpo.proofs.framework.theorems"),
     "Audit": "midpo.proofs.audit.audit",
     "Certificate": "midpo.proofs.certify.certificate",
+    "CodeProof": "midpo.proofs.code.answer",
     "Comparison": "midpo.proofs.compare.comparison",
     "CrossCheck": "midpo.numeric.checking.found",
     "Family": "midpo.proofs.compare.family",
@@ -94,6 +98,7 @@ __all__ = [
     "COMMANDS",
     "Audit",
     "Certificate",
+    "CodeProof",
     "Comparison",
     "CrossCheck",
     "Family",
@@ -122,6 +127,7 @@ __all__ = [
     "map",
     "optimise",
     "paper",
+    "prove",
     "report",
     "show",
     "solve",

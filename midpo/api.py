@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from midpo.numeric.exact.solved import Part
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.certify.certificate import Certificate
+    from midpo.proofs.code.answer import CodeProof
     from midpo.proofs.compare.comparison import Comparison
     from midpo.proofs.framework.theorem import Theorem
     from midpo.proofs.recover.levels import Comparison as Judged
@@ -147,6 +148,42 @@ def check(
     )
     said = () if isinstance(held, Code) else held.notes
     return dataclasses.replace(found, notes=(*said, *found.notes))
+
+
+def prove(
+    source: Source,
+    code: str | Path | Callable[..., Any] | None = None,
+    *,
+    backend: str = "eager",
+    arguments: Mapping[str, Any] | None = None,
+    layout: str = "aligned",
+    pairs: Sequence[int] = (1, 2),
+    value_only: bool = False,
+) -> CodeProof:
+    """Prove or refute that PyTorch code computes the spec's loss, value and gradient. Needs torch.
+
+    `code` is a function (a closure is an adapter), "FILE.py", "FILE.py:FUNCTION" or
+    "MODULE:FUNCTION"; it is run. Without it, the kernel of `backend`. Arguments are bound by name
+    as in `check`. `layout` is "aligned" (logits predict the labels beside them) or "unshifted" (as
+    trainers hold them: the code shifts); `pairs` are the sizes of batches.
+    Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
+    or code cannot be run or bound.
+    """
+    spec = spec_of(source)
+    needed("prove", "torch", "numpy")
+    from midpo import proving
+    from midpo.numeric.checking.found import Code
+
+    if code is None:
+        kernel = generate(spec, backend=backend)
+        held = Code(f"midpo generate {spec.name} --backend {backend}", kernel.compile(), backend,
+                    dict(arguments or {}))
+    else:
+        from midpo.code import function_of
+
+        held = function_of(code, spec, arguments)
+    return proving.prove(spec, held, unshifted=layout == "unshifted", pairs=pairs,
+                         value_only=value_only)
 
 
 def compare(first: Source, second: Source) -> Comparison:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from midpo.commands.common import BAD_INPUT, OK
+from midpo.answering import BAD_INPUT, OK
 from midpo.extras import missing
 from midpo.streams import echo
 from midpo.symbolic.errors import MidpoError

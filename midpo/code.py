@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import inspect
 import re
@@ -31,7 +32,7 @@ _numbers = count()
 def function_of(
     code: str | Path | Callable[..., Any], spec: Spec, arguments: Mapping[str, Any] | None = None
 ) -> Code:
-    """What `--code` names: FILE.py, FILE.py:FUNCTION, or a function itself.
+    """What `--code` names: FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION, or a function itself.
 
     Raises: MidpoError where the file cannot be read or run, or has no such function.
     """
@@ -42,6 +43,8 @@ def function_of(
         backend = backend_of(getattr(inspect.getmodule(code), "__doc__", None) or "")[1]
         name = getattr(code, "__name__", type(code).__name__)
         return Code(name, code, backend or "code", given, promised(spec, backend))
+    if (found := _of_module(str(code))) is not None:
+        return Code(str(code), found, "code", given)
     path, name = split(str(code))
     text = read(path)
     written, backend = backend_of(text)
@@ -49,6 +52,31 @@ def function_of(
     function = pick(module, path, name or (written and f"{written.replace('-', '_')}_loss"), spec)
     shown = f"{path}:{getattr(function, '__name__', name)}"
     return Code(shown, function, backend or "code", given, promised(spec, backend))
+
+
+def _of_module(code: str) -> Callable[..., Any] | None:
+    """The function that MODULE:FUNCTION names; None where no module is meant.
+
+    Raises: MidpoError where the module cannot be imported, or has no such function.
+    """
+    name, colon, path = code.partition(":")
+    dotted = all(part.isidentifier() for part in name.split("."))
+    if not colon or not dotted or name.endswith(".py") or Path(name).exists():
+        return None
+    try:
+        with quiet():
+            found: Any = importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        raise MidpoError(f"{name} cannot be imported: {told(error, name)}\n"
+                         "  expected: MODULE:FUNCTION, or FILE.py:FUNCTION") from None
+    for part in path.split("."):
+        known = [n for n in dir(found) if callable(getattr(found, n, None))]
+        found = getattr(found, part, None)
+        if found is None:
+            raise MidpoError(f"{name}: no function {path}\n  expected: {nearest(part, known)}")
+    if not callable(found):
+        raise MidpoError(f"{code} is no function\n  expected: MODULE:FUNCTION")
+    return found  # type: ignore[no-any-return]
 
 
 def promised(spec: Spec, backend: str) -> Promised:

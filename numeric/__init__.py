@@ -3,6 +3,7 @@
     arithmetic  Kinds of numbers an expression can be evaluated in
     case        a concrete case
     checking/   a loss function held against a spec, in every way in which a trainer may call it
+    code/       the inputs of a loss function, as expressions and as numbers
     crossing    responses at which a margin's cross difference does not vanish
     duals       exact first derivatives
     evaluate    the value of an expression at a point, term by term as it is written

@@ -3,7 +3,6 @@
     audit     what a recovery does and does not mean
     certify   recoveries as theorems for Coq
     check     a kernel or a given function held against the spec
-    common    how every command answers: exit statuses, progress
     compare   how two losses differ
     derive    the framework's own theorems
     generate  the kernel of a spec's loss, as one file
@@ -12,6 +11,7 @@
     optimise  exact problems on finite sets
     options   options that several commands have, each said once
     paper     the paper, reproduced
+    prove     does this PyTorch function compute that loss?
     report    the derivations as LaTeX and PDF, or as one page
     show      the whole row of a spec
     solve     the prior of a target, or why there is none

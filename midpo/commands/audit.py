@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from midpo.answering import OK, UNDECIDED, each, spinner
 from midpo.streams import echo
 
 from . import options
-from .common import OK, UNDECIDED, each, spinner
 
 TRIALS = 80  # as in proofs.audit.audit, which imports numpy; a test compares
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from midpo.answering import NEGATIVE, OK, UNDECIDED, bar
 from midpo.streams import echo, print_json
 from midpo.symbolic.errors import MidpoError
 
 from . import options
-from .common import NEGATIVE, OK, UNDECIDED, bar
 
 if TYPE_CHECKING:
     from midpo.proofs.certify.certificate import Certificate

@@ -8,10 +8,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from midpo.answering import NEGATIVE, OK, bar, each
 from midpo.symbolic.errors import MidpoError
 
 from . import options
-from .common import NEGATIVE, OK, bar, each
 
 
 @click.command("check")
@@ -69,7 +69,7 @@ def command(
     """
     from midpo import api
 
-    arguments = _arguments(settings)
+    arguments = arguments_of(settings)
     if code is None and settings:
         raise MidpoError("--set without --code\n  expected: --code FILE.py:FUNCTION beside it")
     chosen = context.get_parameter_source("backend") is not ParameterSource.DEFAULT
@@ -100,7 +100,7 @@ def command(
     each(specs, as_json, answer)
 
 
-def _arguments(settings: Sequence[str]) -> dict[str, str]:
+def arguments_of(settings: Sequence[str]) -> dict[str, str]:
     """ARG=EXPR, ... Raises: MidpoError."""
     found = {}
     for setting in settings:

@@ -6,10 +6,10 @@ import sys
 
 import click
 
+from midpo.answering import NEGATIVE, OK, SPECIAL, UNDECIDED
 from midpo.streams import print_json
 
 from . import options
-from .common import NEGATIVE, OK, SPECIAL, UNDECIDED
 
 STATUS = {"different": NEGATIVE, "undecided": UNDECIDED, "special case": SPECIAL,
           "limiting case": SPECIAL}

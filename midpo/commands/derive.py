@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from midpo.answering import NEGATIVE, OK, spinner
 from midpo.streams import print_json
 
 from . import options
-from .common import NEGATIVE, OK, spinner
 
 if TYPE_CHECKING:
     from collections.abc import Callable

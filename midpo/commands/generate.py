@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from midpo.answering import OK, each
 from midpo.streams import echo, print_file
 
 from . import options
-from .common import OK, each
 
 
 @click.command("generate")

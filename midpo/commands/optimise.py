@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from midpo.answering import NEGATIVE, OK, spinner
 from midpo.extras import needed
 from midpo.streams import echo, print_json
 from midpo.symbolic.errors import MidpoError
 
 from . import options
-from .common import NEGATIVE, OK, spinner
 
 if TYPE_CHECKING:
     from midpo.numeric.exact.solved import Part

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
+from midpo.answering import NEGATIVE, OK, bar
 from midpo.streams import print_json
 
 from . import options
-from .common import NEGATIVE, OK, bar
 
 
 @click.command("paper")

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
+from midpo.answering import bar
 from midpo.extras import needed
 from midpo.streams import echo, print_json
 from midpo.symbolic.errors import MidpoError
 
 from . import options
-from .common import bar
 
 
 @click.command("report")

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from midpo.answering import OK, each
+
 from . import options
-from .common import OK, each
 
 
 @click.command("show")

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from midpo.answering import NEGATIVE, OK, UNDECIDED, each
+
 from . import options
-from .common import NEGATIVE, OK, UNDECIDED, each
 
 
 @click.command("solve")

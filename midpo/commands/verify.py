@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from midpo.answering import NEGATIVE, OK, UNDECIDED, each
+
 from . import options
-from .common import NEGATIVE, OK, UNDECIDED, each
 
 
 @click.command("verify")

@@ -32,10 +32,12 @@ COMMANDS: dict[str, list[str]] = {
     "certify": ["certify", "dpo", "-o", "certificates"],
     "optimise": ["optimise", "bss-hamming", "--what", "optimum", "-o", "plots"],
     "paper": ["paper", "--trials", "1"],
+    "prove": ["prove", "dpo", "--pairs", "1"],
 }
 # What a command cannot do without.
 NEEDS = {"check": {"torch", "numpy"}, "report-check": {"torch", "numpy"},
-         "paper": {"torch", "numpy"}, "audit": {"numpy"}, "optimise": {"numpy"}}
+         "paper": {"torch", "numpy"}, "audit": {"numpy"}, "optimise": {"numpy"},
+         "prove": {"torch", "numpy"}}
 # What it does less without.
 LEFT_OUT = {"report": {"numpy": "no audit", "matplotlib": "no plots"},
             "html": {"numpy": "no audit"},

@@ -36,11 +36,12 @@ COMMANDS = {
     "audit": ["audit", "dpo", "--trials", "1"],
     "optimise": ["optimise", "bss-hamming", "--what", "optimum"],
     "check": ["check", "dpo", "--trials", "1", "--dtype", "float64"],
+    "prove": ["prove", "dpo", "--pairs", "1"],
     "unknown": ["verify", "dpö"],
     "option": ["verify", "--ö"],
     "help": ["--help"],
 }
-NEEDS = {"audit": "numpy", "optimise": "numpy", "check": "torch"}
+NEEDS = {"audit": "numpy", "optimise": "numpy", "check": "torch", "prove": "torch"}
 
 
 class Stream(io.TextIOWrapper):

@@ -4,6 +4,7 @@
     audit         an audit, in lines of at most WIDTH columns
     certificates  what Coq says of recoveries
     checks        what check and paper answer
+    code          what prove says of a function
     comparison    how two losses differ
     pieces        what the pieces of an answer look like
     problems      what optimise computed

@@ -1,0 +1,140 @@
+"""The two axes of any size: tokens as segments, the vocabulary as one representative entry.
+
+A token axis holds, for each row, one entry for all the positions of a response, one for those of
+its padding (a response of its own, which may be empty), and units: single positions. Entries speak
+of a position as the index `T`, of a vocabulary entry as `V`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sympy import Add, Expr, Mul, S
+
+from midpo.numeric.code.places import (
+    IS,
+    UNIT,
+    VOCABULARY,
+    Padding,
+    T,
+    V,
+    is_label,
+    unknown,
+    unknowns,
+)
+from midpo.symbolic.algebra.polynomial import expand
+from midpo.symbolic.language.building import rename_index
+from midpo.symbolic.language.nodes import (
+    BINDERS,
+    Feature,
+    Length,
+    TokenProb,
+    TokenSum,
+    VocabProb,
+    VocabSum,
+)
+
+from .numbers import expr_of
+from .trace import refuse
+
+BIG = 300  # sizes from here on name a symbolic axis
+
+
+@dataclass(frozen=True)
+class Hints:
+    """The sizes by which torch knows the symbolic axes: `total` positions of a row, `vocabulary`
+    entries, and how many of the total each response has. Lifting twice with others shows a size
+    that leaked into the loss."""
+
+    total: int
+    vocabulary: int
+    lengths: dict[Any, int]
+    sizes: dict[int, Expr]  # what a size stands for
+
+    def of(self, domains: Iterable[Any]) -> int:
+        """How many positions segments have together."""
+        listed = list(domains)
+        found = sum(1 if d == UNIT else self.lengths[d] for d in listed)
+        self.sizes.setdefault(found, Add(*map(count, listed)))
+        return found
+
+
+def obj(values: Iterable[Any], shape: Sequence[int]) -> Any:
+    """An array of objects."""
+    out = np.empty(int(np.prod(shape)), dtype=object)
+    out[:] = list(values)
+    return out.reshape(tuple(shape))
+
+
+def count(domain: Any) -> Expr:
+    """How many positions a segment has."""
+    return S.One if domain == UNIT else Length(domain)
+
+
+def token_sum(e: Any, domain: Any) -> Expr:
+    """The sum of an entry over the positions of its segment."""
+    e = expr_of(e)
+    if domain == UNIT or e == 0:
+        return e
+    if domain is None:
+        refuse("a sum over positions of what belongs to no response")
+    return TokenSum(e, T, domain) if T in e.free_symbols else Length(domain) * e
+
+
+def is_entry(label: Any) -> Expr:
+    """1 where the vocabulary entry is `label`, else 0."""
+    return S.One if label == V else Feature(IS, V, expr_of(label))
+
+
+def _is_pick(f: Expr) -> bool:
+    return isinstance(f, Feature) and f.args[0] == IS and f.args[1] == V
+
+
+def _picks(e: Expr) -> list[Expr]:
+    return [f for f in e.atoms(Feature) if _is_pick(f)]
+
+
+def vocab_sum(e: Any) -> Expr:
+    """The sum of an entry over the vocabulary; is(v, label) picks the label's."""
+    e = expr_of(e)
+    if V not in e.free_symbols:
+        return VOCABULARY * e
+    if not _picks(e):
+        return VocabSum(e, V)
+    found, rest = [], []
+    for term in Add.make_args(expand(e)):
+        pick = next((f for f in Mul.make_args(term) if _is_pick(f)), None)
+        if pick is None:
+            rest.append(term)
+        else:
+            found.append(at_label(term / pick, pick.args[2]))
+    left = Add(*rest)
+    if _picks(left):
+        refuse("a choice of one vocabulary entry inside a function")
+    return Add(*found, *([VocabSum(left, V)] if V in left.free_symbols else
+                         [VOCABULARY * left] if left != 0 else []))
+
+
+def at_label(e: Any, label: Any) -> Expr:
+    """An entry at the vocabulary entry that is the label."""
+    e, label = expr_of(e), expr_of(label)
+    if V not in e.free_symbols:
+        return e
+    if label.free_symbols & {T} and any(
+            V in b.free_symbols for b in e.atoms(*BINDERS) if b.args[1] == T):
+        refuse("a label inside a sum over positions")
+    picks = {p: S.One if p.args[2] == label else Feature(IS, label, p.args[2]) for p in _picks(e)}
+    found = rename_index(e.xreplace(picks), V, label)
+
+    def of_token(p: Any, y: Any, t: Any, v: Any) -> Expr:
+        own = is_label(v) and v.args[1:] == (y, t)
+        return TokenProb(p, y, t) if own else VocabProb(p, y, t, v)
+
+    return found.replace(VocabProb, of_token)
+
+
+__all__ = ["BIG", "UNIT", "VOCABULARY", "Hints", "Padding", "T", "V", "at_label", "count",
+           "is_entry", "is_label", "obj", "token_sum", "unknown", "unknowns", "vocab_sum"]

@@ -1,0 +1,405 @@
+"""Rows with one meaning an entry: arithmetic, functions, comparisons, logic, and their backwards.
+
+A row says what an operation of torch is on entries, in plain nodes of the language: what may be
+simplified is a rule's business. Infinities stand for what masks leave out; they go only where their
+meaning is clear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from sympy import Expr, Integer, Rational, S
+
+from midpo.numeric.code.places import opaque
+from midpo.symbolic.language.nodes import (
+    Abs,
+    Exp,
+    Log,
+    LogSigmoid,
+    Max,
+    Min,
+    Relu,
+    Sigmoid,
+    Sqrt,
+    Step,
+    Tanh,
+)
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
+
+from .axes import is_label, obj, unknown
+from .numbers import above, at_least, equal, expr_of
+from .tensor import Sym, aligned, spread, sym, wrap
+from .trace import refuse, suppose
+
+Kind = Literal["same", "float", "bool", "first"]
+INFINITIES = (S.Infinity, S.NegativeInfinity)
+_SOFTPLUS = Integer(20)  # torch's own threshold
+THRESHOLD = 15  # softplus is the identity above a threshold; below this one that would be seen
+
+
+@dataclass(frozen=True)
+class Row:
+    """`meaning` of an entry; `kind` is the result's dtype: the operands' common one ("same"), that
+    at least of a float ("float"), "bool", or that of the first operand ("first")."""
+
+    meaning: Callable[..., Any]
+    kind: Kind = "same"
+
+
+def real(f: Callable[..., Expr]) -> Callable[..., Expr]:
+    """A meaning on real numbers: no labels, no infinities, no division by 0."""
+    def meaning(*args: Any) -> Expr:
+        xs = [finite(a) for a in args]
+        return finite(f(*xs))
+    return meaning
+
+
+def finite(a: Any) -> Expr:
+    if is_label(a):
+        refuse("arithmetic with token ids")
+    x = expr_of(a)
+    if x in INFINITIES or x is S.NaN or x is S.ComplexInfinity:
+        refuse("an infinity, or a division by 0, in arithmetic")
+    return x
+
+
+def _infinite(a: Any) -> bool:
+    return isinstance(a, Expr) and a in INFINITIES
+
+
+# --- Arithmetic ----------------------------------------------------------------------------------
+
+
+def _add(a: Any, b: Any, alpha: Any = 1) -> Expr:
+    if _infinite(a) and not _infinite(b):
+        return a
+    if _infinite(b) and not _infinite(a):
+        return _mul(b, alpha)
+    return real(lambda x, y, k: x + y * k)(a, b, alpha)
+
+
+def _sub(a: Any, b: Any, alpha: Any = 1) -> Expr:
+    return _add(a, b, -expr_of(alpha))
+
+
+def _mul(a: Any, b: Any) -> Expr:
+    for x, y in ((a, b), (b, a)):
+        if _infinite(x):
+            scale = opaque(finite(y))
+            if is_positive(scale):
+                return x
+            if is_positive(-scale):
+                return -x
+            refuse("an infinity times a number that may be 0 or of either sign")
+    return real(lambda x, y: x * y)(a, b)
+
+
+def _div(a: Any, b: Any) -> Expr:
+    if not _infinite(a):
+        below = finite(b)
+        if below == 0:
+            refuse("a division by 0")
+        return finite(a) / below
+    return _mul(a, 1 / finite(b))
+
+
+def _pow(a: Expr, b: Expr) -> Expr:
+    if b == 0:
+        return S.One
+    if a == 0 and not is_positive(opaque(b)):
+        refuse("a power of 0")
+    if not (b.is_Integer or is_nonnegative(opaque(a))):
+        suppose("what powers are taken of is not negative")
+        if not b.is_Rational:
+            refuse("a power of a number that may be negative")
+    return a**b
+
+
+def _exp(a: Any) -> Expr:
+    if a == S.NegativeInfinity:
+        return S.Zero
+    return real(lambda x: S.One if x == 0 else Exp(x))(a)
+
+
+def log(x: Expr) -> Expr:
+    if x == 0:
+        refuse("log(0)")
+    return S.Zero if x == 1 else Log(x)
+
+
+def _softplus(x: Expr, beta: Expr = S.One, threshold: Expr = _SOFTPLUS) -> Expr:
+    if not threshold.is_Number or threshold < THRESHOLD:
+        refuse(f"a softplus that is cut above {threshold}")
+    suppose(f"softplus is log(1 + exp(x)) above its threshold of {threshold} too")
+    return Log(1 + Exp(beta * x)) / beta
+
+
+def _softplus_backward(g: Expr, x: Expr, beta: Expr = S.One, threshold: Expr = S.One) -> Expr:
+    return g * Sigmoid(beta * x)
+
+
+# --- Comparisons, choices, logic -----------------------------------------------------------------
+
+
+def inverse(c: Any) -> Any:
+    return (not c) if isinstance(c, bool) else 1 - expr_of(c)
+
+
+def ge(a: Any, b: Any) -> Any:
+    """a >= b. Labels are token ids, whole numbers from 0 on: nothing else is known of them."""
+    if is_label(a) or is_label(b):
+        if a == b:
+            return True
+        if is_label(a) and not is_label(b) and expr_of(b).is_Number and expr_of(b) <= 0:
+            return True
+        if is_label(b) and not is_label(a) and expr_of(a).is_Number and expr_of(a) < 0:
+            return False
+        refuse("a label is compared with a token id: the answer depends on the token")
+    for x, y, answer in ((a, b, S.Infinity), (b, a, S.NegativeInfinity)):
+        if _infinite(x):
+            if _infinite(y):
+                return bool(a >= b)
+            return bool(x == answer)
+    return at_least(expr_of(a), expr_of(b))
+
+
+def _gt(a: Any, b: Any) -> Any:
+    if _infinite(a) or _infinite(b) or is_label(a) or is_label(b):
+        return inverse(ge(b, a))
+    return above(expr_of(a), expr_of(b))
+
+
+def eq(a: Any, b: Any) -> Any:
+    for x, y in ((a, b), (b, a)):
+        if is_label(x):
+            if x == y:
+                return True
+            if not is_label(y) and expr_of(y).is_Number and expr_of(y) < 0:
+                return False
+            refuse("a label is compared with a token id: the answer depends on the token")
+    if _infinite(a) or _infinite(b):
+        return bool(a == b)
+    return equal(expr_of(a), expr_of(b))
+
+
+def nonzero(a: Any) -> Any:
+    """An entry as a truth value."""
+    if isinstance(a, bool):
+        return a
+    x = expr_of(a)
+    if x.has(Step) and not is_label(a) and is_truth(x):
+        return x
+    return inverse(eq(a, 0))
+
+
+def is_truth(x: Expr) -> bool:
+    """Whether an expression is 0 or 1: products of steps and of 1 less such."""
+    if isinstance(x, Step) or x in (S.Zero, S.One):
+        return True
+    if x.is_Mul:
+        return all(map(is_truth, x.args))
+    return bool(x.is_Add) and (1 - x).has(Step) and not (1 - x).is_Add and is_truth(1 - x)
+
+
+def both(a: Any, b: Any) -> Any:
+    a, b = nonzero(a), nonzero(b)
+    if isinstance(a, bool):
+        return b if a else False
+    if isinstance(b, bool):
+        return a if b else False
+    return a if a == b else a * b
+
+
+def either(a: Any, b: Any) -> Any:
+    return inverse(both(inverse(nonzero(a)), inverse(nonzero(b))))
+
+
+def _differ(a: Any, b: Any) -> Any:
+    a, b = nonzero(a), nonzero(b)
+    if isinstance(a, bool):
+        return inverse(b) if a else b
+    return inverse(a) if b is True else a if b is False else a + b - 2 * a * b
+
+
+def where(c: Any, a: Any, b: Any) -> Any:
+    c = nonzero(c)
+    if isinstance(c, bool):
+        return a if c else b
+    if is_label(a) or is_label(b):
+        return a if a == b else refuse("a choice between token ids by data")
+    x, y = finite(a), finite(b)
+    return x if x == y else c * x + (1 - c) * y
+
+
+def maximum(a: Any, b: Any) -> Any:
+    if is_label(a) and not is_label(b) and expr_of(b).is_Number and expr_of(b) <= 0:
+        return a
+    for x, y in ((a, b), (b, a)):
+        if _infinite(x):
+            return y if x == S.NegativeInfinity else x
+    x, y = finite(a), finite(b)
+    if x.is_Number and y.is_Number:
+        return x if x >= y else y
+    return x if x == y else Max(x, y)
+
+
+def minimum(a: Any, b: Any) -> Any:
+    if _infinite(a) or _infinite(b):
+        return -maximum(-expr_of(a), -expr_of(b))
+    x, y = finite(a), finite(b)
+    if x.is_Number and y.is_Number:
+        return x if x <= y else y
+    return x if x == y else Min(x, y)
+
+
+def _sign(x: Expr) -> Any:
+    up, down = ge(x, S.Zero), ge(-x, S.Zero)
+    return expr_of(up) - expr_of(down)
+
+
+def _rounded(how: Callable[[Any], Any], name: str) -> Callable[..., Any]:
+    def meaning(x: Any, *_: Any) -> Any:
+        e = finite(x)
+        return Integer(how(e)) if e.is_Rational else e if e.is_integer else unknown(
+            f"a value is rounded ({name})")
+    return meaning
+
+
+def _half_even(x: Any) -> int:
+    whole: int = round(Rational(x))
+    return whole
+
+
+def _cleaned(x: Any, *args: Any) -> Any:
+    suppose("values are finite")
+    return x if not _infinite(x) else refuse("an infinity that is made a number")
+
+
+def _known(answer: bool) -> Callable[[Any], bool]:
+    def meaning(x: Any) -> bool:
+        suppose("values are finite")
+        return _infinite(x) != answer
+    return meaning
+
+
+def _threshold_backward(g: Expr, x: Expr, at: Expr) -> Any:
+    return where(_gt(x, at), g, S.Zero)
+
+
+def _smooth_entropy(x: Expr, y: Expr) -> Expr:
+    return S.Zero if x == 0 else x * log(y)
+
+
+POINTWISE: dict[str, Row] = {
+    "add": Row(_add), "sub": Row(_sub), "rsub": Row(lambda a, b, k=1: _sub(b, a, k)),
+    "mul": Row(_mul), "div": Row(_div, "float"),
+    "neg": Row(lambda a: -a if _infinite(a) else real(lambda x: -x)(a)),
+    "reciprocal": Row(lambda a: _div(1, a), "float"),
+    "pow": Row(real(_pow)), "square": Row(real(lambda x: x**2)),
+    "sqrt": Row(real(Sqrt), "float"), "rsqrt": Row(real(lambda x: 1 / Sqrt(x)), "float"),
+    "exp": Row(_exp, "float"), "expm1": Row(lambda a: _exp(a) - 1, "float"),
+    "exp2": Row(real(lambda x: Exp(x * Log(Integer(2)))), "float"),
+    "log": Row(real(log), "float"), "log1p": Row(real(lambda x: log(1 + x)), "float"),
+    "log2": Row(real(lambda x: log(x) / Log(Integer(2))), "float"),
+    "log10": Row(real(lambda x: log(x) / Log(Integer(10))), "float"),
+    "sigmoid": Row(real(Sigmoid), "float"), "tanh": Row(real(Tanh), "float"),
+    "log_sigmoid": Row(real(LogSigmoid), "float"), "softplus": Row(real(_softplus)),
+    "relu": Row(real(Relu)), "abs": Row(real(Abs)), "sign": Row(real(_sign)),
+    "sgn": Row(real(_sign)), "logaddexp": Row(real(lambda a, b: Log(Exp(a) + Exp(b)))),
+    "xlogy": Row(real(_smooth_entropy), "float"),
+    "maximum": Row(maximum), "minimum": Row(minimum),
+    "clamp_min": Row(maximum, "first"), "clamp_max": Row(minimum, "first"),
+    "where": Row(where), "ge": Row(ge, "bool"), "gt": Row(_gt, "bool"),
+    "le": Row(lambda a, b: ge(b, a), "bool"), "lt": Row(lambda a, b: _gt(b, a), "bool"),
+    "eq": Row(eq, "bool"), "ne": Row(lambda a, b: inverse(eq(a, b)), "bool"),
+    "logical_and": Row(both, "bool"), "logical_or": Row(either, "bool"),
+    "logical_not": Row(lambda a: inverse(nonzero(a)), "bool"),
+    "logical_xor": Row(_differ, "bool"),
+    "bitwise_and": Row(both, "bool"), "bitwise_or": Row(either, "bool"),
+    "bitwise_not": Row(lambda a: inverse(nonzero(a)), "bool"),
+    "bitwise_xor": Row(_differ, "bool"),
+    "isnan": Row(lambda a: _known(True)(a) and False, "bool"),
+    "isinf": Row(_known(False), "bool"), "isfinite": Row(_known(True), "bool"),
+    "nan_to_num": Row(_cleaned), "round": Row(_rounded(_half_even, "round")),
+    "floor": Row(_rounded(lambda x: x.floor(), "floor")),
+    "ceil": Row(_rounded(lambda x: x.ceiling(), "ceil")),
+    "trunc": Row(_rounded(int, "trunc")),
+    # what autograd's formulas ask for
+    "log_sigmoid_backward": Row(real(lambda g, x, *_: g * Sigmoid(-x))),
+    "sigmoid_backward": Row(real(lambda g, s: g * s * (1 - s))),
+    "tanh_backward": Row(real(lambda g, t: g * (1 - t**2))),
+    "softplus_backward": Row(real(_softplus_backward)),
+    "threshold_backward": Row(real(_threshold_backward)),
+}
+
+
+def pointwise(name: str, *args: Any, alpha: Any = 1) -> Sym:
+    """A row's meaning on each entry of operands that are broadcast."""
+    row = POINTWISE[name]
+    tensors = [wrap(a) for a in args]
+    shape = torch.broadcast_shapes(  # type: ignore[no-untyped-call]
+        *(t.sizes for t in tensors))
+    tax, vax, dom = aligned(tensors, len(shape))
+    arrays = spread(tensors, len(shape))
+    extra = {} if alpha == 1 else {"alpha": alpha}
+    meaning = row.meaning
+    if extra:
+        given = expr_of(alpha)
+        data = obj((meaning(*es, given) for es in zip(*map(_flat, arrays), strict=True)),
+                   arrays[0].shape)
+    else:
+        data = obj((meaning(*es) for es in zip(*map(_flat, arrays), strict=True)),
+                   arrays[0].shape)
+    whole = tensors[1:] if name == "where" else tensors
+
+    return sym(data, shape, result_type(row.kind, whole, args[1:] if name == "where" else args),
+               tax, vax, dom)
+
+
+def _flat(array: Any) -> Any:
+    return array.reshape(-1)
+
+
+def _rank(dtype: torch.dtype) -> int:
+    return 2 if dtype.is_floating_point else 0 if dtype == torch.bool else 1
+
+
+def result_type(kind: Kind, tensors: list[Sym], args: Any) -> torch.dtype:
+    """The dtype of a result, by torch's rules: tensors before single numbers before Python's."""
+    if kind == "bool":
+        return torch.bool
+    if kind == "first" and tensors[0].dtype.is_floating_point:
+        return tensors[0].dtype
+    groups: tuple[list[torch.dtype], ...] = ([], [], [])
+    for t, a in zip(tensors, args, strict=False):
+        plain = not isinstance(a, torch.Tensor)
+        groups[2 if plain else 1 if t.ptr.ndim == 0 else 0].append(t.dtype)
+    found: torch.dtype | None = None
+    for group, kinds in enumerate(groups):
+        for dtype in kinds:
+            own = {0: torch.bool, 1: torch.int64, 2: torch.float32}[_rank(dtype)]
+            dtype = own if group == 2 else dtype
+            if found is None or (group and _rank(dtype) > _rank(found)):
+                found = dtype
+            elif not group or all(not g for g in groups[:group]):
+                found = torch.promote_types(found, dtype)
+    assert found is not None
+    return torch.float32 if kind == "float" and not found.is_floating_point else found
+
+
+def plus(a: Any, b: Any) -> Sym:
+    return pointwise("add", a, b)
+
+
+def times(a: Any, b: Any) -> Sym:
+    return pointwise("mul", a, b)
+
+
+def minus(a: Any, b: Any) -> Sym:
+    return pointwise("sub", a, b)
+
+

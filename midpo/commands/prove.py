@@ -1,0 +1,95 @@
+"""`midpo prove`: does this PyTorch function compute that loss?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from midpo.answering import NEGATIVE, OK, UNDECIDED, each, spinner
+from midpo.extras import needed
+from midpo.symbolic.errors import MidpoError
+
+from . import options
+
+# What is proved of kernels where no code is named: those that are lifted for every size.
+LIFTED = ("eager", "logps")
+
+
+@click.command("prove")
+@options.specs
+@options.as_json
+@click.option(
+    "--code",
+    metavar="FILE.py:FUNCTION",
+    help="The function, or MODULE:FUNCTION. It is run. Without it: our own kernels.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="ARG=EXPR",
+    help="What an argument of --code is: a name, a number, or an expression in the spec's "
+    "parameters (beta=alpha); may be repeated.",
+)
+@click.option(
+    "--layout",
+    type=click.Choice(("aligned", "unshifted")),
+    default="aligned",
+    show_default=True,
+    help="Whether logits predict the labels beside them, or the code shifts.",
+)
+@click.option("--pairs", default="1,2", show_default=True, help="Sizes of batches.")
+@click.option("--value-only", is_flag=True, help="Leave the gradient aside.")
+def command(
+    specs: tuple[str, ...],
+    as_json: bool,
+    code: str | None,
+    settings: tuple[str, ...],
+    layout: str,
+    pairs: str,
+    value_only: bool,
+) -> None:
+    """Prove or refute that PyTorch code computes each spec's loss, value and gradient. Needs torch.
+
+    The function is run on tensors of expressions, so prove only code that you would run; torch's
+    own autograd gives the gradient. Arguments are bound by name, as in check (docs/code.md).
+
+    Exit status: 0 all proved, 1 one refuted, 3 one undecided or not lifted, 2 bad input.
+
+    \b
+    Example:
+      midpo prove dpo --code loss.py:dpo_loss --set beta=alpha
+      midpo prove simpo
+    """
+    from midpo import api
+    from midpo.commands.check import arguments_of
+
+    needed("prove", "torch", "numpy")
+    arguments = arguments_of(settings)
+    sizes = _pairs(pairs)
+    if code is None and settings:
+        raise MidpoError("--set without --code\n  expected: --code FILE.py:FUNCTION beside it")
+    status = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED, "not lifted": UNDECIDED}
+
+    def answer(asked: str) -> tuple[dict[str, Any], int]:
+        name, backend = asked.split("\n") if code is None else (asked, "eager")
+        with spinner(as_json, f"proving {name}"):
+            found = api.prove(name, code, backend=backend, arguments=arguments, layout=layout,
+                              pairs=sizes, value_only=value_only)
+        if not as_json:
+            from midpo.writers.terminal.code import proof
+
+            proof(found)
+        return found.as_json(), status[found.verdict]
+
+    each([f"{spec}\n{b}" for spec in specs for b in LIFTED] if code is None else specs, as_json,
+         answer)
+
+
+def _pairs(written: str) -> tuple[int, ...]:
+    """1,2 as numbers. Raises: MidpoError."""
+    parts = [part.strip() for part in written.split(",")]
+    if not all(part in ("1", "2", "3") for part in parts):
+        raise MidpoError(f"--pairs {written}\n  expected: sizes of batches from 1 to 3, as 1,2")
+    return tuple(map(int, dict.fromkeys(parts)))

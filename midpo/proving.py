@@ -1,0 +1,270 @@
+"""A function proved to compute a spec's loss: bound, lifted, tested, decided."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from sympy import Expr
+
+from midpo.codegen.lifting.autograd import seeds
+from midpo.codegen.lifting.lift import Lifted, NotLifted, lift
+from midpo.numeric.checking.binding import Binding, bind
+from midpo.numeric.checking.found import Code
+from midpo.numeric.code import cases as trying
+from midpo.numeric.code.cases import CodeCase
+from midpo.numeric.code.layout import Layout
+from midpo.numeric.code.tensors import Answer, call
+from midpo.numeric.code.witness import Difference, difference, disagreement, ratio
+from midpo.proofs.code.answer import TERMS, CodeProof, Part, UpTo, verdict_of
+from midpo.proofs.code.claim import Claim, Reduction, by_renaming, claim
+from midpo.proofs.code.deciding import derivation, ties
+from midpo.proofs.code.nearly import up_to
+from midpo.symbolic.errors import NotYet
+from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import text
+from midpo.symbolic.loss import kernel_loss
+from midpo.symbolic.work import question
+
+QUICK, MANY = 9, 44  # cases before a proof is tried, and before it is given up
+TESTS = (0, 2, 3, 4, 5, 9)  # of a formula against the code; the fifth is one position a row
+
+
+@dataclass
+class Found:
+    """What is known so far, over all layouts."""
+
+    value: Part = "proved"
+    gradient: Part = "proved"
+    reason: str = ""
+    formula: str = ""
+    difference: Difference | None = None
+    layout: Layout | None = None
+    up_to: UpTo | None = None
+    notes: dict[str, None] = field(default_factory=dict)
+    steps: int = 0
+    operations: int = 0
+    one: dict[str, Expr] = field(default_factory=dict)  # what is proved of one pair
+
+    def undecided(self, part: str, reason: str) -> None:
+        if getattr(self, part) == "proved":
+            setattr(self, part, "undecided")
+            self.reason = self.reason or reason
+
+
+def prove(
+    spec: Spec, code: Code, *, unshifted: bool = False, pairs: Sequence[int] = (1, 2),
+    shapes: Sequence[tuple[tuple[int, ...], int]] = (), value_only: bool = False,
+) -> CodeProof:
+    """Whether the function computes the spec's loss, for every size; at `shapes` (lengths of the
+    rows, and the padded length) where positions matter.
+
+    Raises: MidpoError where an argument has no source, SpecError where the spec has no loss.
+    """
+    start = time.perf_counter()
+    loss = kernel_loss(spec)
+    needed = tuple(sorted(str(s) for s in loss.free_symbols if str(s) in spec.names.policies))
+    binding = bind(spec, code.function, code.arguments, needed)
+    layouts = [Layout(spec, n, unshifted) for n in pairs]
+    found = Found(gradient="not asked" if value_only else "proved")
+    why = ""
+    for layout in layouts:
+        lifted = lift(binding, layout, slope=not value_only)
+        if isinstance(lifted, NotLifted):
+            why = lifted.why
+            break
+        with question():
+            decide(found, spec, binding, layout, lifted)
+        if {"refuted", "undecided"} & {found.value, found.gradient}:
+            break
+    notes = (*found.notes, *binding.notes, *TERMS)
+    answer = CodeProof(
+        spec.name, code.name, verdict_of(found.value, found.gradient), found.value, found.gradient,
+        scope(layouts, binding), found.formula, notes, found.up_to, _witness(found), found.reason,
+        found.steps, time.perf_counter() - start, found.operations)
+    if why and "refuted" not in (found.value, found.gradient):
+        asked: Part = "not asked" if value_only else "undecided"
+        return replace(answer, verdict="not lifted", value="undecided", gradient=asked, reason=why)
+    return answer
+
+
+def decide(
+    found: Found, spec: Spec, binding: Binding, layout: Layout, lifted: Lifted
+) -> None:
+    """One layout: the formula against the code, then value and gradient against the spec."""
+    _note(found, lifted)
+    found.formula = found.formula or (
+        text(lifted.losses[0]) if len(lifted.losses) == 1 else
+        "; ".join(map(text, lifted.losses)))
+    asked = found.gradient != "not asked"
+
+    def run(case: CodeCase) -> Answer:
+        return _quiet(binding, layout, case, asked and lifted.slope is not None)
+
+    fixed = binding.fixed
+    tests = [trying.case(layout, fixed, seed) for seed in TESTS]
+    wrong = disagreement(lifted.losses, lifted.slope, tests, run)
+    if wrong:
+        found.undecided("value", wrong)
+        found.undecided("gradient", wrong)
+        return
+    stated = _claim(layout, lifted, fixed, run)
+    if stated is None:
+        found.undecided("value", f"the loss has shape {lifted.shape} for {layout.pairs} pairs")
+        found.undecided("gradient", found.reason)
+        return
+    if stated.reduction != "each" and layout.pairs > 1:
+        found.notes[f"the {stated.reduction} over the pairs"] = None
+    _value(found, spec, stated, fixed, run)
+    if asked:
+        _gradient(found, spec, binding, stated, lifted, fixed, run)
+
+
+def _quiet(binding: Binding, layout: Layout, case: CodeCase, slope: bool) -> Answer:
+    import contextlib
+    import sys
+
+    import torch
+
+    with contextlib.redirect_stdout(sys.stderr):
+        return call(torch, binding, layout, case, slope=slope)
+
+
+def _claim(
+    layout: Layout, lifted: Lifted, fixed: Mapping[str, Fraction], run: Any
+) -> Claim | None:
+    """What a loss of this shape must be: one a pair, or a mean or sum of all."""
+    count = len(lifted.losses)
+    if count == layout.pairs:
+        return claim(layout, lifted.losses, "each", fixed)
+    if count != 1:
+        return None
+    tests = [trying.case(layout, fixed, seed) for seed in range(QUICK)]
+    options: tuple[Reduction, ...] = ("mean", "sum")
+    for way in options:
+        stated = claim(layout, lifted.losses, way, fixed)
+        if difference(stated.losses, stated.targets, tests, run) is None:
+            return stated
+    return claim(layout, lifted.losses, "mean", fixed)
+
+
+def _value(
+    found: Found, spec: Spec, stated: Claim, fixed: Mapping[str, Fraction], run: Any
+) -> None:
+    layout = stated.layout
+    apart = difference(stated.losses, stated.targets, trying.cases(layout, fixed, QUICK), run)
+    if apart is None:
+        if _proof(found, spec, stated, "value", stated.losses, stated.targets):
+            return
+        apart = difference(stated.losses, stated.targets, trying.cases(layout, fixed, MANY), run)
+    same = [replace_parameters(trying.case(layout, fixed, seed), trying.case(layout, fixed, 0))
+            for seed in range(QUICK)]
+    found.up_to = up_to(layout.whole, stated, ratio(stated.losses, stated.targets, same))
+    if apart is not None:
+        found.value, found.difference, found.layout = "refuted", apart, layout
+        return
+    found.undecided("value", f"equal but for guards: it is {found.up_to}" if found.up_to else
+                    "no derivation shows the losses equal, and no case tells them apart")
+
+
+def replace_parameters(case: CodeCase, other: CodeCase) -> CodeCase:
+    return replace(case, parameters=other.parameters, points={})
+
+
+def _proof(
+    found: Found, spec: Spec, stated: Claim, part: str, ones: Sequence[Expr],
+    others: Sequence[Expr],
+) -> bool:
+    """Whether each of `ones` is shown to be the one of `others`: by renaming, where it is made of
+    what was proved of one pair; else by a derivation."""
+    layout = stated.layout
+    if layout.pairs > 1 and part in found.one and len(ones) == 1 and by_renaming(
+            layout, found.one[part], ones[0], stated.reduction):
+        return True
+    for one, other in zip(ones, others, strict=True):
+        chain = derivation(layout.whole, one, other)
+        if chain is None:
+            return False
+        found.steps += len(chain.steps)
+        found.notes |= dict.fromkeys(ties(chain))
+    if layout.pairs == 1 and len(ones) == 1:
+        found.one[part] = ones[0]
+    return True
+
+
+def _gradient(
+    found: Found, spec: Spec, binding: Binding, stated: Claim, lifted: Lifted,
+    fixed: Mapping[str, Fraction], run: Any,
+) -> None:
+    layout = stated.layout
+    if lifted.slope is None:
+        found.undecided("gradient", f"the gradient is not lifted: {lifted.why}")
+        return
+    leaf = binding.kinds.get("pi", "")
+    try:
+        wanted = stated.slope(leaf, seeds(len(stated.losses)))
+    except NotYet as error:
+        found.undecided("gradient", str(error))
+        return
+    sides = (lifted.slope,), (wanted,)
+    apart = difference(*sides, trying.cases(layout, fixed, QUICK), run, slope=True)
+    if apart is None and found.value == "proved":
+        if _proof(found, spec, stated, "gradient", *sides):
+            return
+        apart = difference(*sides, trying.cases(layout, fixed, MANY), run, slope=True)
+    if apart is not None:
+        found.gradient = "refuted"
+        if found.difference is None:
+            found.difference, found.layout = apart, layout
+        return
+    found.undecided("gradient", "no derivation shows the gradients equal, and no case tells them "
+                    "apart")
+
+
+def _note(found: Found, lifted: Lifted) -> None:
+    if lifted.constants:
+        read = ", ".join(f"{k} as {v}" for k, v in sorted(lifted.constants.items()))
+        found.notes[f"constants are read: {read}"] = None
+    for hypothesis in lifted.hypotheses:
+        found.notes[hypothesis] = None
+    if lifted.casts:
+        found.notes[f"casts: {', '.join(sorted(lifted.casts))}"] = None
+    if lifted.paths > 1:
+        found.notes[f"{lifted.paths} paths through the code, all of them run"] = None
+    found.operations += sum(lifted.operations.values())
+
+
+def _witness(found: Found) -> dict[str, Any] | None:
+    apart = found.difference
+    if apart is None:
+        return None
+    case = apart.case
+    return {
+        "case": str(case),
+        "what": "value" if apart.entry is not None else "gradient",
+        "code": apart.code,
+        "spec": apart.spec,
+        "lengths": {str(y): case.counts[str(y)] for y in case.layout.responses},
+        "padded": case.total,
+        "parameters": {k: str(v) for k, v in case.parameters.items()},
+        "said": str(apart),
+    }
+
+
+def scope(layouts: Sequence[Layout], binding: Binding) -> str:
+    """For which inputs the answer holds."""
+    pairs = " and of ".join(f"{n.pairs} pair{'s' * (n.pairs > 1)}" for n in layouts)
+    kinds = set(binding.kinds.values())
+    every = "every value"
+    if kinds & {"logps", "logits"} or any(
+            s.kind in ("labels", "mask") for s in binding.sources.values()):
+        every = "every value, length and padding"
+        every += ", vocabulary included" if "logits" in kinds else ""
+        every += ", laid out [response | padding]"
+    elif any(s.kind == "lengths" for s in binding.sources.values()):
+        every = "every value and length"
+    return f"{every}, chosen first, in batches of {pairs}"
+
