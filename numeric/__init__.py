@@ -4,6 +4,7 @@
     case        a concrete case
     checking/   a loss function held against a spec, in every way in which a trainer may call it
     code/       the inputs of a loss function, as expressions and as numbers
+    closed      exact numbers as closed expressions
     crossing    responses at which a margin's cross difference does not vanish
     duals       exact first derivatives
     evaluate    the value of an expression at a point, term by term as it is written

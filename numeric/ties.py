@@ -13,8 +13,6 @@ from typing import Any
 
 from sympy import Expr
 
-from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.algebra.signs import plainer
 from midpo.symbolic.language.nodes import (
     Divergence,
     Entropy,
@@ -33,20 +31,22 @@ from midpo.symbolic.language.nodes import (
 )
 
 from .arithmetic import Dyadic, NotExact, Undefined
+from .closed import Closed
 from .evaluate import Evaluator, Point
 
 CONTINUOUS = (Prob, TokenProb, VocabProb, Feature, Divergence, Entropy, Prior)
 WHOLE = (Length, TokenSum, TokenProd, VocabSum)
 REDRAWN = 12  # times that the policies and features are drawn anew before a tie is no accident
 
-Points = Callable[[], Iterator[Point]]
+EXACT = (Dyadic(), Closed())  # the quicker first
+Points = Callable[[Any], Iterator[Point]]
 
 
 class Certain(Evaluator):
     """Evaluates in intervals; at a step whose argument they do not tell from 0, exactly.
 
-    `exact` gives the same point in the arithmetic `Dyadic`, then points of the same lengths and
-    parameters with other policies and features. Raises: Undefined at a tie that is an accident.
+    `exact` gives the same point in the arithmetic it is asked for, then points of the same lengths
+    and parameters with other policies and features. Raises: Undefined at a tie that is an accident.
     """
 
     def __init__(self, ops: Any, point: Point, exact: Points, limit: int) -> None:
@@ -60,15 +60,22 @@ class Certain(Evaluator):
         x = self.ops.context.convert(self.value(argument, scope))
         if x.a > 0 or x.b < 0:
             return self.ops.context.mpf(int(x.a > 0))
-        points = self.exact()
-        at = _Exact(Dyadic(), next(points), points, self.limit)
-        return self.ops.context.mpf(int(at.step(argument, scope)))
+        for exact in EXACT:
+            points = self.exact(exact)
+            try:
+                at = _Exact(exact, next(points), points, self.limit)
+                return self.ops.context.mpf(at.step(argument, scope))
+            except (NotExact, ZeroDivisionError):
+                continue
+        raise Undefined("a step that is not told from 0")
 
 
 class _Exact(Evaluator):
     """Evaluates exactly; `others` are points that tell whether a tie is an accident."""
 
-    def __init__(self, ops: Dyadic, point: Point, others: Iterator[Point], limit: int) -> None:
+    def __init__(
+        self, ops: Dyadic | Closed, point: Point, others: Iterator[Point], limit: int
+    ) -> None:
         super().__init__(ops, point, limit=limit)
         self.others = others
 
@@ -78,20 +85,11 @@ class _Exact(Evaluator):
         return super().compute(expr, scope)
 
     def step(self, argument: Expr, scope: dict[Index, int]) -> int:
-        try:
-            try:
-                x = self.value(argument, scope)
-            except NotExact:
-                simpler = plainer(expand(argument))
-                if simpler is None:
-                    raise
-                return self.step(simpler, scope)
-            if not self.ops.zero(x):
-                return int(not self.ops.negative(x))
-            if varies(argument) or (argument.atoms(Parameter) and not counts(argument)):
-                self.no_accident(argument, scope)
-        except (NotExact, ZeroDivisionError):
-            raise Undefined("a step that is not told from 0") from None
+        x = self.value(argument, scope)
+        if not self.ops.zero(x):
+            return int(not self.ops.negative(x))
+        if varies(argument) or (argument.atoms(Parameter) and not counts(argument)):
+            self.no_accident(argument, scope)
         return 1
 
     def no_accident(self, argument: Expr, scope: dict[Index, int]) -> None:

@@ -197,18 +197,19 @@ _FLOATS, _INTERVALS = Floats(), Intervals()
 
 def certain(case: Case) -> Certain:
     """Evaluates at `case` in intervals, and certainly: see `ties`."""
-    return Certain(_INTERVALS, case.point(_INTERVALS), lambda: _exact_points(case), MAX_VALUES)
+    return Certain(_INTERVALS, case.point(_INTERVALS), lambda ops: _exact_points(case, ops),
+                   MAX_VALUES)
 
 
-def _exact_points(case: Case) -> Iterator[Point]:
-    """The case exactly, then others of its lengths and parameters."""
+def _exact_points(case: Case, ops: Any) -> Iterator[Point]:
+    """The case in exact numbers, then others of its lengths and parameters."""
     rng = random.Random(0)
-    yield case.point(Dyadic())
+    yield case.point(ops)
     while True:
         laws = {policy: {prefix: rng.choice(_LAWS) for prefix in law}
                 for policy, law in case.laws.items()}
         features = map_numbers(lambda value: rng.choice(_FEATURES))(case.features)
-        yield replace(case, laws=laws, features=features).point(Dyadic())
+        yield replace(case, laws=laws, features=features).point(ops)
 
 
 def _enclose(case: Case, target: Expr, recovered: Expr) -> Any:

@@ -18,13 +18,18 @@ from midpo.symbolic.errors import NotYet, NoValue, TooLarge
 from midpo.symbolic.language.building import rebuild
 from midpo.symbolic.language.nodes import (
     MARGIN,
+    Divergence,
+    Entropy,
     Exp,
+    Feature,
     Log,
     LogSigmoid,
     Max,
     Min,
+    Parameter,
     Sigmoid,
     Sqrt,
+    Step,
     StopGradient,
     TokenProb,
     VocabSum,
@@ -34,6 +39,7 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import logistic_form, loss_of_margin, recovered_margin, stated_sides
 from midpo.symbolic.rewriting.derivation import Derivation, Instance
+from midpo.symbolic.rewriting.rule import Rule
 from midpo.symbolic.rewriting.rules import RULES, phase
 from midpo.symbolic.work import allowance
 
@@ -79,6 +85,21 @@ _EXPONENTIALS = (
 )
 _SETTLED = (*phase("log", "token"), RULES["log_extremum"], RULES["step_log"], *_EXPONENTIALS)
 _LINEAR = (RULES["token_sum_linear"],)
+
+def _of_lengths(name: str) -> Rule:
+    """A rule of steps, for cuts that speak of lengths and positions alone."""
+    rule = RULES[name]
+
+    def find(node: Step) -> Any:
+        spoken = node.has(TokenProb, VocabSum, Divergence, Entropy, Feature, Parameter)
+        return None if spoken else rule.find(node)
+
+    return replace(rule, find=find)
+
+
+# A cut of whole numbers in whole numbers: no rounding tells where it is 0.
+_CUTS = (_EXP_LOG, *map(_of_lengths, ("step_sign", "step_constant", "step_thresholds")),
+         RULES["step_whole"])
 # The way a loss is computed as written: the probability of a response is no atom of a kernel.
 _WRITTEN = tuple(RULES[name] for name in ("chain_rule", "probability_exp"))
 
@@ -167,8 +188,7 @@ def stable(expr: Expr) -> Derivation:
     Raises: TooLarge where it would exceed its bounds.
     """
     chain = Derivation(expr)
-    # A cut of whole numbers in whole numbers: no rounding tells where it is 0.
-    chain.apply((_EXP_LOG, RULES["step_whole"]))
+    chain.apply(_CUTS)
     chain = _tokens_as_exponentials(chain)
     _settle(chain)
     chain = _totals_as_exponentials(chain)

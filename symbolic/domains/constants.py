@@ -1,4 +1,4 @@
-"""Between which whole numbers a closed expression lies, such as log(10) or exp(1/2) + sqrt(2)."""
+"""Where a closed expression lies, such as log(10) or exp(1/2) + sqrt(2): by intervals."""
 
 from __future__ import annotations
 
@@ -29,6 +29,21 @@ def floor_between(expr: Expr) -> int | None:
         return None
     low, high = floor(value.a), floor(value.b)
     return int(low) if low == high and value.a > low else None
+
+
+@lru_cache(maxsize=1_000)
+def closed_sign(expr: Expr) -> int | None:
+    """The sign of a closed expression; None where intervals do not tell it from 0, or it speaks of
+    anything but numbers."""
+    import mpmath
+
+    context = mpmath.ctx_iv.MPIntervalContext()
+    context.dps = DIGITS
+    try:
+        value = context.convert(_interval(context, expr))
+    except (ValueError, OverflowError, ZeroDivisionError):
+        return None
+    return 1 if value.a > 0 else -1 if value.b < 0 else 0 if value.a == value.b == 0 else None
 
 
 def is_closed(expr: Any) -> bool:

@@ -89,6 +89,8 @@ def _conditions(prior: Expr, named: str, names: Names) -> Iterator[Condition]:
         raise _refusal(prior, f"{named} is {how} everywhere")
     scalar: list[Expr] = []
     for base, exponent in _open_factors(prior):
+        if base == -1:  # and the factors beside it are even powers
+            raise _refusal(prior, f"{named} is 0 or negative everywhere")
         if isinstance(exponent, Rational) and exponent.q == 1 and exponent.p % 2 == 0:
             open_sign, kind = base, "nonzero"
         elif isinstance(exponent, Rational) and exponent.q == 1:
@@ -186,6 +188,8 @@ def _open_factors(prior: Expr) -> Iterator[tuple[Expr, Expr]]:
         if odd and sign < 0 and not turned:
             base, turned = -base, True
         yield base, exponent
+    if sign < 0 and not turned:
+        yield S.NegativeOne, S.One
 
 
 def _is_below(exponent: Expr) -> bool:

@@ -88,17 +88,33 @@ def lattice(expr: Expr) -> Lattice | None:
     return Lattice(u, scale, constant / scale)
 
 
-def beside_constant(expr: Expr) -> tuple[Expr, Fraction, Expr, int] | None:
-    """(u, k, c, n) with expr = k*u + c, where u takes whole values, c is a closed expression such
-    as log(10), and n < c/k < n + 1; else None. Raises: TooLarge."""
-    poly = polynomial(expr)
-    closed = {m: c for m, c in poly.items() if all(is_closed(atom) for atom, _ in m)}
-    whole = lattice(expression({m: c for m, c in poly.items() if m not in closed}))
-    if whole is None or not set(closed) - {ONE}:
+def beside_constant(expr: Expr) -> tuple[Expr, Expr, Expr, int] | None:
+    """(u, k, c, n) with expr = k*u + c, where u takes whole values, k and c are closed expressions
+    such as log(10), and n < c/k < n + 1; else None. Raises: TooLarge."""
+    parts: dict[Any, Polynomial] = {}
+    for monomial, number in polynomial(expr).items():
+        closed = frozenset(m for m in monomial if is_closed(m[0]))
+        parts.setdefault(monomial - closed, {})[closed] = number
+    constant = expression(parts.pop(ONE, {}))
+    if not parts:
         return None
-    constant = expression(closed)
-    below = floor_between(constant / rational(whole.scale))
-    return None if below is None else (whole.u, whole.scale, constant, below)
+    first = next(iter(parts.values()))
+    ratios = {m: _ratio(part, first) for m, part in parts.items()}
+    if any(ratio is None for ratio in ratios.values()):
+        return None
+    whole = lattice(expression({m: r for m, r in ratios.items() if r is not None}))
+    factor = expression(first)
+    if whole is None or (constant.is_Rational and factor.is_Rational):
+        return None
+    k = factor * rational(whole.scale)
+    below = floor_between(constant / k)
+    return None if below is None else (whole.u, k, constant, below)
+
+
+def _ratio(one: Polynomial, other: Polynomial) -> Fraction | None:
+    """The number by which `one` is a multiple of `other`."""
+    ratios = {one[m] / other[m] for m in one.keys() & other.keys()}
+    return ratios.pop() if one.keys() == other.keys() and len(ratios) == 1 else None
 
 
 def value_of(expr: Expr, atom: Callable[[Expr], int]) -> Fraction | None:

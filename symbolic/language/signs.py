@@ -11,6 +11,7 @@ from typing import Any
 
 from sympy import Add, Expr, Mul, Pow, Rational, Symbol
 
+from midpo.symbolic.domains.constants import closed_sign, is_closed
 from midpo.symbolic.domains.intervals import (
     FROM_ONE,
     NONNEGATIVE,
@@ -77,7 +78,10 @@ def enclosure(expr: Expr) -> Interval:
     if isinstance(expr, Pow):
         return enclosure(expr.base).power(enclosure(expr.exp))
     if isinstance(expr, Add):
-        return _of_sum(expr, _MAX_AFFINE)
+        found = _of_sum(expr, _MAX_AFFINE)
+        if found.nonnegative or found.nonpositive or not is_closed(expr):
+            return found
+        return {1: POSITIVE, -1: -POSITIVE}.get(closed_sign(expr) or 0, found)
     if kind is Max:
         return _of_maximum(expr)
     if kind in BY_NODE:

@@ -15,7 +15,7 @@ from midpo.symbolic.algebra.cells import sign_of
 from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.algebra.factor import content, factors, orient
 from midpo.symbolic.algebra.polynomial import denominators, expand, polynomial, rational
-from midpo.symbolic.domains.constants import floor_between
+from midpo.symbolic.domains.constants import closed_sign, floor_between
 from midpo.symbolic.domains.whole import (
     beside_constant,
     lattice,
@@ -204,17 +204,17 @@ def _find_step_constant(node: Step) -> Parts | None:
     if found is None:
         return None
     u, k, c, _ = found
-    return node.args[0], u, rational(k), c
+    return node.args[0], u, k, c
 
 
 def _step_constant_right(x: Expr, u: Expr, k: Expr, c: Expr) -> Expr:
-    below = floor_between(c / k)
-    assert below is not None
-    return Step(expand(k * (u + below + S.Half)))
+    below, sign = floor_between(c / k), closed_sign(k)
+    assert below is not None and sign is not None
+    return Step(sign * (u + below + S.Half))
 
 
 def _step_constant_holds(x: Expr, u: Expr, k: Expr, c: Expr) -> bool:
-    return bool(k.is_Rational and k != 0 and takes_whole_values(u)
+    return bool(closed_sign(k) in (1, -1) and takes_whole_values(u)
                 and floor_between(c / k) is not None and equal_in_field(x, k * u + c))
 
 
@@ -313,8 +313,8 @@ PIECEWISE: tuple[Rule, ...] = (
          "whole numbers pass 0 by jumps: below 0 they are at most -1",
          (Step,), _find_step_whole, lambda x, *rest: Step(x), _step_whole_right,
          _step_whole_holds),
-    Rule("step_constant", "piecewise", "step(k*u + c) = step(k*(u + n + 1/2))",
-         "u whole, k rational, n < c/k < n + 1 for a whole n and a number c such as log(10)",
+    Rule("step_constant", "piecewise", "step(k*u + c) = step(u + n + 1/2), k > 0",
+         "u whole, n < c/k < n + 1 for a whole n and numbers k and c such as log(10); else of -u",
          "between two whole numbers it does not matter where a threshold stands",
          (Step,), _find_step_constant, lambda x, *rest: Step(x), _step_constant_right,
          _step_constant_holds),

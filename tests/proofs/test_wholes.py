@@ -57,6 +57,9 @@ EQUAL = {
     "a logarithm": ("step(log(len(y)) - log(3))", "step(len(y) - 3)"),
     "tanh": ("sum(step((exp(i) - exp(-i))/(exp(i) + exp(-i))) for i in y)",
              "sum(1 - step(-tanh(t)) for t in y)"),
+    "between two powers": ("step(2**len(y) - 9)", "step(len(y) - 4)"),
+    "a root of a number": ("step(sqrt(2)*len(y) - sqrt(8))", "step(len(y) - 2)"),
+    "two of tanh": ("step(tanh(len(y)/2) - tanh(3/2))", "step(len(y) - 3)"),
     "between two lengths": ("step(log(len(y)) - 1)", "step(exp(len(y)) - 8)"),
     "a count": ("step(sum(step(w(y, t)) for t in y) - 1/2)",
                 "1 - step(-sum(step(w(y, t)) for t in y))"),
@@ -95,6 +98,10 @@ DIFFERENT = {
     "a factor": ("step((len(y) - 2)*score(y))", "1 - step((2 - len(y))*score(y))"),
     "always 0 at one token": ("step(sum(t*w(y, t) for t in y) - sum(w(y, t) for t in y))",
                               "1 - step(sum(w(y, t) for t in y) - sum(t*w(y, t) for t in y))"),
+    "a root": ("step(sqrt(len(y)) - 2)", "1 - step(4 - len(y))"),
+    "a power": ("step(2**len(y) - 8)", "step(len(y) - 4)"),
+    "a logarithm to the base 2": ("step(log(len(y))/log(2) - 2)", "step(len(y) - 5)"),
+    "a sigmoid": ("step(sigmoid(len(y)/3) - sigmoid(1))", "step(len(y) - 4)"),
     "a quotient": ("step(1/len(y) - 1/5)", "1 - step(1/5 - 1/len(y))"),
 }
 

@@ -414,6 +414,8 @@ def test_refusals_say_what_is_true(prior: str, said: str) -> None:
         ("log(pi_ref(y)) + tau*len(y)", None), ("sum(log(pi_ref(y, t)) for t in y)", None),
         ("prod(w(y, t)*pi_ref(y, t) for t in y)", None), ("relu(pi_ref(y) - pi(y))", None),
         ("logsigmoid(beta)*pi_ref(y)", None), ("(1 - 2*pi(y))*pi_ref(y)", None),
+        ("(eta*(1 - eta) - 1/4)*pi_ref(y)", None), ("(2*beta - beta**2 - 1)*pi_ref(y)", None),
+        ("(2*score(y) - score(y)**2 - 1)*pi_ref(y)", None),
     ],
 )
 def test_a_prior_is_positive_or_says_where(prior: str, where: list[str] | None) -> None:
