@@ -4,6 +4,7 @@
     bundle       a kernel's file: its own lines, and what they call of the runtime
     emit         spec -> Kernel: one self-contained Python file that imports only torch
     header       what stands around a kernel's lines, in words
+    kernels/     a kernel's file around the lines of its loss
     lifting/     the way back: PyTorch code to mathematics, on tensors of expressions
     names        the user's names in generated text: they live where ours cannot be
     plan/        what is computed and in which form

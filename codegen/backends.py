@@ -9,8 +9,8 @@
 | linear | hidden states and heads | as fused; logits exist only a chunk at a time |
 | logps | log-probabilities of the labels | the algebra that is left |
 
-A backend is a printer and a template; the algebra above the statistics is printed by the same code
-for all of them.
+A backend is a printer and the nodes of a file around its lines; the algebra above the statistics is
+printed by the same code for all of them.
 """
 
 from __future__ import annotations
@@ -67,12 +67,13 @@ _ALWAYS = ("torch", "dist", "F", "Tensor", "Any", "labels", "reduction", "valida
 
 @dataclass(frozen=True)
 class Backend:
-    """A row of the table above. `files` are its templates; `keywords` the arguments it adds."""
+    """A row of the table above. `template` is of the kernels that walk a row, where it has some;
+    `keywords` are the arguments it adds."""
 
     name: str
-    files: tuple[str, ...]
     keywords: tuple[str, ...] = ()
     summary: str = ""
+    template: str = ""
 
 
 BACKENDS = {
@@ -80,37 +81,33 @@ BACKENDS = {
     for row in (
         Backend(
             "eager",
-            ("eager.py.j2",),
             ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics"),
             "readable, by autograd",
         ),
         Backend(
             "fused",
-            ("fused.py.j2", "statistics.py.j2"),
             (*_KEYWORDS, "inplace_backward", "vocab_group"),
             "from logits, in chunks, with an analytic gradient",
         ),
         Backend(
             "linear",
-            ("linear.py.j2", "statistics.py.j2"),
             (*_KEYWORDS, "logit_softcap", "logit_temperature"),
             "from hidden states and the output head",
         ),
         Backend(
             "triton",
-            ("triton.py.j2", "fused.py.j2", "statistics.py.j2"),
             (*_KEYWORDS, "inplace_backward", "vocab_group"),
             "from logits, in one pass on a GPU",
+            "triton.py.j2",
         ),
         Backend(
             "native",
-            ("native.py.j2", "fused.py.j2", "statistics.py.j2"),
             (*_KEYWORDS, "inplace_backward", "vocab_group"),
             "from logits, in one pass on a CPU, in C",
+            "native.c.j2",
         ),
         Backend(
             "logps",
-            ("logps.py.j2",),
             ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics",
              "sequence_lengths"),
             "from log-probabilities of the labels",
@@ -162,7 +159,7 @@ class FromStatistics(Printer):
         else:
             target = Row("", (Name(values), Starred(Name("_"))))
             value = call(f"_forward{self.suffix(number)}", *arguments)
-        self.lines.append(Assign(target, value, spread=True))
+        self.lines.append(Assign(target, value))
         for place, one in enumerate(found.statistics):
             name = self.locals[one.node] = self.name(one.name)
             fill = -1.0 if one.is_label else 0.5  # outside, where nothing is counted

@@ -7,16 +7,18 @@ of definition: the file needs torch and nothing else. In a thin file the same na
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from midpo.codegen.statements import python
+from midpo.codegen.statements.nodes import Function, Statement, Text, bound, names
+
 RUNTIME = Path(__file__).parent / "runtime"
 PACKAGE = "midpo.codegen.runtime"
-# Where a file's template wants the imports, and what is called; lines of their own.
-IMPORTS, CALLED, CALLED_IN_C = "#: imports", "#: runtime", "//: runtime"
+CHECKS = "arguments"
+_INLINE = "static inline "
 # Each after those that it imports; what only checks arguments comes last.
 MODULES = (
     "exponentials", "sums", "vocabulary", "packing", "tables", "shards", "pieces", "passes",
@@ -51,27 +53,46 @@ class Piece:
     is_definition: bool
 
 
-def bundled(source: str, thin: bool) -> str:
-    """`source`, whose lines IMPORTS, CALLED and CALLED_IN_C stand for what is to be there."""
-    before, marked, after = source.partition(CALLED_IN_C)
-    if marked:
-        source = before + in_c(after.partition('"""')[0]) + after
-    tree = ast.parse(source)
-    own = {name for node in tree.body for name in bound(node)}
-    pieces = called(read(tree), own)
+@dataclass(frozen=True)
+class Bundle:
+    """The text of a file, and how many of its lines compute; those after them check arguments."""
+
+    source: str
+    computing: int
+
+
+def bundled(
+    doc: Iterable[str], before: Sequence[Statement], after: Sequence[Statement], thin: bool
+) -> Bundle:
+    """A file: what `doc` says of it, the statements `before` what they and those `after` call."""
+    own = bound([*before, *after])
+    wanted = {*names([*before, *after])}
+    for each in (*before, *after):
+        wanted |= set(each.reads) if isinstance(each, Text) else set()
+    pieces = called(wanted, own)
     clash = own & {name for piece in pieces for name in piece.names}
     assert not clash, f"a kernel and the runtime both define {clash}"
-    wanted = read(tree).union(*(piece.reads for piece in pieces if not thin))
-    imports = [one for one in library()[1].values() if one.bound in wanted - own]
-    sections = list(_sections(imports))
+    read = wanted.union(*(piece.reads for piece in pieces if not thin))
+    imports = [one for one in library()[1].values() if one.bound in read - own]
+    head = ["\n".join(['"""' + "\n".join(doc) + '\n"""']), "from __future__ import annotations",
+            *_sections(imports)]
     if thin and pieces:
-        sections.append("\n".join(_of_runtime(pieces, read(tree))))
-    text = "" if thin else _text(pieces)
-    source = source.replace(f"{IMPORTS}\n", "".join(f"{section}\n\n" for section in sections)[:-1])
-    before, _, after = source.partition(f"{CALLED}\n")
-    after = after.strip("\n")
-    parts = [before.rstrip("\n"), text, after]
-    return "\n\n\n".join(part for part in parts if part) + "\n"
+        head.append("\n".join(_of_runtime(pieces, wanted)))
+    computing = [piece for piece in pieces if piece.module != CHECKS and not thin]
+    checking = [piece for piece in pieces if piece.module == CHECKS and not thin]
+    parts = ["\n\n".join(head), _printed(before), _text(computing)]
+    lines = "\n\n\n".join(filter(None, parts)).count("\n") + 1
+    parts += [_text(checking), _printed(after)]
+    return Bundle("\n\n\n".join(filter(None, parts)) + "\n", lines)
+
+
+def _printed(statements: Sequence[Statement]) -> str:
+    """Functions stand apart, other lines together."""
+    text = ""
+    for one, each in zip([None, *statements], statements, strict=False):
+        near = not any(isinstance(s, (Function, Text, type(None))) for s in (one, each))
+        text += ("\n" if near else "\n\n\n") + "\n".join(python.lines([each]))
+    return text.lstrip("\n")
 
 
 def called(names: Collection[str], own: Collection[str] = ()) -> list[Piece]:
@@ -98,7 +119,7 @@ def library() -> tuple[tuple[Piece, ...], dict[str, Import]]:
         for before, node in zip([None, *tree.body], tree.body, strict=False):
             if isinstance(node, (ast.Import, ast.ImportFrom)):
                 imports |= {one.bound: one for one in _imports(node)}
-            elif names := tuple(bound(node)):
+            elif binds := tuple(_bound(node)):
                 first = min(n.lineno for n in (node, *getattr(node, "decorator_list", ()))) - 1
                 least = before.end_lineno or 0 if before is not None else 0
                 while first > least and lines[first - 1].startswith("#"):
@@ -108,11 +129,11 @@ def library() -> tuple[tuple[Piece, ...], dict[str, Import]]:
                 assert after
                 is_definition = isinstance(node, (ast.FunctionDef, ast.ClassDef))
                 pieces.append(
-                    Piece(module, names, frozenset(read(node)), written, is_definition))
+                    Piece(module, binds, frozenset(_read(node)), written, is_definition))
     return tuple(pieces), imports
 
 
-def bound(node: ast.stmt) -> Iterator[str]:
+def _bound(node: ast.stmt) -> Iterator[str]:
     """The names that a statement of a module binds, but for those of future imports."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         yield node.name
@@ -123,10 +144,10 @@ def bound(node: ast.stmt) -> Iterator[str]:
         yield from (one.bound for one in _imports(node))
     elif isinstance(node, ast.Try):
         yield from {n: None for part in (node.body, *(h.body for h in node.handlers))
-                    for each in part for n in bound(each)}
+                    for each in part for n in _bound(each)}
 
 
-def read(node: ast.AST) -> set[str]:
+def _read(node: ast.AST) -> set[str]:
     """The names that are read in a statement, its annotations included."""
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
@@ -182,25 +203,23 @@ def _text(pieces: list[Piece]) -> str:
 # -- the same of C
 
 
-def in_c(own: str) -> str:
-    """What some lines of C call of rows.c, after the lines that every loop needs."""
-    head, *functions = _of_c()
-    waiting, found = {*re.findall(r"\w+", own)}, set()
+def in_c(wanted: Iterable[str]) -> str:
+    """What of rows.c has these names, with what it calls, after the lines that all loops need."""
+    head, functions = _of_c()
+    waiting, found = {*wanted}, set()
     while waiting:
         name = waiting.pop()
-        for each, text in functions:
-            if each == name and each not in found:
-                found.add(each)
-                waiting |= {*re.findall(r"\w+", text)}
-    return "\n\n".join([head[1], *(text for each, text in functions if each in found)])
+        if name in functions and name not in found:
+            found.add(name)
+            waiting |= {other for other in functions if f"{other}(" in functions[name]}
+    return "\n\n".join([head, *(text for name, text in functions.items() if name in found)])
 
 
 @cache
-def _of_c() -> tuple[tuple[str, str], ...]:
-    """The definitions at the head of rows.c, and its functions, each after its name."""
-    text = (RUNTIME / "rows.c").read_text(encoding="utf-8")
-    head, *functions = re.split(r"\n\n(?=(?:/\*[^\n]*\*/\n)?static inline)", text.strip())
-    head = head.partition("*/\n\n")[2]
-    names = [re.search(r"static inline \w+ (\w+)\(", each) for each in functions]
-    return ("", head), *((found[1], text) for found, text in zip(names, functions, strict=True)
-                         if found)
+def _of_c() -> tuple[str, dict[str, str]]:
+    """The definitions at the head of rows.c, and its functions by name: each is a paragraph."""
+    _, *paragraphs = (RUNTIME / "rows.c").read_text(encoding="utf-8").strip().split("\n\n")
+    heads = [text for text in paragraphs if _INLINE not in text]
+    functions = {text.partition(_INLINE)[2].partition("(")[0].split()[-1]: text
+                 for text in paragraphs if _INLINE in text}
+    return "\n\n".join(heads), functions

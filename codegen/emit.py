@@ -8,12 +8,15 @@ import textwrap
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sympy import S
 
 from midpo.codegen import header
-from midpo.codegen.bundle import RUNTIME, bundled
+from midpo.codegen.bundle import RUNTIME, bundled, in_c
+from midpo.codegen.kernels import chunked, documents, linear, whole
+from midpo.codegen.kernels import passes as walk
 from midpo.codegen.plan.lower import Lowered, lower
 from midpo.codegen.plan.statistics import label_statistic
 from midpo.codegen.printing.blocks import TRITON, C, Dialect
@@ -21,18 +24,17 @@ from midpo.codegen.printing.body import body_of
 from midpo.codegen.printing.chunks import Chunk
 from midpo.codegen.printing.native import native
 from midpo.codegen.printing.printer import Printer
-from midpo.codegen.printing.rows import as_triton, kernels
+from midpo.codegen.printing.rows import as_triton, kernels, reads_of_c, reads_of_triton
 from midpo.codegen.printing.shapes import near_one
-from midpo.codegen.statements import python
 from midpo.codegen.statements.nodes import (
     Assign,
     Constant,
     Name,
     Statement,
     Table,
+    Text,
     names,
 )
-from midpo.symbolic import VERSION
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError, NotYet
 from midpo.symbolic.formula import notebook
@@ -60,8 +62,7 @@ from .refusals import feature_domains, refusals
 from .seal import sealed
 
 TEMPLATES = Path(__file__).parent / "templates"
-SHARED = (*sorted(TEMPLATES.glob("part_*.py.j2")), *sorted(RUNTIME.glob("*.*")))  # of all files
-PASSES = {"fused": "Logits", "linear": "Heads", "triton": "Triton", "native": "Native"}
+SHARED = (*sorted((TEMPLATES.parent / "kernels").glob("*.py")), *sorted(RUNTIME.glob("*.*")))
 
 FEATURE_SHAPES = {"token": "({}B, T)", "response": "({}B,)", "pair": "(B,)"}
 
@@ -73,7 +74,7 @@ class Kernel:
     `function` is its name in `source`; `arguments` are the logits it takes, in order;
     `policies` the policies these belong to; `features` and `parameters` its keyword arguments.
     `roles` are the responses to each prompt, in the order in which a batch holds them; `logged` are
-    the keys of its metrics.
+    the keys of its metrics; so many lines are `computing`.
     `digest` is the SHA-256 of the spec and the templates it was made from; `source` also holds one
     of its own lines (`seal`), so that an edit is seen before it is overwritten.
     """
@@ -89,6 +90,7 @@ class Kernel:
     backend: str = "eager"
     roles: tuple[str, ...] = ("y_w", "y_l")
     logged: tuple[str, ...] = ()
+    computing: int | None = None
 
     @property
     def rewards(self) -> metrics.Rewards | None:
@@ -118,7 +120,7 @@ class Kernel:
     @property
     def mathematics(self) -> str:
         """The part of the source that computes; what follows it only checks arguments."""
-        return self.source.partition("\n\ndef _told(")[0].rstrip() + "\n"
+        return "".join(self.source.splitlines(keepends=True)[: self.computing])
 
     def __str__(self) -> str:
         return self.source
@@ -165,13 +167,15 @@ class _Emitter:
         values = {
             "eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native
         }.get(self.backend.name, self.from_statistics)()
-        source = _render(self.backend.files[0], **self.common(), **values)
+        v = SimpleNamespace(**self.common() | values)
+        before, after = _statements(v)
         said = {marked(n): f'the parameter "{n}"' for n in self.parameters}
         said |= {marked(n): f'the feature "{n}"' for n in self.features}
         said |= {f'{marked(p.removeprefix("pi_"))}_': f'the policy "{p}"' for p in self.policies}
-        source = bundled(source, self.thin)
-        source = settled(source, self.function, said, self.backend.name)
-        source = sealed(source, after=f"{self.digest}.")
+        made = settled([*before, *after], self.function, said, self.backend.name)
+        doc = map(plain, documents.of_file(v))
+        bundle = bundled(doc, made[: len(before)], made[len(before) :], self.thin)
+        source = sealed(bundle.source, after=f"{self.digest}.")
         return Kernel(
             self.spec.name,
             self.function,
@@ -184,13 +188,14 @@ class _Emitter:
             self.backend.name,
             tuple(map(str, self.spec.roles)),
             values["logged"],
+            bundle.computing + 1,  # and the seal
         )
 
     def common(self) -> dict[str, Any]:
         spec = self.spec
         return {
-            "name": spec.name, "function": self.function,
-            "digest": self.digest,
+            "name": spec.name, "function": self.function, "backend": self.backend.name,
+            "digest": self.digest, "whole": False,
             "needs": "Thin: it needs midpo, whose functions it imports, and" if self.thin
             else "Self-contained: it needs",
             "summary": [header.docstring(line) for line in header.summary(spec)],
@@ -266,7 +271,6 @@ class _Emitter:
             "orders_batch": self.spec.orders_batch,
             "arguments": self.arguments,
             "frozen_arguments": list(zip(self.policies, self.arguments, strict=True))[1:],
-            "backend": self.backend.name,
             "short": self.digest[:12],
             "layout": printer.layout,
             "trained": printer.trained,
@@ -277,7 +281,6 @@ class _Emitter:
             "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
             "label_only": given,
             "unfit": _unfit(found),
-            "pass_class": f"_{PASSES[self.backend.name]}Pass",
             "buffers": max([1, *(c.held for c in found)]),
         }
 
@@ -289,8 +292,7 @@ class _Emitter:
 
     def by_rows(self, dialect: Dialect) -> dict[str, Any]:
         values, taken = self.from_statistics(), self.names()
-        written = native if dialect is C else as_triton
-        each = [written(kernels(c, taken, dialect)) for c in passes(self.lowered, taken)]
+        each = [kernels(c, taken, dialect) for c in passes(self.lowered, taken)]
         chunks = [c | more for c, more in zip(values["chunks"], each, strict=True)]
         return values | {"chunks": chunks}
 
@@ -302,11 +304,47 @@ class _Emitter:
         table = Table(tuple((Constant(key), value) for key, value in entries))
         printer.lines.append(Assign(Name(name), table, spread=True))
         return self.scalar(printer) | {
-            "body": python.lines(lines),
-            "metric_lines": python.lines(printer.lines),
+            "body": lines,
+            "metric_lines": printer.lines,
             "metric_name": name,
             "logged": tuple(plain(key) for key, _ in entries),
         }
+
+
+Statements = list[Statement]
+
+
+def _statements(v: Any) -> tuple[Statements, Statements]:
+    """What stands in a file before the functions of the runtime, and after them."""
+    if v.backend in ("eager", "logps"):
+        return [whole.eager(v) if v.backend == "eager" else whole.logps(v)], []
+    after: Statements = [Text(("# The statistics, and their gradient with respect to the logits",))]
+    if v.backend == "native":
+        after.append(_in_c(v))
+    for c in v.chunks:
+        after += walk.functions(c)
+        after += [_triton(c)] if v.backend == "triton" else []
+        after += walk.plan(v, c)
+    if v.backend != "linear":
+        return [chunked.fused(v)], after
+    kinds, *constants = linear.constants(v)
+    return [linear.linear(v), linear.losses(v), kinds], after + constants
+
+
+def _triton(c: dict[str, Any]) -> Text:
+    text = _render("triton.py.j2", c=as_triton(c))
+    binds = (f"_{name}{c['suffix']}" for name in ("online", "combine", "sums", "slopes"))
+    return Text(tuple(text.strip("\n").splitlines()), reads_of_triton(c), frozenset(binds))
+
+
+def _in_c(v: Any) -> Text:
+    """The loops over rows, as a string with their text."""
+    wanted = frozenset().union(*map(reads_of_c, v.chunks))
+    text = _render("native.c.j2", chunks=[native(c) for c in v.chunks], runtime=in_c(wanted))
+    head = ("# The loops over the rows, in C: float32 within a block of the vocabulary, sums of "
+            "blocks in float64")
+    lines = (head, "", 'SOURCE = r"""', *text.strip("\n").splitlines(), '"""')
+    return Text(lines, binds=frozenset({"SOURCE"}))
 
 
 def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
@@ -316,21 +354,19 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "names": found.names,
         "labels": found.labels,
         "sums": found.names[len(found.labels) :],
-        "outside": tuple(-1.0 if n < len(found.labels) else 0.5 for n in range(len(found.names))),
-        "policies": len(found.policies),
+        "count": len(found.names),
         "reads": [(r.policy, r.kinds, r.buffers) for r in found.reads],
         "rereads": [(r.policy, r.kinds, r.buffers) for r in found.rereads],
         "buffers": found.buffers,
         "tables": found.tables,
         "retables": found.retables,
         "numbers": found.numbers,
-        "forward": python.lines(found.forward),
-        "backward": python.lines(found.backward),
+        "forward": found.forward,
+        "backward": found.backward,
         "seeds": (*found.seeds, *("_" for _ in found.names[len(found.seeds) :])),
         "context_names": found.context_names,
         "context_gradients": found.context_gradients,
         "in_place": found.in_place,
-        "scaled": found.scaled,
         "near_one": found.near_one,
         "log_sums": found.log_sums,
         "forward_dtype": "dtype" in forward,
@@ -356,7 +392,8 @@ def _used(lowered: Lowered) -> set[str]:
 
 def _digest(spec: Spec, backend: Backend) -> str:
     hashed = hashlib.sha256(spec.digest.encode())
-    for path in (*(TEMPLATES / name for name in backend.files), *SHARED):
+    own = [TEMPLATES / backend.template] if backend.template else []
+    for path in (*own, *SHARED):
         hashed.update(path.read_bytes())
     return hashed.hexdigest()
 
@@ -376,4 +413,4 @@ def _environment() -> Any:
 
 
 def _render(template: str, **values: Any) -> str:
-    return str(_environment().get_template(template).render(version=VERSION, **values))
+    return str(_environment().get_template(template).render(**values))

@@ -44,12 +44,14 @@ from .writing import said
 @dataclass(frozen=True)
 class Dialect:
     """The words of a language: the column of the table of words that holds its functions, the
-    choice between two values, the part of a sum that a block adds, a number where a function needs
-    a block, and what a sum over a block starts at. Names that start with _ are the template's own.
+    exponential of what is at most 0, the choice between two values, the part of a sum that a block
+    adds, a number where a function needs a block, and what a sum over a block starts at. Names that
+    start with _ are the template's own.
     """
 
     name: str
     column: str
+    decay: str
     where: str
     inside: str
     constant: str
@@ -59,6 +61,7 @@ class Dialect:
 TRITON = Dialect(
     "Triton",
     "triton",
+    decay="_exp",
     where="tl.where",
     inside="tl.where(inside, {0}, 0.0)",
     constant="tl.full((), {0}, tl.float32)",
@@ -68,6 +71,7 @@ TRITON = Dialect(
 C = Dialect(
     "C",
     "c",
+    decay="_decay",
     where="_where",
     inside="{0}",
     constant="{0}",

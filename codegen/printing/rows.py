@@ -7,16 +7,16 @@ its own in Triton, in a loop in C.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sympy import Add, Expr, S, Symbol
 
-from midpo.codegen.names import plain, policy_argument
+from midpo.codegen.names import is_marked, plain, policy_argument
 from midpo.codegen.plan.online import Coefficients, Term, moments, terms_of
 from midpo.codegen.plan.statistics import probability, slope
 from midpo.codegen.statements import python
-from midpo.codegen.statements.nodes import Group, Name, Pair, call
+from midpo.codegen.statements.nodes import Group, Name, Pair, call, names
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.language.nodes import Exp
 
@@ -73,17 +73,32 @@ def kernels(found: Chunk, taken: Iterable[str], dialect: Dialect = TRITON) -> di
     return _Kernels(found, {*taken, *WORDS}, dialect).values()
 
 
-def as_triton(made: dict[str, Any]) -> dict[str, Any]:
+def reads_of_triton(made: Mapping[str, Any]) -> frozenset[str]:
+    """What the kernels of a pass call: in their lines, and what their template has."""
+    found = {name for key in LINES for name in names(made[key])}
+    found |= {"_kernel", "_place", "_block", "_exp", "tl"}
+    some = any(not t["logps"] for t in (*made["second_reads"], *made["slope_reads"]))
+    return frozenset(found | ({"_probability"} if some else set()))
+
+
+def reads_of_c(made: Mapping[str, Any]) -> frozenset[str]:
+    found = {name for key in LINES for name in names(made[key])}
+    return frozenset(found | {"_place", "_entry", "_entries", "_highest", "_decay", "_store"})
+
+
+def as_triton(made: Mapping[str, Any]) -> dict[str, Any]:
     """The lines of one pass as Triton has them."""
     return {key: python.lines(value) if key in LINES else value for key, value in made.items()}
 
 
 class _Kernels:
     def __init__(self, found: Chunk, taken: set[str], dialect: Dialect) -> None:
+        ours = {n for n in (*found.names, *found.context_names, *found.seeds) if not is_marked(n)}
+        self.name = Namer({*taken, *ours} - {"_"})
+        found = self._without_marks(found)
         self.found, self.sums, self.dialect = found, sums_of(found), dialect
-        self.name = Namer({*taken, *found.names, *found.context_names, *found.seeds} - {"_"})
-        self.numbers = {plain(n): self._number(n) for n in found.numbers}
-        self.tables = {p: self._names(p) for p in found.policies}
+        self.numbers = {plain(n): self.name(f"{plain(n)}_number") for n in found.numbers}
+        self.tables = {p: self._names(p, n) for n, p in enumerate(found.policies)}
         terms = {
             name: terms_of(body)
             for name, body in zip(found.names, self.sums.bodies, strict=True)
@@ -95,18 +110,24 @@ class _Kernels:
         }
         self.moments = moments(term for several in self.terms.values() for term in several)
 
-    def _number(self, parameter: str) -> str:
-        """A parameter's name in the kernel: its own in Python, and none of C's keywords in C."""
-        return parameter if self.dialect is TRITON else self.name(f"{parameter}_number")
+    def _without_marks(self, found: Chunk) -> Chunk:
+        """The pass with names of ours for statistics that the user's policies name."""
+        table = {name: self.name("statistic") for name in found.names if is_marked(name)}
+        seeds = {f"grad_{old}": f"grad_{new}" for old, new in table.items()}
+        self.name.taken.update(seeds.values())
+        return replace(found, names=tuple(table.get(n, n) for n in found.names),
+                       seeds=tuple(seeds.get(n, n) for n in found.seeds))
 
-    def _names(self, policy: str) -> dict[str, str]:
-        short = policy_argument(policy).removesuffix("_logits")
-        plain = ("outer", "inner", "base", "top", "new", "most", "shift", "scale", "log", "sum")
-        names = {kind: self.name(f"{kind}_{short}") for kind in plain}
+    def _names(self, policy: str, number: int) -> dict[str, str]:
+        logits = policy_argument(policy)
+        if is_marked(logits):
+            logits = self.name(f"other{number}_logits")
+        short = logits.removesuffix("_logits")
+        kinds = ("outer", "inner", "base", "top", "new", "most", "shift", "scale", "log", "sum")
+        names = {kind: self.name(f"{kind}_{short}") for kind in kinds}
         names |= {kind: self.name(f"{short}_{kind}") for kind in ("logps", "probs")}
-        return names | {"u": self.name(f"u_{short}"), "z": self.name(f"z_{short}")} | {
-            "logits": policy_argument(policy)
-        }
+        names |= {"u": self.name(f"u_{short}"), "z": self.name(f"z_{short}")}
+        return names | {"logits": logits}
 
     def printer(self) -> BlockPrinter:
         blocks = {(p, k): t[k] for p, t in self.tables.items() for k in ("logps", "probs")}
@@ -131,7 +152,8 @@ class _Kernels:
     # -- forward
 
     def moving(self) -> dict[str, Any]:
-        """The moments' names, and the lines that rescale them and that add a block to them."""
+        """The moments' names, and the lines that rescale them and that add a block to them; logits
+        are counted from the largest."""
         moved, added = self.printer(), self.printer()
         single = {((p, S.One),): t for p, t in self.tables.items()}
         names: dict[Coefficients, tuple[str, str]] = {
@@ -143,17 +165,18 @@ class _Kernels:
         for weight in self.moments.weights:
             if weight not in names:
                 names[weight] = self.name("weight"), self.name("scale")
-                moved.assign(names[weight][1], call("_exp", moved.sum_of(weight, shifts)))
+                shift = moved.sum_of(weight, shifts)
+                moved.assign(names[weight][1], call(self.dialect.decay, shift))
         forms = {}
         for weight, linear in self.moments.forms:
             forms[weight, linear] = name = self.name("moment")
             whole, scale = names[weight]
-            shift = moved.sum_of(linear, shifts)
-            moved.assign(name, quote("_moved({}, {}, {}, {})", name, whole, shift, scale))
+            moved.assign(name, quote("_moved({}, {}, {}, {})", name, whole,
+                                     moved.sum_of(linear, shifts), scale))
         for weight, (name, scale) in names.items():
             moved.assign(name, Name(scale), "*=")
             exponentials[weight] = each = self.name("each")
-            added.assign(each, call("_exp", added.sum_of(weight, logits)))
+            added.assign(each, call(self.dialect.decay, added.sum_of(weight, logits)))
             added.assign(name, Name(each), "+=")
         for (weight, linear), name in forms.items():
             value = added.sum_of(linear, logits)

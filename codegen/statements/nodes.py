@@ -150,6 +150,22 @@ class Group(Code):
     of: Code
 
 
+@dataclass(frozen=True)
+class Message(Code):
+    """A string with values in it: pieces of text, and the expressions between them."""
+
+    pieces: tuple[str | Code, ...]
+
+
+@dataclass(frozen=True)
+class Each(Code):
+    """[value for target in of]"""
+
+    value: Code
+    target: Code
+    of: Code
+
+
 class Statement:
     """A line of a kernel, or several."""
 
@@ -162,6 +178,7 @@ class Assign(Statement):
     value: Code
     sign: str = "="
     spread: bool = False
+    kind: Code | None = None
 
 
 @dataclass(frozen=True)
@@ -175,6 +192,51 @@ class Run(Statement):
 class If(Statement):
     test: Code
     body: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True)
+class With(Statement):
+    value: Code
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Return(Statement):
+    value: Code
+
+
+@dataclass(frozen=True)
+class Raise(Statement):
+    value: Code
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An argument of a function: its type, its default, and whether it is given by name only."""
+
+    name: str
+    kind: Code
+    default: Code | None = None
+    named: bool = False
+
+
+@dataclass(frozen=True)
+class Function(Statement):
+    name: str
+    arguments: tuple[Argument, ...]
+    returns: Code
+    doc: tuple[str, ...]
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True)
+class Text(Statement):
+    """Lines as they are, and the names that they read and bind."""
+
+    lines: tuple[str, ...]
+    reads: frozenset[str] = frozenset()
+    binds: frozenset[str] = frozenset()
 
 
 Node = Code | Statement
@@ -229,6 +291,22 @@ def names(nodes: Iterable[Node]) -> Counter[str]:
     return Counter(node.id for node in walk(*nodes) if isinstance(node, Name))
 
 
+def bound(nodes: Iterable[Node]) -> set[str]:
+    """The names that are bound in statements, or in comprehensions."""
+    found: set[str] = set()
+    for node in walk(*nodes):
+        if isinstance(node, (Assign, Each)):
+            target = node.target
+            items = target.items if isinstance(target, Row) else (target,)
+            bare = (item.of if isinstance(item, Starred) else item for item in items)
+            found |= {item.id for item in bare if isinstance(item, Name)}
+        elif isinstance(node, Text):
+            found |= node.binds
+        elif isinstance(node, Function):
+            found |= {node.name, *(argument.name for argument in node.arguments)}
+    return found
+
+
 def changed(node: Part, change: Callable[[Any], Any]) -> Part:
     """`node` with each part, and then itself, as `change` has it."""
     made = {field.name: _changed(getattr(node, field.name), change)
@@ -240,6 +318,9 @@ def changed(node: Part, change: Callable[[Any], Any]) -> Part:
 def _nodes(value: Any) -> Iterator[Node]:
     if isinstance(value, (Code, Statement)):
         yield value
+    elif isinstance(value, Argument):
+        yield value.kind
+        yield from _nodes(value.default)
     elif isinstance(value, tuple):
         for each in value:
             yield from _nodes(each)
@@ -250,6 +331,9 @@ def _changed(value: Any, change: Callable[[Any], Any]) -> Any:
         return changed(value, change)
     if isinstance(value, tuple):
         return tuple(_changed(each, change) for each in value)
+    if isinstance(value, Argument):
+        default = _changed(value.default, change)
+        return replace(value, kind=_changed(value.kind, change), default=default)
     return value
 
 

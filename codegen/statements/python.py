@@ -20,12 +20,17 @@ from .nodes import (
     Code,
     Comparison,
     Constant,
+    Each,
+    Function,
     Group,
     If,
     Item,
+    Message,
     Name,
     Number,
     Pair,
+    Raise,
+    Return,
     Row,
     Run,
     Sign,
@@ -33,6 +38,8 @@ from .nodes import (
     Starred,
     Statement,
     Table,
+    Text,
+    With,
 )
 
 WIDTH = 92
@@ -109,11 +116,17 @@ def text(code: Code) -> str:
         case Table():
             return f"{{{', '.join(map(text, _entries(code)))}}}"
         case _Entry(key, value):
-            return f"{text(key)}: {text(value)}" if key else f"**{text(value)}"
+            return f"{text(key)}: {text(value)}" if key else f"**{_at(value, _BAR)}"
         case Starred(of):
             return f"*{_at(of, _BAR)}"
         case Group(of):
             return f"({text(of)})"
+        case Message(pieces):
+            inside = (_escaped(each) if isinstance(each, str) else f"{{{text(each)}}}"
+                      for each in pieces)
+            return f'f"{"".join(inside)}"'
+        case Each(value, target, of):
+            return f"[{text(value)} for {text(target)} in {text(of)}]"
     raise NotImplementedError(type(code).__name__)
 
 
@@ -124,14 +137,57 @@ def terms(code: Code) -> list[str]:
 
 def _lines(statement: Statement) -> Iterator[str]:
     match statement:
-        case Assign(target, value, sign, spread):
-            head = f"{text(target)} {sign} "
+        case Assign(target, value, sign, spread, kind):
+            head = f"{text(target)}{f': {text(kind)}' if kind else ''} {sign} "
             yield from _spread(head, value) if spread else _wrapped(head, value)
         case Run(value):
-            yield text(value)
-        case If(test, body):
-            yield f"if {text(test)}:"
-            yield from (f"    {line}" for line in lines(body))
+            yield from _wrapped("", value)
+        case Return(value):
+            yield from _wrapped("return ", value)
+        case Raise(value):
+            yield from _wrapped("raise ", value)
+        case With(value, body):
+            yield f"with {text(value)}:"
+            yield from _indented(lines(body))
+        case If():
+            yield from _branches("if", statement)
+        case Function():
+            yield from _function(statement)
+        case Text(written):
+            yield from written
+
+
+def _branches(word: str, statement: If) -> Iterator[str]:
+    yield f"{word} {text(statement.test)}:"
+    yield from _indented(lines(statement.body))
+    if len(statement.otherwise) == 1 and isinstance(statement.otherwise[0], If):
+        yield from _branches("elif", statement.otherwise[0])
+    elif statement.otherwise:
+        yield "else:"
+        yield from _indented(lines(statement.otherwise))
+
+
+def _function(function: Function) -> Iterator[str]:
+    yield f"def {function.name}("
+    named = False
+    for argument in function.arguments:
+        if argument.named and not named:
+            yield "    *,"
+        named = argument.named
+        default = f" = {text(argument.default)}" if argument.default else ""
+        yield f"    {argument.name}: {text(argument.kind)}{default},"
+    yield f") -> {text(function.returns)}:"
+    if function.doc:
+        first, *more = function.doc
+        end = ["    \"\"\""] if len(more) > 1 else []
+        *most, last = [f'"""{first}', *more]
+        yield from _indented([*most, last if end else f'{last}"""'])
+        yield from end
+    yield from _indented(lines(function.body))
+
+
+def _indented(some: Iterable[str]) -> list[str]:
+    return [f"    {line}" if line else line for line in some]
 
 
 def _wrapped(head: str, value: Code) -> list[str]:
@@ -141,9 +197,17 @@ def _wrapped(head: str, value: Code) -> list[str]:
         return [whole]
     if len(found := terms(value)) > 1:
         return [f"{head}(", *(f"    {term}" for term in found), ")"]
-    if isinstance(value, Call) and _is_plain(value.function) and not any(
-            isinstance(each, Starred) for each in value.arguments):
+    if isinstance(value, Call) and _is_plain(value.function):
+        inside = ", ".join(map(text, _arguments(value)))
+        if len(inside) + 4 <= WIDTH:
+            return [f"{head}{text(value.function)}(", f"    {inside}", ")"]
         return _spread(head, value)
+    if isinstance(value, Table):
+        return _spread(head, value)
+    if isinstance(value, Name):
+        return [whole]
+    if isinstance(value, Each):
+        return [f"{head}[", f"    {text(value)[1:-1]}", "]"]
     return [f"{head}(", *(f"    {factor}" for factor in _cut(value, "*/", "*")), ")"]
 
 
@@ -157,9 +221,20 @@ def _spread(head: str, value: Code) -> list[str]:
     found = [f"{head}{first}"]
     for each in inside:
         key = f"{each.key}=" if isinstance(each, _Named) else ""
-        *most, end = terms(each.value if isinstance(each, _Named) else each)
-        found += [f"    {line}" for line in _headed(key, [*most, f"{end},"])]
+        *most, end = _part(each.value if isinstance(each, _Named) else each)
+        found += _indented(_headed(key, [*most, f"{end},"]))
     return [*found, last]
+
+
+def _part(code: Code) -> list[str]:
+    """An argument or an entry, over lines where it is long."""
+    if len(text(code)) + 4 <= WIDTH or len(terms(code)) > 1:
+        return terms(code)
+    if isinstance(code, Table) or (isinstance(code, Call) and _is_plain(code.function)):
+        return _spread("", code)
+    if isinstance(code, _Entry) and code.key:
+        return _wrapped(f"{text(code.key)}: ", code.value)
+    return [text(code)]
 
 
 def _headed(key: str, some: list[str]) -> list[str]:
@@ -210,6 +285,11 @@ def _order(code: Code) -> int:
         case Pair(_, sign):
             return _ORDER[sign]
     return _ATOM
+
+
+def _escaped(value: str) -> str:
+    """Text inside a string with values."""
+    return _string(value)[1:-1].replace("{", "{{").replace("}", "}}")
 
 
 def _string(value: Any) -> str:

@@ -10,6 +10,8 @@ import pytest
 import midpo
 from midpo.codegen import bundle
 from midpo.codegen.backends import BACKENDS
+from midpo.codegen.statements.nodes import Argument, Function, Name
+from midpo.codegen.statements.quote import block
 
 EVERY = """name = "every"
 [target]
@@ -33,28 +35,55 @@ def test_what_is_called_is_there_in_order_of_definition() -> None:
     assert written == ["_expm1", "_bounded_expm1", "_exp_remainder", "_token_sum"]
 
 
+def file_of(name: str, *lines: str) -> bundle.Bundle:
+    """A file of one function."""
+    body = tuple(line for each in lines for line in block(each))
+    function = Function(name, (Argument("x", Name("Tensor")),), Name("Any"), (), body)
+    return bundle.bundled(["It."], [function], [], thin=False)
+
+
 def test_a_name_of_the_runtime_is_not_defined_twice() -> None:
-    source = "#: imports\n\n\ndef _token_sum(x):\n    return x\n\n\n#: runtime\n"
-    assert bundle.bundled(source, thin=False).endswith("return x\n")
-    both = source.replace("_token_sum(x)", "_expm1(x)").replace("return x", "return _bounded_expm1")
+    assert file_of("_token_sum", "return x").source.endswith("return x\n")
     with pytest.raises(AssertionError, match="both define"):
-        bundle.bundled(both, thin=False)
+        file_of("_expm1", "return _bounded_expm1(x)")
 
 
 def test_imports_are_those_that_are_read() -> None:
-    source = "#: imports\n\n\ndef f(x: Tensor) -> Any:\n    return torch, sys, F\n\n\n#: runtime\n"
-    assert bundle.bundled(source, thin=False).startswith(
+    found = file_of("f", "return torch, sys, F")
+    assert found.source.startswith(
+        '"""It.\n"""\n\nfrom __future__ import annotations\n\n'
         "import sys\nfrom typing import Any\n\nimport torch\nimport torch.nn.functional as F\n"
         "from torch import Tensor\n\n\ndef f")
+    assert found.computing == found.source.count("\n")
+
+
+def test_what_checks_arguments_comes_last() -> None:
+    found = file_of("f", "return _token_sum(x, _is_whole(x))")
+    lines = found.source.splitlines()
+    assert any("def _token_sum" in line for line in lines[: found.computing])
+    assert any("def _is_whole" in line for line in lines[found.computing :])
+
+
+def bound(node: ast.stmt) -> set[str]:
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+        return {node.name}
+    found = set()
+    for each in ast.walk(node):
+        if isinstance(each, ast.alias):
+            found.add((each.asname or each.name).partition(".")[0])
+        elif isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store):
+            found.add(each.id)
+    return found
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_file_holds_what_it_reads_and_no_more(backend: str) -> None:
     for name in ("dpo", "tdpo") if backend != "logps" else ("dpo",):
         tree = ast.parse(midpo.generate(name, backend=backend).source)
-        names = [name for node in tree.body for name in bundle.bound(node)]
+        names = [name for node in tree.body for name in bound(node)]
         assert len(names) == len(set(names))
-        read = bundle.read(tree)
+        read = {n.id for n in ast.walk(tree)
+                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
         function = f"{name}_loss"
         assert {n for n in names if n not in read} <= {function, "annotations"}
         known = {n for piece in bundle.library()[0] for n in piece.names} | {*bundle.library()[1]}

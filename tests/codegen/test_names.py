@@ -15,6 +15,9 @@ import pytest
 import midpo
 from midpo.codegen.backends import BACKENDS
 from midpo.codegen.names import marked, plain, settled, unmarked
+from midpo.codegen.statements import python
+from midpo.codegen.statements.nodes import Argument, Function, Name
+from midpo.codegen.statements.quote import block
 from midpo.symbolic.errors import MidpoError, NotYet
 
 torch = pytest.importorskip("torch")
@@ -198,7 +201,7 @@ def test_an_identifier_of_the_file_changes_nothing(backend: str, shift: int, spe
     ("linear", ("like", "at_label", "ours")),
     ("native", ("known", "ours", "logit")),
 ])
-def test_names_that_regular_expressions_look_for(backend: str, names: tuple[str, ...]) -> None:
+def test_names_that_our_own_are_made_of(backend: str, names: tuple[str, ...]) -> None:
     """Of parameters in sums over the vocabulary, and of policies, seeds and columns."""
     policies = [f"grad_{names[0]}", names[1], f"policy_{names[2]}"]
     assert hold(backend, {"parameter": [*names], "token": ["kernel"], "response": ["chosen"],
@@ -269,18 +272,19 @@ margin = "beta*log(pi(y_w)/pi(y_l))" """
 
 def test_a_name_of_ours_gets_a_line() -> None:
     """The argument keeps the user's name; inside it has another."""
-    source = f"""import math
-
-
-def kernel(
-    {marked("total")}: float,
-    rows: int,
+    total = marked("total")
+    body = block("""
+        total = rows + TOTAL
+        return "TOTAL", math.sqrt(total)
+    """.replace("TOTAL", total))
+    arguments = tuple(Argument(name, Name("float")) for name in (total, "rows"))
+    kernel = Function("kernel", arguments, Name("float"), (f"of {total}",), body)
+    found = settled([kernel], "kernel", {total: "it"}, "none")
+    assert "\n".join(python.lines(found)) == '''def kernel(
+    total: float,
+    rows: float,
 ) -> float:
-    \"\"\"{marked("total")}\"\"\"
-    total = rows + {marked("total")}
-    return math.sqrt(total)
-"""
-    found = settled(source, "kernel", {marked("total"): "it"}, "none")
-    assert found == source.replace(f'{marked("total")}:', "total:").replace(
-        f'"""{marked("total")}"""\n', '"""total"""\n    total2 = total\n'
-    ).replace(marked("total"), "total2")
+    """of total"""
+    total2 = total
+    total = rows + total2
+    return "total", math.sqrt(total)'''

@@ -117,7 +117,7 @@ def moved(moment: Any, weight: Any, shift: Any, scale: Any) -> Any:
 
 def start(found: Chunk, made: dict[str, Any]) -> dict[str, Any]:
     space: dict[str, Any] = {"tl": Symbolic, "_exp": sympy.exp, "_moved": moved, "inside": True}
-    space |= {"_tanh": sympy.tanh, **NUMBERS}
+    space |= {"_tanh": sympy.tanh} | {f"{name}_number": x for name, x in NUMBERS.items()}
     space |= {name: Rational(7, 9) for name in found.context_names}
     return space | dict.fromkeys(made["accumulated"], Rational(0))
 

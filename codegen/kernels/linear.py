@@ -1,0 +1,166 @@
+"""Kernels from hidden states and output heads, a few pairs at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from midpo.codegen.statements.nodes import (
+    Argument,
+    Assign,
+    Call,
+    Code,
+    Constant,
+    Function,
+    Name,
+    Row,
+    Statement,
+    Table,
+    call,
+)
+from midpo.codegen.statements.quote import block, quote
+
+from .frame import (
+    TENSOR,
+    checked,
+    function,
+    kinds,
+    named,
+    option,
+    padded,
+    token_features,
+)
+
+LABEL_LOGPS = "_token_logps"
+
+
+def linear(v: Any) -> Function:
+    shorts = _shorts(v)
+    hidden: list[tuple[Code | None, Code]] = [(Constant("policy_hidden"), Name("policy_hidden"))]
+    for policy, short in shorts:
+        name = f"{short}_hidden"
+        table = named([name])
+        absent = quote("{{}} if {} is None else {}", name, table)
+        hidden += [(None, absent)] if policy in v.label_only else table.items
+    given = [*(f"{short}{LABEL_LOGPS}" for policy, short in shorts if policy in v.label_only),
+             *(name for name, *_ in (*v.features, *v.parameters))]
+    body = block("""
+        flags = {"metrics": metrics, "validate": validate}
+        _check_options(ignore_index, {"max_seqlen": max_seqlen, "rows": rows}, flags)
+        held = isinstance(policy_weight, Tensor) and policy_weight.dim() == 2
+        _need(held, "policy_weight", policy_weight, "(V, D)")
+        _check(
+            HIDDEN, labels, KINDS_OF, *(OF, reduction, ignore_index, cu_seqlens, validate),
+            vocabulary=policy_weight.shape[0],
+        )
+        _check_head("policy", policy_hidden, policy_weight, policy_bias, policy_weight.shape[0])
+        DTYPE = _accumulation(policy_hidden)
+        rows = _rows_at_once(rows, policy_weight.shape[0], policy_hidden.device, TABLE)
+        TRAINED = _head(policy_hidden, policy_weight, policy_bias)
+        FROZEN: dict[str, list[Tensor]] = {}
+        HEADS
+        NUMBERS = _head_numbers(logit_softcap, logit_temperature, DTYPE)
+        CHECKED
+        given = GIVEN
+        batch = _Batch(OF, TRAINED, FROZEN, labels, cu_seqlens, given, KINDS)
+        longest = None if cu_seqlens is None else _longest(cu_seqlens, max_seqlen, validate)
+        fixed = (longest, ignore_index, reduction if metrics else None, rows, NUMBERS)
+        total, logged = _in_groups(
+            FUNCTION, _losses, PASSES, OPERATORS, batch, fixed, reduction, num_pairs, ORDERS
+        )
+        return (total, _logged(logged, reduction)) if metrics else total
+    """, HIDDEN=Table(tuple(hidden)), KINDS_OF=kinds(v), OF=v.of, CHECKED=checked(v),
+        DTYPE=v.dtype, TRAINED=v.trained, FROZEN=v.frozen, NUMBERS=v.numbers, GIVEN=named(given),
+        FUNCTION=Constant(v.function), ORDERS=Constant(v.orders_batch),
+        HEADS=[line for policy, short in shorts for line in _frozen(v, policy, short)])
+    leads = [Argument(name, TENSOR) for name in ("policy_hidden", "policy_weight", "labels")]
+    own = [option("policy_bias", "Tensor | None")]
+    for policy, short in shorts:
+        parts = ("_hidden", "_weight", "_bias", *([LABEL_LOGPS] * (policy in v.label_only)))
+        own += [option(f"{short}{part}", "Tensor | None") for part in parts]
+    own += [option("logit_softcap", "float | None"), option("logit_temperature", "float", "1.0"),
+            option("rows", "int | None")]
+    return function(v, leads, own, body)
+
+
+def _shorts(v: Any) -> list[tuple[str, str]]:
+    return [(policy, argument.removesuffix("_logits")) for policy, argument in v.frozen_arguments]
+
+
+def _frozen(v: Any, policy: str, short: str) -> tuple[Statement, ...]:
+    """Take a frozen policy's head, or its log-probabilities of the labels where they are enough."""
+    hidden, weight, bias, logps = (
+        f"{short}{part}" for part in ("_hidden", "_weight", "_bias", LABEL_LOGPS))
+    holes = {"HIDDEN": hidden, "WEIGHT": weight, "BIAS": bias, "LOGPS": logps, "FROZEN": v.frozen}
+    texts = {"S": Constant(short), "L": Constant(logps), "P": Constant(policy)}
+    if policy in v.label_only:
+        needed = block("""
+            if LOGPS is not None:
+                held = isinstance(LOGPS, Tensor)
+                held = held and LOGPS.shape == labels.shape
+                _need(held, L, LOGPS, tuple(labels.shape))
+            elif HIDDEN is None or WEIGHT is None:
+                raise ValueError(SAID)
+        """, SAID=Constant(f"{hidden}: got nothing, needs it or {logps}"), **holes, **texts)
+    else:
+        needed = block("""
+            if HIDDEN is None or WEIGHT is None:
+                raise ValueError(SAID)
+        """, SAID=Constant(f"{hidden}: got nothing, needs it with {weight}"), **holes)
+    return needed + block("""
+        if HIDDEN is not None and WEIGHT is not None:
+            _check_head(S, HIDDEN, WEIGHT, BIAS, policy_weight.shape[0])
+            FROZEN[P] = [x.detach() for x in _head(HIDDEN, WEIGHT, BIAS)]
+    """, **holes, **texts)
+
+
+def losses(v: Any) -> Function:
+    """The loss of each pair of a few, and what trainers log of it."""
+    given = (*v.given_names, *(name for name, *_ in (*v.features, *v.parameters)))
+    taken: list[Statement] = []
+    if given:
+        row = Row("" if len(given) > 1 else "()", tuple(map(Name, given)))
+        taken.append(Assign(row, quote("batch.given.values()")))
+    body = block("""
+        TRAINED, FROZEN = batch.trained, batch.frozen
+        labels, cu_seqlens = batch.labels, batch.cu_seqlens
+        DTYPE = _accumulation(TRAINED[0])
+        SETTINGS = (rows, "", keep)
+        LAYOUT = None
+        if cu_seqlens is not None and longest is not None:
+            LAYOUT = _layout(cu_seqlens, longest, labels)
+        flat_labels = torch.where(labels == ignore_index, -1, labels)
+        labels = _padded(flat_labels, LAYOUT, -1)
+        TAKEN
+        PADDED
+        MASK = labels >= 0
+        BODY
+        if reduction is None:
+            return LOSS, {}
+        with torch.no_grad():
+            METRICS
+        return LOSS, LOGGED
+    """, TRAINED=v.trained, FROZEN=v.frozen, DTYPE=v.dtype, SETTINGS=v.settings, LAYOUT=v.layout,
+        TAKEN=taken, PADDED=padded(token_features(v), v.layout, quote("1")), MASK=v.mask,
+        BODY=v.body, LOSS=v.loss, METRICS=v.metric_lines, LOGGED=v.metric_name)
+    kinds = {v.walk: "Any", "batch": "_Batch", "keep": "int", "longest": "int | None",
+             "ignore_index": "int", "reduction": "str | None", "rows": "int",
+             v.numbers: "list[float]"}
+    arguments = tuple(Argument(name, quote(kind)) for name, kind in kinds.items())
+    doc = ("The loss of each pair, and what trainers log of it unless `reduction` is None. "
+           f"`{v.walk}` gives", "the statistics of a pass.")
+    return Function("_losses", arguments, quote("tuple[Tensor, dict[str, Tensor]]"), doc, body)
+
+
+def constants(v: Any) -> list[Statement]:
+    """What the passes and the batch's parts are called."""
+    table = [(name, "token") for name in v.given_names]
+    table += [(name, kind) for name, _, kind in v.features]
+    found: list[Statement] = [Assign(Name("KINDS"), Table(tuple(
+        (Constant(name), Constant(kind)) for name, kind in table)))]
+    for name, one in (("PASSES", "_PASS"), ("OPERATORS", "_forward")):
+        each = tuple(Name(f"{one}{c['suffix']}") for c in v.chunks)
+        found.append(Assign(Name(name), Row("()", each)))
+    if v.label_only:
+        operator: Call = call("_label_operator", Constant(f"{v.function}_{v.short}_labels"))
+        found.append(Assign(Name("_label_logps"), operator))
+    return found
