@@ -101,6 +101,11 @@ class Binding:
     def source_of(self, kind: str) -> bool:
         return any(source.kind == kind for source in self.sources.values())
 
+    def by_lengths(self) -> bool:
+        """Whether only lengths say which tokens count: the first ones do."""
+        return self.source_of("lengths") and not (
+            self.source_of("labels") or self.source_of("mask"))
+
     def superfluous(self) -> frozenset[str]:
         """The optional arguments of which others say the same."""
         out = set()

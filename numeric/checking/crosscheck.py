@@ -128,7 +128,8 @@ class _Check:
         for attempt in range(3):
             rng = np.random.default_rng((self.seed, number, attempt))
             batch = nth_batch(self.spec, self.binding.kinds, number, rng, shortest=1 + attempt,
-                              finite=not self.generated, fixed=self.binding.fixed)
+                              finite=not self.generated, leading=self.binding.by_lengths(),
+                              fixed=self.binding.fixed)
             truth = truth_of(batch, self.loss, self.seed * 1_000_003 + number)
             if truth is not None:
                 self.condition = max(self.condition, truth.condition)
@@ -259,7 +260,8 @@ class _Check:
 
     def scene(self, what: str, dtypes: Any) -> None:
         rng = np.random.default_rng((self.seed, 1, len(what)))
-        shape: dict[str, Any] = {"scale": 1.0, "vocabulary": 3, "pairs": 2}
+        shape: dict[str, Any] = {"scale": 1.0, "vocabulary": 3, "pairs": 2,
+                                 "leading": self.binding.by_lengths()}
         if what == "long":
             shape |= {"positions": LONG, "pairs": 1, "vocabulary": 2}
         batch = random_batch(self.spec, self.binding.kinds, rng, finite=True,
@@ -287,7 +289,7 @@ class _Check:
         rng = np.random.default_rng((self.seed, 2))
         batch = random_batch(
             self.spec, self.binding.kinds, rng, scale=2.0, vocabulary=size, positions=2,
-            pairs=1, finite=True, fixed=self.binding.fixed)
+            pairs=1, finite=True, leading=self.binding.by_lengths(), fixed=self.binding.fixed)
         counted = batch.labels != IGNORED
         last = rng.integers(size - size // 16, size - 1, int(counted.sum()))  # in the last block
         batch.labels[counted] = last

@@ -254,20 +254,23 @@ def random_batch(
     pairs: int | None = None,
     ends: bool = False,
     finite: bool = False,
+    leading: bool = False,
     fixed: Mapping[str, Fraction] = MappingProxyType({}),
     ops: Any = None,
 ) -> Batch:
     """One batch. `kinds` says of each policy what is given: "logits", "hidden" states and a head,
     the labels' "logps", or "whole" responses' log-probabilities. Responses have `shortest` tokens
-    or more; `ends` draws parameters near the ends of their domains; `finite` masks no entry;
-    `fixed` parameters are as given; logits of heads are numbers of `ops`, or of 50 digits."""
+    or more, with `leading` before all that is ignored; `ends` draws parameters near the ends of
+    their domains; `finite` masks no entry; `fixed` parameters are as given; logits of heads are
+    numbers of `ops`, or of 50 digits."""
     pairs = int(rng.integers(1, 4)) if pairs is None else pairs
     rows = len(spec.roles) * pairs
     labels = rng.integers(0, vocabulary, size=(rows, positions))
     for row in range(rows):
         # Responses of different lengths, with what is ignored before, after and in between.
         length = int(rng.integers(shortest, positions + 1))
-        kept = rng.choice(positions, size=length, replace=False)
+        kept = (np.arange(length) if leading
+                else rng.choice(positions, size=length, replace=False))
         ignored = np.setdiff1d(np.arange(positions), kept)
         labels[row, ignored] = IGNORED
     logits, logps, whole, heads = {}, {}, {}, {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .binding import Binding
 
@@ -93,7 +93,9 @@ OF_CODE = (
 
 def ways(binding: Binding, generated: bool) -> list[Way]:
     """The ways that a function's arguments allow, besides the plain one."""
-    table = OF_KERNELS if generated else OF_CODE
+    table: tuple[Way, ...] = OF_KERNELS if generated else OF_CODE
+    if not generated and "reduction" not in binding.options:
+        table = tuple(dict.fromkeys(replace(way, reduction=None) for way in OF_CODE))
     return [way for way in table if way.needs() <= binding.options]
 
 

@@ -81,6 +81,21 @@ def naive(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, *,
     return list(torch.where(margin < -30, -margin, few))
 
 
+def by_lengths(policy_token_logps, ref_token_logps, lengths, alpha, num_pairs=None):
+    counted = torch.arange(policy_token_logps.shape[1]) < lengths[:, None]
+    ratios = torch.where(counted, policy_token_logps - ref_token_logps, 0).sum(-1)
+    chosen, rejected = ratios.chunk(2)
+    return -F.logsigmoid(alpha * (chosen - rejected)).sum() / (num_pairs or len(chosen))
+
+
+def any_mean(policy_token_logps, ref_token_logps, lengths, alpha, num_pairs=None):
+    return by_lengths(policy_token_logps, ref_token_logps, lengths, alpha)
+
+
+def any_mark(policy_logits, reference_logits, labels, alpha, ignore_index=-100):
+    return from_logits(policy_logits, reference_logits, labels.clamp(min=0), labels != -100, alpha)
+
+
 class Module(torch.nn.Module):
     def forward(self, chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, alpha):
         return other(chosen_logps, rejected_logps, ref_chosen_logps, ref_rejected_logps, alpha)
@@ -147,6 +162,7 @@ AGREE = [
     ("cdpo", "dpo", ["beta=alpha", "label_smoothing=epsilon"]),
     ("dpo", "summed", []),
     ("dpo", "from_logits", []),
+    ("dpo", "by_lengths", []),
     ("dpo", "other", []),
     ("dpo", "naive", []),
     ("dpo", "module", []),
@@ -163,6 +179,8 @@ DIFFER = [
     ("dpo", "dpo", ["beta=alpha", "label_smoothing=0.1"]),
     ("simpo", "simpo", ["beta=alpha", "gamma_beta_ratio=gamma"]),
     ("dpo", "tdpo", []),
+    ("dpo", "any_mean", []),
+    ("dpo", "any_mark", []),
     ("simpo", "from_logits", []),
 ]
 
