@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from midpo.gathering import Fragment, Wanted
     from midpo.numeric.checking.found import CrossCheck
-    from midpo.numeric.exact.problems import Case
+    from midpo.numeric.exact.problems import ProblemFile
     from midpo.numeric.exact.solved import Part
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.certify.certificate import Certificate
     from midpo.proofs.code.answer import CodeProof
     from midpo.proofs.compare.comparison import Comparison
     from midpo.proofs.framework.theorem import Theorem
-    from midpo.proofs.recover.levels import Comparison as Judged
+    from midpo.proofs.recover.levels import Preference
     from midpo.proofs.recover.solved import Solution
     from midpo.writers.latex.report import Report
 
@@ -201,7 +201,7 @@ def audit(
     *,
     seed: int = 0,
     trials: int = 80,
-    pairs: Sequence[Judged] | None = None,
+    pairs: Sequence[Preference] | None = None,
     progress: Callable[[str], None] = lambda now: None,
 ) -> Audit:
     """What a recovery does and does not mean: gradient, optimum, labels, mass, domain.
@@ -244,7 +244,7 @@ def certify(source: Source, *, check: bool = False, coqchk: bool = False) -> Cer
 
 
 def optimise(
-    problem: str | Path | Case,
+    problem: str | Path | ProblemFile,
     *,
     what: Sequence[str] = (),
     seed: int = 0,
@@ -259,14 +259,14 @@ def optimise(
     needed("optimise", "numpy")
     from midpo.numeric.exact import problems, solved
 
-    if isinstance(problem, problems.Case):
+    if isinstance(problem, problems.ProblemFile):
         case, file = problem, ""
     else:
         case, file = problems.load(str(problem)), str(problem)
     return tuple(solved.PARTS[name](case, seed, progress) for name in asked_of(case, what, file))
 
 
-def asked_of(case: Case, what: Sequence[str], file: str = "") -> tuple[str, ...]:
+def asked_of(case: ProblemFile, what: Sequence[str], file: str = "") -> tuple[str, ...]:
     """The parts of a problem that are asked for, each once; all that it has data for by default.
 
     Raises: SpecError for a part without data.

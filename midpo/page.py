@@ -14,7 +14,7 @@ from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.spec import Spec, catalogue
 from midpo.targets import folder
 from midpo.targets import write as write_file
-from midpo.writers.html.page import Entry, entry, render
+from midpo.writers.html.page import PageEntry, entry, render
 from midpo.writers.section import Section
 
 from . import api
@@ -62,7 +62,7 @@ def write(
 
 def _by_processes(
     todo: Sequence[Job], jobs: int, family: bool, progress: Progress
-) -> tuple[list[Entry], str]:
+) -> tuple[list[PageEntry], str]:
     """The entries in order and the family map, made by further processes."""
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         drawing = pool.submit(family_map) if family else None
@@ -70,12 +70,12 @@ def _by_processes(
         return entries, "" if drawing is None else drawing.result()
 
 
-def _told(each: Entry, progress: Progress) -> Entry:
+def _told(each: PageEntry, progress: Progress) -> PageEntry:
     progress(each.spec.name)
     return each
 
 
-def _entry(job: Job) -> Entry:
+def _entry(job: Job) -> PageEntry:
     return entry(_section(*job))
 
 

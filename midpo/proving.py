@@ -20,7 +20,7 @@ from midpo.numeric.code.layout import Layout
 from midpo.numeric.code.tensors import Answer, call
 from midpo.numeric.code.witness import Difference, difference, disagreement, ratio
 from midpo.proofs.code.answer import TERMS, CodeProof, Part, UpTo, verdict_of
-from midpo.proofs.code.claim import Claim, Reduction, by_renaming, claim
+from midpo.proofs.code.claim import CodeClaim, Reduction, by_renaming, claim
 from midpo.proofs.code.deciding import derivation, ties
 from midpo.proofs.code.nearly import up_to
 from midpo.symbolic.errors import NotYet
@@ -135,7 +135,7 @@ def _quiet(binding: Binding, layout: Layout, case: CodeCase, slope: bool) -> Ans
 
 def _claim(
     layout: Layout, lifted: Lifted, fixed: Mapping[str, Fraction], run: Any
-) -> Claim | None:
+) -> CodeClaim | None:
     """What a loss of this shape must be: one a pair, or a mean or sum of all."""
     count = len(lifted.losses)
     if count == layout.pairs:
@@ -152,7 +152,7 @@ def _claim(
 
 
 def _value(
-    found: Found, spec: Spec, stated: Claim, fixed: Mapping[str, Fraction], run: Any
+    found: Found, spec: Spec, stated: CodeClaim, fixed: Mapping[str, Fraction], run: Any
 ) -> None:
     layout = stated.layout
     apart = difference(stated.losses, stated.targets, trying.cases(layout, fixed, QUICK), run)
@@ -175,7 +175,7 @@ def replace_parameters(case: CodeCase, other: CodeCase) -> CodeCase:
 
 
 def _proof(
-    found: Found, spec: Spec, stated: Claim, part: str, ones: Sequence[Expr],
+    found: Found, spec: Spec, stated: CodeClaim, part: str, ones: Sequence[Expr],
     others: Sequence[Expr],
 ) -> bool:
     """Whether each of `ones` is shown to be the one of `others`: by renaming, where it is made of
@@ -196,7 +196,7 @@ def _proof(
 
 
 def _gradient(
-    found: Found, spec: Spec, binding: Binding, stated: Claim, lifted: Lifted,
+    found: Found, spec: Spec, binding: Binding, stated: CodeClaim, lifted: Lifted,
     fixed: Mapping[str, Fraction], run: Any,
 ) -> None:
     layout = stated.layout

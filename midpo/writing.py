@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from midpo.targets import folder, write
 from midpo.writers.latex import fragment, report
-from midpo.writers.latex.framework import Derived
+from midpo.writers.latex.framework import Framework
 from midpo.writers.latex.report import Report
 from midpo.writers.latex.typeset import TypesetFailed, typeset
 from midpo.writers.section import Section
@@ -49,12 +49,12 @@ def write_report(
     return Report(tex, target, f"wrote {tex} and {target}", tuple(others))
 
 
-def derived() -> Derived:
+def derived() -> Framework:
     """The framework's theorems and the paper's slips, proved and checked."""
     from midpo.proofs.framework.slips import checked
     from midpo.proofs.framework.theorems import theorems
 
-    return Derived(theorems(), checked())
+    return Framework(theorems(), checked())
 
 
 def write_fragment(

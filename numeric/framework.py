@@ -46,7 +46,7 @@ _ORDER = 5  # derivatives of a random function that are not 0
 
 
 @dataclass
-class Instance:
+class Sample:
     """Numbers for every name: `tables[name][at]` for functions on sets, `at` a tuple of indices;
     `members[which][c]`; `functions[name]` are coefficients of powers; `scope` places the free
     elements."""
@@ -63,7 +63,7 @@ class Instance:
 class Values(Evaluator):
     """Evaluates expressions at an instance."""
 
-    def __init__(self, instance: Instance) -> None:
+    def __init__(self, instance: Sample) -> None:
         super().__init__(instance.ops, Point({}, {}, instance.parameters))
         self.instance = instance
 
@@ -146,8 +146,8 @@ class Values(Evaluator):
         return (ends[0] - ends[1]) / (2 * step)
 
 
-def _changed(instance: Instance, **given: Any) -> Instance:
-    return Instance(**{**vars(instance), **given})
+def _changed(instance: Sample, **given: Any) -> Sample:
+    return Sample(**{**vars(instance), **given})
 
 
 # --- Drawing instances ---------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def _changed(instance: Instance, **given: Any) -> Instance:
 
 def draw(
     exprs: Iterable[Expr], given: Iterable[Hypothesis], seed: int, *, without: str = ""
-) -> Instance:
+) -> Sample:
     """A random instance with numbers for everything `exprs` speak of, at which each hypothesis of
     `given` holds but the one named `without`, which is broken."""
     rng = random.Random(f"{seed}")
@@ -192,7 +192,7 @@ def draw(
     return instance
 
 
-def _blank(told: list[Expr], rng: random.Random, seed: int) -> Instance:
+def _blank(told: list[Expr], rng: random.Random, seed: int) -> Sample:
     deep = any(expr.has(Partial) for expr in told)
     responses, prompts = SIZES[seed % len(SIZES)]
     names: dict[str, int] = {}
@@ -205,7 +205,7 @@ def _blank(told: list[Expr], rng: random.Random, seed: int) -> Instance:
     sizes = {
         RESPONSES: responses, PROMPTS: prompts, COMPARISONS: comparisons, EDGES: responses + 1
     }
-    instance = Instance(Digits(DIGITS * 3 if deep else DIGITS), sizes)
+    instance = Sample(Digits(DIGITS * 3 if deep else DIGITS), sizes)
     pairs = [rng.sample(range(responses), 2) for _ in range(comparisons)]
     instance.members = {
         "y_w": [pair[0] for pair in pairs],
@@ -215,16 +215,16 @@ def _blank(told: list[Expr], rng: random.Random, seed: int) -> Instance:
     return instance
 
 
-def _number(instance: Instance, rng: random.Random) -> Any:
+def _number(instance: Sample, rng: random.Random) -> Any:
     return instance.ops.number(Fraction(rng.randint(-40, 40), 17))
 
 
-def places(instance: Instance, node: Any) -> list[tuple[int, ...]]:
+def places(instance: Sample, node: Any) -> list[tuple[int, ...]]:
     """Every place at which a function has a value."""
     return list(product(*(range(instance.sizes[space(e) or ""]) for e in node.args[1:])))
 
 
-def _fill(instance: Instance, node: Any, rng: random.Random) -> None:
+def _fill(instance: Sample, node: Any, rng: random.Random) -> None:
     name = str(node.args[0])
     if name in instance.tables:
         return
@@ -234,7 +234,7 @@ def _fill(instance: Instance, node: Any, rng: random.Random) -> None:
     instance.tables[name] = table
 
 
-def impose(instance: Instance, hypothesis: Hypothesis, scale: Any = 1) -> None:
+def impose(instance: Sample, hypothesis: Hypothesis, scale: Any = 1) -> None:
     """Make left = right: assign the side that is an atom, or scale a law whose sum is given; times
     `scale`, which is 1 unless the hypothesis is to be broken."""
     left, right = hypothesis.left, hypothesis.right
@@ -275,7 +275,7 @@ class Defined(dict[tuple[int, ...], Any]):
 
 
 def _scale(
-    instance: Instance, hypothesis: Hypothesis, law: Mass, over: Element, scale: Any
+    instance: Sample, hypothesis: Hypothesis, law: Mass, over: Element, scale: Any
 ) -> None:
     name = str(law.args[0])
     table = dict(instance.tables[name])

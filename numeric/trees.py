@@ -200,7 +200,7 @@ class World:
 
 
 @dataclass(frozen=True)
-class Row:
+class Movement:
     """One way in which a function of y moves with the policy.
 
     The derivative of the function at y is the sum over t of weight(y, t) times that of
@@ -214,7 +214,7 @@ class Row:
     entry: Index
 
 
-def centred_response(world: World, rows: Sequence[Row], measure: Floats64) -> Floats64:
+def centred_response(world: World, rows: Sequence[Movement], measure: Floats64) -> Floats64:
     """Sum over y' of measure(y') * d f(y')/d pi(y) for the function f that has these `rows`, up to
     a constant: T[pi] of proposition 2.1 where f = log zeta and `measure` is pi.
 

@@ -18,7 +18,7 @@ from midpo.symbolic.formula.tree import (
     Formula,
     Part,
     Placeholder,
-    Word,
+    Upright,
     between,
     call,
     leaf,
@@ -61,7 +61,7 @@ def of_batch(spec: Spec) -> Told:
     i, e = leaf("i"), leaf("e")
     return told("What is stated is a loss of the batch, here of its place {}; {} is the {}-th of "
                 "the values of {} over the batch, in growing order:",
-                i, row(Word("sort"), between("[", e, "]", "")), i, e)
+                i, row(Upright("sort"), between("[", e, "]", "")), i, e)
 
 
 def assumptions(spec: Spec) -> tuple[Told, ...]:

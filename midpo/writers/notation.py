@@ -7,16 +7,16 @@ from itertools import pairwise
 
 from midpo.symbolic.formula.told import Told, told
 from midpo.symbolic.formula.tree import (
+    Beside,
     Fence,
     Formula,
     Fraction,
     Part,
     Placeholder,
-    Row,
     Sign,
     Spoken,
     Text,
-    Word,
+    Upright,
     between,
     call,
     leaf,
@@ -73,7 +73,7 @@ def _table() -> tuple[tuple[Formula, Told, Use | None], ...]:
     states = [state(role, _T) for role in (RESPONSE, *_PAIR)]
     before = [Fence("(", listed((PROMPT, indexed("y", role, "<", "t"))), ")")
               for role in (RESPONSE, *_PAIR)]
-    divergence = script("D", Word("KL"))
+    divergence = script("D", Upright("KL"))
     z = call(r"\sigma", "z")
     logistic = Fence("(", row(1, " + ", script("e", above=row("-", "z"))), ")")
     return (
@@ -99,8 +99,8 @@ def _table() -> tuple[tuple[Formula, Told, Use | None], ...]:
          _is(divergence)),
         (row("H", between("(", _law("p", Placeholder()), ")", "big")),
          told("{}", row("-", over, " ", p, r"\log ", p)), _is_entropy),
-        (row(Word("sg"), between("[", "e", "]", "")),
-         told("{}, with no gradient through it", leaf("e")), _is(Word("sg"))),
+        (row(Upright("sg"), between("[", "e", "]", "")),
+         told("{}, with no gradient through it", leaf("e")), _is(Upright("sg"))),
         (row(r"\mathbf{1}", between("[", "c", "]", "")),
          told("1 where {} holds, else 0", leaf("c")), _is(leaf(r"\mathbf{1}"))),
         (_apart(*responded()),
@@ -122,7 +122,7 @@ def _speaks_of(letter: str) -> Use:
 
 
 def _is_entropy(node: Formula) -> bool:
-    return isinstance(node, Row) and any(
+    return isinstance(node, Beside) and any(
         head == leaf("H") and isinstance(body, Fence) for head, body in pairwise(node.parts))
 
 

@@ -25,7 +25,7 @@ from .ways import Way
 
 
 @dataclass
-class Answer:
+class Outcome:
     """What one call gave: the loss ((B,) or a scalar), the gradient by each leaf (None where the
     loss does not depend on it), the metrics, and what was found amiss on the way."""
 
@@ -35,7 +35,7 @@ class Answer:
     amiss: str = ""
 
 
-class Call:
+class Called:
     """The inputs of one call. `torch` is the module, `kind` the dtype of what is given of the
     policies; features and log-probabilities never are below float32's range for hidden sums."""
 
@@ -185,7 +185,7 @@ class Call:
 
     # -- the call
 
-    def __call__(self, seeds: Any) -> Answer:
+    def __call__(self, seeds: Any) -> Outcome:
         """Call, and differentiate with these seeds: one a pair, or one of a scalar. What the
         function prints goes to standard error; where it ends the program, it fails.
         Raises: MidpoError for what is no loss; the function's own errors."""
@@ -195,13 +195,13 @@ class Call:
         except SystemExit as error:
             raise RuntimeError(f"SystemExit: {error.code}") from None
 
-    def once(self, seeds: Any) -> Answer:
+    def once(self, seeds: Any) -> Outcome:
         loss, logged = outcome(self.torch, self.binding.call(self.values()))
         if loss.dim() == 1 and loss.shape[0] != self.batch.pairs:
             raise MidpoError(misshaped(loss))
         asked = {name: leaf for name, leaf in self.leaves.items() if leaf.requires_grad}
         if not loss.requires_grad:
-            return Answer(loss, dict.fromkeys(asked), logged)
+            return Outcome(loss, dict.fromkeys(asked), logged)
         seed = self.torch.tensor(seeds, dtype=loss.dtype, device=loss.device)
         if seed.dim() > loss.dim():  # not the loss that was asked for: the judge says so
             seed = seed[0]
@@ -219,9 +219,9 @@ class Call:
             again = differentiated(False)
             if any(not _same(self.torch, first[n], again[n]) for n in first):
                 amiss = "a second backward gives another gradient"
-        return Answer(loss.detach(), gradients, logged, amiss)
+        return Outcome(loss.detach(), gradients, logged, amiss)
 
-    def in_shards(self, seeds: Any) -> Answer:
+    def in_shards(self, seeds: Any) -> Outcome:
         """The vocabulary divided among processes, of which each is a thread here."""
         size = self.batch.logits["pi"].shape[-1]
         cuts = np.array_split(np.arange(size), self.way.shards)
@@ -244,7 +244,7 @@ class Call:
         apart = any(not _same(self.torch, losses[0], loss) for loss in losses[1:])
         parts = [g for _, g in found]
         whole = None if any(g is None for g in parts) else self.torch.cat(parts, -1)
-        return Answer(losses[0], {"pi/logits": whole},
+        return Outcome(losses[0], {"pi/logits": whole},
                       amiss="shards give different losses" if apart else "")
 
 

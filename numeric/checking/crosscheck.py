@@ -21,7 +21,7 @@ from midpo.symbolic.loss import kernel_loss
 from . import logged
 from .adapting import all_equal, beyond_domains, from_logits, noting
 from .binding import Binding, bind
-from .calling import Answer, Call, misshaped
+from .calling import Called, Outcome, misshaped
 from .found import Code, CrossCheck, KernelLike
 from .judging import ILL, Failure, Judge, Numbers
 from .oracle import Truth
@@ -176,7 +176,7 @@ class _Check:
             self.notes.append(f"{way}: {said}")
 
     def judged(self, judge: Judge, batch: Batch, way: Way, dtype: str) -> None:
-        call = Call(self.torch, self.binding, batch, way, getattr(self.torch, dtype), self.device)
+        call = Called(self.torch, self.binding, batch, way, getattr(self.torch, dtype), self.device)
         pairs = batch.pairs
         per_pair = [(-1.0) ** b * (1.5 + b) for b in range(pairs)]  # backward seeds are not 1
         seeds: Any = per_pair if self.each_pair(way, batch) else 1.75
@@ -212,10 +212,10 @@ class _Check:
             self.probe(batch).dim() == 1))
 
     def probe(self, batch: Batch) -> Any:
-        call = Call(self.torch, self.binding, batch, self.plain, self.torch.float64, self.device)
+        call = Called(self.torch, self.binding, batch, self.plain, self.torch.float64, self.device)
         return call(1.0).loss
 
-    def divisor(self, way: Way, batch: Batch, judge: Judge, answer: Answer) -> float:
+    def divisor(self, way: Way, batch: Batch, judge: Judge, answer: Outcome) -> float:
         """What the sum of the losses is divided by."""
         if way.reduction == "sum":
             return 1.0
@@ -315,8 +315,8 @@ class _Check:
         if truth is None or not truth.gradients([1.0] * 3)["pi"].exact[1].any():
             return  # the chosen response of this pair has no part in its loss
         judge = Judge(truth, batch, Numbers.of(self.torch, dtype))
-        call = Call(self.torch, self.binding, batch, self.plain, getattr(self.torch, dtype),
-                    self.device, broken=1)
+        call = Called(self.torch, self.binding, batch, self.plain, getattr(self.torch, dtype),
+                     self.device, broken=1)
         weights = [1.0, 2.0, -3.0]
         try:
             answer = call(weights)
@@ -344,8 +344,8 @@ class _Check:
             if name not in self.binding.sources:
                 continue
             wrong = replace(batch, parameters=batch.parameters | {name: outside})
-            call = Call(self.torch, self.binding, wrong, self.plain, getattr(self.torch, dtype),
-                        self.device)
+            call = Called(self.torch, self.binding, wrong, self.plain, getattr(self.torch, dtype),
+                         self.device)
             try:
                 found = call(1.0).loss
             except ValueError:

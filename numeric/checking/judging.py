@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .calling import Answer
+from .calling import Outcome
 from .oracle import Gradient, Truth
 from .policies import IGNORED, Batch
 from .ways import Way
@@ -169,7 +169,7 @@ class Judge:
             self.fail(way, f"{way.reduction or 'mean'} of the losses", exact, found, error)
 
     def gradients(
-        self, way: Way, answer: Answer, weights: list[float], skip: set[int] = frozenset(),  # type: ignore[assignment]
+        self, way: Way, answer: Outcome, weights: list[float], skip: set[int] = frozenset(),  # type: ignore[assignment]
         frozen: bool = True,
     ) -> None:
         """The gradients by the policy's inputs and features; frozen policies have none."""

@@ -22,7 +22,7 @@ from .tabular import (
     Booleans,
     Floats,
     NotConverged,
-    Problem,
+    Tabular,
     expected_reward,
     log_sum_exp,
     mutual_information,
@@ -39,7 +39,7 @@ Progress = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """A point of the rate-distortion curve, with the certificate that it is one.
 
     Shapes: `log_prior`, `multipliers` (m,), `log_policy` (n, m). `rate` is I(X; Y) in nats,
@@ -99,7 +99,7 @@ def _reduce(work: Floats, axis: int) -> Floats:
     return np.asarray(np.log(work.sum(axis=axis)) + top.squeeze(axis))
 
 
-def iterate(problem: Problem, log_prior: Floats) -> Iterator[tuple[Floats, Floats, Floats]]:
+def iterate(problem: Tabular, log_prior: Floats) -> Iterator[tuple[Floats, Floats, Floats]]:
     """The priors of the alternation with their log Z and log c, for ever: (m,), (n,), (m,).
 
     Each step is zeta <- zeta c^s / norm. s = 1 is the alternation itself, which never lowers F;
@@ -130,13 +130,13 @@ def _normal(log_prior: Floats) -> Floats:
 
 
 def blahut_arimoto(
-    problem: Problem,
+    problem: Tabular,
     *,
     log_prior: Floats | None = None,
     tolerance: float = TOLERANCE,
     cap: int = CAP,
     progress: Progress = lambda iteration, gap: None,
-) -> Point:
+) -> CurvePoint:
     """The policy and the prior that maximise E[r] - alpha I(X; Y), to a duality gap in nats.
 
     `log_prior` is where to start (full support; uniform by default). Raises: NotConverged past
@@ -159,13 +159,13 @@ def blahut_arimoto(
 
 
 def _point(
-    problem: Problem, log_prior: Floats, partition: Floats, log_c: Floats, gaps: list[float]
-) -> Point:
+    problem: Tabular, log_prior: Floats, partition: Floats, log_c: Floats, gaps: list[float]
+) -> CurvePoint:
     log_policy = problem.scores
     log_policy += log_prior
     log_policy -= partition[:, None]
     weights = problem.probabilities
-    return Point(
+    return CurvePoint(
         problem.alpha,
         log_prior,
         log_policy,
@@ -179,19 +179,19 @@ def _point(
 
 
 def curve(
-    problem: Problem,
+    problem: Tabular,
     alphas: Sequence[float],
     *,
     tolerance: float = TOLERANCE,
     cap: int = CAP,
     progress: Progress = lambda iteration, gap: None,
-) -> list[Point]:
+) -> list[CurvePoint]:
     """The rate-distortion curve at `alphas`: each starts from the prior before it.
 
     A little of the uniform prior is mixed into the start, since a response that one alpha loses
     the next may need.
     """
-    points: list[Point] = []
+    points: list[CurvePoint] = []
     start = np.zeros(problem.shape[1])
     uniform = math.log(MIXED / problem.shape[1])
     for alpha in alphas:
@@ -208,7 +208,7 @@ def curve(
     return points
 
 
-def curve_violation(points: Sequence[Point]) -> float:
+def curve_violation(points: Sequence[CurvePoint]) -> float:
     """By how much a point of the curve beats another at the other's own alpha; at most 0, exactly.
 
     The point of alpha_i must maximise E[r] - alpha_i I among all policies, those of the other
@@ -223,7 +223,7 @@ def curve_violation(points: Sequence[Point]) -> float:
     return float((others - (values + alphas * gaps)[:, None]).max())
 
 
-def is_binary_symmetric(problem: Problem) -> bool:
+def is_binary_symmetric(problem: Tabular) -> bool:
     """Whether this is the binary symmetric source with Hamming distortion: r = -[x != y]."""
     return bool(
         problem.shape == (2, 2)

@@ -15,7 +15,7 @@ import numpy as np
 
 from midpo.numeric.figures import below, figure
 
-from .tabular import Floats, Problem, log_normalise, optimum
+from .tabular import Floats, Tabular, log_normalise, optimum
 
 TOLERANCE = 1e-11  # of the largest log-probability, or of one nat
 CAP = 100_000
@@ -83,7 +83,7 @@ class FixedPoint:
 
 
 def fixed_point(
-    problem: Problem,
+    problem: Tabular,
     prior: Prior,
     *,
     log_policy: Floats | None = None,
@@ -123,7 +123,7 @@ def _differences(left: Floats, right: Floats) -> Floats:
         return np.where(left == right, 0.0, left - right)
 
 
-def _start(problem: Problem) -> Floats:
+def _start(problem: Tabular) -> Floats:
     if problem.log_reference is not None:
         return problem.log_reference
     return log_normalise(np.zeros(problem.shape))
@@ -137,7 +137,7 @@ def _rate(residuals: list[float]) -> float:
     return float((last[-1] / last[0]) ** (1 / (len(last) - 1)))
 
 
-def reward_error(problem: Problem, prior: Prior, log_policy: Floats) -> float:
+def reward_error(problem: Tabular, prior: Prior, log_policy: Floats) -> float:
     """max over prompts of half the range over y of r - alpha log(pi/zeta[pi]): 0 iff fixed.
 
     Over the support only: off it the ratio is 0/0.

@@ -14,7 +14,7 @@ import numpy as np
 
 from .bradley_terry import GAP, GRADIENT, BradleyTerry, Edges, Progress, bradley_terry, fit
 from .preferences import Comparisons
-from .tabular import Check, Floats, log_normalise
+from .tabular import Floats, Held, log_normalise
 
 
 def loss(alpha: float, comparisons: Comparisons, log_policy: Floats, log_prior: Floats) -> float:
@@ -118,7 +118,7 @@ def prior_checks(
     seed: int = 0,
     trials: int = 5,
     progress: Progress = lambda iteration, gradient: None,
-) -> tuple[BradleyTerry, list[Check]]:
+) -> tuple[BradleyTerry, list[Held]]:
     """Theorem 2.8 on these comparisons: `trials` random policies, as many priors, and pairs.
 
     Reference: section 5.2.
@@ -144,8 +144,8 @@ def prior_checks(
         "both": "inf over both = B",
     }
     return best, [
-        Check("B, the Bradley-Terry value: duality gap", best.gap, 10 * GAP),
-        *(Check(f"{statements[o]} ({kind})", e, best.tolerance) for o, e in errors.items()),
-        Check("B > 0, by its lower bound, iff there is a cycle", wrong, 0),
-        Check("J(pi e^g, zeta e^g) = J(pi, zeta)", invariance, 1e-12 * max(1.0, alpha)),
+        Held("B, the Bradley-Terry value: duality gap", best.gap, 10 * GAP),
+        *(Held(f"{statements[o]} ({kind})", e, best.tolerance) for o, e in errors.items()),
+        Held("B > 0, by its lower bound, iff there is a cycle", wrong, 0),
+        Held("J(pi e^g, zeta e^g) = J(pi, zeta)", invariance, 1e-12 * max(1.0, alpha)),
     ]

@@ -15,7 +15,7 @@ from midpo.symbolic.language.table import NAME
 from midpo.symbolic.language.toml import read_text, read_toml
 
 from .preferences import Comparisons
-from .tabular import MOST_NATS, Floats, Problem, matrix
+from .tabular import MOST_NATS, Floats, Tabular, matrix
 
 KEYS = (
     "name",
@@ -37,7 +37,7 @@ MOST_ETA = 100.0
 
 
 @dataclass(frozen=True)
-class Case:
+class ProblemFile:
     """A problem with what its file says beside it.
 
     `rewarded`: the file states rewards (they are 0 otherwise). `log_prior`: (n, m), the prior whose
@@ -45,7 +45,7 @@ class Case:
     """
 
     name: str
-    problem: Problem
+    problem: Tabular
     rewarded: bool
     responses: tuple[str, ...]
     log_prior: Floats
@@ -87,7 +87,7 @@ BUILT_IN: Mapping[str, Callable[[], dict[str, Any]]] = {
 }
 
 
-def load(source: str) -> Case:
+def load(source: str) -> ProblemFile:
     """The built-in problem of that name, or the one that a TOML file states. Raises: SpecError."""
     if source in BUILT_IN:
         return _Table({"name": source, **BUILT_IN[source]()}).located(source)
@@ -107,7 +107,7 @@ class _Table:
     def __init__(self, table: dict[str, Any]) -> None:
         self.table = table
 
-    def located(self, file: str) -> Case:
+    def located(self, file: str) -> ProblemFile:
         try:
             return self.case()
         except SpecError as error:
@@ -116,7 +116,7 @@ class _Table:
             error.key = key.get(error.key, error.key)
             raise error.located(file=file) from None
 
-    def case(self) -> Case:
+    def case(self) -> ProblemFile:
         for key in self.table:
             if key not in KEYS:
                 raise SpecError("unknown key", key=key[:40], expected=nearest(key, KEYS))
@@ -130,12 +130,12 @@ class _Table:
         uniform = np.full(n, 1 / n)
         prompts = self.numbers("prompts", n) if "prompts" in self.table else uniform
         reference = self.logs("reference", (n, m)) if "reference" in self.table else None
-        problem = Problem(prompts, rewards, alpha, reference, comparisons)
+        problem = Tabular(prompts, rewards, alpha, reference, comparisons)
         default = np.full((n, m), -math.log(m))
         if problem.log_reference is not None:
             default = problem.log_reference
         prior = self.logs("prior", (n, m)) if "prior" in self.table else default
-        return Case(
+        return ProblemFile(
             name,
             problem,
             "rewards" in self.table,

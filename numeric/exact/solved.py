@@ -11,8 +11,8 @@ import numpy as np
 from midpo.numeric.figures import below, decimals, figure
 
 from . import blahut, fixed_point, joint, tabular
-from .problems import Case
-from .tabular import Check, Floats
+from .problems import ProblemFile
+from .tabular import Floats, Held
 
 Progress = Callable[[str], None]
 ROWS, SHOWN = 20, 8  # of prompts and of responses in a table; JSON has all
@@ -27,7 +27,7 @@ class Part:
     columns: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
-    checks: tuple[Check, ...] = ()
+    checks: tuple[Held, ...] = ()
     series: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -35,12 +35,12 @@ class Part:
         return all(check.holds for check in self.checks)
 
 
-def _scale(case: Case) -> float:
+def _scale(case: ProblemFile) -> float:
     """The size of the numbers in play, which rounding errors are in proportion to."""
     return max(1.0, case.problem.alpha, float(np.abs(case.problem.rewards).max()))
 
 
-def optimum(case: Case, seed: int, progress: Progress) -> Part:
+def optimum(case: ProblemFile, seed: int, progress: Progress) -> Part:
     """The optimum for the stated prior; the Gibbs identity at random policies of its support."""
     progress("optimum")
     problem, prior = case.problem, case.log_prior
@@ -84,7 +84,7 @@ def optimum(case: Case, seed: int, progress: Progress) -> Part:
         ("prompt", "p(x)", "alpha log Z", "E[r]", "KL, nats", "pi*"),
         rows,
         tuple(notes),
-        (Check("Gibbs identity at 8 random policies", _worst(gaps), limit),),
+        (Held("Gibbs identity at 8 random policies", _worst(gaps), limit),),
         {"policy": np.exp(found.log_policy), "prior": np.exp(prior), "values": found.values},
     )
 
@@ -99,7 +99,7 @@ def _worst(values: list[float]) -> float:
     return float(np.max(values))  # nan if one of them is
 
 
-def rate_distortion(case: Case, seed: int, progress: Progress) -> Part:
+def rate_distortion(case: ProblemFile, seed: int, progress: Progress) -> Part:
     """Blahut-Arimoto at the problem's alpha, and the curve about it."""
     problem = case.problem
 
@@ -125,11 +125,11 @@ def rate_distortion(case: Case, seed: int, progress: Progress) -> Part:
     violation = blahut.curve_violation(points)
     over = max(float(p.multipliers.max()) for p in (own, *points)) - 1
     checks = [
-        Check("duality gap, nats", max(p.gap for p in (own, *points)), tolerance),
-        Check("E[r] - alpha I(X;Y) at the policy = alpha E[log Z]", _value_error(points), limit),
-        Check("KKT: c(y) <= 1 for every response", over, 2 * tolerance),
-        Check("KKT: sum zeta |c - 1|", max(p.stationarity for p in points), 3 * tolerance),
-        Check(
+        Held("duality gap, nats", max(p.gap for p in (own, *points)), tolerance),
+        Held("E[r] - alpha I(X;Y) at the policy = alpha E[log Z]", _value_error(points), limit),
+        Held("KKT: c(y) <= 1 for every response", over, 2 * tolerance),
+        Held("KKT: sum zeta |c - 1|", max(p.stationarity for p in points), 3 * tolerance),
+        Held(
             "no point beats another at its alpha",
             violation,
             1e-12 * max(_scale(case), *case.alphas),
@@ -138,8 +138,8 @@ def rate_distortion(case: Case, seed: int, progress: Progress) -> Part:
     if blahut.is_binary_symmetric(problem):
         error = max(abs(p.rate - blahut.binary_symmetric_rate(p.distortion)) for p in points)
         slope = max(abs(p.distortion - blahut.binary_symmetric_distortion(p.alpha)) for p in points)
-        checks.append(Check("R(D) = log 2 - h(D) nats", error, 1e-8))
-        checks.append(Check("D = 1/(1 + e^(1/alpha))", slope, 1e-8))
+        checks.append(Held("R(D) = log 2 - h(D) nats", error, 1e-8))
+        checks.append(Held("D = 1/(1 + e^(1/alpha))", slope, 1e-8))
     lost = _names(case, own.lost())
     kept = "keeps every response" if not lost else f"loses {_few(lost, ', ')}"
     bound = float(own.mass_bounds[own.lost()].max(initial=0.0))
@@ -170,16 +170,16 @@ def rate_distortion(case: Case, seed: int, progress: Progress) -> Part:
     )
 
 
-def _value_error(points: list[blahut.Point]) -> float:
+def _value_error(points: list[blahut.CurvePoint]) -> float:
     """The policies' own objectives against F: they lie between F and F + alpha * gap."""
     return _worst([abs(-p.distortion - p.alpha * p.rate - p.value) for p in points])
 
 
-def _names(case: Case, which: tabular.Booleans) -> list[str]:
+def _names(case: ProblemFile, which: tabular.Booleans) -> list[str]:
     return [case.responses[i] for i in np.flatnonzero(which)]
 
 
-def fixed_points(case: Case, seed: int, progress: Progress) -> Part:
+def fixed_points(case: ProblemFile, seed: int, progress: Progress) -> Part:
     """The frozen-prior iteration for cEntropy, f-DPO (JS) and, with lengths, SimPO."""
     problem = case.problem
     reference = problem.log_reference
@@ -209,16 +209,16 @@ def fixed_points(case: Case, seed: int, progress: Progress) -> Part:
             size = problem.alpha * max(1.0, _largest(found.log_policy))
             limit = 1e-9 * max(size, _scale(case))
             error = found.reward_error
-            checks.append(Check(f"{name}: alpha log(pi/zeta[pi]) = r + c(x)", error, limit))
+            checks.append(Held(f"{name}: alpha log(pi/zeta[pi]) = r + c(x)", error, limit))
         if name.startswith("cEntropy"):
             rate = abs(1 - case.eta)
             if free:  # one response alone is where it stays, whatever eta is
                 error = abs(found.rate - rate) / max(1.0, rate)
-                checks.append(Check(f"{name}: rate |1 - eta| = {figure(rate, 4)}", error, 0.02))
+                checks.append(Held(f"{name}: rate |1 - eta| = {figure(rate, 4)}", error, 0.02))
             if found.converged and 0 < case.eta < 2:
                 exact = tabular.log_normalise((reference + problem.scores) / case.eta)
                 error = float(np.abs(np.exp(exact) - np.exp(found.log_policy)).max())
-                checks.append(Check(f"{name}: pi = (pi_ref e^(r/alpha))^(1/eta)/Z", error, 1e-6))
+                checks.append(Held(f"{name}: pi = (pi_ref e^(r/alpha))^(1/eta)/Z", error, 1e-6))
     return Part(
         "fixed-point",
         "frozen-prior fixed points, pi <- zeta[pi] e^(r/alpha)/Z",
@@ -234,7 +234,7 @@ def _largest(logs: Floats) -> float:
     return float(np.abs(logs[logs > -np.inf]).max())
 
 
-def preferences(case: Case, seed: int, progress: Progress) -> Part:
+def preferences(case: ProblemFile, seed: int, progress: Progress) -> Part:
     """The loss over policies and priors: theorem 2.8 on the case's comparisons."""
     problem, comparisons = case.problem, case.problem.comparisons
     assert comparisons is not None
@@ -250,7 +250,7 @@ def preferences(case: Case, seed: int, progress: Progress) -> Part:
     turns = joint.alternate(alpha, comparisons, policy, prior, progress=at)
     both = joint.minimise(alpha, comparisons, policy, prior, "both", progress=at)
     gain = joint.loss(alpha, comparisons, turns[0].log_policy, turns[0].log_prior) - best.value
-    checks.append(Check("alternation gains nothing after its first turn", gain, best.tolerance))
+    checks.append(Held("alternation gains nothing after its first turn", gain, best.tolerance))
     kind = "acyclic" if best.acyclic else "strongly connected" if best.attained else "cyclic"
     start = joint.loss(alpha, comparisons, policy, prior)
     rows = (
@@ -291,7 +291,7 @@ def _end(found: joint.Minimum) -> tuple[str, str]:
     return figure(found.losses[-1], 9), str(len(found.losses) - 1)
 
 
-PARTS: dict[str, Callable[[Case, int, Progress], Part]] = {
+PARTS: dict[str, Callable[[ProblemFile, int, Progress], Part]] = {
     "optimum": optimum,
     "rate-distortion": rate_distortion,
     "fixed-point": fixed_points,
@@ -299,7 +299,7 @@ PARTS: dict[str, Callable[[Case, int, Progress], Part]] = {
 }
 
 
-def applicable(case: Case) -> tuple[str, ...]:
+def applicable(case: ProblemFile) -> tuple[str, ...]:
     """The parts for which the problem states what they need."""
     with_rewards = ("optimum", "rate-distortion", "fixed-point") if case.rewarded else ()
     return with_rewards + (("joint",) if case.problem.comparisons is not None else ())

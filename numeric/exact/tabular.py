@@ -28,7 +28,7 @@ class NotConverged(MidpoError):
 
 
 @dataclass(frozen=True)
-class Check:
+class Held:
     """A statement that was measured: it holds where `measured` is at most `limit`."""
 
     statement: str
@@ -41,7 +41,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Problem:
+class Tabular:
     """p(x), r(x, y) and alpha: maximise E[r] - alpha * E_x KL(pi(.|x) || zeta).
 
     Shapes: `probabilities` (n,), `rewards` (n, m), `log_reference` (n, m) or None.
@@ -160,17 +160,17 @@ def divergence(log_policy: Floats, log_prior: Floats) -> Floats:
     return np.asarray(terms.sum(axis=-1), dtype=np.float64)
 
 
-def expected_reward(problem: Problem, log_policy: Floats) -> Floats:
+def expected_reward(problem: Tabular, log_policy: Floats) -> Floats:
     """E_pi[r | x]. Shape (n,)."""
     return np.asarray(np.einsum("xy,xy->x", np.exp(log_policy), problem.rewards))
 
 
-def log_marginal(problem: Problem, log_policy: Floats) -> Floats:
+def log_marginal(problem: Tabular, log_policy: Floats) -> Floats:
     """log p_Y, p_Y(y) = sum_x p(x) pi(y|x): the prior of Lemma 1. Shape (m,). Nats."""
     return log_sum_exp(log_policy + np.log(problem.probabilities)[:, None], 0)
 
 
-def mutual_information(problem: Problem, log_policy: Floats) -> float:
+def mutual_information(problem: Tabular, log_policy: Floats) -> float:
     """I(X; Y) = E_x KL(pi(.|x) || p_Y). Nats. Reference: Lemma 1."""
     marginal = log_marginal(problem, log_policy)
     return float(problem.probabilities @ divergence(log_policy, marginal))
@@ -193,7 +193,7 @@ class Optimum:
     attained: Booleans
 
 
-def optimum(problem: Problem, log_prior: Floats) -> Optimum:
+def optimum(problem: Tabular, log_prior: Floats) -> Optimum:
     """The maximiser of E[r] - alpha KL(pi || zeta) for a prior zeta(y) or zeta(y|x).
 
     `log_prior`: shape (m,) or (n, m), not necessarily normalised, -inf where zeta is 0.
@@ -209,12 +209,12 @@ def optimum(problem: Problem, log_prior: Floats) -> Optimum:
     return Optimum(log_policy, values, float(problem.probabilities @ values), support, attained)
 
 
-def objective(problem: Problem, log_policy: Floats, log_prior: Floats) -> Floats:
+def objective(problem: Tabular, log_policy: Floats, log_prior: Floats) -> Floats:
     """E_pi[r] - alpha KL(pi || zeta) for each prompt. Shape (n,)."""
     return expected_reward(problem, log_policy) - problem.alpha * divergence(log_policy, log_prior)
 
 
-def gibbs_gap(problem: Problem, found: Optimum, log_policy: Floats, log_prior: Floats) -> float:
+def gibbs_gap(problem: Tabular, found: Optimum, log_policy: Floats, log_prior: Floats) -> float:
     """The largest error, over prompts, of the Gibbs identity at the policy `log_policy`:
 
     E_pi[r] - alpha KL(pi || zeta) = alpha log Z - alpha KL(pi || pi*). In units of the reward.
@@ -227,7 +227,7 @@ def gibbs_gap(problem: Problem, found: Optimum, log_policy: Floats, log_prior: F
     return float(error[found.attained].max(initial=0.0))
 
 
-def partial_values(problem: Problem, log_prior: Floats) -> Floats:
+def partial_values(problem: Tabular, log_prior: Floats) -> Floats:
     """alpha log Z_N on the first N responses, N = 1..m: increasing; unbounded iff Z is infinite.
 
     For a countable response set listed in some order: if these grow without bound there is no

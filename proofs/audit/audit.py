@@ -17,7 +17,7 @@ from sympy import Expr
 
 from midpo.proofs.account.claim import Claim, Topic
 from midpo.proofs.audit.words import USUAL
-from midpo.proofs.recover.levels import Comparison
+from midpo.proofs.recover.levels import Preference
 from midpo.proofs.recover.solution import solve
 from midpo.symbolic.errors import MidpoError, SpecError
 from midpo.symbolic.formula.told import told, undecided
@@ -89,7 +89,7 @@ def audit(
     *,
     seed: int = 0,
     trials: int = TRIALS,
-    pairs: Sequence[Comparison] | None = None,
+    pairs: Sequence[Preference] | None = None,
     progress: Progress = lambda now: None,
     units: int = UNITS,
 ) -> Audit:
@@ -104,7 +104,7 @@ def audit(
 
 
 def _audited(
-    spec: Spec, seed: int, trials: int, pairs: Sequence[Comparison] | None, progress: Progress,
+    spec: Spec, seed: int, trials: int, pairs: Sequence[Preference] | None, progress: Progress,
     units: int,
 ) -> Audit:
     solved, parts = "", (None, None, None, None)
@@ -152,4 +152,4 @@ def _answered(name: str, make: Callable[[], Iterator[Claim]]) -> Iterator[Claim]
     except (MidpoError, RecursionError) as error:
         reason = str(error) or "the expressions are nested too deeply"
         yield Claim(name, "undecided", f"no further answers: {reason}",
-                     undecided("too much work, or no value"))
+                    undecided("too much work, or no value"))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sympy import Add, Expr, Mul, Pow, S, Symbol
 
-from midpo.numeric.trees import Row
+from midpo.numeric.trees import Movement
 from midpo.symbolic.algebra.derivative import derivative
 from midpo.symbolic.algebra.normal import settle
 from midpo.symbolic.algebra.polynomial import is_zero
@@ -65,14 +65,14 @@ def log_prior(prior: Expr, role: Expr) -> Expr:
 
 # --- Rows -----------------------------------------------------------------------------------------
 
-def rows(expr: Expr) -> tuple[Row, ...]:
+def rows(expr: Expr) -> tuple[Movement, ...]:
     """The rows of `expr` (in y, in sequence form), one for each law.
 
     Raises: NotYet where the expression is not of such a shape; TooLarge, NoValue.
     """
     if expr.has(Prob) and any(p.args[0] == POLICY for p in expr.atoms(Prob)):
         raise NotYet("a probability of the whole response inside another function")
-    found: list[Row] = []
+    found: list[Movement] = []
     for total in _outermost(expr):
         if POLICY not in total.free_symbols:
             continue
@@ -106,7 +106,7 @@ def _outermost(expr: Expr) -> list[Expr]:
     return sorted(found, key=structural)
 
 
-def _token_rows(outer: Expr, body: Expr, index: Index) -> list[Row]:
+def _token_rows(outer: Expr, body: Expr, index: Index) -> list[Movement]:
     """The rows of outer * (one token's body)."""
     if outer == 0:
         return []
@@ -121,7 +121,7 @@ def _token_rows(outer: Expr, body: Expr, index: Index) -> list[Row]:
     found = []
     weight = derivative(body, own)
     if weight != 0:
-        found.append(Row(sequence_form(outer * weight).xreplace({index: T}), None, T, V))
+        found.append(Movement(sequence_form(outer * weight).xreplace({index: T}), None, T, V))
     for total in sorted(body.atoms(VocabSum), key=structural):
         inner, entry = total.args
         if POLICY not in total.free_symbols:
@@ -144,7 +144,7 @@ def _token_rows(outer: Expr, body: Expr, index: Index) -> list[Row]:
         if weight != 0 and law != 0:
             change = {index: T, entry: V}
             found.append(
-                Row(
+                Movement(
                     sequence_form(outer * weight).xreplace({index: T}),
                     sequence_form(law).xreplace(change),
                     T,
@@ -154,7 +154,7 @@ def _token_rows(outer: Expr, body: Expr, index: Index) -> list[Row]:
     return found
 
 
-def _merged(found: list[Row]) -> tuple[Row, ...]:
+def _merged(found: list[Movement]) -> tuple[Movement, ...]:
     """The rows with own tokens as one; those of laws joined where the weights are multiples of
     each other by numbers; laws without multiples of p(v), whose gradients sum to zero."""
     own = sequence_form(Add(*(row.weight for row in found if row.law is None)))
@@ -165,12 +165,12 @@ def _merged(found: list[Row]) -> tuple[Row, ...]:
         for term in Add.make_args(row.weight):
             number, weight = term.as_coeff_Mul()
             laws[weight] = laws.get(weight, S.Zero) + number * row.law
-    merged = [] if own == 0 else [Row(own, None, T, V)]
+    merged = [] if own == 0 else [Movement(own, None, T, V)]
     for weight, law in laws.items():
         reduced = sequence_form(law)
         kept = Add(*(t for t in Add.make_args(reduced) if not _vanishes(t)))
         if kept != 0:
-            merged.append(Row(weight, kept, T, V))
+            merged.append(Movement(weight, kept, T, V))
     return tuple(merged)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sympy import Add, Expr, S
 
-from midpo.numeric.trees import Row, Sight
+from midpo.numeric.trees import Movement, Sight
 from midpo.proofs.audit.words import at_token, compared, symbol
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.told import Displayed, Hole, joined, told
@@ -48,7 +48,7 @@ class Correction:
 
 
 def correction(
-    found: Sequence[Row], sight: Sight, book: Notebook, *, bar: bool = False
+    found: Sequence[Movement], sight: Sight, book: Notebook, *, bar: bool = False
 ) -> Correction:
     """-T of the rows, with token features of that `sight`; with `bar`, of the normalised prior:
     its expectation under zeta-bar is taken off."""
@@ -132,7 +132,7 @@ def _feature_names(side: PriorSide) -> list[str]:
     return [name for name, kind in kinds.items() if kind == "token"]
 
 
-def _absent(found: Sequence[Row], feature: str) -> bool:
+def _absent(found: Sequence[Movement], feature: str) -> bool:
     return all(
         feature not in {s.name for s in e.free_symbols}
         for each in found
@@ -153,7 +153,7 @@ def _switches(side: PriorSide) -> Iterator[tuple[Displayed, Any]]:
             yield at_token(name), found
 
 
-def _at(found: Sequence[Row], what: Any, value: Expr) -> tuple[Row, ...]:
+def _at(found: Sequence[Movement], what: Any, value: Expr) -> tuple[Movement, ...]:
     table = {what: value} if isinstance(what, Parameter) else dict.fromkeys(what, value)
     changed = []
     for each in found:

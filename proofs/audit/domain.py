@@ -15,7 +15,7 @@ from sympy import Expr, Pow, S
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import value_of
 from midpo.numeric.figures import figure
-from midpo.numeric.trees import Row, full_tree, random_world
+from midpo.numeric.trees import Movement, full_tree, random_world
 from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.gradient.pair import side_rows
 from midpo.proofs.audit.words import (
@@ -48,7 +48,7 @@ WORLDS = 3
 def answers(spec: Spec, seed: int) -> Iterator[Claim]:
     """Every answer about the domain."""
     yield _temperature(spec)
-    found: dict[str, tuple[Row, ...]] = {}
+    found: dict[str, tuple[Movement, ...]] = {}
     obstacle = ""
     for role, name in ((CHOSEN, "chosen"), (REJECTED, "rejected")):
         try:
@@ -57,7 +57,7 @@ def answers(spec: Spec, seed: int) -> Iterator[Claim]:
             obstacle = str(error) or "nested too deeply"
     if obstacle:
         yield Claim("policy's weight", "undecided", f"the margin's weights are not known: "
-                     f"{obstacle}", told("{} symbolically", Standing.UNDECIDED))
+                    f"{obstacle}", told("{} symbolically", Standing.UNDECIDED))
     elif found["chosen"] == found["rejected"]:
         yield _weight(spec, found["chosen"], "", seed)
     else:
@@ -67,13 +67,13 @@ def answers(spec: Spec, seed: int) -> Iterator[Claim]:
     conditions = side_conditions(spec)
     if conditions:
         yield Claim("side conditions", "stated", "where " + " and ".join(conditions),
-                     proved("else a part of the spec has no value"),
-                     data={"conditions": list(conditions)})
+                    proved("else a part of the spec has no value"),
+                    data={"conditions": list(conditions)})
     lengths = defined_where(spec)
     if lengths:
         yield Claim("lengths", "stated", "the spec has a value where " + " and ".join(lengths),
-                     proved("its own formulas divide by 0 elsewhere, or take a root or a "
-                            "logarithm of what has none"), data={"conditions": list(lengths)})
+                    proved("its own formulas divide by 0 elsewhere, or take a root or a "
+                           "logarithm of what has none"), data={"conditions": list(lengths)})
 
 
 def _temperature(spec: Spec) -> Claim:
@@ -88,13 +88,13 @@ def _temperature(spec: Spec) -> Claim:
     )
 
 
-def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Claim:
+def _weight(spec: Spec, rows: Sequence[Movement], role: str, seed: int) -> Claim:
     """Where the policy's own weight on one side vanishes or turns."""
     question = f"policy's weight ({role})" if role else "policy's weight"
     side = f"on the {role} side " if role else ""
     if not rows:
         return Claim(question, "empty", f"{side}the margin does not move with the policy at all",
-                      proved("{} has no term in {}", LOG_RATIO, PI))
+                     proved("{} has no term in {}", LOG_RATIO, PI))
     own = next((row.weight for row in rows if row.law is None), S.Zero)
     weighs = told("{}the weight of {} is {}", side, SCORE, shown(readable(own)))
     alone = len(rows) == 1
@@ -102,7 +102,7 @@ def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Claim:
         return _constant_weight(question, side, own, alone)
     if own != 0 and is_positive(own):
         return Claim(question, "positive", told("{}, which is positive everywhere", weighs),
-                      proved("signs of its parts"))
+                     proved("signs of its parts"))
     features = sorted({str(f.args[0]) for f in own.atoms(Feature)})
     if features and all(_turns(own, name) for name in features):
         names = joined(", ", list(map(symbol, features)))
@@ -115,7 +115,7 @@ def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Claim:
     low, high, count = _range(spec, own, role, seed)
     if count == 0:
         return Claim(question, "undecided", told("{}; no values", weighs),
-                      undecided("undefined at the random policies"))
+                     undecided("undefined at the random policies"))
     verdict = "positive" if low > 0 else "nonnegative" if low == 0 else "turns"
     words = {
         "positive": "positive wherever it was evaluated",
@@ -126,7 +126,7 @@ def _weight(spec: Spec, rows: Sequence[Row], role: str, seed: int) -> Claim:
         else told("{}, {} values between {} and {}", Standing.EVIDENCE, str(count), figure(low),
                   figure(high))
     return Claim(question, verdict, told("{}: {}", weighs, words), rests,
-                  data={"lowest": low, "highest": high})
+                 data={"lowest": low, "highest": high})
 
 
 def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Claim:
@@ -142,7 +142,7 @@ def _constant_weight(question: str, side: str, own: Expr, alone: bool) -> Claim:
             "undecided": told("{}, whose sign is not known{}", weighs, rest),
         }[sign]
         return Claim(question, sign, sentence, proved("the row of {}", LOG_RATIO)
-                      if sign != "undecided" else undecided())
+                     if sign != "undecided" else undecided())
     parameter, root, rises = solved
     name = symbol(parameter.name)
     turn = "<" if rises else ">"
@@ -198,4 +198,4 @@ def _empty_response(spec: Spec) -> Claim:
             "undefined at {}: a response needs at least one token (its EOS counts)",
             compared(LENGTH, "=", 0)), proved("{} has no value at 0", PER_LENGTH))
     return Claim("empty response", "defined", told("no term divides by {}; responses have at "
-                  "least one token all the same", LENGTH), proved("{} the spec", Standing.READ))
+                 "least one token all the same", LENGTH), proved("{} the spec", Standing.READ))

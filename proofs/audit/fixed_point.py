@@ -48,7 +48,7 @@ def fixed_point(side: PriorSide, seed: int) -> Claim:
     runs = _iterate(side, seed)
     if runs is None:
         return Claim(question, "undecided", "the iteration has no value",
-                      undecided("undefined at a random policy"))
+                     undecided("undefined at a random policy"))
     swept = [run for run in runs if run.converged]
     sentence = told("policies that are optimal for their own prior, frozen: {}", FROZEN)
     data: dict[str, Any] = {
@@ -73,7 +73,7 @@ def fixed_point(side: PriorSide, seed: int) -> Claim:
     if proof:
         standing = told("{}; {}", proof, standing)
     return Claim(question, value or "frozen-prior fixed point", sentence, standing, _rate(side),
-                  data)
+                 data)
 
 
 @dataclass(frozen=True)

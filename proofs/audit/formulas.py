@@ -11,7 +11,7 @@ from typing import Any
 
 from sympy import Add, Expr, Mul, S, Symbol
 
-from midpo.numeric.trees import Row
+from midpo.numeric.trees import Movement
 from midpo.symbolic.formula.told import Displayed
 from midpo.symbolic.formula.tree import (
     Accent,
@@ -152,7 +152,7 @@ def without_constants(expr: Expr) -> Expr:
 # --- Gradients -----------------------------------------------------------------------------------
 
 
-def gradient_formula(rows: Sequence[Row]) -> Displayed:
+def gradient_formula(rows: Sequence[Movement]) -> Displayed:
     """The gradient of a function of y with these rows, in nabla log-probabilities."""
     book = Notebook()
     whole: list[tuple[Expr, Displayed]] = []

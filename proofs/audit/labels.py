@@ -16,7 +16,7 @@ from midpo.numeric.figures import below
 from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.words import ODDS, OFFSET_ODDS, compared
 from midpo.proofs.audit.words import shown as stated
-from midpo.proofs.recover.levels import Comparison, one_function, violating_cycle
+from midpo.proofs.recover.levels import Preference, one_function, violating_cycle
 from midpo.proofs.recover.solved import Solution
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
@@ -24,7 +24,7 @@ from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.terms import MARGIN
 from midpo.symbolic.formula.told import Displayed, known, proved, theorem, told, undecided
-from midpo.symbolic.formula.tree import Fence, Word, call, row, script
+from midpo.symbolic.formula.tree import Fence, Upright, call, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import response, write
 from midpo.symbolic.language.building import substitute
@@ -52,17 +52,17 @@ EXAMPLES = {
 
 
 def answers(
-    spec: Spec, total: Expr | None, pairs: Sequence[Comparison] | None
+    spec: Spec, total: Expr | None, pairs: Sequence[Preference] | None
 ) -> Iterator[Claim]:
     """Every answer about labels; `total` is the swap sum, None where it is not known."""
     question = "one function or two"
     if total is None:
         yield Claim(question, "undecided", "the margin and its swap have no normal form within "
-                     "bounds", undecided("too large"))
+                    "bounds", undecided("too large"))
         return
     if total == 0:
         yield Claim(question, "label-free", "one function serves both roles, on any data",
-                     proved("the margin changes sign with the pair ({})", theorem("3")))
+                    proved("the margin changes sign with the pair ({})", theorem("3")))
     elif is_constant(total):
         yield from _offset(spec, total)
     else:
@@ -77,15 +77,15 @@ def answers(
         solution = Solution(spec, "label-dependent", "", prior=spec.prior, swap_sum=total)
         levels = one_function(solution, pairs)
         yield Claim("on the data", "one function" if levels.exists else "no single function",
-                     levels.sentence(),
-                     known(Standing.COMPUTED, f"{levels.comparisons} comparisons"),
-                     data=levels.as_json())
+                    levels.sentence(),
+                    known(Standing.COMPUTED, f"{levels.comparisons} comparisons"),
+                    data=levels.as_json())
 
 
 def _offset(spec: Spec, total: Expr) -> Iterator[Claim]:
     gamma = normal_form(-total / 2)
     cycles = {
-        name: not violating_cycle([Comparison("x", *edge) for edge in edges], constant=True)
+        name: not violating_cycle([Preference("x", *edge) for edge in edges], constant=True)
         for name, edges in EXAMPLES.items()
     }
     possible = [name for name, fits in cycles.items() if fits]
@@ -108,7 +108,7 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Claim]:
     half = half if gamma.is_Atom else Fence("(", half, ")")
     formula = Displayed(
         f"P(tie) = (exp(2·{g}) − 1)·σ(d − {g})·σ(−d − {g})",
-        row(call("P", Word("tie")), " = ",
+        row(call("P", Upright("tie")), " = ",
             Fence("(", row(script("e", above=row(2, half)), " - ", 1), ")"),
             r"\,", call(r"\sigma", row("d", " - ", half)),
             r"\,", call(r"\sigma", row("-", "d", " - ", half))),

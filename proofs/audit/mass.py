@@ -90,20 +90,20 @@ def answers(side: PriorSide, seed: int) -> Iterator[Claim]:
     )
     if found is None:
         yield Claim(question, "not decided", f"no rule applies; {shown}",
-                     told("{}, defaults; {} in general", Standing.EVIDENCE,
-                                                         Standing.UNDECIDED), data=data)
+                    told("{}, defaults; {} in general", Standing.EVIDENCE,
+                                                        Standing.UNDECIDED), data=data)
         verdict = "not decided"
     else:
         violated = _violated(found, totals)
         if violated:
             yield Claim(question, "not decided", violated, undecided("please report this spec"),
-                         data=data)
+                        data=data)
             return
         standing = found.standing
         if found.coq:
             standing = told("{}; in Coq: {}", standing, ", ".join(cited(found.coq)))
         yield Claim(question, found.verdict, found.sentence, told("{}; {}", standing, shown),
-                     data=data)
+                    data=data)
         verdict = found.verdict
     yield _partition(side, verdict)
 
@@ -120,7 +120,7 @@ def _partition(side: PriorSide, verdict: str) -> Claim:
     moved = "" if side.policy_free else " (at the policy it is refreshed from)"
     if verdict == "finite":
         return Claim(question, "yes", f"for a bounded reward Z is finite{moved}",
-                      proved("Z is at most the mass times {}", LARGEST_WEIGHT))
+                     proved("Z is at most the mass times {}", LARGEST_WEIGHT))
     if verdict == "infinite":
         return Claim(
             question, "no", told(

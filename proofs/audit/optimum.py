@@ -9,7 +9,7 @@ and each formula is held against exact differentiation on random trees.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ from midpo.symbolic.formula.told import Displayed, proposition, proved, told, un
 from midpo.symbolic.formula.tree import Text, row
 from midpo.symbolic.language.nodes import Log
 
-from .correction import correction, special_cases, written
+from .correction import Correction, correction, special_cases, written
 from .fixed_point import fixed_point
 from .formulas import Notebook, tokens_before
 from .regulariser import degenerate, regulariser
@@ -93,14 +93,14 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Claim:
     name = "with the normalised prior" if bar else "with the prior as it stands"
     if side.policy_free:
         return Claim(
-            question, "exact", f"{name} the expression is exact", 
+            question, "exact", f"{name} the expression is exact",
             proved("the prior is free of the policy (Gibbs identity)"),
         )
     measured = {sight: measure(side, sight, seed, bar=bar) for sight in side.sights}
     first = measured["token"]
     if first is None:
         return Claim(question, "undecided", f"{name} no random policy has a value",
-                      undecided("undefined at every random policy"))
+                     undecided("undefined at every random policy"))
     numbers: dict[str, Any] = {sight: vars(m) for sight, m in measured.items() if m is not None}
     if side.rows is None:
         right = all(m is None or m.usual_most < VANISHES for m in measured.values())
@@ -142,16 +142,24 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Claim:
             figure(first.usual_least, 1), figure(first.usual_most, 1))
     sentence = told("{} the expression is {}{}", name, verdict,
                     told("; {}", conditions) if conditions else "")
-    shown: tuple[Displayed, ...] = ()
-    if verdict != "exact":
-        shown = (written(side, found["token"], books["token"], bar=bar),)
-        if "state" in found and not found["state"].vanishes:
-            at_state = written(side, found["state"], books["state"], bar=bar)
-            if at_state != shown[0]:
-                label = "   (features that see only the tokens before)"
-                seen = row(r"\quad", Text("(features of "), " ", tokens_before(), Text(")"))
-                shown += (Displayed(at_state.unicode + label, row(at_state.formula, seen)),)
+    shown = () if verdict == "exact" else _corrected(side, found, books, bar=bar)
     return Claim(question, verdict, sentence, standing, shown, numbers)
+
+
+def _corrected(
+    side: PriorSide, found: Mapping[Sight, Correction], books: Mapping[Sight, Notebook], *,
+    bar: bool,
+) -> tuple[Displayed, ...]:
+    """The expression with its correction; another one for features that see less, where it is."""
+    shown = (written(side, found["token"], books["token"], bar=bar),)
+    if "state" not in found or found["state"].vanishes:
+        return shown
+    at_state = written(side, found["state"], books["state"], bar=bar)
+    if at_state == shown[0]:
+        return shown
+    label = "   (features that see only the tokens before)"
+    seen = row(r"\quad", Text("(features of "), " ", tokens_before(), Text(")"))
+    return (*shown, Displayed(at_state.unicode + label, row(at_state.formula, seen)))
 
 
 def _contradiction(question: str, name: str, found: Measured) -> Claim:

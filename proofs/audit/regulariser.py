@@ -20,7 +20,7 @@ from midpo.proofs.audit.words import (
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import Displayed, proposition, proved, told
-from midpo.symbolic.formula.tree import Word, between, row, script
+from midpo.symbolic.formula.tree import Upright, between, row, script
 from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import ZETA, write
 from midpo.symbolic.language.nodes import POLICY, RESPONSE, Log, Prob, TokenProb, TokenSum
@@ -62,7 +62,7 @@ def regulariser(side: PriorSide, seed: int) -> Claim:
     question = of_role("regulariser", side)
     if side.policy_free:
         return Claim(question, "exists", told("a regulariser exists: {}", DIVERGENCE),
-                      proved("the prior is free of the policy"))
+                     proved("the prior is free of the policy"))
     curls: dict[str, float] = {}
     for sight in side.sights:
         worst = 0.0
@@ -103,7 +103,7 @@ def regulariser(side: PriorSide, seed: int) -> Claim:
         question, verdict, "no curl was found: a regulariser seems to exist"
         if verdict == "exists" else "a regulariser seems to exist only for features that see the "
         "tokens before", told("{}, {} policies: {} is {} of M", Standing.EVIDENCE, str(policies),
-                              SKEW, below(max(curls[s] for s in small), 1e-6)), 
+                              SKEW, below(max(curls[s] for s in small), 1e-6)),
         data={"curl": curls},
     )
 
@@ -166,6 +166,6 @@ def _variational(side: PriorSide) -> tuple[Displayed, ...]:
     return (
         Displayed(f"with ζ·exp({mathematics(slope)}) for ζ the usual expression is right at the "
                   "optimum",
-                  row(script(ZETA, Word("var")), " = ", ZETA, r"\,", r"\exp",
+                  row(script(ZETA, Upright("var")), " = ", ZETA, r"\,", r"\exp",
                       between("(", write(slope), ")", "big"))),
     )

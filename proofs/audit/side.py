@@ -9,7 +9,7 @@ import numpy as np
 from sympy import Expr
 
 from midpo.numeric.arithmetic import Undefined
-from midpo.numeric.trees import Row, Sight, World, full_tree, random_world
+from midpo.numeric.trees import Movement, Sight, World, full_tree, random_world
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.building import substitute, with_label
 from midpo.symbolic.language.nodes import (
@@ -41,7 +41,7 @@ class PriorSide:
     role: str
     expr: Expr
     log: Expr | None
-    rows: tuple[Row, ...] | None
+    rows: tuple[Movement, ...] | None
     obstacle: str = ""
     worlds: dict[str, list[World]] = field(default_factory=dict, compare=False, repr=False)
 

@@ -15,7 +15,7 @@ from midpo.symbolic.formula.tree import (
     Formula,
     Number,
     Part,
-    Word,
+    Upright,
     between,
     call,
     leaf,
@@ -93,7 +93,7 @@ SCALED_REGULARISER = Displayed("α·E_π[log(π/ζ)]", row(_ALPHA, r"\,", _mean(
 OBJECTIVE = Displayed("F[π] = E_π[r]", row(
     "F", between("[", POLICY_SIGN, "]", ""), " = ", _mean(leaf("r"))))
 DIVERGENCE = Displayed("α·KL(π ‖ ζ)", row(
-    _ALPHA, r"\,", Word("KL"), Fence("(", row(POLICY_SIGN, r"\,", r"\|", r"\,", ZETA), ")")))
+    _ALPHA, r"\,", Upright("KL"), Fence("(", row(POLICY_SIGN, r"\,", r"\|", r"\,", ZETA), ")")))
 SKEW = Displayed("P(M − Mᵀ)P", _SKEW)
 CORRECTION = Displayed("T[π]", row("T", between("[", POLICY_SIGN, "]", "")))
 PROBABILITY = Displayed("π(y)", call(POLICY_SIGN, response(RESPONSE)))
@@ -112,16 +112,16 @@ ENOUGH = Displayed("−log(V − 1)", row("-", r"\log", _OTHERS))
 STRINGS = Displayed("(V − 1)^(n − 1)", script(_OTHERS, above=row("n", " - ", 1)))
 STOPPING = Displayed("−log(1 − ρ)", row("-", r"\log", _LEFT))
 EXCESS = Displayed("1 + TV(π, π_ref)", row(
-    1, " + ", call(Word("TV"), POLICY_SIGN, policy("pi_ref"))))
+    1, " + ", call(Upright("TV"), POLICY_SIGN, policy("pi_ref"))))
 MAXIMUM = Displayed("max(p, q)", call(r"\max", "p", "q"))
-VARIATION = Displayed("1 + TV", row(1, " + ", Word("TV")))
+VARIATION = Displayed("1 + TV", row(1, " + ", Upright("TV")))
 _V = leaf("V")
 VOCABULARY_SIZE = Displayed("V", _V)
 _E = Fence("(", row("e", " + ", "e", "/", Fence("(", row("e", " - ", 1), ")")), ")")
 _MOST = f"{math.e + math.e / (math.e - 1):.2f}"
 MOST = Displayed(f"(e + e/(e − 1))·V = {_MOST}·V", row(
     _E, r" \cdot ", _V, " = ", Number(_MOST), r" \cdot ", _V))
-_GAIN = row("w", r"\,", Word("KL"))
+_GAIN = row("w", r"\,", Upright("KL"))
 GAIN = Displayed("w·KL", _GAIN)
 GROWTH = Displayed("(1 − ρ)·exp(w·KL)", row(_LEFT, r" \cdot ", call(r"\exp", _GAIN)))
 

@@ -20,7 +20,7 @@ AXIOMS = (
 
 
 @dataclass(frozen=True)
-class Theorem:
+class CoqTheorem:
     """A theorem of the library: what it is called there, and what it says."""
 
     name: str
@@ -28,8 +28,8 @@ class Theorem:
     statement: str
 
 
-THEOREMS: dict[str, Theorem] = {
-    key: Theorem(name, file, statement)
+THEOREMS: dict[str, CoqTheorem] = {
+    key: CoqTheorem(name, file, statement)
     for key, name, file, statement in (
         ("gibbs", "gibbs", "MidpoKL.v", "KL(p || q) >= 0, over any integral"),
         ("gibbs-finite", "gibbs_finite", "MidpoKL.v", "KL(p || q) >= 0 on a finite set"),

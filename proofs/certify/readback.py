@@ -34,7 +34,7 @@ from midpo.symbolic.language.places import Condition
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import loss_of_margin, prior_margin
 
-from .reader import NORMALISER, Expectation, Reader
+from .reader import NORMALISER, CoqReader, Expectation
 from .terms import Mismatch, Term, parse_term
 
 # --- Parsing -------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def read_recovery(
     """
     try:
         bodies = {f"{module}.{name}": parse_term(text) for name, text in definitions.items()}
-        reader = Reader(spec, module, bodies)
+        reader = CoqReader(spec, module, bodies)
         for name, text in theorems.items():
             hypotheses, sides = reader.statement(parse_term(text))
             for kind, expr in hypotheses:
@@ -150,5 +150,5 @@ def _allowed(spec: Spec, kind: str, expr: Expr) -> bool:
     return any(kind == k and expr == e for k, e in facts)
 
 
-__all__ = ["Mismatch", "Reader", "Term", "any_data", "condition_facts", "domain_facts", "forms",
+__all__ = ["CoqReader", "Mismatch", "Term", "any_data", "condition_facts", "domain_facts", "forms",
            "parse_term", "read_instance", "read_recovery", "same"]

@@ -12,7 +12,7 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import loss_of_margin, recovered_margin
 
 from .readback import any_data, domain_facts, forms, same
-from .reader import Reader
+from .reader import CoqReader
 from .terms import Mismatch, Term, parse_term
 
 _PAIR = tuple(("var", v) for v in ("tt", "true", "false"))
@@ -28,7 +28,7 @@ def read_refutation(
     """
     try:
         bodies = {f"{module}.{name}": parse_term(text) for name, text in definitions.items()}
-        reader = Reader(spec, module, bodies)
+        reader = CoqReader(spec, module, bodies)
         _definitions(reader, spec)
         facts, claims = _claims(_conjuncts(parse_term(theorem)))
         differing = _differing(spec, module, claims)
@@ -38,7 +38,7 @@ def read_refutation(
     return differing
 
 
-def _definitions(reader: Reader, spec: Spec) -> None:
+def _definitions(reader: CoqReader, spec: Spec) -> None:
     """The published side, the recovered margin and the loss of a margin are the spec's."""
     at: dict[str, Any] = {"x": "x", "w": CHOSEN, "l": REJECTED, "m": MARGIN}
     published = spec.loss if spec.margin is None else spec.margin
@@ -94,7 +94,7 @@ def _differing(spec: Spec, module: str, claims: list[tuple[Term, Term]]) -> tupl
     raise Mismatch("the theorem is not about the difference of the two sides")
 
 
-def _facts(reader: Reader, spec: Spec, facts: Sequence[Term]) -> None:
+def _facts(reader: CoqReader, spec: Spec, facts: Sequence[Term]) -> None:
     """What is said of the witness: every parameter in its domain, every condition of the spec."""
     at = {"tt": "x", "true": CHOSEN, "false": REJECTED}
     said = {reader.proposition(fact, at) for fact in facts

@@ -46,7 +46,7 @@ NORMALISER = Symbol("Z", positive=True)
 
 
 @dataclass(frozen=True)
-class Applied:
+class AppliedName:
     """A name of the statement applied to arguments: `law_pi x y`, `tok y t`, `n y`."""
 
     name: str
@@ -87,7 +87,7 @@ def _flat(kind: Any, a: Expr, b: Expr) -> Expr:
     return kind(a, *(b.args if isinstance(b, kind) else (b,)))
 
 
-class Reader:
+class CoqReader:
     """Evaluates printed terms into the language's expressions."""
 
     def __init__(self, spec: Spec, module: str, definitions: Mapping[str, Term]) -> None:
@@ -141,8 +141,8 @@ class Reader:
         return found
 
     def call(self, function: Any, arg: Any) -> Any:
-        if isinstance(function, Applied):
-            return self.settled(Applied(function.name, (*function.args, arg)))
+        if isinstance(function, AppliedName):
+            return self.settled(AppliedName(function.name, (*function.args, arg)))
         if callable(function):
             return function(arg)
         raise Mismatch("something is applied that is no function")
@@ -186,7 +186,7 @@ class Reader:
         return result
 
     def _count(self, value: Any) -> Any:
-        if isinstance(value, Applied) and value.name == "n" and len(value.args) == 1:
+        if isinstance(value, AppliedName) and value.name == "n" and len(value.args) == 1:
             return value.args[0]
         raise Mismatch("a range that is not the length of a response")
 
@@ -201,18 +201,19 @@ class Reader:
         return self._bind(VocabSum, body, position=False)
 
     def _vocabulary(self, vocab: Any) -> None:
-        if vocab != Applied("vocab"):
+        if vocab != AppliedName("vocab"):
             raise Mismatch("a sum over something other than the vocabulary")
 
     def _seq_prob(self, kind: Any, law: Any, tok: Any, count: Any) -> Expr:
         response = self._count(count)
-        if tok != Applied("tok", (response,)) or not self._law(law, 2) or law.args[1] != response:
+        word = AppliedName("tok", (response,))
+        if tok != word or not self._law(law, 2) or law.args[1] != response:
             raise Mismatch("the probability of a response is put together wrongly")
         result: Expr = Prob(Symbol(law.name.removeprefix("law_")), response)
         return result
 
     def _law(self, law: Any, count: int) -> bool:
-        return (isinstance(law, Applied) and law.name.startswith("law_")
+        return (isinstance(law, AppliedName) and law.name.startswith("law_")
                 and len(law.args) == count and law.args[0] == "x")
 
     def _position(self, value: Any) -> Index:
@@ -243,7 +244,7 @@ class Reader:
         result: Expr = Length(self._count(value))
         return result
 
-    def settled(self, found: Applied) -> Any:
+    def settled(self, found: AppliedName) -> Any:
         """What `found` means once it has all its arguments."""
         name, args = found.name, found.args
         if name == "E":
@@ -257,7 +258,7 @@ class Reader:
             position = self._position(at)
             if isinstance(entry, Index):
                 return VocabProb(policy, response, position, entry)
-            if entry == Applied("tok", (response, at)):
+            if entry == AppliedName("tok", (response, at)):
                 return TokenProb(policy, response, position)
             raise Mismatch("the probability of a token that is not the response's")
         if name.startswith("f_"):
@@ -267,7 +268,7 @@ class Reader:
             return beside
         return found
 
-    def feature(self, found: Applied) -> Any:
+    def feature(self, found: AppliedName) -> Any:
         word = found.name.removeprefix("f_")
         kind = self.spec.names.features.get(word)
         wanted = {"response": 2, "token": 3, "pair": 3}.get(str(kind), 0)
@@ -303,7 +304,7 @@ class Reader:
         if name in ("n", "tok", "vocab", "Z", "E") or name.startswith(
             ("mass_", "law_", "f_", "r_")
         ):
-            return Applied(name)
+            return AppliedName(name)
         raise Mismatch(f"the theorem quantifies over {name}, which is not known here")
 
     def statement(self, term: Term) -> tuple[list[tuple[str, Expr]], tuple[Any, Any]]:

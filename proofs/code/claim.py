@@ -24,7 +24,7 @@ Reduction = Literal["mean", "sum", "each"]
 
 
 @dataclass(frozen=True)
-class Claim:
+class CodeClaim:
     """That the code's `losses` are the `targets`, one by one."""
 
     layout: Layout
@@ -41,7 +41,7 @@ class Claim:
 def claim(
     layout: Layout, losses: tuple[Expr, ...], reduction: Reduction,
     fixed: Mapping[str, Fraction],
-) -> Claim:
+) -> CodeClaim:
     """The claim for a batch of the layout: of each pair's loss, or of their mean or sum.
 
     Raises: SpecError where the spec has no loss of a pair; TooLarge where it orders more pairs than
@@ -53,7 +53,7 @@ def claim(
     if reduction != "each":
         whole = Add(*found)
         found = [whole / layout.pairs if reduction == "mean" else whole]
-    return Claim(layout, losses, tuple(found), reduction)
+    return CodeClaim(layout, losses, tuple(found), reduction)
 
 
 def by_renaming(layout: Layout, one: Expr, whole: Expr, reduction: Reduction) -> bool:

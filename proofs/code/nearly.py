@@ -13,14 +13,14 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 
 from .answer import UpTo
-from .claim import Claim
+from .claim import CodeClaim
 from .deciding import derivation
 
 GUARD = Rational(1, 20_000)  # constants below this keep a logarithm or a quotient finite
 TOP = 720  # denominators of factors that code may have
 
 
-def up_to(spec: Spec, claim: Claim, ratio: tuple[float, float] | None) -> UpTo | None:
+def up_to(spec: Spec, claim: CodeClaim, ratio: tuple[float, float] | None) -> UpTo | None:
     """How the code's losses are the targets' but for what an optimiser may not see; proved."""
     plain, guards = unguarded(claim)
     if guards and all(derivation(spec, a, b) is not None
@@ -39,7 +39,7 @@ def up_to(spec: Spec, claim: Claim, ratio: tuple[float, float] | None) -> UpTo |
     return None
 
 
-def unguarded(claim: Claim) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
+def unguarded(claim: CodeClaim) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
     """The losses with small constants read as 0, and these."""
     small = {n for e in claim.losses for n in e.atoms(Rational) if n != 0 and abs(n) < GUARD}
     if not small:

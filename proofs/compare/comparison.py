@@ -45,7 +45,7 @@ from .side_by_side import (
     proof,
     side_by_side,
 )
-from .specialise import MAX_FIXED, Case, at, proposals, renamings, special_case, spoken
+from .specialise import MAX_FIXED, SpecialCase, at, proposals, renamings, special_case, spoken
 
 Verdict = Literal["equal", "equal up to factor and constant", "special case", "limiting case",
                   "different", "undecided"]
@@ -284,12 +284,12 @@ def _as_they_stand(begun: Comparison) -> tuple[Comparison | None, Exception | No
         verdict: Verdict = "equal" if found.exact else "equal up to factor and constant"
         if found.gradient is not True:
             verdict = "undecided" if found.gradient is None else "different"
-        answer = _told(begun, None, Case(tuple(setting for setting, _ in names), found))
+        answer = _told(begun, None, SpecialCase(tuple(setting for setting, _ in names), found))
         return replace(answer, verdict=verdict), None
     return None, obstacle
 
 
-def _told(begun: Comparison, special: Special | None, case: Case) -> Comparison:
+def _told(begun: Comparison, special: Special | None, case: SpecialCase) -> Comparison:
     """The answer that a special case gives."""
     found = case.proof
     return replace(
@@ -301,11 +301,11 @@ def _told(begun: Comparison, special: Special | None, case: Case) -> Comparison:
 # --- Special cases -------------------------------------------------------------------------------
 
 
-def _special(one: Spec, other: Spec) -> tuple[Special, Case] | None:
+def _special(one: Spec, other: Spec) -> tuple[Special, SpecialCase] | None:
     """One loss as a special case of the other, the fewest names fixed, limits last."""
     prints = {side: fingerprint(pair_loss(spec), spec.names)
               for side, spec in (("first", one), ("second", other))}
-    found: list[tuple[Special, Case]] = []
+    found: list[tuple[Special, SpecialCase]] = []
     sides: tuple[tuple[Special, Spec, Spec], ...] = (
         ("second", one, other), ("first", other, one))
     for side, general, special in sides:
@@ -333,7 +333,7 @@ def _in_common(begun: Comparison, problem: Problem, obstacle: Exception | None) 
         except TOO_MUCH:
             continue  # no value there, or too much work: another setting may do
         if side is not None:
-            return _told(begun, side, Case(settings, found))
+            return _told(begun, side, SpecialCase(settings, found))
         meeting = meeting or settings
     if begun.witness is not None:
         return replace(

@@ -29,7 +29,7 @@ ANY, ALPHA, INVERSE = "any_parameter", "alpha", "1/alpha"
 
 
 @dataclass(frozen=True)
-class Case:
+class SpecialCase:
     """The general loss at `settings` is the special one; `proof` says up to what."""
 
     settings: tuple[Setting, ...]
@@ -43,18 +43,18 @@ class Case:
 
 def special_case(
     general: Spec, special: Spec, proposed: Iterable[tuple[Option, ...]]
-) -> Case | None:
+) -> SpecialCase | None:
     """The first of the proposed settings that is proved: by fewest names fixed at values, values
     in their domains before limits. The losses must have one gradient, or the next is asked; what
     is equal in value only is taken where there is nothing else."""
-    second_best: Case | None = None
+    second_best: SpecialCase | None = None
     for fixed in proposed:
         for settings in itertools.islice(_matchings(general, special, fixed), MAX_RENAMINGS):
             inserted = at(general, special, settings)
             found = None if inserted is None else seen_equality(inserted, special)
             if found is None:
                 continue
-            case = Case(tuple(setting for setting, _ in settings), found)
+            case = SpecialCase(tuple(setting for setting, _ in settings), found)
             if found.gradient is True:
                 return case
             second_best = second_best or case

@@ -6,12 +6,12 @@ from typing import Any
 
 from sympy import Expr, S
 
-from midpo.numeric.framework import Instance, impose
+from midpo.numeric.framework import Sample, impose
 from midpo.symbolic.framework.hypothesis import Hypothesis
 from midpo.symbolic.framework.words import Gap, Mean, Relative, SumOver, mass, score
 
 from .optimum import BETA, X, Y
-from .theorem import Part, Theorem
+from .theorem import Fact, Theorem
 
 P_X = mass("p_X", X)
 CHANNEL = mass("p", Y, X)
@@ -28,7 +28,7 @@ _channel = Hypothesis("law p(.|x)", "the probabilities p(y|x) sum to one for eac
                       SumOver(CHANNEL, Y), S.One, (X,))
 
 
-def _proper_laws(instance: Instance, rng: Any) -> None:
+def _proper_laws(instance: Sample, rng: Any) -> None:
     """Conditional laws and a law of prompts, so that the marginal becomes one."""
     impose(instance, _prompts)
     impose(instance, _channel)
@@ -58,29 +58,29 @@ MUTUAL_INFORMATION = Theorem(
     "marginal {marginal}, where it is the mutual information {information}. Not at a conditional "
     "law: that gives 0.",
     (
-        Part("lemma", "The mean divergence is the mutual information and a divergence from the "
+        Fact("lemma", "The mean divergence is the mutual information and a divergence from the "
              "marginal", mean_divergence(Q), "=",
              INFORMATION + Relative(MARGINAL, Y, Q), (marginal,)),
-        Part("marginal-mass", "The mass of the marginal is the mean mass of the conditional laws",
+        Fact("marginal-mass", "The mass of the marginal is the mean mass of the conditional laws",
              SumOver(MARGINAL, Y), "=", Mean(P_X, X, SumOver(CHANNEL, Y)), (marginal,)),
-        Part("marginal-law", "Which is one: the marginal is a law",
+        Fact("marginal-law", "Which is one: the marginal is a law",
              Mean(P_X, X, SumOver(CHANNEL, Y)), "=", S.One, (_prompts, _channel)),
-        Part("least", "So no law does better than the marginal, and only the marginal does as well",
+        Fact("least", "So no law does better than the marginal, and only the marginal does as well",
              INFORMATION, "≤", mean_divergence(Q), (_q, _marginal_law, marginal),
              SumOver(MARGINAL * Gap(Q / MARGINAL), Y)),
-        Part("at-least-zero", "The mutual information is at least 0; it is 0 only where the "
+        Fact("at-least-zero", "The mutual information is at least 0; it is 0 only where the "
              "responses do not depend on the prompt",
              S.Zero, "≤", INFORMATION, (_prompts, marginal),
              SumOver(P_X * SumOver(CHANNEL * Gap(MARGINAL / CHANNEL), Y), X)),
-        Part("conditional", "With a prior that may see the prompt the least mean divergence is 0, "
+        Fact("conditional", "With a prior that may see the prompt the least mean divergence is 0, "
              "and there is no mutual information",
              mean_divergence(mass("q", Y, X)), "=", S.Zero, (conditional,)),
-        Part("objective", "The objective at its best prior, as a rate-distortion Lagrangian: rate "
+        Fact("objective", "The objective at its best prior, as a rate-distortion Lagrangian: rate "
              "plus beta times distortion, up to the factor -1/beta",
              _reward - INFORMATION / BETA, "=",
              -(INFORMATION + BETA * Mean(P_X, X, Mean(CHANNEL, Y, score("d", X, Y)))) / BETA,
              (_distortion,)),
-        Part("any-prior", "With any other prior the objective is smaller by a divergence from the "
+        Fact("any-prior", "With any other prior the objective is smaller by a divergence from the "
              "marginal", _reward - mean_divergence(Q) / BETA, "=",
              _reward - INFORMATION / BETA - Relative(MARGINAL, Y, Q) / BETA, (marginal,)),
     ),

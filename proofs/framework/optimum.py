@@ -25,7 +25,7 @@ from midpo.symbolic.framework.words import (
 )
 from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Parameter, Sigmoid
 
-from .theorem import Part, Theorem
+from .theorem import Fact, Theorem
 
 Y, Y1 = Element("y"), Element("y'")
 W, L = Element("y_w"), Element("y_l")
@@ -121,53 +121,53 @@ OPTIMAL_POLICY = Theorem(
     "For a positive prior with a finite normaliser {normaliser} the problem of maximising "
     "{objective} over laws has exactly one solution, {optimum}, and its value is {value}.",
     (
-        Part("lagrangian", "The Lagrangian of the problem, written out as in the paper",
+        Fact("lagrangian", "The Lagrangian of the problem, written out as in the paper",
              Mean(pi(Y), Y, r(Y)) - Relative(pi(Y), Y, zeta(Y)) / BETA
              + LAM * (SumOver(pi(Y), Y) - 1), "=", LAGRANGIAN),
-        Part("derivative", "Its derivative with respect to one probability",
+        Fact("derivative", "Its derivative with respect to one probability",
              Partial(LAGRANGIAN, pi(Y)), "=", DERIVATIVE),
-        Part("stationary", "The derivative vanishes at the stationary point",
+        Fact("stationary", "The derivative vanishes at the stationary point",
              DERIVATIVE, "=", S.Zero, (_pi_stationary,)),
-        Part("only-stationary", "Nowhere else: where it vanishes, the policy is this one",
+        Fact("only-stationary", "Nowhere else: where it vanishes, the policy is this one",
              STATIONARY_POLICY, "=", pi(Y), (_stationarity,)),
-        Part("hessian", "The second derivatives of the Lagrangian",
+        Fact("hessian", "The second derivatives of the Lagrangian",
              Partial(Partial(LAGRANGIAN, pi(Y)), pi(Y1)), "=", _hessian),
-        Part("concave", "The Hessian is negative definite: for every direction v its quadratic form"
+        Fact("concave", "The Hessian is negative definite: for every direction v its quadratic form"
              " is minus a sum of squares with positive weights, 0 only at v = 0",
              SumOver(SumOver(_v(Y) * _hessian * _v(Y1), Y1), Y), "≤", S.Zero, (),
              SumOver(_v(Y) ** 2 / (BETA * pi(Y)), Y)),
-        Part("dual", "The dual function: the Lagrangian at the stationary point",
+        Fact("dual", "The dual function: the Lagrangian at the stationary point",
              LAGRANGIAN, "=", DUAL, (_pi_stationary,)),
-        Part("dual-slope", "The derivative of the dual",
+        Fact("dual-slope", "The derivative of the dual",
              Partial(DUAL, LAM), "=", Exp(BETA * LAM) * UNNORMALISED - 1),
-        Part("dual-convex", "The dual is strictly convex",
+        Fact("dual-convex", "The dual is strictly convex",
              S.Zero, "<", Partial(Partial(DUAL, LAM), LAM), (),
              BETA * Exp(BETA * LAM) * UNNORMALISED),
-        Part("dual-minimiser", "Its derivative vanishes at the minimiser",
+        Fact("dual-minimiser", "Its derivative vanishes at the minimiser",
              Exp(BETA * LAM) * UNNORMALISED - 1, "=", S.Zero, (_lam_star,)),
-        Part("dual-value", "The value of the dual at its minimiser",
+        Fact("dual-value", "The value of the dual at its minimiser",
              DUAL, "=", Log(Z) / BETA, (_lam_star, _z_beta)),
-        Part("policy", "The stationary point with this multiplier",
+        Fact("policy", "The stationary point with this multiplier",
              pi(Y), "=", zeta(Y) * Exp(BETA * r(Y)) / Z, (_z_beta, _lam_star, _pi_stationary)),
-        Part("normalised", "It is a law",
+        Fact("normalised", "It is a law",
              SumOver(star(Y), Y), "=", S.One, (_z_beta, _star_beta)),
-        Part("reward", "The reward in terms of it",
+        Fact("reward", "The reward in terms of it",
              r(Y), "=", Log(star(Y) / zeta(Y)) / BETA + Log(Z) / BETA, (_star_beta,)),
-        Part("gibbs-identity", "The Gibbs identity, for every law",
+        Fact("gibbs-identity", "The Gibbs identity, for every law",
              OBJECTIVE, "=", ALPHA * Log(Z) - ALPHA * Relative(pi(Y), Y, star(Y)),
              (STAR, total("pi"))),
-        Part("gibbs-inequality", "A divergence between laws is at least 0; it is 0 only where the "
+        Fact("gibbs-inequality", "A divergence between laws is at least 0; it is 0 only where the "
              "laws agree, for each term of the remainder is",
              S.Zero, "≤", Relative(pi(Y), Y, star(Y)), (total("pi"), total("pi_star")),
              SumOver(pi(Y) * Gap(star(Y) / pi(Y)), Y)),
-        Part("optimal", "So no law exceeds the value, and only the optimal policy can attain it",
+        Fact("optimal", "So no law exceeds the value, and only the optimal policy can attain it",
              OBJECTIVE, "≤", ALPHA * Log(Z), (Z_ALPHA, STAR, total("pi")),
              ALPHA * SumOver(pi(Y) * Gap(star(Y) / pi(Y)), Y)),
-        Part("attained", "The optimal policy attains it. On finitely many of infinitely many "
+        Fact("attained", "The optimal policy attains it. On finitely many of infinitely many "
              "responses, with Z their part of the sum, this is the value too: where Z is infinite "
              "the supremum is infinite, and no policy attains it",
              _AT_OPTIMUM, "=", ALPHA * Log(Z), (Z_ALPHA, STAR)),
-        Part("infinite", "For example for the prior 1 and the reward 0: n responses give this, "
+        Fact("infinite", "For example for the prior 1 and the reward 0: n responses give this, "
              "which grows without bound",
              OBJECTIVE, "=", ALPHA * Log(SIZE),
              (_size, _uniform, _flat_prior, _flat_reward)),
@@ -225,29 +225,29 @@ BRADLEY_TERRY = Theorem(
     "between two responses to one prompt, and the negative log-likelihood of a pair is "
     "{loss} with {alpha}.",
     (
-        Part("logistic", "The Bradley-Terry probability depends on the difference of rewards",
+        Fact("logistic", "The Bradley-Terry probability depends on the difference of rewards",
              PREFERENCE, "=", Sigmoid(r(W) - r(L))),
-        Part("probabilities", "The two outcomes of a comparison have probabilities that sum to one",
+        Fact("probabilities", "The two outcomes of a comparison have probabilities that sum to one",
              Sigmoid(r(W) - r(L)) + Sigmoid(r(L) - r(W)), "=", S.One),
-        Part("cancels", "With the optimal policy's reward the normaliser cancels",
+        Fact("cancels", "With the optimal policy's reward the normaliser cancels",
              PREFERENCE, "=",
              Sigmoid(Log(star(W) / zeta(W)) / BETA - Log(star(L) / zeta(L)) / BETA),
              (_reward_beta,)),
-        Part("temperature", "The paper's beta of section 3 is 1/alpha",
+        Fact("temperature", "The paper's beta of section 3 is 1/alpha",
              Log(star(W) / zeta(W)) / BETA - Log(star(L) / zeta(L)) / BETA, "=",
              margin("pi_star", zeta(W), zeta(L)), (_inverse,)),
-        Part("common-factor", "A factor of the prior common to both responses cancels in the "
+        Fact("common-factor", "A factor of the prior common to both responses cancels in the "
              "margin", margin("pi", zeta(W) / _N, zeta(L) / _N), "=", MARGIN),
-        Part("two-prompts", "Between responses to two prompts it does not cancel: the difference "
+        Fact("two-prompts", "Between responses to two prompts it does not cancel: the difference "
              "of rewards less the margin is",
              score("r", X, W) - score("r", X1, L) - across("pi_star"), "=",
              ALPHA * Log(_zx(X) / _zx(X1)), (_reward_x,)),
-        Part("two-normalisers", "Nor with one normaliser for each label: the margin is shifted by",
+        Fact("two-normalisers", "Nor with one normaliser for each label: the margin is shifted by",
              margin("pi", mass("zeta_w", W) / _NW, mass("zeta_l", L) / _NL)
              - margin("pi", mass("zeta_w", W), mass("zeta_l", L)), "=", ALPHA * Log(_NW / _NL)),
-        Part("loss", "The negative log-likelihood of a pair is the generalised loss",
+        Fact("loss", "The negative log-likelihood of a pair is the generalised loss",
              -Log(PREFERENCE), "=", -LogSigmoid(MARGIN), (_fit,)),
-        Part("objective", "And that of all comparisons, with weights omega, its weighted sum",
+        Fact("objective", "And that of all comparisons, with weights omega, its weighted sum",
              -SumOver(score("omega", C) * Log(Exp(r(_wc)) / (Exp(r(_wc)) + Exp(r(_lc)))), C), "=",
              -SumOver(score("omega", C) * LogSigmoid(
                  ALPHA * Log(pi(_wc) / zeta(_wc)) - ALPHA * Log(pi(_lc) / zeta(_lc))), C),

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from sympy import Expr, Integer, S
 
-from midpo.numeric.framework import Instance
+from midpo.numeric.framework import Sample
 from midpo.symbolic.framework.hypothesis import Hypothesis
 from midpo.symbolic.framework.words import (
     COMPARISONS,
@@ -24,7 +24,7 @@ from midpo.symbolic.framework.words import (
 from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Parameter, Sigmoid
 
 from .optimum import ALPHA, LAM, L, W, Y, margin, pi, r, zeta
-from .theorem import Part, Theorem
+from .theorem import Fact, Theorem
 
 # --- Section 5.1 ---------------------------------------------------------------------------------
 
@@ -70,32 +70,32 @@ CONSTRAINTS = Theorem(
     "of their own. A constraint inside the reinforcement-learning problem gives another loss: it "
     "changes the margin itself.",
     (
-        Part("cpo", "CPO: the flat prior and the penalty on the chosen response",
+        Fact("cpo", "CPO: the flat prior and the penalty on the chosen response",
              _GENERALISED, "=",
              -LogSigmoid(ALPHA * Log(pi(W)) - ALPHA * Log(pi(L))) - PENALTY * Log(pi(W)), (_flat,)),
-        Part("orpo", "ORPO: the odds of the length-normalised probability P, temperature 1",
+        Fact("orpo", "ORPO: the odds of the length-normalised probability P, temperature 1",
              _UNIT, "=",
              -LogSigmoid(Log(_odds(W)) - Log(_odds(L))) - PENALTY * Log(pi(W)), (_odds_prior,)),
-        Part("penalised-minimiser", "Every minimiser of the penalised loss J + mu*K solves the "
+        Fact("penalised-minimiser", "Every minimiser of the penalised loss J + mu*K solves the "
              "constrained problem with its own K as the bound",
              _J0, "≤", _J, (_within, _least), _EXCESS + PENALTY * _SLACK),
-        Part("shift", "The converse, for tables of probabilities and a fixed prior: in logarithms "
+        Fact("shift", "The converse, for tables of probabilities and a fixed prior: in logarithms "
              "the constraint that they sum to at most one is convex and tight, for a larger factor "
              "leaves the margin alone",
              margin("pi", zeta(W) / _N, zeta(L) / _N), "=", margin("pi", zeta(W), zeta(L))),
-        Part("convex", "and the loss is strictly convex in the margin, so a multiplier exists",
+        Fact("convex", "and the loss is strictly convex in the margin, so a multiplier exists",
              S.Zero, "<", Partial(Partial(-LogSigmoid(_M), _M), _M), (),
              Sigmoid(_M) * Sigmoid(-_M),
              ("a convex problem with a strictly feasible point has a Lagrange multiplier (Slater)",)
              ),
-        Part("three-policies", "It fails for classes that are not convex: of three policies with "
+        Fact("three-policies", "It fails for classes that are not convex: of three policies with "
              "the values (J, K) = (0, 2), (3, 0), (2, 1), the bound K ≤ 1 selects the third, and "
              "no multiplier does, for its value is above the mean of the other two",
              ((0 + 2 * PENALTY) + (3 + 0 * PENALTY)) / 2, "<", 2 + PENALTY, (), S.Half),
-        Part("rl-derivative", "A bound on -E log(pi) over the data, with law q, inside the "
+        Fact("rl-derivative", "A bound on -E log(pi) over the data, with law q, inside the "
              "regularised problem, with multiplier nu: the derivative of its Lagrangian",
              Partial(CONSTRAINED, pi(Y)), "=", _SLOPE),
-        Part("rl-margin", "so the difference of rewards, which is the margin of the loss, has a "
+        Fact("rl-margin", "so the difference of rewards, which is the margin of the loss, has a "
              "term inside the sigmoid and none beside it",
              r(W) - r(L), "=",
              margin("pi", zeta(W), zeta(L)) - NU * (_hat(W) / pi(W) - _hat(L) / pi(L)),
@@ -150,13 +150,13 @@ _moved_prior = Hypothesis(
     mass("zeta_s", Y, X), mass("zeta", Y, X) * Exp(score("g", X, Y)) / mass("Z'", X), (Y, X))
 
 
-def _around(instance: Instance, rng: random.Random) -> None:
+def _around(instance: Sample, rng: random.Random) -> None:
     """The score after an edge is that before the next one."""
     size = instance.sizes[EDGES]
     instance.tables["v"] = {(i,): instance.tables["u"][((i + 1) % size,)] for i in range(size)}
 
 
-def _excess(instance: Instance, rng: random.Random) -> None:
+def _excess(instance: Sample, rng: random.Random) -> None:
     """e² is what the loss has above its tangent."""
     ops = instance.ops
     for at in list(instance.tables["e"]):
@@ -164,7 +164,7 @@ def _excess(instance: Instance, rng: random.Random) -> None:
         instance.tables["e"][at] = ops.sqrt(ops.log((1 + ops.exp(-m)) / 2) + m / 2)
 
 
-def _closing(instance: Instance, rng: random.Random) -> None:
+def _closing(instance: Sample, rng: random.Random) -> None:
     total = sum(instance.tables["m"].values())
     instance.parameters["M"] = -total + Fraction(0)
 
@@ -211,44 +211,44 @@ LEARNED_PRIOR = Theorem(
     "restricted. The value is 0 iff no prompt has a directed cycle of preferences; then it is not "
     "attained. It is attained iff every connected component is strongly connected.",
     (
-        Part("every-score", "For each policy every score comes from a prior",
+        Fact("every-score", "For each policy every score comes from a prior",
              objective("pi", "zeta_s"), "=", LIKELIHOOD, (_prior_of,)),
-        Part("every-prior", "and every prior gives a score: one set of values for all policies",
+        Fact("every-prior", "and every prior gives a score: one set of values for all policies",
              objective("pi", "zeta"), "=", LIKELIHOOD, (_score_of,)),
-        Part("every-policy", "For each prior every score comes from a policy",
+        Fact("every-policy", "For each prior every score comes from a policy",
              objective("pi_s", "zeta"), "=", LIKELIHOOD, (_policy_of,)),
-        Part("policy-law", "which is a law",
+        Fact("policy-law", "which is a law",
              SumOver(mass("pi_s", Y, X), Y), "=", S.One, (_normaliser, _policy_of)),
-        Part("invariance", "Policy and prior can be moved together, by any function g(x, y)",
+        Fact("invariance", "Policy and prior can be moved together, by any function g(x, y)",
              objective("pi_s", "zeta_s"), "=", objective("pi", "zeta"),
              (_moved_policy, _moved_prior)),
-        Part("acyclic", "Without directed cycles: scores t times a rank that rises by 1 + d along "
+        Fact("acyclic", "Without directed cycles: scores t times a rank that rises by 1 + d along "
              "each comparison make each loss as small as desired as t grows",
              -LogSigmoid(_STEP), "≤", Exp(-_T), (),
              Gap(1 + Exp(-_STEP)) + Exp(-_STEP) * (_T * _D + Gap(Exp(_T * _D))), (_TOPOLOGICAL,)),
-        Part("not-attained", "but the value 0 is not attained",
+        Fact("not-attained", "but the value 0 is not attained",
              S.Zero, "<", LIKELIHOOD, (),
              SumOver(-mass("omega", C) * LogSigmoid(s(_X, _W) - s(_X, _L)), C)),
-        Part("tangent", "The loss of a margin lies above its tangent at 0",
+        Fact("tangent", "The loss of a margin lies above its tangent at 0",
              Log(Integer(2)) - _EDGE / 2, "≤", -LogSigmoid(_EDGE), (), _tangent(_EDGE)),
-        Part("cycle", "With a directed cycle of k comparisons the value is positive: around it the "
+        Fact("cycle", "With a directed cycle of k comparisons the value is positive: around it the "
              "margins sum to 0, and the losses to at least this",
              _SIZE * Log(Integer(2)), "≤", SumOver(-LogSigmoid(_u - _v), E),
              (_length, _cycle, _above_tangent), SumOver(score("e", E) ** 2, E)),
-        Part("bounded-above", "On a cycle a margin M is at most the loss of the other comparisons",
+        Fact("bounded-above", "On a cycle a margin M is at most the loss of the other comparisons",
              _EDGE, "≤", SumOver(-LogSigmoid(score("m", E)), E), (_rest,),
              SumOver(Log(1 + Exp(score("m", E))), E)),
-        Part("bounded-below", "and minus it at most its own loss. So where every comparison is on a"
+        Fact("bounded-below", "and minus it at most its own loss. So where every comparison is on a"
              " cycle, margins are bounded by the loss, and the minimum is attained",
              -_EDGE, "≤", -LogSigmoid(_EDGE), (), Log(1 + Exp(_EDGE)), (_COMPACT,)),
-        Part("raised", "Where a component is not strongly connected, raising the scores of a set "
+        Fact("raised", "Where a component is not strongly connected, raising the scores of a set "
              "that comparisons leave and none enters raises their margins by b and lowers the "
              "loss, wherever one starts: no minimum",
              -LogSigmoid(_EDGE + _RAISE), "<", -LogSigmoid(_EDGE), (),
              Gap((1 + Exp(-_EDGE - _RAISE)) / (1 + Exp(-_EDGE)))
              + Exp(-_EDGE - _RAISE) * (_RAISE + Gap(Exp(_RAISE))) / (1 + Exp(-_EDGE)),
              (_CONDENSATION,)),
-        Part("bounded-prior", "With the prior held within a factor exp(B) of a given one, the best "
+        Fact("bounded-prior", "With the prior held within a factor exp(B) of a given one, the best "
              "for one pair sits on the boundary and adds an offset to the margin",
              margin("pi", mass("zeta_w", W), mass("zeta_l", L)), "=",
              margin("pi", zeta(W), zeta(L)) + 2 * ALPHA * _BOUND, (_low, _high)),

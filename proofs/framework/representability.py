@@ -6,13 +6,13 @@ import random
 
 from sympy import Expr, S
 
-from midpo.numeric.framework import Instance
+from midpo.numeric.framework import Sample
 from midpo.symbolic.framework.hypothesis import Hypothesis
 from midpo.symbolic.framework.words import Element, Partial, applied, mass, score
 from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Parameter
 
 from .optimum import ALPHA, MARGIN, L, W, Y, margin, pi, zeta
-from .theorem import Part, Theorem
+from .theorem import Fact, Theorem
 
 LOSS, M = Parameter("L", "positive"), Parameter("m")
 A, B, C, D = (Element(name) for name in "abcd")
@@ -56,14 +56,14 @@ THEOREM_1 = Theorem(
     "A positive loss L has a prior iff {margin} is separable: {separable}. A loss that is not "
     "positive somewhere has none.",
     (
-        Part("inverse", "The log-sigmoid loss is one to one, for it has an inverse",
+        Fact("inverse", "The log-sigmoid loss is one to one, for it has an inverse",
              -Log(Exp(-LogSigmoid(M)) - 1), "=", M),
-        Part("onto", "and it takes every positive value",
+        Fact("onto", "and it takes every positive value",
              -LogSigmoid(-Log(Exp(LOSS) - 1)), "=", LOSS),
-        Part("positive", "and no other", S.Zero, "<", -LogSigmoid(M), (), -LogSigmoid(M)),
-        Part("priors", "A separable margin has the priors pi*exp(-f/alpha) and pi*exp(-g/alpha)",
+        Fact("positive", "and no other", S.Zero, "<", -LogSigmoid(M), (), -LogSigmoid(M)),
+        Fact("priors", "A separable margin has the priors pi*exp(-f/alpha) and pi*exp(-g/alpha)",
              BOTH, "=", f(W) - g(L), (_chosen, _rejected)),
-        Part("separable", "and the margin of any two priors is separable",
+        Fact("separable", "and the margin of any two priors is separable",
              BOTH, "=", f(W) - g(L), (_f_of, _g_of)),
     ),
     {"margin": (M, -Log(Exp(LOSS) - 1)), "separable": (m(W, L), f(W) - g(L))},
@@ -90,18 +90,18 @@ THEOREM_2 = Theorem(
     "A margin is separable iff {square} is 0 for all responses. A prompt with only three has no "
     "such square of different responses; there the test is that the hexagon {hexagon} is 0.",
     (
-        Part("square", "The cross difference of a separable margin vanishes",
+        Fact("square", "The cross difference of a separable margin vanishes",
              square(W, W1, L, L1), "=", S.Zero, (separable,)),
-        Part("converse", "With f(y_w) = m(y_w, b) and g(y_l) = m(a, b) - m(a, y_l) the margin less "
+        Fact("converse", "With f(y_w) = m(y_w, b) and g(y_l) = m(a, b) - m(a, y_l) the margin less "
              "f - g is a cross difference",
              m(W, L) - (m(W, B) - (m(A, B) - m(A, L))), "=", delta(W, A, L, B), (_square_of,)),
-        Part("hexagon", "The hexagon of a separable margin vanishes",
+        Fact("hexagon", "The hexagon of a separable margin vanishes",
              HEXAGON, "=", S.Zero, (separable,)),
-        Part("three", "Of three responses: f and g can be solved from five of the six pairs, with "
+        Fact("three", "Of three responses: f and g can be solved from five of the six pairs, with "
              "f(a) = 0, which gives F for f(c) and G for g(a); for the sixth the margin less F - G "
              "is the hexagon",
              m(C, A) - (_F - _G), "=", HEXAGON, (_last_chosen, _last_rejected)),
-        Part("four", "With a fourth response the hexagon is a sum of squares of different ones, so "
+        Fact("four", "With a fourth response the hexagon is a sum of squares of different ones, so "
              "squares suffice",
              HEXAGON, "=", delta(A, C, B, D) + delta(C, B, A, D) + delta(B, A, C, D),
              (_square_of,)),
@@ -131,15 +131,15 @@ THEOREM_3 = Theorem(
     "theorem-3", "One prior for both roles",
     "A separable margin has one prior for both roles iff {swap} is 0.",
     (
-        Part("swap", "The swap sum of a separable margin",
+        Fact("swap", "The swap sum of a separable margin",
              m(A, B) + m(B, A), "=", (f(A) - g(A)) + (f(B) - g(B)), (separable,)),
-        Part("three-points", "If it vanishes for the pairs of three responses then f = g",
+        Fact("three-points", "If it vanishes for the pairs of three responses then f = g",
              f(A) - g(A), "=", (t(A, B) + t(A, C) - t(B, C)) / 2, (separable, _swap)),
-        Part("additive", "Equivalently margins add up along a third response",
+        Fact("additive", "Equivalently margins add up along a third response",
              m(A, B) + m(B, C), "=", m(A, C), (_label_free,)),
-        Part("constant", "A constant offset kappa gives the swap sum 2*kappa",
+        Fact("constant", "A constant offset kappa gives the swap sum 2*kappa",
              m(A, B) + m(B, A), "=", 2 * _KAPPA, (_offset, separable)),
-        Part("offset-priors", "and then the two priors differ by a constant factor",
+        Fact("offset-priors", "and then the two priors differ by a constant factor",
              BOTH, "=", g(W) - g(L) + _KAPPA, (_plus, _minus)),
     ),
     {"swap": m(A, B) + m(B, A)},
@@ -162,14 +162,14 @@ THEOREM_4 = Theorem(
     "roles. The temperature is not identified: lam times the margin of (alpha, zeta) is that of "
     "(alpha*lam, zeta), and of (alpha, {powered}).",
     (
-        Part("existence", "Every difference f(y_w) - f(y_l) is the margin of a prior",
+        Fact("existence", "Every difference f(y_w) - f(y_l) is the margin of a prior",
              margin("pi", mass("zeta_f", W), mass("zeta_f", L)), "=", f(W) - f(L), (_zeta_of,)),
-        Part("uniqueness", "Two priors with equal margins have the same ratio at both responses",
+        Fact("uniqueness", "Two priors with equal margins have the same ratio at both responses",
              _log_ratio(W) - _log_ratio(L), "=",
              MARGIN - margin("pi", mass("zeta_2", W), mass("zeta_2", L))),
-        Part("scaled", "lam times a margin is that of the temperature alpha*lam",
+        Fact("scaled", "lam times a margin is that of the temperature alpha*lam",
              _SCALE * MARGIN, "=", margin("pi", zeta(W), zeta(L), ALPHA * _SCALE)),
-        Part("powered", "and of another prior at the same temperature",
+        Fact("powered", "and of another prior at the same temperature",
              _SCALE * MARGIN, "=", margin("pi", mass("zeta_2", W), mass("zeta_2", L)),
              (_powered,)),
     ),
@@ -187,11 +187,11 @@ THEOREM_5 = Theorem(
     "The prior is fixed iff the margin less alpha*log(pi) is free of the policy; iterative if it "
     "speaks of earlier policies.",
     (
-        Part("fixed", "If f less alpha*log(pi) is free of the policy, so is the prior",
+        Fact("fixed", "If f less alpha*log(pi) is free of the policy, so is the prior",
              mass("zeta_f", Y), "=", Exp(-score("h", Y) / ALPHA), (_h, _zeta_of)),
-        Part("converse", "f less alpha*log(pi) is the prior's logarithm, up to a factor",
+        Fact("converse", "f less alpha*log(pi) is the prior's logarithm, up to a factor",
              f(Y) - ALPHA * Log(pi(Y)), "=", -ALPHA * Log(zeta(Y)), (_of_fixed,)),
-        Part("still", "so where the prior is free of the policy the difference does not move",
+        Fact("still", "so where the prior is free of the policy the difference does not move",
              Partial(-ALPHA * Log(zeta(Y)), pi(Y)), "=", S.Zero),
     ),
     {},
@@ -206,7 +206,7 @@ def psi(at: Expr, order: int = 0) -> Expr:
     return applied("psi", at, order)
 
 
-def _affine(instance: Instance, rng: random.Random) -> None:
+def _affine(instance: Sample, rng: random.Random) -> None:
     """The solutions of the equation: affine functions of one slope."""
     slope, shift = instance.functions["psi"][1], instance.functions["psi"][0]
     start = instance.functions["F"][0]
@@ -226,16 +226,16 @@ THEOREM_6 = Theorem(
     "A link applied to a non-degenerate margin gives a log-sigmoid loss only if it is {link}, with "
     "a > 0.",
     (
-        Part("affine", "That link of a separable margin is the loss of two priors",
+        Fact("affine", "That link of a separable margin is the loss of two priors",
              -LogSigmoid(_S * (f(W) - g(L)) + _P), "=", -LogSigmoid(BOTH), (_link_w, _link_l)),
-        Part("pexider", "Conversely psi = -log(exp(link) - 1) satisfies an equation of Pexider's",
+        Fact("pexider", "Conversely psi = -log(exp(link) - 1) satisfies an equation of Pexider's",
              psi(_U - _V) - psi(_U - _V1) - psi(_U1 - _V) + psi(_U1 - _V1), "=", S.Zero,
              (_pexider,),
              cites=("a continuous function on an interval that turns differences into differences "
                     "is affine (Pexider)",)),
-        Part("smooth", "For a smooth psi: its mixed derivative is minus its second derivative",
+        Fact("smooth", "For a smooth psi: its mixed derivative is minus its second derivative",
              Partial(Partial(psi(_U - _V), _U), _V), "=", -psi(_U - _V, 2)),
-        Part("vanishes", "and that of a difference of two functions vanishes, so psi'' = 0",
+        Fact("vanishes", "and that of a difference of two functions vanishes, so psi'' = 0",
              Partial(Partial(applied("F", _U) - applied("G", _V), _U), _V), "=", S.Zero),
     ),
     {"link": -LogSigmoid(_S * M + _P)},
@@ -273,20 +273,20 @@ THEOREM_7 = Theorem(
     "{loss} has a prior iff {product} is the same for all y_w. Otherwise it is a prior and a "
     "constraint: the Lagrangian of minimising the loss under a bound on the mean of A.",
     (
-        Part("factor", "exp(L) - 1 in factors",
+        Fact("factor", "exp(L) - 1 in factors",
              _excess(W, L), "=",
              Exp(_a(W) - f(W)) * ((1 - Exp(-_a(W))) * Exp(f(W)) + Exp(g(L)))),
-        Part("cross", "Its cross determinant vanishes, for a g that is not constant, only where "
+        Fact("cross", "Its cross determinant vanishes, for a g that is not constant, only where "
              "the product (1 - exp(-A))*exp(f) agrees at both chosen responses",
              _excess(W, L) * _excess(W1, L1) - _excess(W, L1) * _excess(W1, L), "=",
              Exp(_a(W) - f(W)) * Exp(_a(W1) - f(W1)) * (Exp(g(L1)) - Exp(g(L)))
              * ((1 - Exp(-_a(W))) * Exp(f(W)) - (1 - Exp(-_a(W1))) * Exp(f(W1)))),
-        Part("exception", "Where it does, the loss is that of two priors",
+        Fact("exception", "Where it does, the loss is that of two priors",
              with_term(W, L), "=",
              -LogSigmoid((f(W) - _a(W)) - Log(_K + Exp(g(L)))), (_constant,)),
-        Part("log-likelihood", "For A = -lam*log(pi) it does for f = c - log(1 - pi**lam)",
+        Fact("log-likelihood", "For A = -lam*log(pi) it does for f = c - log(1 - pi**lam)",
              (1 - Exp(-_a(W))) * Exp(f(W)), "=", Exp(_C0), (_nll, _except)),
-        Part("alone", "The negative log-likelihood alone has a prior",
+        Fact("alone", "The negative log-likelihood alone has a prior",
              -Log(pi(W)), "=", -LogSigmoid(Log(pi(W) / (1 - pi(W))))),
     ),
     {"loss": with_term(W, L), "product": (1 - Exp(-_a(W))) * Exp(f(W))},
@@ -303,13 +303,13 @@ THEOREM_8 = Theorem(
     "dL/da to dL/db is a sum of a function of the chosen and one of the rejected response, for any "
     "quantity a of the one and b of the other.",
     (
-        Part("ratio", "The two slopes are proportional: the link drops out of their ratio",
+        Fact("ratio", "The two slopes are proportional: the link drops out of their ratio",
              Partial(psi(_inner), _AF), "=", _ratio * Partial(psi(_inner), _BF)),
-        Part("separable", "and the ratio Q is a product of a function of a and one of b: "
+        Fact("separable", "and the ratio Q is a product of a function of a and one of b: "
              "Q*Q_ab = Q_a*Q_b",
              _ratio * Partial(Partial(_ratio, _AF), _BF), "=",
              Partial(_ratio, _AF) * Partial(_ratio, _BF)),
-        Part("square", "For one given link: a margin whose cross difference is not 0 is not "
+        Fact("square", "For one given link: a margin whose cross difference is not 0 is not "
              "separable (theorem 2)",
              square(W, W1, L, L1), "=", S.Zero, (separable,)),
     ),

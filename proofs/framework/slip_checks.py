@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 from midpo.numeric.arithmetic import Digits
-from midpo.proofs.recover.levels import Comparison, violating_cycle
+from midpo.proofs.recover.levels import Preference, violating_cycle
 from midpo.proofs.recover.recovery import verify
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.formula.latex import tex
@@ -22,7 +22,7 @@ from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.language.spec import PAPER, Spec, load, loads
 from midpo.symbolic.representable import prior_facts
 
-from .theorem import Part, Proof, prove
+from .theorem import Fact, Proof, prove
 from .theorems import theorem
 
 How = Literal["derivation", "counterexample", "computation", "theorem", "reading"]
@@ -59,7 +59,7 @@ def _of_part(how: How, words: str, proof: Proof) -> Finding:
 class Derived:
     """A part of its own, proved and held against instances."""
 
-    part: Part
+    part: Fact
 
     def __call__(self) -> Finding:
         return _of_part("derivation", self.part.words, prove(self.part))
@@ -220,8 +220,8 @@ def growing_mass() -> tuple[str, bool]:
 def chain_and_triangle() -> tuple[str, bool]:
     """Whether a constant offset fits a chain of comparisons, and a triangle."""
 
-    def pairs(text: str) -> list[Comparison]:
-        return [Comparison("x", *pair) for pair in text.split()]
+    def pairs(text: str) -> list[Preference]:
+        return [Preference("x", *pair) for pair in text.split()]
 
     chain = violating_cycle(pairs("ab bc"), constant=True)
     triangle = violating_cycle(pairs("ab bc ac"), constant=True)

@@ -35,7 +35,7 @@ from .slip_checks import (
     without_log_sigmoid,
     written,
 )
-from .theorem import Part
+from .theorem import Fact
 
 _B2, _GAMMA, _ETA = (Parameter(n, d) for n, d in (
     ("beta2", "positive"), ("gamma", "positive"), ("eta", "real")))
@@ -82,16 +82,16 @@ _PAIRWISE = '[target]\nmargin = "{0}*log(pi(y_w)/pi_ref(y_w)) - {0}*log(pi(y_l)/
 SLIPS: tuple[Slip, ...] = (
     Slip("A1", "sections 2 and 3", "G", "one letter beta for a temperature and for its inverse",
          "beta of section 2 is alpha, beta of section 3 is 1/alpha", (
-             Derived(Part("inverse", "The rewards of the two sections agree",
+             Derived(Fact("inverse", "The rewards of the two sections agree",
                           _B2 * _LOG_RATIO, "=", _LOG_RATIO / BETA, (_inverse,))),
-             Derived(Part("rdpo", "Were R-DPO's beta the global one, its length coefficient would "
+             Derived(Fact("rdpo", "Were R-DPO's beta the global one, its length coefficient would "
                           "be 1", margin("pi", zeta(W), zeta(L)), "=",
                           margin("pi", _reference(W), _reference(L)) + _length(W) - _length(L),
                           (_rdpo, _beta))),
          )),
     Slip("A2", "section 3.2", "E", "r = (1/beta)*log(pi) + log(Z) - log(zeta)",
          "the factor 1/beta belongs to all three terms", (
-             Derived(Part("bracket", "Printed less right, which is 0 only for beta = 1 or Z = zeta",
+             Derived(Fact("bracket", "Printed less right, which is 0 only for beta = 1 or Z = zeta",
                           Log(star(Y)) / BETA + Log(Z) - Log(zeta(Y))
                           - (_LOG_RATIO / BETA + Log(Z) / BETA), "=",
                           (1 - 1 / BETA) * (Log(Z) - Log(zeta(Y))))),
@@ -112,7 +112,7 @@ SLIPS: tuple[Slip, ...] = (
          )),
     Slip("A5", "sections 3 and 4", "E", "a prior of y alone in section 3, of y and x in section 4",
          "a prior free of x gives not even DPO; one that sees x leaves no mutual information", (
-             Derived(Part("one-prior", "A prior free of x can be the reference at two prompts only "
+             Derived(Fact("one-prior", "A prior free of x can be the reference at two prompts only "
                           "where log-ratios of the reference agree: their difference must be",
                           Log(mass("pi_ref", W, _X) / mass("pi_ref", L, _X))
                           - Log(mass("pi_ref", W, _X1) / mass("pi_ref", L, _X1)), "=", S.Zero,
@@ -133,7 +133,7 @@ SLIPS: tuple[Slip, ...] = (
          )),
     Slip("A8", "section 4", "G", "priors are stated up to proportionality",
          "only one factor, common to both responses of a pair, is harmless", (
-             Derived(Part("gamma", "With a normaliser for each label SimPO's gamma disappears",
+             Derived(Fact("gamma", "With a normaliser for each label SimPO's gamma disappears",
                           margin("pi", mass("zeta_w", W), mass("zeta_l", L)), "=", MARGIN,
                           (_norm_w, _norm_l, _plus, _minus))),
              InTheorem("bradley-terry", "common-factor"),
@@ -143,7 +143,7 @@ SLIPS: tuple[Slip, ...] = (
     Slip("A9", "section 4", "E", "the optimum derived for a fixed prior is used for priors that "
          "depend on the policy",
          "then the reward has a further term, which is constant only for some priors", (
-             Derived(Part("simpo", "With SimPO's prior varied along with the policy, the derivative"
+             Derived(Fact("simpo", "With SimPO's prior varied along with the policy, the derivative"
                           " of the objective has the further term -alpha/n(y)",
                           Partial(_SIMPO, pi(Y)), "=",
                           r(Y) - ALPHA / _length(Y) * Log(pi(Y)) - ALPHA / _length(Y))),
@@ -151,16 +151,16 @@ SLIPS: tuple[Slip, ...] = (
          )),
     Slip("A10", "section 4", "G", "the same prior is held fixed and recovers the algorithm",
          "the algorithm's gradient needs the prior differentiated", (
-             Derived(Part("differentiated", "cEntropy's margin, its prior differentiated",
+             Derived(Fact("differentiated", "cEntropy's margin, its prior differentiated",
                           Partial(ALPHA * (_ETA * Log(pi(Y)) - Log(_reference(Y))), pi(Y)), "=",
                           ALPHA * _ETA / pi(Y))),
-             Derived(Part("held", "the same with the prior held", Partial(
+             Derived(Fact("held", "the same with the prior held", Partial(
                  ALPHA * Log(pi(Y) / zeta(Y)), pi(Y)), "=", ALPHA / pi(Y))),
          )),
     Slip("A11", "section 4, SimPO and TIS-DPO", "G", "labels follow an absolute criterion",
          "sufficient and not necessary: the offsets must sum to zero around every cycle", (
              Computed("a constant offset as one function of the response", chain_and_triangle),
-             Derived(Part("ties", "With the label as an input the probabilities of the two outcomes"
+             Derived(Fact("ties", "With the label as an input the probabilities of the two outcomes"
                           " fall short of one by",
                           1 - Sigmoid(_GAP - _GAMMA) - Sigmoid(-_GAP - _GAMMA), "=",
                           (Exp(2 * _GAMMA) - 1) * Sigmoid(_GAP - _GAMMA)
@@ -186,10 +186,10 @@ SLIPS: tuple[Slip, ...] = (
     Slip("A15", "section 4, TDPO and TIS-DPO", "none", "opposite signs with opposite divergences",
          "both are right: each token's term is centred, once on the reference, once on the policy",
          (
-             Derived(Part("reference", "TDPO's term has mean 0 under the reference q",
+             Derived(Fact("reference", "TDPO's term has mean 0 under the reference q",
                           Mean(_q, Y, _DELTA + Relative(_q, Y, _p)), "=", S.Zero,
                           (_law,))),
-             Derived(Part("policy", "TIS-DPO's has mean 0 under the policy p",
+             Derived(Fact("policy", "TIS-DPO's has mean 0 under the policy p",
                           Mean(_p, Y, _DELTA - Relative(_p, Y, _q)), "=", S.Zero,
                           (_law_p,))),
          )),
@@ -236,9 +236,9 @@ SLIPS: tuple[Slip, ...] = (
          )),
     Slip("A21", "section 4", "G", "parameters are not restricted",
          "at eta = 0 cEntropy's margin does not move with the policy, below 0 it moves backwards", (
-             Derived(Part("zero", "The derivative of cEntropy's margin at eta = 0",
+             Derived(Fact("zero", "The derivative of cEntropy's margin at eta = 0",
                           ALPHA * _ETA / pi(Y), "=", S.Zero, (_at_zero,))),
-             Derived(Part("backwards", "and with -eta: minus the one with eta",
+             Derived(Fact("backwards", "and with -eta: minus the one with eta",
                           Partial(ALPHA * (-_ETA * Log(pi(Y)) - Log(_reference(Y))), pi(Y)), "=",
                           -(ALPHA * _ETA / pi(Y)))),
          )),

@@ -54,7 +54,7 @@ FORMS: tuple[tuple[str, ...], ...] = (
 
 
 @dataclass(frozen=True)
-class Part:
+class Fact:
     """left = right, left ≤ right or left < right, under the hypotheses `given`.
 
     `remainder` is right - left where the relation is no equality. `cites` are classical facts that
@@ -120,7 +120,7 @@ class Evidence:
 class Proof:
     """A part, its chain and what the checker says of it (`failure` is empty where it passed)."""
 
-    part: Part
+    part: Fact
     derivation: Derivation
     failure: str
     evidence: Evidence
@@ -152,7 +152,7 @@ class Theorem:
     name: str
     title: str
     statement: str
-    parts: tuple[Part, ...]
+    parts: tuple[Fact, ...]
     formulas: Mapping[str, Expr | tuple[Expr, Expr]] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
 
@@ -242,7 +242,7 @@ def _described(proof: Proof) -> dict[str, Any]:
 # --- Proving -------------------------------------------------------------------------------------
 
 
-def prove(part: Part) -> Proof:
+def prove(part: Fact) -> Proof:
     """Find a chain for `part`, have it replayed, and hold both sides against random instances."""
     chain = derive(part)
     failure = ""
@@ -253,7 +253,7 @@ def prove(part: Part) -> Proof:
     return Proof(part, chain, failure, evidence(part))
 
 
-def derive(part: Part) -> Derivation:
+def derive(part: Fact) -> Derivation:
     """A chain from the part's start towards its end: both normal forms, joined where they meet."""
     chain = Derivation(part.start)
     for form in FORMS:
@@ -270,14 +270,14 @@ def derive(part: Part) -> Derivation:
     return chain
 
 
-def _normalise(chain: Derivation, part: Part, form: Sequence[str]) -> None:
+def _normalise(chain: Derivation, part: Fact, form: Sequence[str]) -> None:
     rules = part.rules
     settle(chain, [rules[n] for n in _MEANING])
     settle(chain, [rules[n] for n in (*_DERIVATIVES, *_SUMS) if n != "sum_exchange"])
     settle(chain, [*(h.rule for h in part.given), *(rules[n] for n in form)])
 
 
-def confirm(part: Part, chain: Derivation, rules: Mapping[str, Rule] | None = None) -> int:
+def confirm(part: Fact, chain: Derivation, rules: Mapping[str, Rule] | None = None) -> int:
     """Replay `chain` as a proof of `part`; the number of its steps. Trusted, as `check` is.
 
     A hypothesis holds at the point in question and need not hold around it, so none may be used
@@ -298,7 +298,7 @@ def confirm(part: Part, chain: Derivation, rules: Mapping[str, Rule] | None = No
 # --- Evidence ------------------------------------------------------------------------------------
 
 
-def evidence(part: Part, instances: int = INSTANCES) -> Evidence:
+def evidence(part: Fact, instances: int = INSTANCES) -> Evidence:
     """Evaluate both sides on random instances, and on instances that break one hypothesis."""
     worst = max(_error(part, seed) for seed in range(instances))
     broken = {}
@@ -308,7 +308,7 @@ def evidence(part: Part, instances: int = INSTANCES) -> Evidence:
     return Evidence(instances, worst, broken)
 
 
-def _error(part: Part, seed: int, without: str = "") -> float:
+def _error(part: Fact, seed: int, without: str = "") -> float:
     instance = draw((part.start, part.end), part.given, seed, without=without)
     values = Values(instance)
     left, right = (values.value(side, dict(instance.scope)) for side in (part.start, part.end))

@@ -1,6 +1,7 @@
 """Which prior gives which loss: proved, refuted with a case, or undecided.
 
     anatomy     a target taken apart: weight * link(margin) + term
+    classes     the class of a target that has a prior, and the theorem behind it
     conditions  what a statement leaves out
     diagnosis   what is off: a refuted recovery in one sentence
     display     a recovery as one display for notebooks

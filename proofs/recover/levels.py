@@ -25,7 +25,7 @@ COLUMNS = ("prompt", "chosen", "rejected")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Preference:
     prompt: str
     chosen: str
     rejected: str
@@ -61,7 +61,7 @@ class Levels:
         }
 
 
-def read_pairs(path: Path) -> list[Comparison]:
+def read_pairs(path: Path) -> list[Preference]:
     """The comparisons of a CSV file with columns prompt, chosen, rejected.
 
     Raises: SpecError for a file that cannot be read or lacks a column or a value.
@@ -86,7 +86,7 @@ def read_pairs(path: Path) -> list[Comparison]:
                         key=f"line {reader.line_num}",
                         expected=", ".join(COLUMNS),
                     )
-                pairs.append(Comparison(*(row[name] for name in COLUMNS)))
+                pairs.append(Preference(*(row[name] for name in COLUMNS)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SpecError(
             f"the comparisons cannot be read: {error}", file=file, expected="a UTF-8 CSV file"
@@ -96,10 +96,10 @@ def read_pairs(path: Path) -> list[Comparison]:
     return pairs
 
 
-def one_function(solution: Solution, pairs: Iterable[Comparison]) -> Levels:
+def one_function(solution: Solution, pairs: Iterable[Preference]) -> Levels:
     """Whether a single function of the response gives the solution's margin on `pairs`."""
     listed = list(pairs)
-    by_prompt: dict[str, list[Comparison]] = defaultdict(list)
+    by_prompt: dict[str, list[Preference]] = defaultdict(list)
     for pair in listed:
         by_prompt[pair.prompt].append(pair)
     size = (len(listed), len(by_prompt))
@@ -124,7 +124,7 @@ def one_function(solution: Solution, pairs: Iterable[Comparison]) -> Levels:
 Potential = Counter[Hashable]
 
 
-def violating_cycle(pairs: Iterable[Comparison], *, constant: bool) -> tuple[str, ...]:
+def violating_cycle(pairs: Iterable[Preference], *, constant: bool) -> tuple[str, ...]:
     """The responses of a cycle around which the offsets do not sum to zero; empty if there is
     none. The offset of a pair is one for all (`constant`) or one unknown for each rejected
     response."""

@@ -32,17 +32,16 @@ from midpo.numeric.crossing import (
     margin_of_loss,
 )
 from midpo.numeric.figures import figure
-from midpo.numeric.linkage import mixed_derivative, no_log_sigmoid
+from midpo.numeric.linkage import mixed_derivative
 from midpo.numeric.witness import differ
-from midpo.proofs.recover.words import POLICY_PART, PSI, SLOPES, TERM_FACTOR, scaled, short, stated
+from midpo.proofs.recover.words import PSI, SLOPES, short
 from midpo.symbolic.algebra.factor import factors
 from midpo.symbolic.algebra.normal import form, normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.separable import pair_data, separations
 from midpo.symbolic.errors import NoValue, SpecError, TooLarge
 from midpo.symbolic.formula.standing import Standing
-from midpo.symbolic.formula.told import Displayed, Told, known, theorem, told, undecided
-from midpo.symbolic.formula.write import name
+from midpo.symbolic.formula.told import Told, known, theorem, told, undecided
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import (
     CHOSEN,
@@ -51,7 +50,6 @@ from midpo.symbolic.language.nodes import (
     RESPONSE,
     ByLabel,
     Exp,
-    Further,
     Log,
     LogSigmoid,
     Max,
@@ -68,11 +66,12 @@ from midpo.symbolic.representable import fold, plainest, prior_facts, prior_of_m
 from midpo.symbolic.work import allowance, bounds, question
 
 from .anatomy import Parts, as_other_link, readings, temperature_of
+from .classes import class_of, turns
 from .conditions import of_lengths
 from .needless import without_needless
 from .positive import positive_where
 from .recovery import Recovery, verify
-from .solved import Alternative, Kind, Solution
+from .solved import Alternative, Solution
 
 JUDGED = {"proved": Standing.PROVED, "refuted": Standing.REFUTED, "undecided": Standing.UNDECIDED}
 EFFORT = 6  # how many times the work of one proof a search may take
@@ -186,62 +185,13 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
     prior, unseen = without_needless(spec, prior, lambda p: asked(p).verdict == "proved")
     proof = asked(prior)
     facts = prior_facts(replace(spec, prior=prior))
-    kind: Kind = facts.policy  # type: ignore[assignment]
     swap = S.Zero if facts.label_free else form(margin + _swapped(margin))
-    reason = {
-        "fixed": told("{}: the margin less {} is free of the policy", theorem("5"), POLICY_PART),
-        "iterative": told("{}: the margin less {} speaks of earlier policies only", theorem("5"),
-                          POLICY_PART),
-        "self-referential": told("{}: the margin is separable and label-free; {}: less {} it still "
-                                 "depends on the policy", theorem("4"), theorem("5"), POLICY_PART),
-    }[kind]
-    if not facts.label_free:
-        kind = "label-dependent"
-        offset = ", a constant offset" if is_constant(swap) else ""
-        reason = told("{}: the margin plus its swap is {}{}, not 0", theorem("3"),
-                       short(swap, spec), offset)
-    if unseen:
-        reason = told("{}: the margin is separable; no case shows that a prior needs the {} with "
-                      "which this one is written", theorem("4"), " and ".join(sorted(unseen)))
-    if parts.link is not None:
-        kind = "other-link"
-        shown = stated(parts.link)
-        reason = told(
-            "{}: the link {} is no affine log-sigmoid one; {}", theorem("6"), shown, reason
-        ) if no_log_sigmoid(parts.link, spec.names) else told(
-            "no derivation shows the link {} to be an affine log-sigmoid one, and no slopes "
-            "exclude it ({}); {}", shown, theorem("6"), reason)
-    if parts.term != 0:
-        kind = "constraint"
-        term = told("A = {}", short(parts.term, spec))
-        if parts.term.has(Further):
-            reason = told("{}: {} is no function of the chosen response less one of the "
-                          "rejected, as the term {} speaks of a third", theorem("1"), PSI, term)
-        elif parts.link is not None:
-            reason = told("{}: beside the link, {} speaks of one response alone", theorem("7"),
-                          term)
-        else:
-            reason = told("{}: {} differs between winners, so the term {} leaves the "
-                          "prior form", theorem("7"), TERM_FACTOR, term)
-    if parts.derived:
-        reason = told("{} gives the margin {}, and {} its parts; {}", theorem("1"), PSI,
-                      theorem("7"), reason)
-    if temperature != 1:
-        kind = "temperature"
-        reason = told("inside the link, {} is a temperature of the pair, {} in place of {}; {}",
-                       short(temperature, spec), scaled(temperature, spec),
-                       Displayed("alpha", name("alpha")), reason)
-    if parts.weight != 1:
-        kind = "weighted"
-        reason = told("outside the link, {} is a weight of the data: the loss is that of the "
-                       "pairs so weighted; {}", short(parts.weight, spec), reason)
-    proved = proof.verdict == "proved"
-    turning = [f for f in (temperature, parts.weight) if of_lengths(f) and not _never_negative(f)]
-    if turning:
-        proved = False
-        reason = told("what multiplies the prior's loss or its margin is not seen to be positive "
-                       "at all lengths: {}; where it is negative it is no weight of the data and "
-                       "no temperature", short(turning[0], spec))
+    kind, reason = class_of(spec, parts, temperature, facts, swap, unseen)
+    turning = next((f for f in (temperature, parts.weight)
+                    if of_lengths(f) and not _never_negative(f)), None)
+    if turning is not None:
+        reason = turns(spec, turning)
+    proved = proof.verdict == "proved" and turning is None
     return Solution(
         spec,
         kind if proved else "undecided",

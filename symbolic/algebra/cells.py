@@ -94,7 +94,7 @@ def left_out(
     return zeros if zeros and is_nonnegative(rest) else None
 
 
-def at_least_zero(x: Expr, signs: Signs) -> tuple[Expr, Sign] | None:
+def at_least_zero(x: Expr, signs: Signs) -> tuple[Expr, KnownSign] | None:
     """What is at least 0 on the cell because of the sign of `x` there, as far as is known: x or -x;
     for a whole number, how far it is above or below what the cell allows."""
     sign = sign_of(x, signs)
@@ -104,9 +104,9 @@ def at_least_zero(x: Expr, signs: Signs) -> tuple[Expr, Sign] | None:
     if whole is not None:
         low, high = bounds_of(whole.u, signs)
         if sign.positive == (whole.scale > 0) and low is not None:
-            return whole.u - low, Sign(True, False)
+            return whole.u - low, KnownSign(True, False)
         if sign.positive != (whole.scale > 0) and high is not None:
-            return high - whole.u, Sign(True, False)
+            return high - whole.u, KnownSign(True, False)
     return (x if sign.positive else -x), sign
 
 
@@ -114,7 +114,7 @@ def at_least_zero(x: Expr, signs: Signs) -> tuple[Expr, Sign] | None:
 
 
 @dataclass(frozen=True)
-class Sign:
+class KnownSign:
     """What is known of a number: at least 0 or at most 0; `strict` where it is not 0; `ties` are
     the cuts, no whole numbers, whose zeros are its zeros, as far as the cell allows such."""
 
@@ -134,11 +134,11 @@ def parts_of(x: Expr) -> tuple[Expr, tuple[tuple[Expr, Expr], ...]]:
     return sign, ((scale, S.One), (base, S.One))
 
 
-def sign_of(x: Expr, signs: Signs) -> Sign | None:
+def sign_of(x: Expr, signs: Signs) -> KnownSign | None:
     """The sign of `x` on the cell, if its factors' are known."""
     x = expand(x)
     if x == 0 or is_nonnegative(x):
-        return Sign(True, is_positive(x))
+        return KnownSign(True, is_positive(x))
     whole = _whole_sign(x, signs)
     if whole is not None:
         return whole
@@ -155,10 +155,10 @@ def sign_of(x: Expr, signs: Signs) -> Sign | None:
             return None
         whole = _whole_sign(base, signs)
         if whole is not None or lattice(base) is not None:
-            found: Sign | None = whole
+            found: KnownSign | None = whole
         elif base in known:
             above = known[base]
-            found = Sign(above, not above, frozenset({base} if above else ()))
+            found = KnownSign(above, not above, frozenset({base} if above else ()))
         else:
             same = same_sign(base)
             found = None if same is None else sign_of(same, signs)
@@ -169,7 +169,7 @@ def sign_of(x: Expr, signs: Signs) -> Sign | None:
         ties |= found.ties
         if not found.positive and exponent % 2:
             positive = not positive
-    return Sign(positive, strict, frozenset() if whole_zeros else frozenset(ties))
+    return KnownSign(positive, strict, frozenset() if whole_zeros else frozenset(ties))
 
 
 def bounds_of(u: Expr, signs: Signs) -> tuple[int | None, int | None]:
@@ -187,7 +187,7 @@ def bounds_of(u: Expr, signs: Signs) -> tuple[int | None, int | None]:
     return low, high
 
 
-def _whole_sign(x: Expr, signs: Signs) -> Sign | None:
+def _whole_sign(x: Expr, signs: Signs) -> KnownSign | None:
     """The sign of what takes whole values, up to a scale and a shift, from those of its cuts."""
     found = lattice(x)
     if found is None:
@@ -195,13 +195,13 @@ def _whole_sign(x: Expr, signs: Signs) -> Sign | None:
     low, high = bounds_of(found.u, signs)
     up = found.scale > 0
     if low is not None and low + found.shift >= 0:
-        return Sign(up, low + found.shift > 0)
+        return KnownSign(up, low + found.shift > 0)
     if high is not None and high + found.shift <= 0:
-        return Sign(not up, high + found.shift < 0)
+        return KnownSign(not up, high + found.shift < 0)
     above, below = _at_least_zero(x, signs), _at_least_zero(-x, signs)
     if above:
-        return Sign(True, below is False)
-    return Sign(False, above is False) if below or above is False else None
+        return KnownSign(True, below is False)
+    return KnownSign(False, above is False) if below or above is False else None
 
 
 def _at_least_zero(x: Expr, signs: Signs) -> bool | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from .signs import Kind
 from .tree import (
     Accent,
+    Beside,
     Bracket,
     Cases,
     Fence,
@@ -18,12 +19,11 @@ from .tree import (
     Placeholder,
     Quantity,
     Root,
-    Row,
     Script,
     Sign,
     Space,
     Text,
-    Word,
+    Upright,
     parts,
     whole,
 )
@@ -42,9 +42,9 @@ def line(formula: Formula) -> str:
             return _SPACES[formula.command]
         case Placeholder():
             return "·"
-        case Number(shown) | Word(shown) | Text(shown) | Foreign(shown, _, _):
+        case Number(shown) | Upright(shown) | Text(shown) | Foreign(shown, _, _):
             return shown
-        case Row():
+        case Beside():
             return _row(formula)
         case Name(_, body) | Quantity(body):
             return line(body)
@@ -75,7 +75,7 @@ def _sign(sign: Sign) -> str:
     return f"{' ' * sign.tex.startswith(' ')}{shown}{after}"
 
 
-def _row(formula: Row) -> str:
+def _row(formula: Beside) -> str:
     """The parts side by side, a space between a function's name and a letter or number."""
     done = ""
     items = parts(formula)
@@ -91,7 +91,7 @@ def _row(formula: Row) -> str:
 def _held(part: Formula) -> str:
     """A part that holds together: in brackets where it is more than one sign."""
     shown = line(part)
-    single = isinstance(part, (Fence, Number, Word, Name)) or len(shown) == 1
+    single = isinstance(part, (Fence, Number, Upright, Name)) or len(shown) == 1
     return shown if single else f"({shown})"
 
 

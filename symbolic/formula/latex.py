@@ -8,6 +8,7 @@ from midpo.symbolic.language.nodes import Node
 
 from .tree import (
     Accent,
+    Beside,
     Bracket,
     Cases,
     Fence,
@@ -20,12 +21,11 @@ from .tree import (
     Placeholder,
     Quantity,
     Root,
-    Row,
     Script,
     Sign,
     Space,
     Text,
-    Word,
+    Upright,
 )
 from .write import name as _name
 from .write import policy as _policy
@@ -39,12 +39,12 @@ def tex(formula: Formula) -> str:
             return spelt
         case Number(digits):
             return digits
-        case Word(letters):
+        case Upright(letters):
             escaped = letters.replace("_", r"\_")
             return rf"\mathrm{{{escaped}}}"
         case Text(words):
             return rf"\text{{{words}}}"
-        case Row(parts):
+        case Beside(parts):
             return _row(parts)
         case Name(_, body) | Quantity(body):
             return tex(body)

@@ -13,6 +13,7 @@ from html import escape
 from .signs import GLYPHS, Glyph, Kind
 from .tree import (
     Accent,
+    Beside,
     Bracket,
     Cases,
     Fence,
@@ -24,12 +25,11 @@ from .tree import (
     Placeholder,
     Quantity,
     Root,
-    Row,
     Script,
     Sign,
     Space,
     Text,
-    Word,
+    Upright,
     seen,
     whole,
 )
@@ -80,7 +80,7 @@ def _nodes(formula: Formula, scripted: bool = False, *, outermost: bool = False)
         function = _function(base)
         if function and not leading and not done[-1].startswith(_SPACED):
             done.append(_THIN)
-        done += [_EMPTY] if base == Row(()) else _element(base, scripted, leading)
+        done += [_EMPTY] if base == Beside(()) else _element(base, scripted, leading)
         if isinstance(item, Script):
             _raise(done, scripts)
         if function:
@@ -132,7 +132,7 @@ def _element(item: Formula, scripted: bool, leading: bool) -> list[str]:
             return ["<mi>⋅</mi>"]
         case Number(digits):
             return [f"<mn>{digits}</mn>"]
-        case Word(letters):
+        case Upright(letters):
             upright = ' mathvariant="normal"' if len(letters) == 1 else ""
             return [f"<mi{upright}>{escape(letters)}</mi>"]
         case Text(words):

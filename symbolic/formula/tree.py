@@ -57,7 +57,7 @@ class Number(Formula):
 
 
 @dataclass(frozen=True)
-class Word(Formula):
+class Upright(Formula):
     """A name in upright letters."""
 
     letters: str
@@ -81,7 +81,7 @@ class Foreign(Formula):
 
 
 @dataclass(frozen=True)
-class Row(Formula):
+class Beside(Formula):
     """Parts side by side; none of them is a row."""
 
     parts: tuple[Formula, ...]
@@ -185,11 +185,11 @@ Part = Formula | str | int
 def row(*parts: Part) -> Formula:
     """`parts` side by side, rows among them opened; one part alone is itself."""
     found = tuple(leaf for part in parts for leaf in _opened(part))
-    return found[0] if len(found) == 1 else Row(found)
+    return found[0] if len(found) == 1 else Beside(found)
 
 
 def _opened(part: Part) -> tuple[Formula, ...]:
-    if isinstance(part, Row):
+    if isinstance(part, Beside):
         return part.parts
     return (part if isinstance(part, Formula) else leaf(part),)
 
@@ -203,12 +203,12 @@ def leaf(spelt: str | int) -> Formula:
     return Sign(spelt)
 
 
-EMPTY: Formula = Row(())
+EMPTY: Formula = Beside(())
 
 
 def beside(formula: Formula) -> tuple[Formula, ...]:
     """What stands side by side in `formula`."""
-    return formula.parts if isinstance(formula, Row) else (formula,)
+    return formula.parts if isinstance(formula, Beside) else (formula,)
 
 
 def parts(formula: Formula) -> tuple[Formula, ...]:
@@ -232,7 +232,7 @@ def without_first(formula: Formula) -> Formula:
 
 def first(formula: Formula) -> Formula:
     """The leaf, fraction or bracketed part with which `formula` begins."""
-    while not isinstance(formula, (Sign, Number, Word, Fence, Fraction, Quantity)):
+    while not isinstance(formula, (Sign, Number, Upright, Fence, Fraction, Quantity)):
         inside = seen(formula)
         if isinstance(formula, Script):
             formula = formula.base
@@ -292,7 +292,7 @@ def nodes(formula: Formula) -> Iterator[Formula]:
     yield formula
     inside: tuple[Any, ...] = ()
     match formula:
-        case Row(parts):
+        case Beside(parts):
             inside = parts
         case Name(_, body) | Quantity(body) | Root(body) | Accent(_, body) | Fence(_, body):
             inside = (body,)
@@ -313,7 +313,7 @@ def rebuilt(formula: Formula, change: Callable[[Formula], Formula]) -> Formula:
         return None if part is None else change(part)
 
     match formula:
-        case Row(parts):
+        case Beside(parts):
             return row(*map(change, parts))
         case Name(_, body) | Quantity(body) | Root(body) | Accent(_, body) | Fence(_, body):
             return replace(formula, body=change(body))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from .signs import BRACKETS, SIZES, SPACES, Kind, letter_width
 from .tree import (
     Accent,
+    Beside,
     Bracket,
     Cases,
     Fence,
@@ -18,12 +19,11 @@ from .tree import (
     Placeholder,
     Quantity,
     Root,
-    Row,
     Script,
     Sign,
     Space,
     Text,
-    Word,
+    Upright,
     whole,
 )
 
@@ -42,13 +42,13 @@ def width(formula: Formula, inside: bool = False) -> float:
             return SPACES[formula.command]
         case Number(digits):
             return sum(0.6 if sign == "." else 1.0 for sign in digits)
-        case Word(letters):
+        case Upright(letters):
             return sum(map(letter_width, letters))
         case Text(words):
             return sum(letter_width(letter) for letter in words if letter != " ")
         case Foreign():
             return formula.wide
-        case Row(parts):
+        case Beside(parts):
             return sum(width(part, inside) for part in parts)
         case Name(_, body) | Quantity(body):
             return width(body, inside)

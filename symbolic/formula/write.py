@@ -56,7 +56,7 @@ from .tree import (
     Sign,
     Spoken,
     Text,
-    Word,
+    Upright,
     between,
     call,
     first,
@@ -115,7 +115,7 @@ def _call(said: Notation) -> Call:
 
 def _part(text: str) -> Part:
     if text.isalpha():
-        return Word(text)
+        return Upright(text)
     return int(text) if text.isdigit() else text
 
 
@@ -136,7 +136,7 @@ def name(word: str) -> Formula:
     """A parameter or feature: Greek where it is, a letter in italics, a word upright."""
     # t and v are indices wherever a sum is in normal form.
     is_index = word[:1] in ("t", "v") and (len(word) == 1 or _decimal(word[1:]))
-    return Name(word, Word(word) if is_index else _letter(word))
+    return Name(word, Upright(word) if is_index else _letter(word))
 
 
 def _decimal(text: str) -> bool:
@@ -150,13 +150,13 @@ def _letter(word: str) -> Formula:
     if letters in _LETTERS or (len(letters) == 1 and letters.isascii() and letters.isalpha()):
         stem = Sign(f"\\{letters}" if letters in _LETTERS else letters)
         return script(stem, int(digits)) if digits else stem
-    return Word(word)
+    return Upright(word)
 
 
 def policy(word: str) -> Formula:
     """A policy: pi with the rest of its name as an index."""
     rest = word.removeprefix("pi").removeprefix("_")
-    return Name(word, script(r"\pi", Word(rest)) if rest else Sign(r"\pi"))
+    return Name(word, script(r"\pi", Upright(rest)) if rest else Sign(r"\pi"))
 
 
 def response(symbol: Expr | str) -> Formula:
@@ -169,11 +169,11 @@ def response(symbol: Expr | str) -> Formula:
 def role(symbol: Expr | str) -> Formula | None:
     """The index by which a response is told from y; none for y."""
     _, _, index = str(symbol).partition("y_")
-    return (leaf(index) if len(index) == 1 else Word(index)) if index else None
+    return (leaf(index) if len(index) == 1 else Upright(index)) if index else None
 
 
 def _is_word(index: Formula) -> bool:
-    return isinstance(index, Word)
+    return isinstance(index, Upright)
 
 
 def indexed(letter: str, response: Expr, *index: Part) -> Formula:
@@ -282,7 +282,7 @@ def _atom(expr: Expr) -> Formula:
         p, q, spoken, position = expr.args
         given = Fence("(", row(Placeholder(), GIVEN, state(spoken, position)), ")")
         laws = row(policy(str(p)), given, r"\,", r"\|", r"\,", policy(str(q)), given)
-        return row(script("D", Word("KL")), between("(", laws, ")", "big"))
+        return row(script("D", Upright("KL")), between("(", laws, ")", "big"))
     if isinstance(expr, Entropy):
         p, spoken, position = expr.args
         law = call(policy(str(p)), row(Placeholder(), GIVEN, state(spoken, position)))
@@ -393,11 +393,11 @@ def separator(before: Expr, after: Formula) -> str:
     bracket = isinstance(start, Fence) and start.left == "(" and start.size in ("", "left")
     if isinstance(start, Numeral) or (word and bracket):
         return r" \cdot "
-    return r"\," if word or isinstance(start, (Word, Quantity)) else " "
+    return r"\," if word or isinstance(start, (Upright, Quantity)) else " "
 
 
 def is_word(factor: Expr) -> bool:
     """Whether a factor is written as an upright word."""
     plain = isinstance(factor, Symbol) or (isinstance(factor, Feature) and len(factor.args) == 1)
     return plain and isinstance(
-        first(name(str(factor.args[0] if factor.args else factor))), Word)
+        first(name(str(factor.args[0] if factor.args else factor))), Upright)

@@ -17,7 +17,7 @@ from midpo.symbolic.formula.tree import (
     Fraction,
     Name,
     Placeholder,
-    Word,
+    Upright,
     between,
     call,
     leaf,
@@ -48,7 +48,7 @@ _SIGNS: dict[str, tuple[str, Formula]] = {
     "zeta_l": ("ζ⁻", script(ZETA, above="-")), "p_Y": ("p_Y", script("p", "Y")),
     "psi": ("ψ", leaf(r"\psi")), "omega": ("ω", leaf(r"\omega")), "phi": ("φ", leaf(r"\phi")),
     "Δ": ("Δ", leaf(r"\Delta")), "zeta_2": ("ζ′", row(ZETA, "'")),
-    "pi_ref": ("π_ref", Name("pi_ref", script(r"\pi", Word("ref")))),
+    "pi_ref": ("π_ref", Name("pi_ref", script(r"\pi", Upright("ref")))),
     "lam": ("λ", Name("lam", leaf(r"\lambda"))),
     "q_hat": ("q̂", Accent("hat", leaf("q"), bare=True)), "kappa": ("κ", leaf(r"\kappa")),
     "pi_s": ("π_s", script(PI, "s")), "zeta_s": ("ζ_s", script(ZETA, "s")),
@@ -184,7 +184,7 @@ class Relative(_Average):
     def laid_out(self, write: Any) -> Formula:
         p, y, q = self.args
         sides = row(_law(p, y, write), " ", r"\,", r"\|", r"\, ", _law(q, y, write))
-        return row(Word("KL"), between("(", sides, ")", "big"))
+        return row(Upright("KL"), between("(", sides, ")", "big"))
 
 
 def _of(law: Expr, y: Expr, write: Any) -> str:
@@ -254,7 +254,7 @@ class Gap(Written):
         return f"gap({write(self.args[0])})"
 
     def laid_out(self, write: Any) -> Formula:
-        return row(Word("gap"), between("(", write(self.args[0]), ")"))
+        return row(Upright("gap"), between("(", write(self.args[0]), ")"))
 
 
 class Applied(Written):

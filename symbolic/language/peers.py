@@ -22,7 +22,7 @@ Over = Literal["responses", "tokens", "prompt"]
 
 
 @dataclass(frozen=True)
-class Statement:
+class PeerStatement:
     """One entry of a package with its options, beside the row of the loss that it is named for.
 
     Where it deviates, `computes` is what it computes: a row, or a loss in the spec language.
@@ -68,17 +68,17 @@ class Statement:
 
 
 @cache
-def statements() -> tuple[Statement, ...]:
+def statements() -> tuple[PeerStatement, ...]:
     """All statements, in the order of their file."""
     table = read_toml(read_text(FILE), FILE.name)
     versions = table["packages"]
     return tuple(
-        Statement(version=versions[entry["package"]],
-                  **entry | {"how": one_line(entry.get("how", ""))})
+        PeerStatement(version=versions[entry["package"]],
+                      **entry | {"how": one_line(entry.get("how", ""))})
         for entry in table["statement"]
     )
 
 
-def statements_of(row: str) -> tuple[Statement, ...]:
+def statements_of(row: str) -> tuple[PeerStatement, ...]:
     """The statements about a row of the catalogue."""
     return tuple(statement for statement in statements() if statement.row == row)

@@ -154,9 +154,54 @@ def test_the_map_test_fires(tmp_path: Path) -> None:
     assert rooms(tmp_path) == {"there"} != mapped("A room.\n\n    gone  is no longer there\n")
 
 
+MOST_FUNCTION = 60
+LONG_FUNCTIONS = {  # that are longer; the list only shrinks
+    "numeric/checking/policies.py random_batch",
+    "numeric/exact/solved.py rate_distortion",
+    "midpo/commands/report.py command",
+}
+
+
+def long_functions(source: str) -> list[str]:
+    return [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)
+            and (node.end_lineno or 0) - node.lineno >= MOST_FUNCTION]
+
+
+def test_functions_are_short() -> None:
+    found = {f"{file.relative_to(ROOT)} {function}" for name, file in modules().items()
+             if not name.startswith("midpo.codegen")
+             for function in long_functions(file.read_text())}
+    assert found == LONG_FUNCTIONS
+    assert long_functions("def f():\n" + "    x = 1\n" * MOST_FUNCTION) == ["f"]
+    assert not long_functions("def f():\n" + "    x = 1\n" * (MOST_FUNCTION - 1))
+
+
 def test_modules_are_short() -> None:
     known = {str(f.relative_to(ROOT)): len(f.read_text().splitlines()) for f in modules().values()}
     assert not {file for file, lines in known.items() if lines > MOST_LINES}
+
+
+# The function step of the language, and a step of a derivation, kernels' derivations among them.
+TWICE = {"Step"}
+
+
+def classes(sources: Mapping[str, str]) -> dict[str, list[str]]:
+    """Public classes by name, and the modules that define one of that name."""
+    found: dict[str, list[str]] = {}
+    for module, source in sources.items():
+        for node in ast.parse(source).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(module)
+    return found
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    """Below `codegen` names are those of program text, read in their own folder."""
+    sources = {name: file.read_text() for name, file in modules().items()
+               if not name.startswith("midpo.codegen")}
+    assert {name for name, places in classes(sources).items() if len(places) > 1} == TWICE
+    planted = classes({"a": "class Claim:\n    pass", "b": "class Claim: ...\nclass _Own: ..."})
+    assert planted == {"Claim": ["a", "b"]}
 
 
 def test_links_lead_to_the_floors() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import midpo
-from midpo.symbolic.language.peers import Statement, statements
+from midpo.symbolic.language.peers import PeerStatement, statements
 from midpo.symbolic.language.spec import Spec, catalogue, load, loads, policy_argument
 
 torch = pytest.importorskip("torch")
@@ -94,7 +94,7 @@ def ours(text: str, pairs: Any, at: Mapping[str, float]) -> Any:
     return kernel.compile()(labels=of_responses(pairs)[rows], **given)
 
 
-def agree(statement: Statement, pairs: Any, text: str, at: Mapping[str, float]) -> bool:
+def agree(statement: PeerStatement, pairs: Any, text: str, at: Mapping[str, float]) -> bool:
     """Whether the entry's value and gradient are ours, to what its dtype holds."""
     theirs = RUNNERS[statement.package, statement.entry](pairs, statement.options)
     mine = statement.scale * ours(text, pairs, at)
@@ -110,7 +110,7 @@ def agree(statement: Statement, pairs: Any, text: str, at: Mapping[str, float]) 
 
 @pytest.mark.peers
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda s: f"{s.row}:{s.package}.{s.call}")
-def test_statement(statement: Statement) -> None:
+def test_statement(statement: PeerStatement) -> None:
     installed(statement.package, statement.version)
     if statement.verdict == "refuses":
         with pytest.raises((NotImplementedError, ValueError)):

@@ -21,9 +21,9 @@ SEEDS = st.integers(0, 10_000)
 few = settings(max_examples=25)
 
 
-def problem(seed: int, n: int = 3, m: int = 4) -> tabular.Problem:
+def problem(seed: int, n: int = 3, m: int = 4) -> tabular.Tabular:
     random = np.random.default_rng(seed)
-    return tabular.Problem(
+    return tabular.Tabular(
         random.dirichlet(np.full(n, 2.0)),
         random.normal(size=(n, m)),
         float(random.uniform(0.1, 3)),
@@ -90,7 +90,7 @@ def test_an_infinite_partition_function_has_no_optimum() -> None:
 
 def test_values_on_the_first_responses_are_bounded_iff_z_is_finite() -> None:
     m = 4_000
-    p = tabular.Problem(np.ones(1), np.zeros((1, m)), 2.0)
+    p = tabular.Tabular(np.ones(1), np.zeros((1, m)), 2.0)
     flat = tabular.partial_values(p, np.zeros(m))[0]  # zeta = 1 everywhere
     assert flat == pytest.approx(2 * np.log(np.arange(1, m + 1)))
     geometric = tabular.partial_values(p, -np.arange(1, m + 1) * np.log(2))[0]
@@ -190,7 +190,7 @@ def test_a_wrong_policy_fails_the_certificate() -> None:
 
 
 def test_binary_symmetric_source() -> None:
-    p = tabular.Problem(np.array([0.5, 0.5]), np.eye(2) - 1, 1.0)
+    p = tabular.Tabular(np.array([0.5, 0.5]), np.eye(2) - 1, 1.0)
     assert blahut.is_binary_symmetric(p)
     assert not blahut.is_binary_symmetric(replace(p, rewards=1 - np.eye(2)))
     for start in (np.zeros(2), np.array([0.0, -3.0])):

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from midpo.cli import main
 from midpo.commands import audit as command
-from midpo.numeric.trees import Row, centre, centred_response, full_tree, random_world
+from midpo.numeric.trees import Movement, centre, centred_response, full_tree, random_world
 from midpo.proofs.audit import audit as room
 from midpo.proofs.audit import (
     bounds as audit_bounds,
@@ -35,7 +35,7 @@ from midpo.proofs.audit import (
 from midpo.proofs.audit.audit import Audit, audit
 from midpo.proofs.audit.gradient import answers as audit_gradient
 from midpo.proofs.audit.gradient import pair as audit_pair
-from midpo.proofs.recover.levels import Comparison
+from midpo.proofs.recover.levels import Preference
 from midpo.symbolic.errors import MidpoError, SpecError
 from midpo.symbolic.formula.told import proved
 from midpo.symbolic.formula.unicode import mathematics
@@ -331,7 +331,7 @@ def sides(name: str) -> audit_side.PriorSide:
     return audit_side.sides_of(told(name), True)[0]
 
 
-def mistakes(rows: tuple[Row, ...]) -> Iterator[tuple[Row, ...]]:
+def mistakes(rows: tuple[Movement, ...]) -> Iterator[tuple[Movement, ...]]:
     for at, row in enumerate(rows):
         rest = (*rows[:at], *rows[at + 1 :])
         yield rest  # one row forgotten
@@ -358,7 +358,7 @@ def test_a_wrong_correction_is_caught_by_exact_differentiation(name: str) -> Non
             assert answer.verdict == "undecided" and not answer.decided
 
 
-def same_up_to_constants(side: audit_side.PriorSide, wrong: tuple[Row, ...]) -> bool:
+def same_up_to_constants(side: audit_side.PriorSide, wrong: tuple[Movement, ...]) -> bool:
     """A planted change may leave T as it is: a constant weight contributes nothing to it."""
     assert side.rows is not None
     world = side.random_worlds("token", 0)[0]
@@ -400,9 +400,9 @@ def test_a_constant_offset_needs_levels_and_makes_ties() -> None:
 def test_labels_on_data() -> None:
     spec = told("simpo")
     total = audit_labels.swap_sum(spec)
-    chain = [Comparison("x", "a", "b"), Comparison("x", "b", "c")]
+    chain = [Preference("x", "a", "b"), Preference("x", "b", "c")]
     for pairs, expected in (
-        (chain, "one function"), ([*chain, Comparison("x", "a", "c")], "no single function")
+        (chain, "one function"), ([*chain, Preference("x", "a", "c")], "no single function")
     ):
         *_, last = audit_labels.answers(spec, total, pairs)
         assert last.verdict == expected

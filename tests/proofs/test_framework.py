@@ -23,7 +23,7 @@ from midpo.proofs.framework import theorems as framework_theorems
 from midpo.proofs.framework.optimum import ALPHA, BETA, LAGRANGIAN, OPTIMAL_POLICY, L, W, Y, pi, r
 from midpo.proofs.framework.representability import separable
 from midpo.proofs.framework.slips import SLIPS, checked
-from midpo.proofs.framework.theorem import Part, confirm, derive, evidence, prove
+from midpo.proofs.framework.theorem import Fact, confirm, derive, evidence, prove
 from midpo.proofs.framework.theorems import theorem, theorems
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.formula.latex import latex
@@ -281,10 +281,10 @@ def test_a_wrong_statement_is_neither_proved_nor_confirmed_by_numbers(name: str)
 
 
 def test_an_inequality_needs_a_remainder_whose_sign_is_seen() -> None:
-    unseen = Part("unseen", "", S.Zero, "≤", r(Y) * r(Y) * r(W), (), r(Y) ** 2 * r(W))
+    unseen = Fact("unseen", "", S.Zero, "≤", r(Y) * r(Y) * r(W), (), r(Y) ** 2 * r(W))
     with pytest.raises(CheckFailed, match="sign"):
         confirm(unseen, derive(unseen))
-    weak = Part("weak", "", S.Zero, "<", Gap(P), (), Gap(P))
+    weak = Fact("weak", "", S.Zero, "<", Gap(P), (), Gap(P))
     with pytest.raises(CheckFailed, match="sign"):
         confirm(weak, derive(weak))
 
@@ -293,7 +293,7 @@ def test_no_hypothesis_is_used_under_a_derivative() -> None:
     """Where probabilities sum to one, the derivative of their sum is still one, not zero."""
     total = Hypothesis("total", "", SumOver(P, Y), S.One)
     start = Partial(SumOver(P, Y), pi(W))
-    false = Part("false", "", start, "=", S.Zero, (total,))
+    false = Fact("false", "", start, "=", S.Zero, (total,))
     steps = [
         Step("total", start, Partial(S.One, pi(W)), (Instance(SumOver(P, Y), S.One),)),
         Step("partial_free", Partial(S.One, pi(W)), S.Zero,
@@ -306,7 +306,7 @@ def test_no_hypothesis_is_used_under_a_derivative() -> None:
 
 
 def test_a_theorem_that_fails_says_where() -> None:
-    wrong = Part("wrong", "", r(W), "=", r(L))
+    wrong = Fact("wrong", "", r(W), "=", r(L))
     broken = dataclasses.replace(OPTIMAL_POLICY, parts=(*OPTIMAL_POLICY.parts[:2], wrong))
     assert not broken.holds and broken.standing.startswith("wrong: not proved")
 
@@ -373,7 +373,7 @@ def test_checks_of_slips_can_fail() -> None:
     right = slip_checks.catalogued("dpo")
     assert not slip_checks.Refuted("not so", right)().holds
     assert not slip_checks.Recovered("not so", slip_checks.without_log_sigmoid)().holds
-    wrong = Part("wrong", "", r(W), "=", r(L), (separable,))
+    wrong = Fact("wrong", "", r(W), "=", r(L), (separable,))
     assert not slip_checks.Derived(wrong)().holds
     assert not slip_checks.Computed("", lambda: ("", False))().holds
 
@@ -419,7 +419,7 @@ def test_an_unknown_theorem_names_what_is_near() -> None:
 
 
 def test_exit_status_of_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = Part("wrong", "It is not so", r(W), "=", r(L))
+    wrong = Fact("wrong", "It is not so", r(W), "=", r(L))
     false = dataclasses.replace(OPTIMAL_POLICY, name="false", parts=(wrong,))
     monkeypatch.setattr(framework_theorems, "theorems", lambda: (false,))
     for args in ((), ("false",), ("--json",)):

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 import midpo
 from midpo.cli import main
-from midpo.proofs.recover.levels import Comparison, one_function, violating_cycle
+from midpo.proofs.recover.levels import Preference, one_function, violating_cycle
 from midpo.proofs.recover.solution import solve
 from midpo.proofs.recover.solved import REPRESENTABLE
 from midpo.symbolic.language.parser import parse
@@ -254,7 +254,7 @@ def test_three_responses_have_a_hexagon() -> None:
     ],
 )
 def test_levelled_graphs(edges: str, constant: bool, levelled: bool) -> None:
-    pairs = [Comparison("p", *edge) for edge in edges.split()]
+    pairs = [Preference("p", *edge) for edge in edges.split()]
     cycle = violating_cycle(pairs, constant=constant)
     assert (not cycle) == levelled
     if cycle:
@@ -264,7 +264,7 @@ def test_levelled_graphs(edges: str, constant: bool, levelled: bool) -> None:
 
 
 def test_prompts_do_not_mix() -> None:
-    pairs = [Comparison("p", "a", "b"), Comparison("q", "b", "c"), Comparison("r", "a", "c")]
+    pairs = [Preference("p", "a", "b"), Preference("q", "b", "c"), Preference("r", "a", "c")]
     assert one_function(solve(midpo.load("simpo")), pairs).exists
     assert not one_function(solved("bco"), pairs).exists
     assert one_function(solve(midpo.load("dpo")), pairs).exists

@@ -26,7 +26,7 @@ from midpo.symbolic.formula.tree import (
     Script,
     Sign,
     Text,
-    Word,
+    Upright,
     between,
     call,
     leaf,
@@ -133,7 +133,7 @@ def test_what_is_seen() -> None:
     assert seen(write(ratio)) == "logπ(yw∣x)πref(yw∣x)"
     length = Fence("|", script("y", "w", bare=True), "|")
     assert seen(row(between("|", X, "|"), " - ", length, r" \le ", Number("2.5"))) == "|x|−|yw|≤2.5"
-    assert seen(call(Word("a_b"), "y")) == "a_b(y)"
+    assert seen(call(Upright("a_b"), "y")) == "a_b(y)"
     assert seen(row("x", " < ", 1)) == "x&lt;1"
 
 

@@ -24,7 +24,7 @@ from midpo.symbolic.formula import breaking
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.renamed import renamed
 from midpo.symbolic.formula.told import CutShort, Displayed, parts_of, theorem, told
-from midpo.symbolic.formula.tree import Fence, Formula, Text, Word, between, leaf, row, script
+from midpo.symbolic.formula.tree import Fence, Formula, Text, Upright, between, leaf, row, script
 from midpo.symbolic.formula.width import width
 from midpo.symbolic.formula.write import PROMPT, ZETA, indexed, name, state, write
 from midpo.symbolic.language.nodes import (
@@ -201,7 +201,7 @@ def test_symbols_are_looked_up() -> None:
     parts = row(indexed("y", CHOSEN, "<", "t"), state(REJECTED, t), indexed("y", RESPONSE, "t"))
     assert shown(parts, known) == r"y^+_{<t}s^-_{t}y_{t}"
     assert shown(row(Text("x"), r"\max", Fence("(", PROMPT, ")")), known) == r"\text{x}\max(q)"
-    assert shown(name("alpha"), known) == r"\beta" and shown(Word("alpha"), known) != r"\beta"
+    assert shown(name("alpha"), known) == r"\beta" and shown(Upright("alpha"), known) != r"\beta"
 
 
 def test_a_template_s_symbols_are_looked_up() -> None:

@@ -41,7 +41,7 @@ FEW = 3  # so many sections are shown with their steps open
 
 
 @dataclass(frozen=True)
-class Entry:
+class PageEntry:
     """A section ready for the page: strings only, so that another process may make it."""
 
     spec: Spec
@@ -49,14 +49,14 @@ class Entry:
     section: Mapping[str, Any]
 
 
-def entry(part: Section) -> Entry:
+def entry(part: Section) -> PageEntry:
     """What the page shows of one spec, all of it computed."""
     section = page_section.context(part)
-    return Entry(part.spec, _row(part, section), section)
+    return PageEntry(part.spec, _row(part, section), section)
 
 
 def render(
-    entries: Sequence[Entry],
+    entries: Sequence[PageEntry],
     *,
     title: str = "Priors and the losses they recover",
     family: str = "",
@@ -92,7 +92,7 @@ _OWN = ("loss", "table", "family", "references", "content", "toc", "search", "fo
         "status", "theme", "all-steps")  # anchors of the page itself
 
 
-def _keys(entries: Sequence[Entry]) -> list[str]:
+def _keys(entries: Sequence[PageEntry]) -> list[str]:
     """An anchor for each spec: its name, numbered where another place has it."""
     taken = set(_OWN)
     keys = []
@@ -119,7 +119,7 @@ def _row(part: Section, section: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _notation(entries: Sequence[Entry]) -> list[tuple[Formula, Told]]:
+def _notation(entries: Sequence[PageEntry]) -> list[tuple[Formula, Told]]:
     """The signs that the page uses, with their meaning."""
     shown = [stated["display"].whole for each in entries for stated in each.section["stated"]]
     chains = [each.section["chain"] for each in entries if each.section["chain"]]

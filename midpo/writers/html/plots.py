@@ -25,7 +25,7 @@ from midpo.symbolic.formula.tree import (
     Formula,
     Fraction,
     Text,
-    Word,
+    Upright,
     call,
     row,
     script,
@@ -99,7 +99,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Plot:
+class LivePlot:
     """Panels over common axes to choose from: (name of a variable, words, low, high). `bounds` are
     trees that must not exceed 0, the logarithms of probabilities."""
 
@@ -126,11 +126,11 @@ class Plot:
         }
 
 
-def plots(spec: Spec) -> tuple[tuple[Plot, ...], str]:
+def plots(spec: Spec) -> tuple[tuple[LivePlot, ...], str]:
     """The plots of a spec, and why one is missing."""
     if spec.reason:
         return (), ""
-    drawn: list[Plot] = []
+    drawn: list[LivePlot] = []
     missing = ""
     for make in (against_margin, against_difference, correction):
         try:
@@ -224,7 +224,7 @@ def replaced(part: Tree, table: dict[str, Tree]) -> Tree:
 # --- The three plots -----------------------------------------------------------------------------
 
 
-def against_margin(spec: Spec) -> Plot | None:
+def against_margin(spec: Spec) -> LivePlot | None:
     """The loss and the weight of the margin's gradient, as functions of the margin."""
     link: Expr | None = LOGISTIC if spec.link is None else spec.link
     if spec.loss is not None:
@@ -234,7 +234,7 @@ def against_margin(spec: Spec) -> Plot | None:
         return None
     own, plain = tree(link), tree(LOGISTIC)
     others = [] if own == plain else [plain]
-    return Plot(
+    return LivePlot(
         "margin",
         "Loss against the margin",
         "The loss of a pair as a function of its margin m, and the weight that multiplies the "
@@ -253,7 +253,7 @@ def _loss_and_weight(own: Tree, others: list[Tree], called: str) -> tuple[Panel,
     return Panel("loss, nats", curves(False)), Panel("gradient weight", curves(True))
 
 
-def against_difference(spec: Spec) -> Plot | None:
+def against_difference(spec: Spec) -> LivePlot | None:
     """The loss as a function of how much more the policy prefers y_w than it did at the start."""
     own = tree(pair_loss(spec))
     policies = {str(REFERENCE)} & {str(s) for e in spec.expressions for s in e.free_symbols}
@@ -270,7 +270,7 @@ def against_difference(spec: Spec) -> Plot | None:
     plain = ["*", -1.0, ["logsigmoid", ["*", tree(spec.alpha), "x"]]]
     shown = "log π/π_ref of the preferred response less that of the other" if policies else (
         "the gain in log π of the preferred response less that of the other")
-    return Plot(
+    return LivePlot(
         "difference",
         "Loss against the difference of log-ratios",
         f"The difference, in nats, is {shown}: the policy moves the preferred response up and the "
@@ -283,7 +283,7 @@ def against_difference(spec: Spec) -> Plot | None:
     )
 
 
-def correction(spec: Spec) -> Plot | None:
+def correction(spec: Spec) -> LivePlot | None:
     """What the prior adds to DPO's implicit reward: -alpha*log(zeta/pi_ref)."""
     if spec.prior is None:
         return None
@@ -309,7 +309,7 @@ def correction(spec: Spec) -> Plot | None:
     )
     if not axes:
         return None
-    return Plot(
+    return LivePlot(
         "correction",
         "Correction of the implicit reward",
         "The implicit reward α log π(y)/ζ(y) is DPO's, α log π(y)/π_ref(y), and this correction, "
@@ -368,7 +368,7 @@ def _knob(spec: Spec, name: str) -> Knob:
                     -6.0, -0.05, 0.05, -1.5 if parts[1] != "l" else -1.6)
     if kind == "k":
         words = f"divergence of {parts[1]} from {parts[0]} per token{at}, nats"
-        return Knob(name, row(script("D", Word("KL")), per_token), words,
+        return Knob(name, row(script("D", Upright("KL")), per_token), words,
                     0.0, 1.0, 0.01, 0.1)
     if kind == "h":
         return Knob(name, row("H", per_token),

@@ -21,7 +21,7 @@ from midpo.symbolic.loss import recovered_margin
 from midpo.writers import narrative
 from midpo.writers.latex.sections import outer
 
-from .plots import Plot, plots
+from .plots import LivePlot, plots
 from .standing import topics
 from .text import Display, display, formula, inline, words
 from .witness import crossing, witness
@@ -226,7 +226,7 @@ def _working(spec: Spec, text: str) -> dict[str, Any]:
     return {"title": "A prior that works", "text": said, "display": shown}
 
 
-def _plot(plot: Plot) -> dict[str, Any]:
+def _plot(plot: LivePlot) -> dict[str, Any]:
     knobs = [
         {
             "name": k.name, "words": k.words, "label": inline(k.label), "low": k.low,

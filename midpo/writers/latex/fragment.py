@@ -10,7 +10,7 @@ from midpo.writers.notation import notation
 from midpo.writers.section import Section
 
 from . import bibliography
-from .pieces import Written, named, set_in
+from .pieces import SoFar, named, set_in
 from .renaming import table, wider
 from .report import environment, in_latex, references, results, section_text
 
@@ -51,7 +51,7 @@ def render_fragment(
         return _rendered(parts, level, written)
 
 
-def _rendered(parts: Sequence[Section], level: str, written: Written) -> str:
+def _rendered(parts: Sequence[Section], level: str, written: SoFar) -> str:
     """`written` is what was written so far."""
     entries = bibliography.entries([part.spec for part in parts])
     heads = LEVELS[level] | {"plot": "midpoplot"}

@@ -29,14 +29,14 @@ _SEVERITY = {"E": "error", "G": "gap", "N": "notation", "none": "none"}
 
 
 @dataclass(frozen=True)
-class Derived:
+class Framework:
     """The framework's theorems, and each slip of the paper with what its checks found."""
 
     theorems: Sequence[Theorem]
     slips: Sequence[tuple[Slip, tuple[Finding, ...]]]
 
 
-def context(derived: Derived) -> dict[str, Any]:
+def context(derived: Framework) -> dict[str, Any]:
     """What `theorems.tex.j2` speaks of: every theorem with its chains, and the slips."""
     return {
         "theorems": [_theorem(t) for t in derived.theorems],

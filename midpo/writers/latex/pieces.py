@@ -147,21 +147,21 @@ _prefix: ContextVar[str] = ContextVar("prefix", default="")
 
 
 @dataclass(frozen=True)
-class Written:
+class SoFar:
     """What a document holds so far: its formulas, and the numbers of the results that it cites."""
 
     formulas: list[Formula] = field(default_factory=list)
     results: set[str] = field(default_factory=set)
 
 
-_written: ContextVar[Written | None] = ContextVar("written", default=None)
+_written: ContextVar[SoFar | None] = ContextVar("written", default=None)
 
 
 @contextmanager
-def named(signs: Mapping[str, Foreign], prefix: str = "") -> Iterator[Written]:
+def named(signs: Mapping[str, Foreign], prefix: str = "") -> Iterator[SoFar]:
     """Write the symbols of `signs`, by their names in the spec, as their reader does; names of
     commands and labels begin with `prefix`. Gives what is written meanwhile."""
-    written = Written()
+    written = SoFar()
     tokens = _signs.set(signs), _written.set(written), _prefix.set(prefix)
     try:
         yield written

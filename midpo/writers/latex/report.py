@@ -21,8 +21,8 @@ from midpo.writers.section import Section
 
 from . import bibliography, sections
 from . import framework as framework_report
-from .framework import Derived
-from .pieces import Written, at, escape, named, own, tex, worded
+from .framework import Framework
+from .pieces import SoFar, at, escape, named, own, tex, worded
 from .renaming import Symbols, table
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Report:
 def documents(
     parts: Sequence[Section],
     *,
-    framework: Derived | None = None,
+    framework: Framework | None = None,
     macros: Mapping[str, str] | None = None,
     date: str = "",
     opening: Sequence[Plot] = (),
@@ -74,7 +74,7 @@ HEADS = {"head": r"\section", "part": r"\subsection*", "plot": "plot"}
 def render(
     parts: Sequence[Section],
     *,
-    framework: Derived | None = None,
+    framework: Framework | None = None,
     macros: Mapping[str, str] | None = None,
     date: str = "",
     opening: Sequence[Plot] = (),
@@ -85,8 +85,8 @@ def render(
 
 
 def _rendered(
-    parts: Sequence[Section], framework: Derived | None, date: str, opening: Sequence[Plot],
-    written: Written,
+    parts: Sequence[Section], framework: Framework | None, date: str, opening: Sequence[Plot],
+    written: SoFar,
 ) -> str:
     """`written` is what was written so far."""
     templates = environment()
@@ -113,7 +113,7 @@ def _rendered(
     )
 
 
-def results(written: Written) -> list[tuple[str, str, str]]:
+def results(written: SoFar) -> list[tuple[str, str, str]]:
     """The results that a report cites: number, statement, standing."""
     proved = f"{own('proved')}{{}}"
     found = cited.results(written.results)
@@ -134,7 +134,7 @@ def section_text(
     return template.render({**sections.context(part, key, cited_as), **heads})
 
 
-def _derived(found: Derived) -> str:
+def _derived(found: Framework) -> str:
     """The framework's theorems with their chains, and the paper's slips."""
     return environment().get_template("theorems.tex.j2").render(framework_report.context(found))
 

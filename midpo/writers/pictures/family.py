@@ -12,7 +12,7 @@ from html import escape
 from midpo.proofs.compare.family import Edge, Family
 from midpo.symbolic.errors import printable
 
-from .family_layout import GAP, ROW, Layout, Place, layered
+from .family_layout import GAP, ROW, Drawing, Spot, layered
 
 LETTER = 7.0  # the width of a letter of the text, about
 MARGIN = 24.0
@@ -95,7 +95,7 @@ def _box_width(names: Iterable[str]) -> float:
 
 
 def _widths(
-    layout: Layout, members: dict[str, tuple[str, ...]], drawn: Iterable[Edge]
+    layout: Drawing, members: dict[str, tuple[str, ...]], drawn: Iterable[Edge]
 ) -> list[float]:
     """How wide each column is, with room for the labels of the lines that leave it."""
     widths = [0.0] * layout.columns
@@ -109,7 +109,7 @@ def _widths(
     return [max(box, label) for box, label in zip(widths, labels, strict=True)]
 
 
-def _box(names: tuple[str, ...], place: Place, x: float, y: float) -> list[str]:
+def _box(names: tuple[str, ...], place: Spot, x: float, y: float) -> list[str]:
     height = place.rows * ROW + GAP / 2
     rectangle = (
         f'<rect class="box" x="{x:.1f}" y="{y - height / 2:.1f}" width="{_box_width(names):.1f}" '
@@ -120,7 +120,7 @@ def _box(names: tuple[str, ...], place: Place, x: float, y: float) -> list[str]:
 
 
 def _lines(
-    layout: Layout,
+    layout: Drawing,
     leaving: dict[str, list[Edge]],
     left: list[float],
     members: dict[str, tuple[str, ...]],
@@ -138,7 +138,7 @@ def _lines(
 
 
 def _line(
-    edge: Edge, places: tuple[Place, ...], x: float, y: float, left: list[float], top: float
+    edge: Edge, places: tuple[Spot, ...], x: float, y: float, left: list[float], top: float
 ) -> list[str]:
     """A line, level until it is past the labels of its column."""
     level = left[places[0].column + 1] - CURVE

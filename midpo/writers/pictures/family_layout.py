@@ -15,15 +15,15 @@ ROW, GAP = 18.0, 12.0  # the height of a line of text, and between boxes
 
 
 @dataclass
-class Place:
+class Spot:
     """A box (with `name`) or a line's place in a column; `y` is its middle."""
 
     column: int
     rows: int
     name: str = ""
     y: float = 0.0
-    left: list[Place] = field(default_factory=list)
-    right: list[Place] = field(default_factory=list)
+    left: list[Spot] = field(default_factory=list)
+    right: list[Spot] = field(default_factory=list)
 
     @property
     def height(self) -> float:
@@ -31,27 +31,27 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Drawing:
     """`boxes[name]`, and for each edge the places from its general to its special box."""
 
-    boxes: Mapping[str, Place]
-    lines: Mapping[tuple[str, str], tuple[Place, ...]]
+    boxes: Mapping[str, Spot]
+    lines: Mapping[tuple[str, str], tuple[Spot, ...]]
     columns: int
     height: float
 
 
-def layered(edges: Sequence[tuple[str, str]], rows: Mapping[str, int]) -> Layout:
+def layered(edges: Sequence[tuple[str, str]], rows: Mapping[str, int]) -> Drawing:
     """The layout of (general, special) edges without cycles; `rows[name]` lines a box."""
     depth = _depths(edges)
     last = max(depth.values(), default=0)
-    boxes = {n: Place(last - depth[n], rows[n], n) for n in depth}
-    columns: list[list[Place]] = [[] for _ in range(last + 1)]
+    boxes = {n: Spot(last - depth[n], rows[n], n) for n in depth}
+    columns: list[list[Spot]] = [[] for _ in range(last + 1)]
     for box in boxes.values():
         columns[box.column].append(box)
     lines = {}
     for general, special in edges:
         start, end = boxes[general], boxes[special]
-        through = [Place(c, 1) for c in range(start.column + 1, end.column)]
+        through = [Spot(c, 1) for c in range(start.column + 1, end.column)]
         whole = (start, *through, end)
         for place in through:
             columns[place.column].append(place)
@@ -75,7 +75,7 @@ def layered(edges: Sequence[tuple[str, str]], rows: Mapping[str, int]) -> Layout
         for place in column:
             place.y -= top
     height = max((p.y + p.height / 2 for c in columns for p in c), default=0.0)
-    return Layout(boxes, lines, last + 1, height)
+    return Drawing(boxes, lines, last + 1, height)
 
 
 def _depths(edges: Sequence[tuple[str, str]]) -> dict[str, int]:
@@ -94,7 +94,7 @@ def _depths(edges: Sequence[tuple[str, str]]) -> dict[str, int]:
     return depth
 
 
-def _stack(column: Sequence[Place], *, centred: bool = False) -> None:
+def _stack(column: Sequence[Spot], *, centred: bool = False) -> None:
     """Places one below the other in order; `centred`, about the mean of where they were."""
     if not column:
         return

@@ -169,7 +169,7 @@ def formulas(gradients: Gradients) -> Claim:
         ]
     data = {"chosen": written[0].unicode, "rejected": written[1].unicode}
     return Claim(question, verdict, sentence, proved("chain rule on the sums over tokens"),
-                  tuple(shown), data)
+                 tuple(shown), data)
 
 
 def answers(

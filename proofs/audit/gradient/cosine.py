@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from sympy import S
+from sympy import Expr, S
 
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import Floats64
@@ -37,44 +37,12 @@ def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) ->
     question = "the two gradients' cosine"
     if not any(gradients.terms):
         return Claim(question, "the same", "they are the same", proved("the prior is fixed"),
-                      data={"tabular": 1.0, "shared": 1.0})
+                     data={"tabular": 1.0, "shared": 1.0})
     factor = parallel(gradients.spec)
     if factor is not None and gradients.constraint is None:
-        sign = "parallel"
-        turned = compared(shown(factor), "<", 0)
-        opposite = told(" (opposite where {})", turned) if factor.free_symbols else ""
-        value = float(factor.xreplace({
-            p: gradients.spec.defaults.get(str(p.name), S.Half) for p in factor.free_symbols
-        })) if factor.free_symbols else float(factor)
-        cosine = float(np.sign(value))
-        return Claim(
-            question, sign, told(
-                "they are parallel: the one is {} times the other, at every policy and in every "
-                "parametrisation{}", shown(factor), opposite),
-            proved("the rows differ by a constant factor"),
-            data={"tabular": cosine, "shared": cosine},
-        )
+        return _parallel(gradients, question, factor)
     rng = np.random.default_rng(seed + 2)
-    worst: tuple[float, Pair] | None = None
-    shared = 1.0
-    tried = 0
-    for trial in range(trials):
-        if trial % 25 == 0:
-            progress(f"cosines: {trial} of {trials}")
-        try:
-            pair = gradients.pair(gradients.random(rng), target=False)
-        except Undefined:
-            continue
-        found = _cosine(pair)
-        if found is None:
-            continue
-        tried += 1
-        if worst is None or found < worst[0]:
-            worst = (found, pair)
-        for _ in range(4):
-            features = rng.normal(size=(SHARED, len(pair.policy[0])))
-            low = _cosine(pair, features)
-            shared = shared if low is None else min(shared, low)
+    worst, shared, tried = _tried(gradients, rng, trials, progress)
     if worst is None:
         return undefined(question)
     progress("cosines: local descent")
@@ -101,6 +69,51 @@ def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) ->
                        for s, law in pair.world.laws["pi"].items()},
         },
     )
+
+
+def _parallel(gradients: Gradients, question: str, factor: Expr) -> Claim:
+    """The answer where the one gradient is a constant times the other."""
+    turned = compared(shown(factor), "<", 0)
+    opposite = told(" (opposite where {})", turned) if factor.free_symbols else ""
+    value = float(factor.xreplace({
+        p: gradients.spec.defaults.get(str(p.name), S.Half) for p in factor.free_symbols
+    })) if factor.free_symbols else float(factor)
+    cosine = float(np.sign(value))
+    return Claim(
+        question, "parallel", told(
+            "they are parallel: the one is {} times the other, at every policy and in every "
+            "parametrisation{}", shown(factor), opposite),
+        proved("the rows differ by a constant factor"),
+        data={"tabular": cosine, "shared": cosine},
+    )
+
+
+def _tried(
+    gradients: Gradients, rng: np.random.Generator, trials: int, progress: Progress
+) -> tuple[tuple[float, Pair] | None, float, int]:
+    """Random pairs: the smallest cosine with its pair, the smallest with shared parameters, and how
+    many pairs had one."""
+    worst: tuple[float, Pair] | None = None
+    shared = 1.0
+    tried = 0
+    for trial in range(trials):
+        if trial % 25 == 0:
+            progress(f"cosines: {trial} of {trials}")
+        try:
+            pair = gradients.pair(gradients.random(rng), target=False)
+        except Undefined:
+            continue
+        found = _cosine(pair)
+        if found is None:
+            continue
+        tried += 1
+        if worst is None or found < worst[0]:
+            worst = (found, pair)
+        for _ in range(4):
+            features = rng.normal(size=(SHARED, len(pair.policy[0])))
+            low = _cosine(pair, features)
+            shared = shared if low is None else min(shared, low)
+    return worst, shared, tried
 
 
 def _cosine(pair: Pair, features: Floats64 | None = None) -> float | None:

@@ -33,7 +33,7 @@ def conservative(gradients: Gradients, seed: int) -> Claim:
     question = "is the frozen field a gradient"
     if not any(gradients.terms):
         return Claim(question, "conservative", "it is the gradient of the loss",
-                      proved("the prior is fixed"), data={"curl": 0.0})
+                     proved("the prior is fixed"), data={"curl": 0.0})
     factor = parallel(gradients.spec)
     curls = curl(gradients, seed)
     if curls is None:
@@ -43,7 +43,7 @@ def conservative(gradients: Gradients, seed: int) -> Claim:
     if factor is not None and frozen < VANISHES and gradients.constraint is None:
         return Claim(
             question, "conservative", "the frozen field is the gradient of a loss: it is parallel "
-            "to that of the differentiated one", 
+            "to that of the differentiated one",
             told("{}; curl {}", Standing.PROVED, _shown(frozen)), data=data,
         )
     verdict = "conservative" if frozen < VANISHES else "not conservative"

@@ -199,4 +199,4 @@ def parallel(spec: Spec) -> Expr | None:
 
 def undefined(question: str) -> Claim:
     return Claim(question, "undecided", "no random pair gives the loss a value",
-                  undecided("undefined at every random pair"))
+                 undecided("undefined at every random pair"))
