@@ -51,3 +51,9 @@ class Section:
             certificate=self.certificate, facts=self.facts,
             kernel=bool(self.kernel or self.source),
         )
+
+    @property
+    def placed(self) -> tuple[str, ...]:
+        """The topics of the account that have a part of the section of their own."""
+        audited = () if self.audit is None else (topic.name for topic in self.audit.sections)
+        return ("class", *audited)

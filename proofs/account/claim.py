@@ -84,6 +84,10 @@ class Account:
     def __contains__(self, name: str) -> bool:
         return any(topic.name == name for topic in self.topics)
 
+    def without(self, *names: str) -> tuple[Topic, ...]:
+        """The topics but those of these names."""
+        return tuple(topic for topic in self.topics if topic.name not in names)
+
     @property
     def claims(self) -> tuple[Claim, ...]:
         return tuple(claim for topic in self.topics for claim in topic.claims)

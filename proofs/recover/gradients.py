@@ -43,9 +43,6 @@ class GradientFact:
     def as_json(self) -> dict[str, Any]:
         return {"verdict": self.verdict, "sentence": self.sentence, "standing": self.standing}
 
-    def __str__(self) -> str:
-        return f"{self.sentence} [{self.standing}]"
-
 
 def gradient_fact(spec: Spec, target: Expr, recovered: Expr) -> GradientFact | None:
     """How the gradients compare; None where neither side stops one of the

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from test_page import Reader
 
 import midpo
 from midpo.gathering import Wanted, section_of
@@ -98,6 +99,11 @@ def missing(section: Section, more: tuple[Claim, ...] = ()) -> set[tuple[str, st
 def test_every_claim_is_in_terminal_latex_and_html(name: str) -> None:
     found = told_of(load(name), audited=name in ("tdpo", "simpo"))
     assert found.account["source"].claims and not missing(found)
+    made = entry(found)
+    Reader(render([made]))
+    said = [*made.section["assumptions"], *(meaning for _, meaning in made.section["facts"])]
+    said += [step["reason"] for step in (made.section["chain"] or {"steps": ()})["steps"]]
+    assert not [sentence for sentence in said if "\\" in sentence or "$" in sentence]
 
 
 def test_a_refutation_and_its_reason_are_in_all_three() -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import midpo
 from midpo.cli import main
 from midpo.numeric.checking.found import CrossCheck, DtypeErrors
-from midpo.page import _entry, _section, write
+from midpo.page import _section, write
 from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import told
@@ -139,19 +139,6 @@ def test_data_cannot_leave_its_script() -> None:
     assert str(script_json({"a": "</script><!--&\u2028"})) == (
         '{"a":"\\u003c/script\\u003e\\u003c!--\\u0026\\u2028"}'
     )
-
-
-@pytest.mark.parametrize("name", midpo.catalogue())
-def test_every_row_of_the_catalogue_has_its_section(name: str) -> None:
-    made = _entry((load(name), None, False))
-    text = render([made])
-    Reader(text)
-    said = [*made.section["assumptions"], *(meaning for _, meaning in made.section["facts"])]
-    said += [step["reason"] for step in (made.section["chain"] or {"steps": ()})["steps"]]
-    assert not [sentence for sentence in said if "\\" in sentence or "$" in sentence]
-    assert made.section["standings"]
-    if made.spec.reason:
-        assert html.escape(made.spec.reason, quote=False) in html.unescape(text)
 
 
 def test_a_proof_is_stated_only_where_there_is_one() -> None:

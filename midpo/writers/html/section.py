@@ -68,8 +68,7 @@ def context(section: Section) -> dict[str, Any]:
         "not_drawn": missing,
         "class": topics([account["class"]] if "class" in account else []),
         "audit": topics(() if section.audit is None else section.audit.sections),
-        "standings": topics(account[name] for name in ("source", "recovery", "check")
-                            if name in account),
+        "standings": topics(account.without(*section.placed)),
         "check": _check(section.check),
         "kernel": section.source or section.kernel,
         "kernel_file": f"{spec.name.replace('-', '_')}_loss.py",

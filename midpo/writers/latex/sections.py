@@ -83,8 +83,8 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         "audit": "" if section.audit is None else paragraphs(section.audit.sections),
         "solved": _solved(section),
         "check": _check(section.check),
-        "standings": listed(claim for name in ("source", "recovery", "check") if name in account
-                            for claim in account[name].claims),
+        "standings": listed(claim for topic in account.without(*section.placed)
+                            for claim in topic.claims),
         "figures": findings.figures(section.plots, key),
         "kernel": listing(section.kernel),
     }

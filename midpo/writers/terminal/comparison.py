@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from midpo.proofs.account.comparison import comparison_topic
 from midpo.streams import echo
 from midpo.symbolic.errors import printable
 from midpo.symbolic.language.text import text
@@ -19,23 +20,20 @@ def comparison(found: Comparison) -> None:
     def line(words: str) -> None:
         echo(printable(words))
 
-    line(found.sentence)
-    line(f"  {found.standing}")
-    if (found.factor, found.constant) != (1, 0):
-        line(f"  loss of {found.first.name} = ({text(found.factor)}) * loss of {found.second.name}"
-             f" + ({text(found.constant)})")
-    for condition in found.side_conditions:
+    first, *others = comparison_topic(found).claims
+    line(first.sentence)
+    line(f"  {first.standing}")
+    for formula in first.formulas:
+        line(f"  {formula}")
+    for condition in first.where:
         line(f"  where {condition}")
-    if found.defined_where:
-        line(f"  the losses have a value where {' and '.join(found.defined_where)}")
-    if found.settings and found.verdict in ("different", "undecided"):
-        at = ", ".join(map(str, found.settings))
-        line(f"  they meet at {at}, where both are a third loss")
+    for claim in others:
+        line(f"  {claim.sentence} [{claim.standing}]")
     if found.difference is not None:
         long = "(long: --json has it)"
         difference = text(fold(found.difference), found.names)
-        if len(found.explanation) <= LONGEST:
-            line(f"  {found.explanation}")
+        if len(first.why) <= LONGEST:
+            line(f"  {first.why}")
         line(f"  {found.first.name} - {found.second.name} = "
              f"{difference if len(difference) <= LONGEST else long}"
              f"{'' if found.compared == 'loss' else ', of the margins'}")
