@@ -372,6 +372,7 @@ def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
         "forward_dtype": "dtype" in forward,
         "backward_dtype": "dtype" in backward,
         "guarded": found.guarded,
+        "weighs": not {"expectation", "weighted"}.isdisjoint({*forward, *backward}),
         "uses_values": not backward.keys().isdisjoint(found.names),
     }
 

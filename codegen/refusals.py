@@ -13,11 +13,17 @@ from midpo.codegen.statements.nodes import (
     UNARY,
     Code,
     Comparison,
+    Constant,
+    If,
+    Message,
     Name,
     Number,
     Pair,
+    Raise,
     Row,
-    Sign,
+    Run,
+    Statement,
+    call,
     fraction,
     negative,
     wrapped,
@@ -36,22 +42,22 @@ from .printing.writing import added, number
 _REFUSED = {"nonzero": "{} == 0", "positive": "not {} > 0", "nonnegative": "not {} >= 0"}
 _NEEDED = {"nonzero": "!= 0", "positive": "> 0", "nonnegative": ">= 0"}
 
-Message = tuple[str | Code, ...]
 
-
-def refusals(spec: Spec, parameters: Mapping[str, Interval]) -> Iterator[tuple[Code, Message]]:
-    """(test, message) of what is refused."""
+def refusals(spec: Spec, parameters: Mapping[str, Interval]) -> Iterator[Statement]:
+    """The lines that refuse parameters."""
     for name, domain in parameters.items():
         lower, upper = _bounds(domain)
-        within = Comparison(lower[0], ((lower[1], Name(marked(name))), upper))
-        yield Sign("not ", within), _message([name], domain.described)
+        given = Name(marked(name))
+        within = Comparison(lower[0], ((lower[1], given), upper))
+        yield Run(call("_need", within, Constant(marked(name)), given, Constant(domain.described)))
     for condition in telling(spec.conditions):
         expr = condition.expr
         names = sorted(str(s.name) for s in expr.free_symbols if isinstance(s, Parameter))
         if len(names) < len(expr.free_symbols) or not names or not set(names) <= set(parameters):
             continue  # it speaks of the pair too, or of what the kernel is not given
         needed = f"{text(expr)} {_NEEDED[condition.kind]}"
-        yield quote(_REFUSED[condition.kind], _over_floats(expr)), _message(names, needed)
+        said = Raise(call("ValueError", Message(_message(names, needed))))
+        yield If(quote(_REFUSED[condition.kind], _over_floats(expr)), (said,))
 
 
 def feature_domains(spec: Spec, features: Mapping[str, str]) -> dict[str, tuple[Code, str]]:
@@ -86,7 +92,7 @@ def _literal(bound: Bound) -> Code:
     return Number(str(bound) if bound.denominator == 1 else repr(float(bound)))
 
 
-def _message(names: list[str], needed: str) -> Message:
+def _message(names: list[str], needed: str) -> tuple[str | Code, ...]:
     given = ", ".join(names)
     values: list[str | Code] = []
     for name in names:

@@ -19,8 +19,8 @@ from midpo.codegen.statements.quote import block, quote
 from .frame import (
     TENSOR,
     checked,
+    features,
     function,
-    kinds,
     named,
     option,
     padded,
@@ -34,13 +34,12 @@ def fused(v: Any) -> Function:
                          for policy, argument in v.frozen_arguments))
     body = block("""
         flags = {"metrics": metrics, "validate": validate, "inplace_backward": inplace_backward}
-        _check_options(ignore_index, {"max_seqlen": max_seqlen, "rows": rows}, flags)
+        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen, "rows": rows}, flags)
         vocab_group = _vocabulary_group(policy_logits, vocab_group)
         LOCAL
-        _check(
-            LEADS, labels, KINDS, *(OF, reduction, ignore_index, cu_seqlens, validate),
-            sharded=vocab_group is not None,
-        )
+        sharded = vocab_group is not None
+        _check(LEADS, labels, OF, ignore_index, cu_seqlens, validate, sharded=sharded)
+        FEATURES
         DTYPE = _accumulation(policy_logits)
         TRAINED, NUMBERS = [policy_logits], []
         FROZEN = LOGITS
@@ -55,7 +54,7 @@ def fused(v: Any) -> Function:
         MASK = labels >= 0
         BODY
         RETURNED
-    """, LEADS=named(v.arguments), KINDS=kinds(v), OF=v.of, CHECKED=checked(v), DTYPE=v.dtype,
+    """, LEADS=named(v.arguments), FEATURES=features(v), OF=v.of, CHECKED=checked(v), DTYPE=v.dtype,
         LOCAL=[Assign(Name(a), call("_local", Name(a))) for a in v.arguments],
         TRAINED=v.trained, NUMBERS=v.numbers, FROZEN=v.frozen, LOGITS=frozen, HELD=v.buffers,
         SETTINGS=v.settings, LAYOUT=v.layout, MASK=v.mask, BODY=v.body, RETURNED=returned(v),

@@ -12,9 +12,8 @@ from midpo.codegen.statements.nodes import (
     Constant,
     Function,
     If,
-    Message,
     Name,
-    Raise,
+    Number,
     Row,
     Run,
     Statement,
@@ -60,10 +59,12 @@ def named(names: Iterable[str]) -> Table:
     return Table(tuple((Constant(name), Name(name)) for name in names))
 
 
-def kinds(v: Any) -> Table:
-    """The features and what they are of."""
-    return Table(tuple((Constant(name), Row("()", (Name(name), Constant(kind))))
-                       for name, _, kind in v.features))
+def features(v: Any) -> list[Statement]:
+    """Refuse features of other shapes."""
+    table = Table(tuple((Constant(name), Row("()", (Name(name), Constant(kind))))
+                        for name, _, kind in v.features))
+    check = call("_check_features", table, Name("labels"), Name("cu_seqlens"), Number(str(v.of)))
+    return [Run(check)] if v.features else []
 
 
 def padded(names: Iterable[str], layout: str, outside: Code) -> list[Statement]:
@@ -81,8 +82,7 @@ def checked(v: Any) -> list[Statement]:
         Assign(Name(name), call("_number", Constant(name), Name(name), Constant(meaning)))
         for name, _, meaning in v.parameters
     ]
-    found += [If(test, (Raise(call("ValueError", Message(message))),))
-              for test, message in v.refusals]
+    found += v.refusals
     values: list[Statement] = []
     for feature, (inside, meaning) in v.bounded.items():
         values += [Assign(Name("inside"), inside),

@@ -22,8 +22,8 @@ from midpo.codegen.statements.quote import block, quote
 from .frame import (
     TENSOR,
     checked,
+    features,
     function,
-    kinds,
     named,
     option,
     padded,
@@ -45,16 +45,15 @@ def linear(v: Any) -> Function:
              *(name for name, *_ in (*v.features, *v.parameters))]
     body = block("""
         flags = {"metrics": metrics, "validate": validate}
-        _check_options(ignore_index, {"max_seqlen": max_seqlen, "rows": rows}, flags)
+        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen, "rows": rows}, flags)
         held = isinstance(policy_weight, Tensor) and policy_weight.dim() == 2
         _need(held, "policy_weight", policy_weight, "(V, D)")
-        _check(
-            HIDDEN, labels, KINDS_OF, *(OF, reduction, ignore_index, cu_seqlens, validate),
-            vocabulary=policy_weight.shape[0],
-        )
-        _check_head("policy", policy_hidden, policy_weight, policy_bias, policy_weight.shape[0])
+        size = policy_weight.shape[0]
+        _check(HIDDEN, labels, OF, ignore_index, cu_seqlens, validate, vocabulary=size)
+        FEATURES
+        _check_head("policy", policy_hidden, policy_weight, policy_bias, size)
         DTYPE = _accumulation(policy_hidden)
-        rows = _rows_at_once(rows, policy_weight.shape[0], policy_hidden.device, TABLE)
+        rows = _rows_at_once(rows, size, policy_hidden.device, TABLE)
         TRAINED = _head(policy_hidden, policy_weight, policy_bias)
         FROZEN: dict[str, list[Tensor]] = {}
         HEADS
@@ -68,7 +67,7 @@ def linear(v: Any) -> Function:
             FUNCTION, _losses, PASSES, OPERATORS, batch, fixed, reduction, num_pairs, ORDERS
         )
         return (total, _logged(logged, reduction)) if metrics else total
-    """, HIDDEN=Table(tuple(hidden)), KINDS_OF=kinds(v), OF=v.of, CHECKED=checked(v),
+    """, HIDDEN=Table(tuple(hidden)), FEATURES=features(v), OF=v.of, CHECKED=checked(v),
         DTYPE=v.dtype, TRAINED=v.trained, FROZEN=v.frozen, NUMBERS=v.numbers, GIVEN=named(given),
         FUNCTION=Constant(v.function), ORDERS=Constant(v.orders_batch),
         HEADS=[line for policy, short in shorts for line in _frozen(v, policy, short)])
@@ -108,7 +107,7 @@ def _frozen(v: Any, policy: str, short: str) -> tuple[Statement, ...]:
         """, SAID=Constant(f"{hidden}: got nothing, needs it with {weight}"), **holes)
     return needed + block("""
         if HIDDEN is not None and WEIGHT is not None:
-            _check_head(S, HIDDEN, WEIGHT, BIAS, policy_weight.shape[0])
+            _check_head(S, HIDDEN, WEIGHT, BIAS, size)
             FROZEN[P] = [x.detach() for x in _head(HIDDEN, WEIGHT, BIAS)]
     """, **holes, **texts)
 

@@ -36,8 +36,7 @@ def functions(c: Mapping[str, Any]) -> list[Statement]:
     found: list[Statement] = []
     if c["sums"]:
         arguments = (*_tensors(c["tables"]), Argument("contexts", CONTEXTS),
-                     Argument("numbers", NUMBERS), *_tensors(["like"]),
-                     Argument("expectation", ANY))
+                     Argument("numbers", NUMBERS), *_tensors(["like"]), *_ways(c)[:1])
         body = (*_given(c, c["forward_dtype"]), *c["forward"],
                 Return(_row("[]", c["sums"])))
         doc = (f"{', '.join(c['sums'])}: each (n,), for n rows of the tables (n, V).",)
@@ -46,8 +45,7 @@ def functions(c: Mapping[str, Any]) -> list[Statement]:
     tables = [*c["retables"], "index", "ours"]
     arguments = (
         *_tensors(tables), Argument("contexts", CONTEXTS), Argument("numbers", NUMBERS),
-        *_tensors(["statistics", "seeds", "like"]), Argument("expectation", ANY),
-        Argument("weighted", ANY),
+        *_tensors(["statistics", "seeds", "like"]), *_ways(c),
     )
     values = [_unpacked(c["names"], Name("statistics"))] if c["uses_values"] else []
     slopes = Row("", (Name("gradient"), _row("[]", c["context_gradients"])))
@@ -68,6 +66,8 @@ def plan(v: Any, c: Mapping[str, Any]) -> list[Statement]:
     }
     if c["sums"]:
         keywords["statistics"] = Name(f"_statistics{suffix}")
+    if c["weighs"]:
+        keywords["ways"] = Name("WAYS")
     if c["guarded"] != (False, False):
         keywords["guarded"] = constant(c["guarded"])
     keywords |= {key: constant(c[key]) for key in ("in_place", "near_one", "log_sums") if c[key]}
@@ -101,6 +101,11 @@ def constant(value: Any) -> Code:
         return Row("()" if isinstance(value, tuple) else "[]", tuple(map(constant, value)))
     is_count = isinstance(value, int) and not isinstance(value, bool)
     return Number(str(value)) if is_count else Constant(value)
+
+
+def _ways(c: Mapping[str, Any]) -> list[Argument]:
+    """How products are made, where the pass makes some."""
+    return [Argument(name, ANY) for name in ("expectation", "weighted")] if c["weighs"] else []
 
 
 def _tensors(names: Iterable[str]) -> list[Argument]:

@@ -12,8 +12,8 @@ from .frame import (
     OPTIONAL,
     TENSOR,
     checked,
+    features,
     function,
-    kinds,
     named,
     option,
     padded,
@@ -26,8 +26,9 @@ def eager(v: Any) -> Function:
     arguments = [name for name, _ in v.logits]
     body = block("""
         flags = {"metrics": metrics, "validate": validate}
-        _check_options(ignore_index, {"max_seqlen": max_seqlen}, flags)
-        _check(LEADS, labels, KINDS, *(OF, reduction, ignore_index, cu_seqlens, validate))
+        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen}, flags)
+        _check(LEADS, labels, OF, ignore_index, cu_seqlens, validate)
+        FEATURES
         CHECKED
         DTYPE = _accumulation(policy_logits)
         if cu_seqlens is not None:
@@ -38,7 +39,7 @@ def eager(v: Any) -> Function:
         COUNTED
         BODY
         RETURNED
-    """, LEADS=named(arguments), KINDS=kinds(v), OF=v.of, CHECKED=checked(v), DTYPE=v.dtype,
+    """, LEADS=named(arguments), FEATURES=features(v), OF=v.of, CHECKED=checked(v), DTYPE=v.dtype,
         PADDED=[*padded(arguments, "packing", Number("0")),
                 *padded(token_features(v), "packing", Number("1"))],
         MASK=v.mask, BODY=v.body, RETURNED=returned(v),
@@ -51,9 +52,10 @@ def eager(v: Any) -> Function:
 def logps(v: Any) -> Function:
     body = block("""
         flags = {"metrics": metrics, "validate": validate}
-        _check_options(ignore_index, {"max_seqlen": max_seqlen}, flags)
+        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen}, flags)
         WHOLE
-        _check_logps(LEADS, labels, KINDS, *(OF, reduction, ignore_index, cu_seqlens, validate))
+        _check_logps(LEADS, labels, OF, ignore_index, cu_seqlens, validate)
+        FEATURES
         CHECKED
         DTYPE = _accumulation(FIRST)
         MASK = labels != ignore_index
@@ -63,7 +65,7 @@ def logps(v: Any) -> Function:
             PADDED
         BODY
         RETURNED
-    """, LEADS=named(v.arguments), KINDS=kinds(v), OF=v.of, CHECKED=checked(v), DTYPE=v.dtype,
+    """, LEADS=named(v.arguments), FEATURES=features(v), OF=v.of, CHECKED=checked(v), DTYPE=v.dtype,
         FIRST=v.arguments[0], MASK=v.mask, BODY=v.body, RETURNED=returned(v),
         WHOLE=_of_whole_responses(v) if v.whole else (),
         PADDED=[*padded(v.arguments, "packing", quote("-1.0")),

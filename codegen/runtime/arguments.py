@@ -51,10 +51,14 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def _check_options(ignore_index: Any, counts: dict[str, Any], flags: dict[str, Any]) -> None:
+def _check_options(
+    ignore_index: Any, reduction: Any, counts: dict[str, Any], flags: dict[str, Any]
+) -> None:
     """Refuse options that are none: `counts` are None or at least 1, `flags` true or false."""
     held = _is_whole(ignore_index) and -(2**63) <= ignore_index < 2**63
     _need(held, "ignore_index", ignore_index, "a whole number, as -100")
+    held = isinstance(reduction, str) and reduction in ("mean", "sum", "none")
+    _need(held, "reduction", reduction, '"mean", "sum" or "none"')
     for name, value in counts.items():
         held = value is None or (_is_whole(value) and value >= 1)
         _need(held, name, value, "a whole number from 1 on, or None")
@@ -75,10 +79,9 @@ def _sequences(labels: Tensor, cu_seqlens: Tensor | None, validate: bool, of: in
         _need(held, "cu_seqlens", cu_seqlens, f"({of}B + 1,)")
         held = cu_seqlens.dtype in (torch.int32, torch.int64)
         _need(held, "cu_seqlens", cu_seqlens.dtype, "torch.int32 or int64")
+        ends = [0, labels.shape[0]]
         if validate and (
-            int(cu_seqlens[0]) != 0
-            or int(cu_seqlens[-1]) != labels.shape[0]
-            or bool((cu_seqlens.diff() < 1).any())
+            cu_seqlens[[0, -1]].tolist() != ends or bool((cu_seqlens.diff() < 1).any())
         ):
             raise ValueError("cu_seqlens: got other bounds, needs 0 to N in growing order")
     _need(labels.dtype == torch.int64, "labels", labels.dtype, "torch.int64")
@@ -86,20 +89,16 @@ def _sequences(labels: Tensor, cu_seqlens: Tensor | None, validate: bool, of: in
     return sequences
 
 
-def _check_others(
-    features: dict[str, tuple[Tensor, str]],
-    labels: Tensor,
-    sequences: int,
-    of: int,
-    reduction: Any,
+def _check_features(
+    features: dict[str, tuple[Tensor, str]], labels: Tensor, cu_seqlens: Tensor | None, of: int
 ) -> None:
+    """Refuse features that are not of tokens, responses or pairs as they are declared."""
+    sequences = labels.shape[0] if cu_seqlens is None else cu_seqlens.shape[0] - 1
     shapes = {"token": tuple(labels.shape), "response": (sequences,), "pair": (sequences // of,)}
     for name, (value, kind) in features.items():
         held = isinstance(value, Tensor) and tuple(value.shape) == shapes[kind]
         _need(held, name, value, shapes[kind])
         _need(not value.is_complex(), name, value.dtype, "real numbers")
-    held = isinstance(reduction, str) and reduction in ("mean", "sum", "none")
-    _need(held, "reduction", reduction, '"mean", "sum" or "none"')
 
 
 def _check_counted(counted: Tensor, sequences: int, cu_seqlens: Tensor | None) -> None:
@@ -123,16 +122,8 @@ FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 def _check(
-    leads: dict[str, Tensor],
-    labels: Tensor,
-    features: dict[str, tuple[Tensor, str]],
-    of: int,
-    reduction: str,
-    ignore_index: int,
-    cu_seqlens: Tensor | None,
-    validate: bool,
-    vocabulary: int | None = None,
-    sharded: bool = False,
+    leads: dict[str, Tensor], labels: Tensor, of: int, ignore_index: int,
+    cu_seqlens: Tensor | None, validate: bool, vocabulary: int | None = None, sharded: bool = False,
 ) -> None:
     """Refuse wrong arguments by name: nothing is broadcast. `leads` have the labels' shape and one
     more dimension: the vocabulary's or, where it is given, that of hidden states."""
@@ -145,25 +136,17 @@ def _check(
         held = vocabulary is not None or value.shape == first.shape
         _need(held, name, value, tuple(first.shape))
         _need(value.dtype == first.dtype, name, value.dtype, f"{first.dtype} as the policy's")
-    _check_others(features, labels, sequences, of, reduction)
     if validate:
         counted, size = labels != ignore_index, vocabulary or first.shape[-1]
         _check_counted(counted, sequences, cu_seqlens)
         low, high = int(labels[counted].min()), int(labels[counted].max())
         held = low >= 0 and (high < size or sharded)
-        needed = f"0..{size - 1} or {ignore_index}"
-        _need(held, "labels", low if low < 0 else high, needed)
+        _need(held, "labels", low if low < 0 else high, f"0..{size - 1} or {ignore_index}")
 
 
 def _check_logps(
-    logps: dict[str, Tensor],
-    labels: Tensor,
-    features: dict[str, tuple[Tensor, str]],
-    of: int,
-    reduction: str,
-    ignore_index: int,
-    cu_seqlens: Tensor | None,
-    validate: bool,
+    logps: dict[str, Tensor], labels: Tensor, of: int, ignore_index: int,
+    cu_seqlens: Tensor | None, validate: bool,
 ) -> None:
     """Refuse wrong arguments by name: nothing is broadcast."""
     sequences = _sequences(labels, cu_seqlens, validate, of)
@@ -171,7 +154,6 @@ def _check_logps(
         held = isinstance(value, Tensor) and value.shape == labels.shape
         _need(held, name, value, tuple(labels.shape))
         _need(value.dtype in FLOATS, name, value.dtype, "a floating-point dtype")
-    _check_others(features, labels, sequences, of, reduction)
     if validate:
         _check_counted(labels != ignore_index, sequences, cu_seqlens)
 

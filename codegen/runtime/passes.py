@@ -12,15 +12,7 @@ from torch import Tensor
 
 from midpo.codegen.runtime.pieces import _flat, _label_index, _policies
 from midpo.codegen.runtime.shards import _group, _reduce_normalisers, _reduce_sums
-from midpo.codegen.runtime.tables import (
-    _accumulation,
-    _expectation,
-    _guarded,
-    _guarded_expectation,
-    _rate,
-    _read,
-    _weighted,
-)
+from midpo.codegen.runtime.tables import _accumulation, _rate, _read
 
 
 def _operator(name: str) -> str:
@@ -83,10 +75,11 @@ class _Pass:
     First are log-probabilities of the labels under the policies `labels`, then the sums of
     `statistics`; `gradient` is that of the logits, from theirs. The policies are read as `reads`
     say, and again for the gradient as `rereads` say: (policy, its tables, their buffers), of so
-    many `buffers` in all; `held` tables of a piece are there at once. Either is computed again with
-    guards against 0 log 0 where it is `guarded` and NaN. Where `in_place`, the gradient is made
-    where the probabilities are; where `near_one`, the other entries than the labels' are summed
-    apart, so that 1 - p keeps its digits. At the places `log_sums` are logarithms of sums.
+    many `buffers` in all; `held` tables of a piece are there at once. Both make products in the
+    first of two `ways`, and where they are `guarded` and give NaN again in the other, against
+    0 log 0. Where `in_place`, the gradient is made where the probabilities are; where `near_one`,
+    the other entries than the labels' are summed apart, so that 1 - p keeps its digits. At the
+    places `log_sums` are logarithms of sums.
     """
 
     function: str
@@ -97,6 +90,7 @@ class _Pass:
     buffers: tuple[int, int]
     gradient: Any
     statistics: Any = None
+    ways: tuple[tuple[Any, ...], tuple[Any, ...]] = ((), ())
     guarded: tuple[bool, bool] = (False, False)
     in_place: bool = False
     near_one: bool = False
@@ -123,7 +117,7 @@ class _Pass:
         pieces, spare, ahead = self.read(w, keep)
         index, ours = _label_index(policies[0], flat, group)
 
-        def walk(pieces: list[Any], known: bool, expectation: Any) -> None:
+        def walk(pieces: list[Any], known: bool, way: tuple[Any, ...]) -> None:
             for at, chunk in pieces:
                 normal = each[(slice(None), *at)].unbind()
                 tables: list[Tensor] = []
@@ -145,20 +139,20 @@ class _Pass:
                         copy.copy_(place.mul_(by))
                 if self.statistics is not None and (known or not group):
                     inner = [c[at] for c in contexts]
-                    sums = self.statistics(*tables, inner, numbers, chunk[0], expectation)
+                    sums = self.statistics(*tables, inner, numbers, chunk[0], *way[:1])
                     for value, total in zip(values[len(self.labels) :], sums, strict=True):
                         value[at] = total
 
-        walk(pieces, False, _expectation)
+        walk(pieces, False, self.ways[0])
         if group:
             _reduce_normalisers(shifts, totals, group)
             if self.statistics is not None:
-                walk(pieces, True, _expectation)
+                walk(pieces, True, self.ways[0])
         if self.guarded[0]:
             broken = values[len(self.labels) :].isnan().any(0) & (flat >= 0)
             if bool(broken.any()):
                 wanted = [piece for piece in pieces if bool(broken[piece[0]].any())]
-                walk(wanted, True, _guarded_expectation)
+                walk(wanted, True, self.ways[1])
         rate = _rate(dtype)
         for value, n in zip(values, self.labels, strict=False):
             exponent = torch.add(shifts[n], value, alpha=rate)
@@ -226,9 +220,9 @@ class _Pass:
             inner = [c[at] for c in contexts]
             like = chunk[0] if into is None else into
             reads = (*tables, index[at], ours[at][:, None], inner, numbers, values, slopes, like)
-            gradient, found = self.gradient(*reads, _expectation, _weighted)
+            gradient, found = self.gradient(*reads, *self.ways[0])
             if self.guarded[1] and bool(gradient.sum().isnan()):
-                gradient, found = self.gradient(*reads, _guarded_expectation, _guarded)
+                gradient, found = self.gradient(*reads, *self.ways[1])
             self.add(w, at, gradient, raw)
             del gradient, reads, tables  # their memory is for the next piece's
             for context, slope in zip(outside, found, strict=True):

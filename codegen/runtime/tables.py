@@ -84,3 +84,7 @@ def _weighted(weight: Tensor, value: Tensor) -> Tensor:
 def _guarded(weight: Tensor, value: Tensor) -> Tensor:
     """weight * value, and 0 where the weight is 0."""
     return torch.where(weight == 0, 0.0, weight * value)
+
+
+# How products over the vocabulary are made: at once, and again where 0 log 0 was among them.
+WAYS = ((_expectation, _weighted), (_guarded_expectation, _guarded))

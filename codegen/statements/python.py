@@ -169,13 +169,14 @@ def _branches(word: str, statement: If) -> Iterator[str]:
 
 def _function(function: Function) -> Iterator[str]:
     yield f"def {function.name}("
-    named = False
+    given: list[str] = []
     for argument in function.arguments:
-        if argument.named and not named:
-            yield "    *,"
-        named = argument.named
+        if argument.named and "*" not in given:
+            given.append("*")
         default = f" = {text(argument.default)}" if argument.default else ""
-        yield f"    {argument.name}: {text(argument.kind)}{default},"
+        given.append(f"{argument.name}: {text(argument.kind)}{default}")
+    own = function.name.startswith("_")  # that of a reader has a line for each
+    yield from _indented(_filled(given) if own else [f"{each}," for each in given])
     yield f") -> {text(function.returns)}:"
     if function.doc:
         first, *more = function.doc
@@ -219,11 +220,23 @@ def _spread(head: str, value: Code) -> list[str]:
         assert isinstance(value, Call)
         first, last, inside = f"{text(value.function)}(", ")", _arguments(value)
     found = [f"{head}{first}"]
+    if not isinstance(value, Table) and all(len(text(each)) + 5 <= WIDTH for each in inside):
+        return [*found, *_indented(_filled(list(map(text, inside)))), last]
     for each in inside:
         key = f"{each.key}=" if isinstance(each, _Named) else ""
         *most, end = _part(each.value if isinstance(each, _Named) else each)
         found += _indented(_headed(key, [*most, f"{end},"]))
     return [*found, last]
+
+
+def _filled(some: list[str]) -> list[str]:
+    """Pieces with commas after them, as many on a line as fit."""
+    found = [""]
+    for each in some:
+        if found[-1] and len(found[-1]) + len(each) + 6 > WIDTH:
+            found.append("")
+        found[-1] += f" {each}," if found[-1] else f"{each},"
+    return found
 
 
 def _part(code: Code) -> list[str]:
