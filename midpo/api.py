@@ -158,6 +158,7 @@ def prove(
     arguments: Mapping[str, Any] | None = None,
     layout: str = "aligned",
     pairs: Sequence[int] = (1, 2),
+    shapes: Sequence[tuple[tuple[int, ...], int]] = (),
     value_only: bool = False,
 ) -> CodeProof:
     """Prove or refute that PyTorch code computes the spec's loss, value and gradient. Needs torch.
@@ -165,7 +166,8 @@ def prove(
     `code` is a function (a closure is an adapter), "FILE.py", "FILE.py:FUNCTION" or
     "MODULE:FUNCTION"; it is run. Without it, the kernel of `backend`. Arguments are bound by name
     as in `check`. `layout` is "aligned" (logits predict the labels beside them) or "unshifted" (as
-    trainers hold them: the code shifts); `pairs` are the sizes of batches.
+    trainers hold them: the code shifts); `pairs` are the sizes of batches. Where positions matter
+    the answer is for small sizes; `shapes` names some: tokens of each row, and how long rows are.
     Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
     or code cannot be run or bound.
     """
@@ -183,7 +185,7 @@ def prove(
 
         held = function_of(code, spec, arguments)
     return proving.prove(spec, held, unshifted=layout == "unshifted", pairs=pairs,
-                         value_only=value_only)
+                         shapes=shapes, value_only=value_only)
 
 
 def compare(first: Source, second: Source) -> Comparison:

@@ -12,23 +12,41 @@ from sympy import Expr
 
 from midpo.codegen.lifting.autograd import seeds
 from midpo.codegen.lifting.lift import Lifted, NotLifted, lift
+from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.checking.binding import Binding, bind
 from midpo.numeric.checking.found import Code
 from midpo.numeric.code import cases as trying
 from midpo.numeric.code.cases import CodeCase
 from midpo.numeric.code.layout import Layout
 from midpo.numeric.code.tensors import Answer, call
-from midpo.numeric.code.witness import Difference, difference, disagreement, ratio
+from midpo.numeric.code.witness import (
+    Difference,
+    close,
+    difference,
+    disagreement,
+    fast,
+    finite_difference,
+    ratio,
+)
 from midpo.proofs.code.answer import TERMS, CodeProof, Part, UpTo, verdict_of
-from midpo.proofs.code.claim import CodeClaim, Reduction, by_renaming, claim
+from midpo.proofs.code.claim import (
+    CodeClaim,
+    Reduction,
+    by_direction,
+    by_renaming,
+    claim,
+)
 from midpo.proofs.code.deciding import derivation, ties
-from midpo.proofs.code.nearly import up_to
-from midpo.symbolic.errors import NotYet
+from midpo.proofs.code.nearly import is_guarded, up_to
+from midpo.symbolic.errors import MidpoError, NotYet
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import kernel_loss
 from midpo.symbolic.work import question
 
+# Where positions matter: lengths of the rows, and how long they are padded.
+SHAPES = (((1, 2), 3), ((2, 1), 2), ((2, 2), 3))
+SMALL = (((1, 1), 2), ((1, 2), 2))  # where the vocabulary is concrete too
 QUICK, MANY = 9, 44  # cases before a proof is tried, and before it is given up
 TESTS = (0, 2, 3, 4, 5, 9)  # of a formula against the code; the fifth is one position a row
 
@@ -69,26 +87,61 @@ def prove(
     needed = tuple(sorted(str(s) for s in loss.free_symbols if str(s) in spec.names.policies))
     binding = bind(spec, code.function, code.arguments, needed)
     layouts = [Layout(spec, n, unshifted) for n in pairs]
-    found = Found(gradient="not asked" if value_only else "proved")
-    why = ""
-    for layout in layouts:
-        lifted = lift(binding, layout, slope=not value_only)
-        if isinstance(lifted, NotLifted):
-            why = lifted.why
-            break
-        with question():
-            decide(found, spec, binding, layout, lifted)
-        if {"refuted", "undecided"} & {found.value, found.gradient}:
-            break
+    every = decided(binding, layouts, value_only) if not shapes else NotLifted("")
+    held, why_not = every, every.why if isinstance(every, NotLifted) else ""
+    if isinstance(held, NotLifted) and not every_size(spec):
+        for vocabulary, usual in ((0, SHAPES), (2, SMALL)):
+            bounded = [at_shape(spec, unshifted, lengths, total, vocabulary)
+                       for lengths, total in shapes or usual]
+            held = decided(binding, bounded, value_only)
+            if isinstance(held, Found):
+                layouts = bounded
+                if why_not:
+                    held.notes[f"not for every size: {why_not}"] = None
+                break
+            if binding.kinds.get("pi") != "logits":
+                break
+    found = held if isinstance(held, Found) else Found(
+        "undecided", "not asked" if value_only else "undecided")
+    why = "" if isinstance(held, Found) else why_not or held.why
     notes = (*found.notes, *binding.notes, *TERMS)
     answer = CodeProof(
         spec.name, code.name, verdict_of(found.value, found.gradient), found.value, found.gradient,
         scope(layouts, binding), found.formula, notes, found.up_to, _witness(found), found.reason,
         found.steps, time.perf_counter() - start, found.operations)
-    if why and "refuted" not in (found.value, found.gradient):
-        asked: Part = "not asked" if value_only else "undecided"
-        return replace(answer, verdict="not lifted", value="undecided", gradient=asked, reason=why)
-    return answer
+    return replace(answer, verdict="not lifted", reason=why) if why else answer
+
+
+def decided(
+    binding: Binding, layouts: Sequence[Layout], value_only: bool
+) -> Found | NotLifted:
+    """What is found over all of these layouts, up to the first that is not proved."""
+    found = Found(gradient="not asked" if value_only else "proved")
+    for layout in layouts:
+        lifted = lift(binding, layout, slope=not value_only)
+        if isinstance(lifted, NotLifted):
+            return lifted
+        with question():
+            decide(found, layout.spec, binding, layout, lifted)
+        if {"refuted", "undecided"} & {found.value, found.gradient}:
+            break
+    return found
+
+
+def every_size(spec: Spec) -> bool:
+    """Whether nothing is asked at concrete sizes: specs with responses beside the pair."""
+    return bool(spec.names.responses)
+
+
+def at_shape(
+    spec: Spec, unshifted: bool, lengths: tuple[int, ...], total: int, vocabulary: int
+) -> Layout:
+    """One batch of concrete sizes. Raises: MidpoError where rows are no pairs, or too long."""
+    pairs, rest = divmod(len(lengths), len(spec.roles))
+    if rest or not pairs or max(lengths) > total or min(lengths) < 1:
+        raise MidpoError(f"{lengths} tokens in rows of {total}\n  expected: a length for each row, "
+                         "chosen ones first, none longer than the row")
+    return Layout(spec, pairs, unshifted, lengths, total, vocabulary)
 
 
 def decide(
@@ -157,7 +210,8 @@ def _value(
     layout = stated.layout
     apart = difference(stated.losses, stated.targets, trying.cases(layout, fixed, QUICK), run)
     if apart is None:
-        if _proof(found, spec, stated, "value", stated.losses, stated.targets):
+        if not is_guarded(stated) and _proof(found, spec, stated, "value", stated.losses,
+                                             stated.targets):
             return
         apart = difference(stated.losses, stated.targets, trying.cases(layout, fixed, MANY), run)
     same = [replace_parameters(trying.case(layout, fixed, seed), trying.case(layout, fixed, 0))
@@ -185,7 +239,7 @@ def _proof(
             layout, found.one[part], ones[0], stated.reduction):
         return True
     for one, other in zip(ones, others, strict=True):
-        chain = derivation(layout.whole, one, other)
+        chain = derivation(layout.whole, one, other, lambda cut: nonzero(layout, cut))
         if chain is None:
             return False
         found.steps += len(chain.steps)
@@ -193,6 +247,14 @@ def _proof(
     if layout.pairs == 1 and len(ones) == 1:
         found.one[part] = ones[0]
     return True
+
+
+def nonzero(layout: Layout, cut: Expr) -> bool:
+    """Whether `cut` is not 0 at a case."""
+    try:
+        return abs(fast(cut, trying.case(layout, {}, 3))) > 1e-9
+    except Undefined:
+        return False
 
 
 def _gradient(
@@ -209,12 +271,19 @@ def _gradient(
     except NotYet as error:
         found.undecided("gradient", str(error))
         return
+    def confirmed(case: CodeCase, value: float) -> bool:
+        other = finite_difference(stated.targets, case, leaf)
+        return other is not None and close(other, value)
+
     sides = (lifted.slope,), (wanted,)
-    apart = difference(*sides, trying.cases(layout, fixed, QUICK), run, slope=True)
+    apart = difference(*sides, trying.cases(layout, fixed, QUICK), run, slope=True,
+                       confirmed=confirmed)
     if apart is None and found.value == "proved":
-        if _proof(found, spec, stated, "gradient", *sides):
+        pairs = by_direction(*sides[0], *sides[1]) if layout.bounded else [(*sides[0], *sides[1])]
+        if _proof(found, spec, stated, "gradient", *zip(*pairs, strict=True)):
             return
-        apart = difference(*sides, trying.cases(layout, fixed, MANY), run, slope=True)
+        apart = difference(*sides, trying.cases(layout, fixed, MANY), run, slope=True,
+                       confirmed=confirmed)
     if apart is not None:
         found.gradient = "refuted"
         if found.difference is None:
@@ -256,6 +325,11 @@ def _witness(found: Found) -> dict[str, Any] | None:
 
 def scope(layouts: Sequence[Layout], binding: Binding) -> str:
     """For which inputs the answer holds."""
+    if layouts[0].bounded:
+        shapes = ", ".join(f"{'+'.join(map(str, n.lengths))} of {n.total}" for n in layouts)
+        size = layouts[0].vocabulary
+        sized = f"a vocabulary of {size}" if size else "every vocabulary"
+        return f"every value at these lengths of rows: {shapes}; {sized}; chosen first"
     pairs = " and of ".join(f"{n.pairs} pair{'s' * (n.pairs > 1)}" for n in layouts)
     kinds = set(binding.kinds.values())
     every = "every value"

@@ -38,7 +38,7 @@ from midpo.symbolic.language.nodes import (
 )
 
 from .numbers import expr_of
-from .trace import refuse
+from .trace import current, refuse
 
 BIG = 300  # sizes from here on name a symbolic axis
 
@@ -67,6 +67,14 @@ def obj(values: Iterable[Any], shape: Sequence[int]) -> Any:
     out = np.empty(int(np.prod(shape)), dtype=object)
     out[:] = list(values)
     return out.reshape(tuple(shape))
+
+
+def fresh(why: str, e: Any) -> Expr:
+    """A number of which nothing is known, at each position and entry that `e` speaks of."""
+    trace = current()
+    trace.unknowns += 1
+    free = expr_of(e).free_symbols
+    return unknown(f"{why} {trace.unknowns}", *(i for i in (T, V) if i in free))
 
 
 def count(domain: Any) -> Expr:
@@ -136,5 +144,5 @@ def at_label(e: Any, label: Any) -> Expr:
     return found.replace(VocabProb, of_token)
 
 
-__all__ = ["BIG", "UNIT", "VOCABULARY", "Hints", "Padding", "T", "V", "at_label", "count",
+__all__ = ["BIG", "UNIT", "VOCABULARY", "Hints", "Padding", "T", "V", "at_label", "count", "fresh",
            "is_entry", "is_label", "obj", "token_sum", "unknown", "unknowns", "vocab_sum"]

@@ -30,7 +30,7 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 
-from .axes import is_label, obj, unknown
+from .axes import fresh, is_label, obj
 from .numbers import above, at_least, equal, expr_of
 from .tensor import Sym, aligned, spread, sym, wrap
 from .trace import refuse, suppose
@@ -264,8 +264,8 @@ def _sign(x: Expr) -> Any:
 def _rounded(how: Callable[[Any], Any], name: str) -> Callable[..., Any]:
     def meaning(x: Any, *_: Any) -> Any:
         e = finite(x)
-        return Integer(how(e)) if e.is_Rational else e if e.is_integer else unknown(
-            f"a value is rounded ({name})")
+        return Integer(how(e)) if e.is_Rational else e if e.is_integer else fresh(
+            f"a value is rounded ({name})", e)
     return meaning
 
 

@@ -11,7 +11,7 @@ from sympy import Add, Expr, Mul, S
 
 from midpo.symbolic.language.nodes import Exp
 
-from .axes import UNIT, Padding, T, V, at_label, count, is_label, obj, token_sum, unknown, vocab_sum
+from .axes import UNIT, Padding, T, V, at_label, count, fresh, is_label, obj, token_sum, vocab_sum
 from .indexing import gather
 from .movement import same, squeeze, to_dtype, unsqueeze
 from .numbers import expr_of
@@ -110,6 +110,12 @@ def prod(x: Sym, dims: Any = None, keepdim: bool = False, dtype: Any = None) -> 
     return reduced(x, dims, keepdim, lambda es: Mul(*map(finite, es)))
 
 
+def _anywhere(e: Any) -> Expr:
+    """The extremum over an axis of any length: nothing is known of it."""
+    found = fresh("an extremum over an axis of any length", e)
+    return found.func(found.args[0])
+
+
 def extremum(pick: Callable[[Any, Any], Any]) -> Callable[..., Sym]:
     def together(entries: list[Any]) -> Any:
         found = entries[0]
@@ -120,7 +126,7 @@ def extremum(pick: Callable[[Any, Any], Any]) -> Callable[..., Sym]:
     def of(x: Sym, dims: Any = None, keepdim: bool = False) -> Sym:
         def known(e: Any, domain: Any = None) -> Any:
             if e is S.NegativeInfinity or (isinstance(e, Expr) and e.free_symbols & {T, V}):
-                return unknown("the extremum over an axis of any length")
+                return _anywhere(e)
             return e
 
         return reduced(x, dims, keepdim, together, known, known)
@@ -141,14 +147,14 @@ def with_places(of: Callable[..., Sym]) -> Callable[..., Any]:
 
 
 def _place(x: Sym, d: int) -> Any:
-    return 0 if x.sizes[axis_of(d, x.ptr.ndim)] == 1 else unknown("the place of an extremum")
+    return 0 if x.sizes[axis_of(d, x.ptr.ndim)] == 1 else fresh("the place of an extremum", 0)
 
 
 def argmax(x: Sym, d: Any = None, keepdim: bool = False) -> Sym:
     def kept(e: Any, domain: Any = None) -> Any:
         return e
 
-    found = reduced(x, d, keepdim, lambda es: unknown("the place of an extremum"), kept, kept)
+    found = reduced(x, d, keepdim, lambda es: fresh("the place of an extremum", 0), kept, kept)
     return like(found, found.entries.reshape(-1), torch.int64)
 
 

@@ -12,6 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from .axes import obj
 from .backward import BACKWARD
+from .calls import Calls, number
 from .indexing import INDEXING
 from .movement import MOVEMENT
 from .numbers import expr_of
@@ -69,12 +70,6 @@ def _eye(n: int, m: int | None = None, dtype: Any = None, **_: Any) -> Sym:
                dtype or torch.get_default_dtype())
 
 
-def _read_number(x: Sym) -> Any:
-    from .calls import number
-
-    return number(x)
-
-
 def _copy(x: Sym, source: Any, *_: Any) -> Sym:
     return wrap(source)
 
@@ -92,7 +87,7 @@ CREATION: dict[str, Callable[..., Any]] = {
     "full_like": _full_like, "zeros": _of_size(0), "ones": _of_size(1), "empty": _of_size(0),
     "full": _full, "new_zeros": _new(0), "new_ones": _new(1), "new_empty": _new(0),
     "new_full": _new_full, "scalar_tensor": _scalar, "eye": _eye, "copy": _copy, "fill": _fill,
-    "zero": _zero, "_local_scalar_dense": _read_number,
+    "zero": _zero, "_local_scalar_dense": number,
     "is_same_size": lambda a, b: wrap(a).sizes == wrap(b).sizes,
 }
 ROWS: dict[str, Callable[..., Any]] = {
@@ -186,5 +181,5 @@ def _custom(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if made is None:
         refuse(f"an operator outside torch: {func._schema.name}")
     current().count(func._schema.name)
-    with lifting():
+    with lifting(), Calls():
         return made._init_fn(*args, **kwargs)

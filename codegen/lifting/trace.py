@@ -46,6 +46,7 @@ class Trace:
     constants: dict[str, str] = field(default_factory=dict)
     hypotheses: dict[str, None] = field(default_factory=dict)
     failed: str = ""
+    unknowns: int = 0
     deadline: float = field(default_factory=lambda: time.monotonic() + MAX_SECONDS)
 
     def count(self, operation: str) -> None:

@@ -40,6 +40,12 @@ LIFTED = ("eager", "logps")
     help="Whether logits predict the labels beside them, or the code shifts.",
 )
 @click.option("--pairs", default="1,2", show_default=True, help="Sizes of batches.")
+@click.option(
+    "--shapes",
+    multiple=True,
+    metavar="N,N,T",
+    help="Only at these sizes: tokens of each row, and how long rows are padded; may be repeated.",
+)
 @click.option("--value-only", is_flag=True, help="Leave the gradient aside.")
 def command(
     specs: tuple[str, ...],
@@ -48,6 +54,7 @@ def command(
     settings: tuple[str, ...],
     layout: str,
     pairs: str,
+    shapes: tuple[str, ...],
     value_only: bool,
 ) -> None:
     """Prove or refute that PyTorch code computes each spec's loss, value and gradient. Needs torch.
@@ -55,7 +62,8 @@ def command(
     The function is run on tensors of expressions, so prove only code that you would run; torch's
     own autograd gives the gradient. Arguments are bound by name, as in check (docs/code.md).
 
-    Exit status: 0 all proved, 1 one refuted, 3 one undecided or not lifted, 2 bad input.
+    Exit status: 0 all proved, 1 one refuted or equal up to guards only, 2 bad input, 3 one
+    undecided or not lifted.
 
     \b
     Example:
@@ -67,7 +75,7 @@ def command(
 
     needed("prove", "torch", "numpy")
     arguments = arguments_of(settings)
-    sizes = _pairs(pairs)
+    sizes, at = _pairs(pairs), tuple(map(_shape, shapes))
     if code is None and settings:
         raise MidpoError("--set without --code\n  expected: --code FILE.py:FUNCTION beside it")
     status = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED, "not lifted": UNDECIDED}
@@ -76,15 +84,26 @@ def command(
         name, backend = asked.split("\n") if code is None else (asked, "eager")
         with spinner(as_json, f"proving {name}"):
             found = api.prove(name, code, backend=backend, arguments=arguments, layout=layout,
-                              pairs=sizes, value_only=value_only)
+                              pairs=sizes, shapes=at, value_only=value_only)
         if not as_json:
             from midpo.writers.terminal.code import proof
 
             proof(found)
-        return found.as_json(), status[found.verdict]
+        nearly = found.up_to is not None and found.verdict == "undecided"
+        return found.as_json(), NEGATIVE if nearly else status[found.verdict]
 
     each([f"{spec}\n{b}" for spec in specs for b in LIFTED] if code is None else specs, as_json,
          answer)
+
+
+def _shape(written: str) -> tuple[tuple[int, ...], int]:
+    """1,2,4 as the lengths 1 and 2 of rows padded to 4. Raises: MidpoError."""
+    parts = [part.strip() for part in written.split(",")]
+    if len(parts) < 3 or not all(part.isdecimal() and 0 < int(part) < 9 for part in parts):
+        raise MidpoError(f"--shapes {written}\n  expected: the tokens of each row, chosen ones "
+                         "first, and the length of all, as 1,2,4")
+    *lengths, total = map(int, parts)
+    return tuple(lengths), total
 
 
 def _pairs(written: str) -> tuple[int, ...]:

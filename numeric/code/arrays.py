@@ -42,7 +42,7 @@ from midpo.symbolic.language.nodes import (
     VocabSum,
 )
 
-from .places import DIRECTION, LABEL, T, V
+from .places import DIRECTION, LABEL, LOGIT, UNKNOWN, T, V, stand_in
 
 Array = Any
 _FUNCTIONS: dict[type, Callable[..., Array]] = {
@@ -195,6 +195,8 @@ class _Builder:
 
     def atom(self, e: Any, scope: _Scope) -> Callable[..., Array]:
         name, *at = map(str, e.args)
+        if name.startswith(UNKNOWN):
+            return self.unknown(e, scope)
         if not at:
             return lambda case: np.full((1, 1), float(case.floats().features[name]))
         y = at[0]
@@ -204,9 +206,7 @@ class _Builder:
         if isinstance(e, TokenProb):
             return lambda case: case.labelled(name, y)[where(case), None]
         if isinstance(e, VocabProb) or len(e.args) == 4:
-            wide = (lambda case: case.law(name, y)) if isinstance(e, VocabProb) else (
-                lambda case: case.directions(y))
-            return self.entry(e.args[3], wide, where, scope)
+            return self.entry(e.args[3], self.wide(e, name, y), where, e.args[1:3], scope)
         if e.args[0] == DIRECTION:
             return lambda case: np.take_along_axis(
                 case.directions(y), case.ids(y)[:, None], 1)[where(case)]
@@ -215,15 +215,42 @@ class _Builder:
         return lambda case: np.array(case.floats().features[name][y], dtype=float)[
             where(case), None]
 
-    def entry(self, v: Any, wide: Any, where: Any, scope: _Scope) -> Callable[..., Array]:
+    def wide(self, e: Any, name: str, y: str) -> Callable[[Any], Array]:
+        """Where an atom with a vocabulary entry is read: laws, logits or directions."""
+        if isinstance(e, VocabProb):
+            return lambda case: case.law(name, y)
+        if name.startswith(LOGIT):
+            return lambda case: case.logits(name[len(LOGIT):], y)
+        return lambda case: case.directions(y)
+
+    def unknown(self, e: Any, scope: _Scope) -> Callable[..., Array]:
+        """The stand-in for what is not known, as `reader` has it."""
+        name, *at = e.args
+        indices = [i for i in at if isinstance(i, Index)]
+        if set(indices) - {scope.t, scope.v}:
+            raise TooNested
+        full = str(name) + "".join(str(i) for i in at if not isinstance(i, Index))
+
+        def value(case: Any) -> Array:
+            rows = range(case.counts[str(scope.y)]) if scope.t in indices else range(1)
+            columns = range(case.vocabulary) if scope.v in indices else range(1)
+            return np.array([[stand_in(full, t, v) for v in columns] for t in rows])
+        return value
+
+    def entry(self, v: Any, wide: Any, where: Any, at: Any, scope: _Scope) -> Callable[..., Array]:
         if v.is_Integer:
             k = int(v)
             return lambda case: wide(case)[where(case), k:k + 1]
         if v == scope.v:
             return lambda case: wide(case)[where(case)]
         if isinstance(v, Feature) and v.args[0] == LABEL:
-            y = str(v.args[1])
-            return lambda case: np.take_along_axis(wide(case), case.ids(y)[:, None], 1)[where(case)]
+            y, t = str(v.args[1]), v.args[2]
+            if t.is_Integer:  # the label of one position, wherever the law is taken
+                n = int(t) - 1
+                return lambda case: wide(case)[where(case)][:, [case.ids(y)[n]]]
+            if (v.args[1], t) == at:
+                return lambda case: np.take_along_axis(
+                    wide(case), case.ids(y)[:, None], 1)[where(case)]
         raise TooNested
 
     def whole(self, e: Any, scope: _Scope) -> Callable[..., Array]:

@@ -19,7 +19,7 @@ from midpo.numeric.evaluate import Point
 from midpo.numeric.witness import parameter_values
 
 from .layout import Layout
-from .places import UPSTREAM
+from .places import SHIFT, UPSTREAM
 
 VOCABULARY = 4
 LENGTHS = ((1, 2), (2, 1), (3, 1), (2, 3), (1, 1), (4, 2), (3, 3), (5, 2))
@@ -82,6 +82,10 @@ class CodeCase:
         """The probabilities of a response's tokens."""
         law = self.law(policy, y).reshape(-1, self.vocabulary)
         return np.take_along_axis(law, self.ids(y)[:, None], 1)[:, 0]
+
+    def logits(self, policy: str, y: str) -> Any:
+        shift = self.array("shift", policy, y, lambda: self.features[f"{SHIFT}{policy}"][y])
+        return np.log(self.law(policy, y).reshape(-1, self.vocabulary)) + shift[:, None]
 
     def directions(self, y: str) -> Any:
         return self.array("d", y, "", lambda: self.features["d"][y]).reshape(-1, self.vocabulary)
@@ -214,7 +218,7 @@ def _features(
         else:
             found[name] = {y: [rng.choice(known) for _ in range(n)] for y, n in counts.items()}
     for p in layout.spec.names.policies:
-        found[f"shift_{p}"] = {y: [Fraction(rng.randint(-4, 4), 2) for _ in range(n)]
+        found[f"{SHIFT}{p}"] = {y: [Fraction(rng.randint(-4, 4), 2) for _ in range(n)]
                                for y, n in counts.items()}
     found["d"] = {y: [[Fraction(rng.randint(-3, 3)) for _ in range(size)] for _ in range(n)]
                   for y, n in counts.items()}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sympy import Add, Expr, Integer, Mul, S
+from sympy import Add, Expr, Integer, Mul, S, Symbol
 
 from midpo.symbolic.language.building import rebuild, rename_index
 from midpo.symbolic.language.nodes import (
     Divergence,
     Entropy,
+    Exp,
     Feature,
     Length,
     Log,
@@ -23,7 +24,7 @@ from midpo.symbolic.language.nodes import (
     VocabSum,
 )
 
-from .places import LABEL, V
+from .places import LABEL, LOGIT, V
 
 
 def at_sizes(
@@ -51,7 +52,10 @@ def at_sizes(
         if vocabulary:
             if isinstance(e, TokenProb) and e.args[2].is_Integer:
                 p, y, t = e.args
-                return VocabProb(p, y, t, entry(y, t))
+                return share(p, y, t, entry(y, t), vocabulary)
+            if isinstance(e, VocabProb) and e.args[3].is_Integer:
+                p, y, t, v = e.args
+                return share(p, y, t, v, vocabulary)
             if isinstance(e, Feature) and e.args[0] == LABEL and e.args[2].is_Integer:
                 return entry(*e.args[1:])
             written = _written_out(e)
@@ -72,6 +76,16 @@ def at_sizes(
 
     found: Expr = walk(expr)
     return found
+
+
+def share(p: Any, y: Any, t: Any, v: Any, vocabulary: int) -> Expr:
+    """A probability as its logit's exponential over the sum of all, of which nothing is known."""
+    all_of = [Exp(logit(p, y, t, Integer(k))) for k in range(vocabulary)]
+    return Exp(logit(p, y, t, v)) / Add(*all_of)
+
+
+def logit(p: Any, y: Any, t: Any, v: Any) -> Expr:
+    return Feature(Symbol(f"{LOGIT}{p}"), y, t, v)
 
 
 def _written_out(e: Expr) -> Expr | None:

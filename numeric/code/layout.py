@@ -35,7 +35,7 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.spec import Spec
 
-from .instances import at_sizes
+from .instances import at_sizes, logit
 from .places import DIRECTION, LABEL, SHIFT, UNIT, Padding, T, V, is_label, unknown
 
 IGNORED = -100
@@ -102,6 +102,8 @@ class Layout:
     @cached_property
     def tokens(self) -> dict[str, list[int]]:
         """The labels, where the vocabulary is concrete: all different where that can be."""
+        if not self.vocabulary:
+            return {}
         return {str(y): [(3 * row + 2 * t) % self.vocabulary for t in range(n)]
                 for row, (y, n) in enumerate(self.counts.items())}
 
@@ -141,13 +143,17 @@ class Layout:
             return self.grid(lambda y: Log(TokenProb(policy, y, T)), leaf="logps" * trained)
         if kind == "logits":
             shift = Symbol(f"{SHIFT}{name}")
-            after = unknown("the logits after the last label") if self.unshifted else None
-            return self.grid(lambda y: Log(VocabProb(policy, y, T, V)) + Feature(shift, y, T),
-                             last=after, vocabulary=True, leaf="logits" * trained)
-        before = 0 if self.unshifted else None
+            if self.vocabulary:
+                return self.grid(lambda y: logit(policy, y, T, V), vocabulary=True,
+                                 leaf="logits" * trained)
+            return self.grid(
+                lambda y: Log(VocabProb(policy, y, T, V)) + Feature(shift, y, T),
+                last=self.outside(f"{policy}'s logits after the last label", V),
+                vocabulary=True, leaf="logits" * trained)
+        before = (lambda y: 0) if self.unshifted else None
         if kind == "labels":
             return self.grid(lambda y: Feature(LABEL, y, T), padded=lambda p: IGNORED, dtype="int",
-                             first=IGNORED if self.unshifted else None)
+                             first=(lambda y: IGNORED) if self.unshifted else None)
         if kind == "ids":
             return self.grid(lambda y: Feature(LABEL, y, T), dtype="int", first=before)
         if kind == "mask":
@@ -157,11 +163,15 @@ class Layout:
         raise MidpoError(f"{kind} of {name or 'the batch'} is not lifted\n"
                          "  expected: logits, log-probabilities, labels, a mask or lengths")
 
+    def outside(self, what: str, *at: Expr) -> Any:
+        """What stands beside a row's positions where trainers hold one more."""
+        return (lambda y: unknown(what, y, *at)) if self.unshifted else None
+
     def feature(self, name: str) -> Given:
         datum, kind = self.spec.names.datum(name), self.spec.names.features[name]
         if kind == "token":
-            before = unknown("a feature before the response") if self.unshifted else None
-            return self.grid(lambda y: Feature(datum, y, T), first=before)
+            return self.grid(lambda y: Feature(datum, y, T),
+                             first=self.outside(f"{name} before the response"))
         if kind == "response":
             return self.column(lambda y: Feature(datum, y))
         return Given(tuple((Cell(UNIT, Feature(self.of_pair(datum, k))),)
@@ -184,8 +194,8 @@ class Layout:
         rows = []
         for y, p in zip(self.responses, self.paddings, strict=True):
             cells = [Cell(y, entry(y)), Cell(p, (padded or entry)(p))]
-            cells = cells if first is None else [Cell(UNIT, first), *cells]
-            rows.append(tuple(cells if last is None else [*cells, Cell(UNIT, last)]))
+            cells = cells if first is None else [Cell(UNIT, first(y)), *cells]
+            rows.append(tuple(cells if last is None else [*cells, Cell(UNIT, last(y))]))
         return Given(tuple(rows), dtype, True, vocabulary, leaf)
 
     # -- the spec's own words for a pair

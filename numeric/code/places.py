@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, Final
+from zlib import crc32
 
 from sympy import Expr, Symbol
 
@@ -23,6 +24,7 @@ VOCABULARY = Parameter("V", "positive")
 LABEL = Symbol("label")  # label(y, t): the token's number in the vocabulary
 IS = Symbol("is")  # is(v, label): 1 where the vocabulary entry is the label, else 0
 SHIFT = "shift_"  # shift_pi(y, t): what logits have beside log-probabilities
+LOGIT = "logit_"  # logit_pi(y, t, v), where the vocabulary has a concrete size
 DIRECTION = Symbol("d")  # the direction in which the policy moves
 UPSTREAM = "upstream"  # what a loss is multiplied by before it is differentiated
 UNKNOWN = "unknown: "
@@ -48,7 +50,8 @@ def opaque(e: Expr) -> Expr:
 
 
 def unknown(why: str, *at: Expr) -> Expr:
-    """A number of which nothing is known: a loss that it reaches is refused."""
+    """A number of which nothing is known, for each value of the indices: what is proved holds for
+    every one."""
     return Feature(Symbol(UNKNOWN + why), *at)
 
 
@@ -56,6 +59,12 @@ def unknowns(e: Expr) -> list[str]:
     """Why parts of an entry are not known."""
     return sorted({str(f.args[0])[len(UNKNOWN):] for f in e.atoms(Feature)
                    if str(f.args[0]).startswith(UNKNOWN)})
+
+
+def stand_in(name: str, *at: int) -> float:
+    """What an unknown is where a number is needed: any will do, as the answer may not depend on
+    it."""
+    return (crc32(name.encode()) + 7 * sum(at)) % 23 / 8 - 1.25
 
 
 def is_label(e: Any) -> bool:

@@ -10,7 +10,7 @@ from sympy import Expr, Integer
 from midpo.numeric.evaluate import Evaluator
 from midpo.symbolic.language.nodes import Feature, Index
 
-from .places import DIRECTION
+from .places import DIRECTION, LOGIT, SHIFT, UNKNOWN, stand_in
 
 
 class Reader(Evaluator):
@@ -39,6 +39,15 @@ class Reader(Evaluator):
             tokens = self.point.tokens[y]
             entry = tokens[t] if len(at) == 2 else self.entry(at[2], scope)
             return self.point.features[str(name)][y][t][entry]
+        if str(name).startswith(UNKNOWN):
+            where = [scope[i] for i in at if isinstance(i, Index)]
+            beside = "".join(str(i) for i in at if not isinstance(i, Index))
+            return self.ops.number(Fraction(stand_in(str(name) + beside, *where)))
+        if str(name).startswith(LOGIT):
+            policy, y, t = str(name)[len(LOGIT):], str(at[0]), scope[at[1]]
+            shift = self.point.features[f"{SHIFT}{policy}"][y][t]
+            law = self.point.tables[policy, y][t]
+            return self.ops.log(law[self.entry(at[2], scope)]) + shift
         if str(name) == "label":
             numbers = self.point.features["label"][str(at[0])]
             return self.ops.number(Fraction(numbers[scope[at[1]]]))

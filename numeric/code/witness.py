@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from sympy import Expr
 
-from midpo.numeric.arithmetic import Floats, Intervals, Undefined
+from midpo.numeric.arithmetic import Digits, Floats, Intervals, Undefined
 from midpo.symbolic.errors import TooLarge
 
 from .arrays import TooNested, program
 from .cases import AGREED, CodeCase
+from .places import unknowns
 from .reader import Reader
 from .tensors import Answer
 
@@ -83,6 +85,9 @@ def disagreement(
             return f"the loss has another shape at {case}"
         for got, want in zip(found.losses, wanted, strict=True):
             if not close(got, want):
+                depends = [w for e in losses for w in unknowns(e)]
+                if depends:
+                    return f"the answer depends on what is not known: {depends[0]}"
                 return (f"what was lifted is not what the code returns at {case}: {want:.8g}, and "
                         f"the code {got:.8g}; a size or a value leaks into its formula")
         if slope is not None and found.slope is not None and case.seed != AGREED:
@@ -102,9 +107,10 @@ def close(a: float, b: float, bound: float = 1e-6) -> bool:
 
 def difference(
     losses: Sequence[Expr], targets: Sequence[Expr], cases: Iterable[CodeCase], call: Call,
-    slope: bool = False,
+    slope: bool = False, confirmed: Callable[[CodeCase, float], bool] = lambda case, value: True,
 ) -> Difference | None:
-    """The first case at which code and spec differ; with `slope` the pair is of derivatives."""
+    """The first case at which code and spec differ; with `slope` the pair is of derivatives, and
+    the spec's is `confirmed` by another road."""
     for case in cases:
         if slope and case.seed == AGREED:
             continue
@@ -127,9 +133,46 @@ def difference(
             own = answer.slope if slope else answer.losses[n]
             if own is None or not math.isfinite(own) or close(own, middle, ROUNDING):
                 continue
+            if slope and not confirmed(case, middle):
+                continue
             if close(own, float(code.mid)):
                 return Difference(case, None if slope else n, own, middle)
     return None
+
+
+def finite_difference(
+    targets: Sequence[Expr], case: CodeCase, leaf: str
+) -> float | None:
+    """The derivative of the targets' weighted sum along the case's direction, what is stopped held:
+    a central difference in 50 digits; None where there is none."""
+    ops, step = Digits(), Fraction(1, 10**15)
+    base = case.point(ops)
+
+    def at(by: Fraction) -> Any:
+        laws = {}
+        for (policy, y), rows in base.tables.items():
+            if policy != "pi":
+                laws[policy, y] = rows
+                continue
+            laws[policy, y] = [_moved(ops, row, d, by, leaf) for row, d in zip(
+                rows, case.features["d"][y], strict=True)]
+        reader = Reader(ops, replace(base, tables=laws), base, limit=200_000)
+        weights = case.upstream
+        return sum(reader(t) * ops.number(w) for t, w in zip(targets, weights, strict=False))
+
+    try:
+        return float((at(step) - at(-step)) / (2 * ops.number(step)))
+    except (Undefined, TooLarge, KeyError, IndexError):
+        return None
+
+
+def _moved(ops: Any, row: Any, direction: Any, by: Fraction, leaf: str) -> list[Any]:
+    """A law whose logits, or the logarithms of whose probabilities, moved."""
+    moved = [p * ops.exp(ops.number(by * d)) for p, d in zip(row, direction, strict=True)]
+    if leaf != "logits":
+        return moved
+    whole = sum(moved, ops.number(Fraction(0)))
+    return [p / whole for p in moved]
 
 
 def ratio(

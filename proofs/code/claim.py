@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
-from sympy import Add, Expr, Integer, Rational
+from sympy import Add, Expr, Integer, Rational, S
 
 from midpo.numeric.code.layout import Layout, instantiate
-from midpo.numeric.code.places import UPSTREAM
+from midpo.numeric.code.places import DIRECTION, UPSTREAM
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.building import substitute
-from midpo.symbolic.language.nodes import Max, Min, Parameter, Sorted
+from midpo.symbolic.language.nodes import Feature, Max, Min, Parameter, Sorted, structural
 from midpo.symbolic.loss import kernel_loss
 from midpo.symbolic.work import allowance
 
@@ -54,6 +54,18 @@ def claim(
         whole = Add(*found)
         found = [whole / layout.pairs if reduction == "mean" else whole]
     return CodeClaim(layout, losses, tuple(found), reduction)
+
+
+def by_direction(one: Expr, other: Expr) -> list[tuple[Expr, Expr]]:
+    """Two slopes at concrete positions as their coefficients of each component of the direction, in
+    which both are linear: they are equal when all these are."""
+    parts = sorted({d for e in (one, other) for d in e.atoms(Feature) if d.args[0] == DIRECTION},
+                   key=structural)
+    found = []
+    for part in parts:
+        table = {d: S.One if d == part else S.Zero for d in parts}
+        found.append((one.xreplace(table), other.xreplace(table)))
+    return found or [(one, other)]
 
 
 def by_renaming(layout: Layout, one: Expr, whole: Expr, reduction: Reduction) -> bool:

@@ -2,35 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sympy import Expr
 
+from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.code.places import opaque
 from midpo.proofs.checking.check import CheckFailed, check
 from midpo.proofs.recover.conditions import LeavesOutTooMuch, judge, tie_conditions
 from midpo.proofs.recover.problem import FORMS, Form
+from midpo.symbolic.algebra.cells import ties_of
 from midpo.symbolic.algebra.normal import normalise, sums_kept
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM, meet
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.nodes import TokenSum
 from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.words import piecewise
 from midpo.symbolic.rewriting.derivation import Derivation
 from midpo.symbolic.work import allowance, bounds
 
+Nonzero = Callable[[Expr], bool]
 TOO_MUCH = (TooLarge, NoValue, RecursionError)
 
 
-def derivation(spec: Spec, one: Expr, other: Expr) -> Derivation | None:
+def derivation(
+    spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut: False
+) -> Derivation | None:
     """A checked chain from `one` to `other`; None where none is found. What it leaves out (the
     zeros of cuts) is a null set of the data of nearly every pair. Padding may be empty: nothing is
-    known of it."""
+    known of it. `nonzero` says of what is smooth whether it is not 0 at some case: then its zeros
+    are a null set."""
     if one == other:
         return Derivation(one)
     one, other = opaque(one), opaque(other)
     for form in (*FORMS, CELL_FORM):
         try:
             # Each form has what a question of this size may take: cells, three times that.
-            units = bounds(one, other).units * (2 if form is CELL_FORM else 1)
+            units = bounds(one, other).units
+            if form is FORMS[-1] and (one.has(*piecewise()) or other.has(*piecewise())):
+                units //= 30  # of maxima and steps, cells decide sooner than rules
+            units *= 2 if form is CELL_FORM else 1
             with allowance(one, other, units=units, anew=True):
                 found = _joined(one, other, form)
                 if found is None and form is CELL_FORM and one.has(TokenSum):
@@ -41,11 +53,23 @@ def derivation(spec: Spec, one: Expr, other: Expr) -> Derivation | None:
             whole = found.without_detours()
             with allowance(one, other, anew=True):
                 check(whole, one, other, {})
-            judge(spec, whole)
+            if not _leaves_out_little(spec, whole, nonzero):
+                continue
             return whole
-        except (CheckFailed, LeavesOutTooMuch, KeyError, *TOO_MUCH):
+        except (CheckFailed, *TOO_MUCH):
             continue
     return None
+
+
+def _leaves_out_little(spec: Spec, found: Derivation, nonzero: Nonzero) -> bool:
+    """Whether the zeros of each cut that is left out are a null set."""
+    try:
+        judge(spec, found)
+        return True
+    except LeavesOutTooMuch:
+        return False
+    except (KeyError, Undefined):  # cuts that speak of single positions
+        return all(not cut.has(*piecewise()) and nonzero(cut) for cut in ties_of(found))
 
 
 def _joined(one: Expr, other: Expr, form: Form) -> Derivation | None:

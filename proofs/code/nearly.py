@@ -17,6 +17,7 @@ from .claim import CodeClaim
 from .deciding import derivation
 
 GUARD = Rational(1, 20_000)  # constants below this keep a logarithm or a quotient finite
+CEILING = 60  # constants beyond this in a maximum keep an exponential from overflow
 TOP = 720  # denominators of factors that code may have
 
 
@@ -42,6 +43,8 @@ def up_to(spec: Spec, claim: CodeClaim, ratio: tuple[float, float] | None) -> Up
 def unguarded(claim: CodeClaim) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
     """The losses with small constants read as 0, and these."""
     small = {n for e in claim.losses for n in e.atoms(Rational) if n != 0 and abs(n) < GUARD}
+    small |= {a for e in claim.losses for m in e.atoms(Max, Min) for a in m.args
+              if a.is_Rational and abs(a) > CEILING}
     if not small:
         return claim.losses, ()
     try:
@@ -51,6 +54,10 @@ def unguarded(claim: CodeClaim) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
     return plain, tuple(sorted(text(n) for n in small))
 
 
+def is_guarded(claim: CodeClaim) -> bool:
+    return bool(unguarded(claim)[1])
+
+
 def _without(e: Expr, small: set[Rational]) -> Expr:
     """`e` with guards gone: of a maximum with one the other argument."""
     table: dict[Expr, Expr] = {}
@@ -58,7 +65,8 @@ def _without(e: Expr, small: set[Rational]) -> Expr:
         left = [a for a in node.args if a not in small and -a not in small]
         if len(left) == 1 and len(node.args) == 2 and isinstance(left[0], (Node, Expr)):
             table[node] = left[0]
-    return substitute(substitute(e, table), dict.fromkeys(small, S.Zero))
+    tiny = {n: S.Zero for n in small if abs(n) < GUARD}
+    return substitute(substitute(e, table), tiny)
 
 
 def _simple(x: float) -> Rational | None:

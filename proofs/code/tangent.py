@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Add, Expr, Integer, S
+from sympy import Add, Expr, Integer, S, Symbol
 
-from midpo.numeric.code.places import DIRECTION, LABEL, T, V
+from midpo.numeric.code.places import DIRECTION, LABEL, LOGIT, T, V
 from midpo.symbolic.algebra.derivative import derivative
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
@@ -26,6 +26,8 @@ from midpo.symbolic.language.nodes import (
     VocabProb,
     VocabSum,
 )
+
+_LOGIT = Symbol(f"{LOGIT}{POLICY}")
 
 
 def tangent(expr: Expr, leaf: str, vocabulary: int = 0) -> Expr:
@@ -46,7 +48,9 @@ def tangent(expr: Expr, leaf: str, vocabulary: int = 0) -> Expr:
         return own - VocabSum(VocabProb(p, y, t, V) * Feature(DIRECTION, y, t, V), V)
 
     def of(e: Expr) -> Expr | None:
-        if POLICY not in e.free_symbols:
+        if isinstance(e, Feature) and e.args[0] == _LOGIT:
+            return Feature(DIRECTION, *e.args[1:])
+        if not e.free_symbols & {POLICY, _LOGIT}:
             return S.Zero
         if isinstance(e, Prob):
             p, y = e.args

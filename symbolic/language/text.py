@@ -81,6 +81,8 @@ class Writer:
             return self.scope[expr] if expr in self.scope else str(expr.name)
         if isinstance(expr, Symbol):
             return str(expr.name)
+        if isinstance(expr, Integer):  # one position, or one entry of the vocabulary
+            return str(expr)
         if isinstance(expr, (Prob, TokenProb, VocabProb, Feature)):
             name, *args = map(self.atom, expr.args)
             return f"{name}({', '.join(args)})" if args else name
