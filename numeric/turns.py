@@ -15,6 +15,7 @@ from typing import Any
 
 from sympy import Expr
 
+from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import (
@@ -41,8 +42,8 @@ _GRID = tuple(Fraction(n, 4) for n in range(-17, 18, 2))  # for cuts that are no
 
 
 def at_turns(spec: Spec, case: Case) -> Iterator[Case]:
-    """The case with one parameter, or one feature everywhere, at a value on each side of every
-    turn of the spec's steps and maxima."""
+    """The case with one parameter, or one feature everywhere or of the chosen response alone, at a
+    value on each side of every turn of the spec's steps and maxima."""
     cuts = _compared(spec.expressions)
     for name in (*spec.names.parameters, *spec.names.features):
         mine = [cut for cut in cuts if _speaks(cut, name)]
@@ -50,9 +51,14 @@ def at_turns(spec: Spec, case: Case) -> Iterator[Case]:
             continue
         domain = (spec.names.parameters[name].domain if name in spec.names.parameters
                   else spec.names.range(name))
-        values = (v for v in _between(case, name, mine[:CUTS]) if v in domain)
+        values = (v for v in _between(case, name, mine[:CUTS], domain) if v in domain)
         for value in itertools.islice(values, MOST):
-            yield _with(case, name, value)
+            turned = _with(case, name, value)
+            yield turned
+            known: Any = case.features.get(name)
+            if isinstance(known, Mapping):  # of one value everywhere, a margin may see nothing
+                chosen = {str(CHOSEN): turned.features[name][str(CHOSEN)]}
+                yield replace(case, features={**case.features, name: {**known, **chosen}})
 
 
 @lru_cache(maxsize=64)
@@ -85,8 +91,10 @@ def _with(case: Case, name: str, value: Fraction) -> Case:
     return replace(case, features={**case.features, name: everywhere(case.features[name])})
 
 
-def _between(case: Case, name: str, cuts: Iterable[Expr]) -> list[Fraction]:
-    """Values between neighbouring turns of the cuts, and beyond the last."""
+def _between(
+    case: Case, name: str, cuts: Iterable[Expr], domain: Interval
+) -> list[Fraction]:
+    """Values between neighbouring turns of the cuts, and beyond the last, where there is room."""
     turns: set[Fraction] = set()
     grid: tuple[Fraction, ...] = ()
     samples = [Evaluator(Floats(), _with(case, name, v).point(Floats())) for v in _SAMPLES]
@@ -103,9 +111,15 @@ def _between(case: Case, name: str, cuts: Iterable[Expr]) -> list[Fraction]:
                 root = Fraction(float(_SAMPLES[0]) - first / slope).limit_denominator(1000)
                 if abs(root) < 1000:
                     turns.add(root)
-    edges = sorted(turns)
+    edges = sorted(turn for turn in turns if turn in domain)
     inner = [(a + b) / 2 for a, b in itertools.pairwise(edges)]
-    outer = [edges[0] - 1, edges[-1] + 1] if edges else []
+    outer: list[Fraction] = []
+    for edge, step, end in ((min(edges, default=None), -1, domain.lower),
+                            (max(edges, default=None), 1, domain.upper)):
+        if edge is not None and edge + step in domain:
+            outer.append(edge + step)
+        elif edge is not None and isinstance(end, Fraction):
+            outer.append((edge + end) / 2)
     return [*inner, *outer, *grid]
 
 

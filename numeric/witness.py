@@ -36,6 +36,8 @@ EOS = 0
 LENGTHS = ((1, 2), (2, 1), (1, 3), (3, 1), (2, 3), (3, 2), (4, 2), (3, 4), (2, 2), (5, 8), (12, 7))
 LAST_LENGTHS = ((1, 1), (3, 3), (4, 4))
 TURN_LENGTHS = ((1, 2), (4, 1), (5, 3))  # at which cuts are looked at for values of other names
+TURN_ATTEMPTS = (1, 2)  # positive features, and features of either sign
+SURE_LENGTHS = (*TURN_LENGTHS, *TURN_LENGTHS, (1, 1), (3, 2))
 ATTEMPTS_A_LENGTH = 6
 MAX_VALUES = 20_000  # that one evaluation may compute
 
@@ -46,6 +48,7 @@ _LAWS = (
     ),
     (Fraction(1, 4),) * VOCABULARY,
 )
+_RARE = Fraction(1, 64)
 _LINE = (Fraction(1, 2), Fraction(2), Fraction(-1), Fraction(3))
 _RAY = (Fraction(1, 2), Fraction(2), Fraction(3), Fraction(1, 4))
 SEGMENT = (Fraction(1, 2), Fraction(1, 4), Fraction(3, 4))
@@ -255,7 +258,7 @@ def parameter_values(domain: Interval) -> tuple[Fraction, ...]:
 def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
     """Random cases, shortest responses first, the same for the same seed; then those of lengths
     and positions at which the spec's own cuts and maxima turn; then those of values of parameters
-    and features at which they do."""
+    and features at which they do; then those of policies that are nearly sure."""
     generator = random.Random(seed)
     telling = telling_lengths(spec.expressions)
     last = sorted({*LAST_LENGTHS, *telling} - {*LENGTHS}, key=lambda pair: (sum(pair), pair))
@@ -267,7 +270,26 @@ def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
     for lengths in TURN_LENGTHS:
         named = dict(zip(("y_w", "y_l"), lengths, strict=True))
         beside = {str(y): 1 for y in spec.names.responses}
-        yield from at_turns(spec, random_case(spec, named | beside, 1, generator))
+        for attempt in TURN_ATTEMPTS:
+            yield from at_turns(spec, random_case(spec, named | beside, attempt, generator))
+    for attempt, lengths in enumerate(SURE_LENGTHS):
+        named = dict(zip(("y_w", "y_l"), lengths, strict=True))
+        sure = _sure(random_case(spec, named | beside, attempt, generator), generator)
+        yield sure
+        yield from at_turns(spec, sure)
+
+
+def _sure(case: Case, rng: random.Random) -> Case:
+    """The case with policies that give nearly all of their mass to one token, at most places one of
+    a response: logarithms near 0, and far below it."""
+    def law(prefix: tuple[int, ...]) -> tuple[Fraction, ...]:
+        at = len(prefix)
+        follow = [t[at] for t in case.tokens.values() if t[:at] == prefix and len(t) > at]
+        token = rng.choice((*follow, *follow, rng.randrange(VOCABULARY)))
+        return tuple(1 - 3 * _RARE if v == token else _RARE for v in range(VOCABULARY))
+
+    return replace(case, laws={policy: {prefix: law(prefix) for prefix in laws}
+                               for policy, laws in case.laws.items()})
 
 
 def random_case(

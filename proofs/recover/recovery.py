@@ -247,11 +247,7 @@ def prove(problem: Problem, facts: PriorFacts | None, form: Form) -> Recovery | 
         with allowance(*problem.spec.expressions, anew=True):
             count = check(whole, problem.recovered, problem.target, problem.definitions)
     except CheckFailed as error:
-        return _answer(
-            problem, facts, verdict="undecided", difference=problem.target - inserted,
-            standing=told("{} only", Standing.EVIDENCE),
-            explanation=f"The checker refused the derivation: {error}.",
-        )
+        raise TooLarge("a derivation was found that the checker does not confirm") from error
     judge(problem.spec, whole)
     steps = f"{count} step{'s' * (count != 1)}"
     return _answer(

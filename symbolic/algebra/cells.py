@@ -20,7 +20,16 @@ from sympy import Add, Expr, Mul, Pow, Rational, S
 from midpo.symbolic.domains.whole import lattice, thresholds
 from midpo.symbolic.errors import NoValue
 from midpo.symbolic.language.building import rebuild
-from midpo.symbolic.language.nodes import BINDERS, Index, Length, Max, Step, TokenSum, structural
+from midpo.symbolic.language.nodes import (
+    BINDERS,
+    Exp,
+    Index,
+    Length,
+    Max,
+    Step,
+    TokenSum,
+    structural,
+)
 from midpo.symbolic.language.signs import enclosure, is_nonnegative, is_positive
 from midpo.symbolic.rewriting.rule import CELLS
 
@@ -134,9 +143,24 @@ def parts_of(x: Expr) -> tuple[Expr, tuple[tuple[Expr, Expr], ...]]:
     return sign, ((scale, S.One), (base, S.One))
 
 
+def asked_of(x: Expr) -> Expr:
+    """The number of which a sign is asked for x: multiplied out, exp(j*a + k*b) as
+    exp(a)**j*exp(b)**k, so that what maxima leave on a cell meets what was written so."""
+    def visit(node: Any) -> Any:
+        if not node.has(Exp):
+            return node
+        args = [visit(arg) for arg in node.args]
+        if not isinstance(node, Exp):
+            return rebuild(node, args)
+        parts = (term.as_coeff_Mul() for term in Add.make_args(args[0]))
+        return Mul(*(Pow(Exp(m), c) for c, m in parts if c != 0))
+
+    return expand(visit(x))
+
+
 def sign_of(x: Expr, signs: Signs) -> KnownSign | None:
     """The sign of `x` on the cell, if its factors' are known."""
-    x = expand(x)
+    x = asked_of(x)
     if x == 0 or is_nonnegative(x):
         return KnownSign(True, is_positive(x))
     whole = _whole_sign(x, signs)

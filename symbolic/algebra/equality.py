@@ -10,7 +10,7 @@ from math import lcm
 from typing import Any
 
 import sympy
-from sympy import QQ, Add, Dummy, Expr, Integer, Mul, Pow, Rational, S
+from sympy import QQ, Add, Dummy, Expr, Integer, Mul, Pow, Rational
 
 
 def equal_in_field(left: Expr, right: Expr) -> bool:
@@ -25,16 +25,19 @@ def equal_in_field(left: Expr, right: Expr) -> bool:
 
 
 def _turned(expr: Any) -> Any:
-    """`expr` with 1/(b - a) written as -1/(a - b), inside its atoms too, where SymPy holds that to
-    be the standard sign."""
+    """`expr` with 2/(2*b - 2*a) written as -1/(a - b), inside its atoms too, where SymPy holds that
+    to be the standard sign."""
     if not expr.args:
         return expr
     args = [_turned(arg) for arg in expr.args]
     if any(new is not old for new, old in zip(args, expr.args, strict=True)):
         expr = expr.func(*args)
     if isinstance(expr, Pow) and isinstance(expr.exp, Integer) and expr.exp < 0 and isinstance(
-            expr.base, Add) and expr.base.could_extract_minus_sign():
-        return Pow(S.NegativeOne, expr.exp) * Pow(sympy.expand(-expr.base), expr.exp)
+            expr.base, Add):
+        scale, base = expr.base.primitive()
+        if base.could_extract_minus_sign():
+            scale, base = -scale, sympy.expand(-base)
+        return Pow(scale, expr.exp) * Pow(base, expr.exp)
     return expr
 
 

@@ -42,6 +42,7 @@ from .cells import (
     Leaf,
     Signs,
     Tree,
+    asked_of,
     assumed,
     at_values,
     bounds_of,
@@ -228,7 +229,7 @@ def _compared(exprs: Iterable[Expr]) -> list[Expr]:
         args = node.args
         pairs = ((x, y) for i, x in enumerate(args) for y in args[:i])
         found.update(args if isinstance(node, Step) else (x - y for x, y in pairs))
-    return sorted(map(expand, found), key=structural)
+    return sorted(map(asked_of, found), key=structural)
 
 
 def _factors(x: Expr, signs: Signs) -> set[Expr]:

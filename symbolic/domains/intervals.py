@@ -197,7 +197,7 @@ class Interval:
                 else NONNEGATIVE if exponent % 2 == 0 else REAL
         if exponent == 0:
             return Interval(Fraction(1), Fraction(1), True, True)
-        if self.negative or (self.nonpositive and self.upper == 0):
+        if self.nonpositive and not self.nonnegative:
             mirrored = (-self)._whole_power(exponent)
             return mirrored if exponent % 2 == 0 else -mirrored
         if not self.nonnegative:
