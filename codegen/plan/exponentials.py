@@ -27,7 +27,7 @@ from midpo.symbolic.language.nodes import (
     TokenSum,
     VocabSum,
 )
-from midpo.symbolic.language.signs import is_positive
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 
 from .log_sums import tilt
 
@@ -60,13 +60,13 @@ def is_exponential(expr: Expr) -> bool:
 @lru_cache(maxsize=4096)
 def signed(expr: Expr) -> Signed | None:
     """`expr` as P - N, both sums of exponentials; None where a sign is not known, or where nothing
-    in it is an exponential."""
+    in it is an exponential. A coefficient that may be 0 has the sign that it has elsewhere."""
     if not is_exponential(expr):
         return None
     plus: list[Expr] = []
     minus: list[Expr] = []
     for exponent, coefficient in by_exponent(expr).items():
-        sign = sign_of(coefficient)
+        sign = sign_of(coefficient) or is_nonnegative(coefficient) - is_nonnegative(-coefficient)
         if sign == 0:
             return None
         side = plus if sign > 0 else minus
@@ -122,7 +122,7 @@ def _logarithm_of_positive(expr: Expr) -> Expr | None:
     found = signed(expr)
     if found is None:
         return Log(expr) if is_positive(expr) else None
-    if len(found.plus) == 1 and not found.minus:
+    if len(found.plus) == 1 and not found.minus and is_positive_sum(expr):
         return found.plus[0]
     return Log(expr) if is_positive_sum(expr) else None
 
@@ -130,7 +130,9 @@ def _logarithm_of_positive(expr: Expr) -> Expr | None:
 def is_positive_sum(expr: Expr) -> bool:
     """Whether `expr` is greater than 0 everywhere, all coefficients being positive or seen so."""
     found = signed(expr)
-    return (found is not None and not found.minus) or is_positive(expr)
+    if found is not None and not found.minus and any(map(sign_of, by_exponent(expr).values())):
+        return True
+    return is_positive(expr)
 
 
 def is_positive_total(expr: Expr) -> bool:

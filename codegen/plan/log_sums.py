@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sympy import Add, Expr, Mul, Rational, S
+from sympy import Add, Expr, Integer, Mul, Rational, S
 
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.nodes import Exp, Index, Log, Sqrt, VocabProb, VocabSum
+from midpo.symbolic.language.building import rebuild
+from midpo.symbolic.language.nodes import Exp, Index, Log, Max, Sqrt, VocabProb, VocabSum
 from midpo.symbolic.language.signs import is_positive
 
 from .derivatives import is_log_probability
@@ -24,6 +25,10 @@ from .derivatives import is_log_probability
 PLAIN_POWER = 4
 """The sum of p**a over a vocabulary of V entries is at least V**-a: up to this a it is a number of
 float32 for every vocabulary, and is summed as it is."""
+
+
+LEAST = Integer(-(10**30))
+"""Below the logarithm of every probability but 0."""
 
 
 @dataclass(frozen=True)
@@ -94,3 +99,53 @@ def _logarithm(factor: Expr, index: Index) -> Expr | None:
     inner = [_logarithm(part, index) for part in Mul.make_args(base)]
     known = [log for log in inner if log is not None]
     return exponent * Add(*known) if len(known) == len(inner) else None
+
+
+def in_logarithms(expr: Any) -> Any:
+    """What a sum over the vocabulary adds, where differentiation would divide by an entry's
+    probability that rounds to 0: roots and quotients of probabilities as exponentials, and
+    logarithms of their sums as those of sums of exponentials."""
+    if not expr.args or not expr.has(VocabProb):
+        return expr
+    if isinstance(expr, Log) and isinstance(expr.args[0], Add):
+        return Log(_exponentials(expr.args[0]))
+    exponent: Expr = S.Zero
+    rest: list[Expr] = []
+    for factor in Mul.make_args(expr):
+        base, power = ((factor.args[0], Rational(1, 2)) if isinstance(factor, Sqrt)
+                       else factor.as_base_exp())
+        inner = None if power.is_Integer and power > 0 else _known(base)
+        if inner is None:
+            rest.append(_within(factor) if factor == expr else in_logarithms(factor))
+        else:
+            exponent += power * inner
+    return Mul(*rest) if exponent == 0 else Mul(*rest, Exp(exponent))
+
+
+def _within(expr: Any) -> Any:
+    if not expr.args or isinstance(expr, VocabProb):
+        return expr
+    return rebuild(expr, [in_logarithms(arg) for arg in expr.args])
+
+
+def _known(base: Expr) -> Expr | None:
+    """The logarithm of a product of probabilities and positive sums of them."""
+    if isinstance(base, Add):
+        found = _exponentials(base)
+        return Log(found) if is_positive(found) and found != base else None
+    logs = [_logarithm_of_entry(part) for part in Mul.make_args(base)]
+    known = [log for log in logs if log is not None]
+    return Add(*known) if len(known) == len(logs) else None
+
+
+def _logarithm_of_entry(factor: Expr) -> Expr | None:
+    base, power = factor.as_base_exp()
+    if isinstance(base, VocabProb):
+        return power * Log(base)
+    return _known(base) if isinstance(base, Add) and factor == base else None
+
+
+def _exponentials(total: Expr) -> Expr:
+    """A sum of products of probabilities, each as an exponential. What every policy gives no
+    probability counts as LEAST, of which differences are numbers."""
+    return total.xreplace({p: Exp(Max(Log(p), LEAST)) for p in total.atoms(VocabProb)})

@@ -26,6 +26,7 @@ from midpo.symbolic.language.nodes import (
     Log,
     LogSigmoid,
     Node,
+    Parameter,
     Sigmoid,
     TokenProb,
     TokenSum,
@@ -272,6 +273,8 @@ def _gathered(total: Expr) -> Expr:
             continue
         common = _common_factor(terms, response)
         body = _by_coefficient([(_quotient(scale, common), summand) for scale, summand in terms])
+        if (poles := _poles(common, summands)) != 1:
+            common, body = common / poles, expand(poles * body)
         rest.append(common * weight * TokenSum(body, index, response))
     return Add(*rest)
 
@@ -347,6 +350,15 @@ def _common_factor(terms: list[tuple[Expr, Expr]], response: Expr) -> Expr:
     leading, _ = _powers(min(terms, key=key)[0])
     sign = S.NegativeOne if leading < 0 else S.One
     return sign * Mul(*(Pow(base, count) for base, count in shared.items()))
+
+
+def _poles(common: Expr, summands: dict[Expr, Expr]) -> Expr:
+    """What `common` divides by that exponentials of data depend on: where it is near 0 they cancel,
+    term by term."""
+    spoken = {s for summand in summands for node in summand.atoms(Exp)
+              if node.has(TokenProb) for s in node.free_symbols if isinstance(s, Parameter)}
+    return Mul(*(f for f in Mul.make_args(common) if f.is_Pow and f.exp.is_negative
+                 and f.free_symbols & spoken)) if len(summands) > 1 else S.One
 
 
 def _quotient(scale: Expr, common: Expr) -> Expr:

@@ -51,8 +51,14 @@ def piece(printer: Scribe, piece: Piece, level: str, scale: Expr) -> Code:
         return term_of(printer, scale, quote("{} * -{}", first, second), level)
     if piece.least is not None:
         return term_of(printer, scale, gap_of_exponentials(printer, piece, level), level)
+    grown = [f for f in Mul.make_args(scale) if isinstance(f, Exp) and not printer.is_scalar(f)]
+    written: Code
     if piece.whole:
-        written: Code = call("_exp_remainder", printer.tensor(piece.exponent, level))
+        written = call("_exp_remainder", printer.tensor(piece.exponent, level))
+    elif len(grown) == 1:
+        scale /= grown[0]
+        written = call("_exp_growth", printer.tensor(grown[0].args[0], level),
+                       printer.tensor(piece.exponent, level))
     else:
         written = complement(printer, piece.exponent, level)
     if scale == 1:

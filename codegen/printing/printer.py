@@ -16,7 +16,7 @@ from sympy import Add, Expr, Mul, Pow, Rational, Symbol
 
 from midpo.codegen.names import marked, policy_argument
 from midpo.codegen.plan.cancellation import cancelling
-from midpo.codegen.plan.log_sums import is_log_sum, tilt
+from midpo.codegen.plan.log_sums import in_logarithms, is_log_sum, tilt
 from midpo.codegen.statements.nodes import (
     ATOM,
     PRODUCT,
@@ -423,7 +423,7 @@ class Printer:
         self.require_one_index(expr, index)
 
         def value() -> Code:
-            return total(map(summed, Add.make_args(body)))
+            return total(map(summed, map(in_logarithms, Add.make_args(body))))
 
         def summed(term: Expr) -> Code:
             weight = Mul(*(f for f in Mul.make_args(term) if is_probability(f)))

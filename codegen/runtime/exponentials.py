@@ -34,6 +34,13 @@ def _bounded_expm1(x: Tensor) -> Tensor:
     return torch.where(x > top, torch.exp(x.detach()), _expm1(x.clamp(max=top)))
 
 
+def _exp_growth(a: Tensor, x: Tensor) -> Tensor:
+    """exp(a + x) - exp(a), where x has digits that a + x has lost: by the larger of the two, so
+    that nothing infinite is multiplied by 0."""
+    up = x.clamp(min=0)
+    return _bounded_exp(a + up) * torch.where(x > 0, -_expm1(-up), _expm1(x.clamp(max=0)))
+
+
 def _exp_difference(a: Tensor, b: Tensor) -> Tensor:
     """exp(a) - exp(b), of the right sign also where both are beyond the largest number."""
     top = torch.maximum(a, b).detach()

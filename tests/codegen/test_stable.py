@@ -23,7 +23,7 @@ from midpo.numeric.evaluate import Evaluator, Point
 from midpo.proofs.checking.check import CheckFailed, check
 from midpo.symbolic.domains.whole import lattice
 from midpo.symbolic.errors import NotYet, TooLarge
-from midpo.symbolic.language.nodes import Step
+from midpo.symbolic.language.nodes import Parameter, Step
 from midpo.symbolic.language.spec import policy_argument
 from midpo.symbolic.loss import kernel_loss
 
@@ -356,3 +356,38 @@ def test_a_cut_of_lengths_is_one_of_whole_numbers(cut: str) -> None:
     spec = midpo.loads(f'name = "a"\n[target]\nloss = "-log(pi(y_w))*step({cut})"')
     (step,) = lowering.lower(spec).loss.atoms(Step)
     assert lattice(step.args[0]) is not None  # float32 puts log(7) - log(7) below 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "value"),
+    [
+        ("log(u*pi(y_w) + (1 - u)*pi_ref(y_w)) - log(pi_ref(y_w))", 0.0),
+        ("(a*pi(y_w)/pi_ref(y_w) + 1 - a - (pi(y_w)/pi_ref(y_w))**a)/(a*(1 - a))", 4.0),
+        ("sum(sum((sqrt(pi(y_w, t, v)) - sqrt(pi_ref(y_w, t, v)))**2 for v in vocab) for t in y_w)",
+         2.0),
+        ("sum(sum(pi(y_w, t, v)*log(pi(y_w, t, v) + pi_ref(y_w, t, v)) for v in vocab)"
+         " for t in y_w)", 0.0),
+    ],
+)
+def test_policies_that_exclude_each_other(loss: str, value: float) -> None:
+    """A coefficient at the end of its domain, a power at a pole, entries of probability 0."""
+    spec = midpo.loads('name = "a"\n[parameters]\nu = "[0, 1]"\na = "unit"\n'
+                       f'[target]\nloss = """{loss}"""')
+    function = midpo.generate(spec).compile()
+    names = {"u": 0.0, "a": 0.25}
+    spoken = {p.name for p in kernel_loss(spec).atoms(Parameter)}
+    given = {name: number for name, number in names.items() if name in spoken}
+    logits = 1e4 * torch.eye(3)[[1, 1]][:, None]
+    logits.requires_grad_()
+    other = 1e4 * torch.eye(3)[[2, 2]][:, None]
+    found = function(logits, other, torch.tensor([[2], [2]]), **given, reduction="none")
+    found.sum().backward()
+    assert found.tolist() == [value] and logits.grad.isfinite().all()
+
+
+def test_a_pole_outside_a_sum_over_tokens() -> None:
+    spec = midpo.loads('name = "a"\n[parameters]\na = "unit"\n[target]\nloss = '
+                       '"sum(pi(y_w, t) - pi(y_w, t)**(1 + a) for t in y_w)/a"')
+    function = midpo.generate(spec, backend="logps").compile()
+    found = function(torch.full((2, 2), -1.0), torch.zeros(2, 2, dtype=torch.long), a=1e-7)
+    assert abs(found.item() - 2 * 0.36787944) < 1e-6
