@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Any
 from sympy import Expr
 
 from midpo.proofs.recover.recovery import Recovery
-from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.formula import terms
-from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.told import Told, joined, listed, told
 from midpo.symbolic.formula.tree import (
-    EMPTY,
     Fence,
     Formula,
     Part,
@@ -34,7 +31,6 @@ from midpo.symbolic.representable import PriorFacts, fold
 from midpo.symbolic.rewriting.derivation import Step
 from midpo.symbolic.rewriting.rule import ARITHMETIC
 from midpo.symbolic.rewriting.rules import reason as usual_reason
-from midpo.writers.latex.pieces import pasted, rows, typewriter, width
 
 if TYPE_CHECKING:
     from midpo.numeric.witness import Witness
@@ -106,15 +102,6 @@ HELD: dict[str, tuple[Part, ...]] = {
     "nonzero": (r" \ne ", 0), "positive": (" > ", 0), "nonnegative": (r" \ge ", 0)}
 
 
-def side_conditions(spec: Spec) -> tuple[str, ...]:
-    """Displays of what must not vanish, or must be positive."""
-    displays = []
-    for condition in telling(spec.conditions):
-        *most, last = broken(condition.expr, width() - 8)
-        parts = [*most, row(last, *HELD[condition.kind])]
-        displays.append(pasted(EMPTY, parts, numbered=False))
-    return tuple(displays)
-
 
 # --- Derivations ---------------------------------------------------------------------------------
 
@@ -125,12 +112,6 @@ def reason(step: Step) -> str:
     if step.reverse:
         words = _FROM_RIGHT.get(step.rule, f"{words} (read from right to left)")
     return f"{words[:1].upper()}{words[1:]}"
-
-
-def chain(recovery: Recovery) -> tuple[tuple[str, str], ...]:
-    """The chain of equalities: (reason and rule, rows of its display) for each step."""
-    return tuple((f"{reason(step)}, rule {typewriter(step.rule)}:",
-                  rows(leaf("= "), step.after)) for step in recovery.steps)
 
 
 def folded(recovery: Recovery) -> Expr:

@@ -49,6 +49,17 @@ class Citation:
         return Citation(self.called.capitalize(), self.numbers)
 
 
+@dataclass(frozen=True)
+class Referred:
+    """Words for a formula of the same section, `to` being its key there."""
+
+    to: str
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
 def theorem(*numbers: str) -> Citation:
     return Citation("theorem", numbers)
 
@@ -57,7 +68,7 @@ def proposition(*numbers: str) -> Citation:
     return Citation("proposition", numbers)
 
 
-Hole = str | Displayed | Citation | Standing
+Hole = str | Displayed | Citation | Referred | Standing
 
 
 class Told(str):

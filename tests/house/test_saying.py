@@ -52,6 +52,26 @@ def test_writers_decide_nothing() -> None:
         assert len(deciding(planted)) == 1, planted
 
 
+MEDIA = ("latex", "html", "terminal")
+
+
+def foreign(medium: str, source: str) -> set[str]:
+    """What a writer of one medium imports from another's."""
+    return {node.module for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ImportFrom) and node.module and not node.level
+            for other in MEDIA if other != medium
+            if node.module.startswith(f"midpo.writers.{other}")}
+
+
+def test_no_medium_writes_through_another() -> None:
+    for medium in MEDIA:
+        for file in (WRITERS / medium).glob("*.py"):
+            assert not foreign(medium, file.read_text()), file.name
+    for file in WRITERS.glob("*.py"):
+        assert not foreign("", file.read_text()), file.name
+    assert foreign("html", "from midpo.writers.latex.pieces import escape")
+
+
 def modules() -> Iterator[tuple[str, Path]]:
     for folder in (*FLOORS, "midpo"):
         for file in sorted((ROOT / folder).rglob("*.py")):

@@ -26,8 +26,8 @@ from midpo.proofs.recover.recovery import verify
 from midpo.proofs.recover.solution import solve
 from midpo.symbolic.formula.latex import tex as in_latex
 from midpo.symbolic.language.spec import PAPER, Spec, catalogue, load, loads
-from midpo.writers import worked
 from midpo.writers.latex import report as report_module
+from midpo.writers.latex import worked
 from midpo.writers.latex.bibliography import authors, formatted
 from midpo.writers.latex.pieces import escape, plain, scientific
 from midpo.writers.latex.report import render

@@ -10,6 +10,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -22,7 +23,6 @@ from midpo.symbolic.formula.tree import Formula, between, row
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.words import FUNCTIONS
-from midpo.writers.latex.report import TEMPLATES
 from midpo.writers.notation import notation
 from midpo.writers.pictures.family import RULES
 from midpo.writers.section import Section
@@ -31,6 +31,7 @@ from . import section as page_section
 from .references import references
 from .text import formula, inline, words
 
+TEMPLATES = Path(__file__).parents[1] / "templates"
 STYLES = ("page.css",)
 # The family map, in the colours of the page: a page has one style, one choice of light or dark.
 FAMILY = ".midpo-family { --line: var(--quiet); --box: var(--panel); }\n"

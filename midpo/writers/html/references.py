@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from midpo.symbolic.language.spec import Spec
-from midpo.writers.latex.bibliography import PAPER_FIELDS, PLACE
+from midpo.writers.paper import PAPER_FIELDS, PLACE
 
 _ARXIV = re.compile(r"arXiv:(\d{4}\.\d{4,5})")
 

@@ -7,18 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from midpo.symbolic.language.spec import Spec
+from midpo.writers.paper import PAPER_FIELDS, PLACE
 
 from .pieces import escape
 
 PAPER = "midpo"
-PAPER_FIELDS = {
-    "author": "Tutunov, Rasul and Grosnit, Antoine and Bou-Ammar, Haitham",
-    "title": "Many of Your DPOs are Secretly One: "
-    "Attempting Unification Through Mutual Information",
-    "journal": "arXiv:2501.01544",
-    "year": "2025",
-}
-PLACE = ("journal", "booktitle", "publisher", "school", "institution", "howpublished", "note")
 
 
 @dataclass(frozen=True)

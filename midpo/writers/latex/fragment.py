@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from midpo.symbolic import VERSION
-from midpo.writers import findings
+from midpo.writers.latex import findings
 from midpo.writers.notation import notation
 from midpo.writers.section import Section
 

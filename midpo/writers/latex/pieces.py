@@ -19,7 +19,15 @@ from midpo.symbolic.formula.latex import tex as in_latex
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.renamed import renamed
 from midpo.symbolic.formula.standing import Standing
-from midpo.symbolic.formula.told import Citation, CutShort, Displayed, Hole, Told, parts_of
+from midpo.symbolic.formula.told import (
+    Citation,
+    CutShort,
+    Displayed,
+    Hole,
+    Referred,
+    Told,
+    parts_of,
+)
 from midpo.symbolic.formula.tree import Foreign, Formula
 from midpo.symbolic.formula.width import width as measure
 
@@ -171,6 +179,24 @@ def named(signs: Mapping[str, Foreign], prefix: str = "") -> Iterator[SoFar]:
         _prefix.reset(tokens[2])
 
 
+_section: ContextVar[str] = ContextVar("section", default="")
+
+
+@contextmanager
+def within(section: str) -> Iterator[None]:
+    """Refer to the formulas of the section whose labels have this stem."""
+    token = _section.set(section)
+    try:
+        yield
+    finally:
+        _section.reset(token)
+
+
+def labelled(formula: str) -> str:
+    """The label of a formula of the section, by its key."""
+    return at(f"eq:{_section.get()}:{formula}")
+
+
 def own(command: str) -> str:
     """A command that the document defines."""
     return f"\\{_prefix.get()}{command}"
@@ -214,6 +240,8 @@ def _answered(part: Hole) -> str:
         return math(part.formula)
     if isinstance(part, Citation):
         return _cited(part)
+    if isinstance(part, Referred):
+        return rf"{escape(part.words)} \eqref{{{labelled(part.to)}}}"
     if isinstance(part, Standing):
         return escape(str(part))
     if isinstance(part, CutShort):
@@ -225,12 +253,10 @@ def _answered(part: Hole) -> str:
 _MARKED = {Standing.PROVED: "proved", Standing.REFUTED: "refuted"}
 
 
-def marked(standing: Told) -> str:
-    """A standing whose first word is marked as the document marks it."""
-    first, *rest = standing.parts
-    if isinstance(first, Standing) and first in _MARKED:
-        return f"{own(_MARKED[first])}{{}}{answered(Told(tuple(rest)))}"
-    return answered(standing)
+def marked(text: Told) -> str:
+    """A text whose standings are marked as the document marks them."""
+    return "".join(f"{own(_MARKED[part])}{{}}" if isinstance(part, Standing) and part in _MARKED
+                   else _answered(part) for part in text.parts)
 
 
 def _cited(results: Citation) -> str:

@@ -15,14 +15,15 @@ from midpo.symbolic.formula.told import Told
 from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.formula.width import width as measure
 from midpo.symbolic.language.spec import Spec
-from midpo.writers import cited, findings
+from midpo.writers import cited
+from midpo.writers.latex import findings
 from midpo.writers.notation import notation
 from midpo.writers.section import Section
 
 from . import bibliography, sections
 from . import framework as framework_report
 from .framework import Framework
-from .pieces import SoFar, at, escape, named, own, tex, worded
+from .pieces import SoFar, at, escape, named, own, tex, within, worded
 from .renaming import Symbols, table
 
 if TYPE_CHECKING:
@@ -131,7 +132,8 @@ def section_text(
     """One section, with headings of the levels that `heads` names."""
     cited_as = bibliography.citation(entries, part.spec)
     template = environment().get_template("section.tex.j2")
-    return template.render({**sections.context(part, key, cited_as), **heads})
+    with within(key):
+        return template.render({**sections.context(part, key, cited_as), **heads})
 
 
 def _derived(found: Framework) -> str:

@@ -7,24 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from midpo.proofs.recover.recovery import Recovery
 from midpo.symbolic.domains.needs import telling
-from midpo.symbolic.errors import MidpoError
-from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.layout import lines as broken
-from midpo.symbolic.formula.told import joined, told
 from midpo.symbolic.formula.told import listed as enumerated
-from midpo.symbolic.formula.tree import EMPTY, Formula, between, call, row
-from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
-from midpo.symbolic.language.parser import parse
-from midpo.symbolic.language.places import PRIOR
+from midpo.symbolic.formula.tree import EMPTY, Formula, leaf, row
+from midpo.symbolic.formula.write import POLICY_SIGN
 from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.loss import recovered_margin
-from midpo.writers import findings, narrative, worked
+from midpo.writers import narrative, parts
+from midpo.writers.latex import findings, worked
+from midpo.writers.parts import Remark, Shown, Stated
 
 from .claims import listed, paragraphs
 from .pieces import (
     answered,
-    at,
     escape,
+    labelled,
+    marked,
     math,
     own,
     pasted,
@@ -57,24 +54,24 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
     """What `section.tex.j2` speaks of."""
     spec, recovery = section.spec, section.recovery
     account, facts = section.account, section.facts
-    parts: dict[str, Any] = {
+    return {
         "title": escape(spec.title or spec.name),
         "outline": plain(spec.title or spec.name) or spec.name,
         "name": typewriter(spec.name),
         "key": key,
         "citation": citation,
-        "opening": _opening(section),
+        "opening": marked(parts.opening(section)),
         "stated": " and ".join(
             word for word, part in (("prior", spec.prior), ("target", stated_target(spec))) if part
         ).capitalize() or ("The loss" if spec.batch is not None else ""),
-        "prior": "" if spec.prior is None else rows(terms.PRIOR_IS, spec.prior),
-        "target": _target(spec, key),
+        "formulas": [(answered(shown.words), rows(shown.head, shown.expr) + _label(shown))
+                     for shown in parts.stated(spec)],
         "assumptions": () if spec.reason else list(map(worded, narrative.assumptions(spec))),
-        "conditions": narrative.side_conditions(spec),
-        "statement": None,
-        "chain": None,
-        "witness": None,
-        "remarks": [],
+        "conditions": _conditions(spec),
+        "statement": _statement(parts.statement(recovery)),
+        "chain": _chain(recovery),
+        "witness": _witness(recovery),
+        "remarks": list(map(_remark, parts.remarks(section))),
         "facts": [(fact, worded(meaning)) for fact, meaning in
                   narrative.dependence(spec, facts)] if facts else (),
         "class": listed(account["class"].claims) if "class" in account else "",
@@ -88,13 +85,6 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         "figures": findings.figures(section.plots, key),
         "kernel": listing(section.kernel),
     }
-    if recovery is None and not spec.reason:
-        parts["remarks"] = _alone(section)
-    elif recovery is not None and recovery.verdict == "proved":
-        parts |= _proved(recovery, key)
-    elif recovery is not None and recovery.verdict == "refuted":
-        parts |= _refuted(recovery, key)
-    return parts
 
 
 def stated_target(spec: Spec) -> bool:
@@ -109,196 +99,65 @@ def _solved(section: Section) -> str:
     return "The specification states no prior; audited is the one shown above."
 
 
-def _opening(section: Section) -> str:
-    spec, recovery = section.spec, section.recovery
-    if spec.reason:
-        return findings.reason(spec)
-    if recovery is not None:
-        why = f" {answered(recovery.explanation)}" if recovery.verdict == "undecided" else ""
-        return f"Recovery: {mark(recovery.verdict)}.{why}"
-    missing = "target" if spec.prior is not None else "prior"
-    return f"The specification states no {missing}, so that there is no recovery to prove."
+def _conditions(spec: Spec) -> tuple[str, ...]:
+    """Displays of what must not vanish, or must be positive."""
+    displays = []
+    for condition in telling(spec.conditions):
+        *most, last = broken(condition.expr, width() - 8)
+        ends = [*most, row(last, *narrative.HELD[condition.kind])]
+        displays.append(pasted(EMPTY, ends, numbered=False))
+    return tuple(displays)
 
 
-def _target(spec: Spec, key: str) -> list[tuple[str, str]]:
-    """The target, and what the generalised loss has besides the margin."""
-    shown = []
-    label = rf" \label{{{at(f'eq:{key}:target')}}}"
-    if spec.loss is not None:
-        shown.append(("The target, the loss of one pair:",
-                      rows(terms.defines(terms.of(terms.LOSS, spec.roles)), spec.loss) + label))
-    if spec.margin is not None:
-        shown.append((f"The target, the loss {math(outer(spec, terms.MARGIN))} of the margin",
-                      rows(terms.defines(terms.of(terms.MARGIN, spec.roles)), spec.margin)
-                      + label))
-    if spec.batch is not None:
-        shown.append((worded(narrative.of_batch(spec)),
-                      rows(narrative.batch_head(spec), spec.batch)))
-    if spec.link is not None:
-        shown.append((worded(told("The link, which takes the place of {} in the losses:",
-                                  terms.logistic(terms.MARGIN))),
-                      rows(terms.defines(terms.LINK), spec.link)))
-    if spec.constraint is not None:
-        weight = f"the multiplier {math(write(spec.multiplier))}"
-        shown.append((f"The constraint, added to the losses with {weight}:",
-                      rows(terms.defines(terms.of("c", spec.roles)), spec.constraint)))
-    return shown
+def _label(shown: Shown) -> str:
+    """The label of a formula that a document refers to."""
+    named = shown.key in ("prior", "target")
+    return rf" \label{{{labelled(shown.key)}}}" if named else ""
 
 
-def outer(spec: Spec, margin: Formula) -> Formula:
-    """The loss of a pair as a formula in its margin."""
-    link = terms.logistic(margin) if spec.link is None else call("f", margin)
-    if spec.constraint is None:
-        return link
-    return row(link, " + ", write(spec.multiplier), r"\,", terms.of("c", spec.roles))
+# --- Recoveries ----------------------------------------------------------------------------------
 
 
-# --- Proved --------------------------------------------------------------------------------------
+def _statement(found: Stated | None) -> dict[str, str] | None:
+    if found is None:
+        return None
+    if isinstance(found.right, Formula):
+        display = f"& {tex(found.left)}{own('fit')}{{{tex(found.right)}}}."
+    else:
+        display = pasted(found.left, broken(found.right, width()))
+    return {"kind": found.kind, "text": answered(found.text), "display": display,
+            "close": answered(found.close)}
 
 
-def _proved(recovery: Recovery, key: str) -> dict[str, Any]:
+def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
+    if recovery is None or recovery.verdict != "proved":
+        return None
+    start = parts.proof_start(recovery)
     return {
-        "statement": _statement(recovery, key),
-        "chain": {
-            "opening": _proof_opening(recovery, key),
-            "start": _start(recovery),
-            "steps": narrative.chain(recovery),
-            "close": "This is the target" + (" margin." if recovery.kind == "margin" else "."),
-        },
+        "opening": answered(parts.proof_opening(recovery)),
+        "start": rows(start.head, start.expr),
+        "steps": [(f"{answered(narrative.reason(step))}, rule {typewriter(step.rule)}:",
+                   rows(leaf("= "), step.after)) for step in recovery.steps],
+        "close": answered(parts.proof_close(recovery)),
     }
 
 
-def _statement(recovery: Recovery, key: str) -> dict[str, str]:
-    spec = recovery.spec
-    mixed = recovery.affine(terms.of(terms.LOSS_THROUGH, spec.roles))
-    loss = tex(terms.of(terms.LOSS, spec.roles))
-    conditions = " that satisfy the conditions above" if telling(spec.conditions) else " as above"
-    if recovery.side_conditions:
-        conditions += answered(told(", where {}", joined(", ", recovery.side_conditions)))
-    varying = worded(enumerated([
-        "every prompt", "every pair of responses",
-        "all policies", *(["all parameters"] if spec.names.parameters else []),
-        *(["all data"] if spec.names.features else []),
-    ]))
-    gradients = (
-        "Hence the two objectives are one function of the policy"
-        + ("" if recovery.factor == 1 and recovery.constant == 0 else ", up to scale and offset")
-        + (
-            f". Of gradients: {answered(recovery.gradient.sentence)}."
-            if recovery.gradient is not None
-            else worded(told(", and so are their gradients, provided {} is differentiated wherever "
-                             "it depends on {}.", ZETA, POLICY_SIGN))
-        )
-    )
-    return {
-        "kind": "theorem",
-        "text": rf"With the prior \eqref{{{at(f'eq:{key}:prior')}}}, the generalised loss"
-        f"{_generalised(spec)} equals the target loss{_up_to(recovery)}: "
-        f"for {varying}{conditions},",
-        "display": f"& {loss} = {own('fit')}{{{tex(mixed)}}}.",
-        "close": gradients,
+def _witness(recovery: Recovery | None) -> dict[str, Any] | None:
+    if recovery is None or recovery.witness is None:
+        return None
+    laws = narrative.witness_laws(recovery.witness)
+    return worked.example(recovery) | {
+        "vocabulary": tuple(map(str, range(len(laws[0][2])))),
+        "laws": [("" if law is None else math(law), math(prefix), tuple(map(math, numbers)))
+                 for law, prefix, numbers in laws],
+        "data": answered(enumerated(narrative.witness_data(recovery.witness) or [""])),
     }
 
 
-def _generalised(spec: Spec) -> str:
-    if spec.link is None and spec.constraint is None:
-        return rf" {math(terms.LOSS_THROUGH)} of \eqref{{{at('eq:loss')}}}"
-    return f" {math(row(terms.LOSS_THROUGH, ' = ', outer(spec, terms.MARGIN_THROUGH)))}"
-
-
-def _up_to(recovery: Recovery) -> str:
-    parts = []
-    if recovery.factor != 1:
-        parts.append("a positive factor")
-    if recovery.constant != 0:
-        parts.append("a constant")
-    return f" up to {' and '.join(parts)}" if parts else ""
-
-
-def _proof_opening(recovery: Recovery, key: str) -> str:
-    if recovery.kind == "loss":
-        return "The loss through the prior is carried over into the target loss."
-    if recovery.spec.loss is not None:
-        return f"T{_scaled(recovery)[1:]}it suffices that the margins agree."
-    loss = math(outer(recovery.spec, terms.MARGIN))
-    return rf"Both losses are {loss} of their margins, so it suffices that the margins agree."
-
-
-def _scaled(recovery: Recovery) -> str:
-    """How a target stated as a loss comes from its margin."""
-    if recovery.kind == "loss" or recovery.spec.loss is None:
-        return ""
-    loss = terms.logistic(terms.MARGIN)
-    scaled = recovery.affine(between("(", loss, ")", "big") if recovery.factor != 1 else loss)
-    return f"the target is {math(scaled)} of a margin {math(terms.MARGIN)}, and "
-
-
-def _start(recovery: Recovery) -> str:
-    roles = recovery.spec.roles
-    left = terms.of(terms.MARGIN_THROUGH, roles)
-    if recovery.kind == "loss":
-        left = recovery.affine(terms.of(terms.LOSS_THROUGH, roles))
-    return rows(terms.defines(left), recovery.recovered)
-
-
-# --- Refuted -------------------------------------------------------------------------------------
-
-
-def _refuted(recovery: Recovery, key: str) -> dict[str, Any]:
-    witness = recovery.witness
-    assert witness is not None
-    laws = narrative.witness_laws(witness)
-    side = "losses" if witness.target_margin is None else "margins"
-    return {
-        "statement": {
-            "kind": "proposition",
-            "text": rf"The prior \eqref{{{at(f'eq:{key}:prior')}}} does not recover the target "
-            rf"\eqref{{{at(f'eq:{key}:target')}}}: {_scaled(recovery)}the {side} differ at the "
-            "witness below. Their difference, target less prior, in normal form, is",
-            "display": pasted(EMPTY, broken(narrative.folded(recovery), width())),
-            "close": "",
-        },
-        "remarks": _diagnosis(recovery),
-        "witness": worked.example(recovery) | {
-            "vocabulary": tuple(map(str, range(len(laws[0][2])))),
-            "laws": [("" if law is None else math(law), math(prefix), tuple(map(math, numbers)))
-                     for law, prefix, numbers in laws],
-            "data": worded(enumerated(narrative.witness_data(witness) or [""])),
-        },
-    }
-
-
-def _diagnosis(recovery: Recovery) -> list[dict[str, str]]:
-    remarks = []
-    if recovery.explanation:
-        text = answered(recovery.explanation)
-        remarks.append({"title": "What is off", "text": text, "display": ""})
-    if recovery.working_prior:
-        spec = recovery.spec
-        try:
-            prior = parse(recovery.working_prior, spec.names, PRIOR)
-            display = rows(terms.PRIOR_IS, prior)
-        except MidpoError:
-            display = rf"& \text{{{typewriter(recovery.working_prior)}}}"
-        remarks.append({"title": "A prior that works",
-                        "text": "The target is recovered by the prior", "display": display})
-    return remarks
-
-
-# --- A prior or a target alone -------------------------------------------------------------------
-
-
-def _alone(section: Section) -> list[dict[str, str]]:
-    spec = section.spec
-    if spec.prior is not None:
-        loss = math(outer(spec, terms.MARGIN_THROUGH))
-        return [{
-            "title": "The loss of this prior",
-            "text": f"The generalised loss with this prior is {loss} of the margin",
-            "display": rows(terms.defines(terms.of(terms.MARGIN_THROUGH, spec.roles)),
-                            recovered_margin(spec)),
-        }]
-    return []
+def _remark(found: Remark) -> dict[str, str]:
+    shown = found.shown
+    return {"title": found.title, "text": answered(found.text),
+            "display": "" if shown is None else rows(shown.head, shown.expr)}
 
 
 # --- Numbers and code ----------------------------------------------------------------------------
@@ -307,21 +166,14 @@ def _alone(section: Section) -> list[dict[str, str]]:
 def _check(found: CrossCheck | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    gradcheck = {True: "passed", False: r"\textbf{failed}", None: "does not apply"}[found.gradcheck]
-    failure = f" Failure: {escape(found.failure)}" if found.failure else ""
     return {
-        "opening": rf"The kernel {typewriter(found.name)} was held against the formula above, "
-        f"evaluated in 50 digits, on {found.cases} random pairs (seed {found.seed}, device "
-        f"{escape(found.device)}). Errors are the largest found, in units in the last place; a "
-        "unit is the rounding of the result, or of the inputs carried through to it, whichever is "
-        "larger.",
+        "opening": answered(parts.check_opening(found)),
         "rows": [
             (typewriter(d.dtype), str(d.cases), scientific(d.value_ulp), scientific(d.gradient_ulp),
              scientific(d.limit_ulp), "passed" if d.passed else r"\textbf{failed}")
             for d in found.dtypes
         ],
-        "close": "Automatic differentiation against differences in float64 (gradcheck): "
-        f"{gradcheck}.{failure}",
+        "close": answered(parts.check_close(found)),
     }
 
 

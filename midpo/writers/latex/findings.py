@@ -1,4 +1,4 @@
-"""What a section says beside its claims: why a row has no equation, a cycle, figures."""
+"""What a section says beside its claims: a cycle, and figures."""
 
 from __future__ import annotations
 
@@ -9,21 +9,12 @@ from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.told import listed
 from midpo.symbolic.formula.tree import Fence, call, number, row
 from midpo.symbolic.formula.write import name
-from midpo.symbolic.language.spec import Spec
-from midpo.symbolic.language.table import CONFIRMED, UNCONFIRMED
 from midpo.writers.latex.pieces import answered, escape, math, scientific
 from midpo.writers.latex.pieces import worded as in_latex
 
 if TYPE_CHECKING:
     from midpo.numeric.crossing import Crossing
     from midpo.writers.pictures.plots import Plot
-
-def reason(spec: Spec) -> str:
-    """Why a row of the catalogue has no equation."""
-    status = spec.status.removeprefix(UNCONFIRMED).strip() if spec.status != CONFIRMED else ""
-    doubt = f" Not confirmed: {escape(status)}." if status else ""
-    return f"No specification of one pair can hold this loss: {escape(spec.reason)}.{doubt}"
-
 
 # --- Witnesses -----------------------------------------------------------------------------------
 
