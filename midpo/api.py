@@ -151,7 +151,7 @@ def check(
 
 
 def prove(
-    source: Source,
+    source: Source | None = None,
     code: str | Path | Callable[..., Any] | None = None,
     *,
     backend: str = "eager",
@@ -164,18 +164,27 @@ def prove(
     """Prove or refute that PyTorch code computes the spec's loss, value and gradient. Needs torch.
 
     `code` is a function (a closure is an adapter), "FILE.py", "FILE.py:FUNCTION" or
-    "MODULE:FUNCTION"; it is run. Without it, the kernel of `backend`. Arguments are bound by name
+    "MODULE:FUNCTION"; it is run. Without it, the kernel of `backend`; without `source`, the row of
+    the catalogue that the code is found to compute. Arguments are bound by name
     as in `check`. `layout` is "aligned" (logits predict the labels beside them) or "unshifted" (as
     trainers hold them: the code shifts); `pairs` are the sizes of batches. Where positions matter
     the answer is for small sizes; `shapes` names some: tokens of each row, and how long rows are.
     Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
     or code cannot be run or bound.
     """
-    spec = spec_of(source)
     needed("prove", "torch", "numpy")
-    from midpo import proving
     from midpo.numeric.checking.found import Code
+    from midpo.proving import identify, proof
 
+    options: dict[str, Any] = {"unshifted": layout == "unshifted", "pairs": pairs,
+                               "shapes": shapes, "value_only": value_only}
+    if source is None:
+        from midpo.code import function_of
+
+        if code is None:
+            raise MidpoError("nothing to prove\n  expected: a spec, code, or both")
+        return identify.identify(function_of(code, load("dpo"), arguments), **options)
+    spec = spec_of(source)
     if code is None:
         kernel = generate(spec, backend=backend)
         held = Code(f"midpo generate {spec.name} --backend {backend}", kernel.compile(), backend,
@@ -184,8 +193,7 @@ def prove(
         from midpo.code import function_of
 
         held = function_of(code, spec, arguments)
-    return proving.prove(spec, held, unshifted=layout == "unshifted", pairs=pairs,
-                         shapes=shapes, value_only=value_only)
+    return proof.prove(spec, held, **options)
 
 
 def compare(first: Source, second: Source) -> Comparison:

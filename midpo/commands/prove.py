@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,12 +13,15 @@ from midpo.symbolic.errors import MidpoError
 
 from . import options
 
+if TYPE_CHECKING:
+    from midpo.proofs.code.answer import CodeProof
+
 # What is proved of kernels where no code is named: those that are lifted for every size.
 LIFTED = ("eager", "logps")
 
 
 @click.command("prove")
-@options.specs
+@click.argument("specs", nargs=-1, metavar="[SPEC]...")
 @options.as_json
 @click.option(
     "--code",
@@ -40,6 +44,7 @@ LIFTED = ("eager", "logps")
     help="Whether logits predict the labels beside them, or the code shifts.",
 )
 @click.option("--pairs", default="1,2", show_default=True, help="Sizes of batches.")
+@click.option("--witness", metavar="FILE.py", help="Write the case of a refutation as a program.")
 @click.option(
     "--shapes",
     multiple=True,
@@ -54,6 +59,7 @@ def command(
     settings: tuple[str, ...],
     layout: str,
     pairs: str,
+    witness: str | None,
     shapes: tuple[str, ...],
     value_only: bool,
 ) -> None:
@@ -69,31 +75,43 @@ def command(
     Example:
       midpo prove dpo --code loss.py:dpo_loss --set beta=alpha
       midpo prove simpo
+      midpo prove --code loss.py:my_loss
     """
     from midpo import api
     from midpo.commands.check import arguments_of
+    from midpo.targets import write
 
     needed("prove", "torch", "numpy")
     arguments = arguments_of(settings)
     sizes, at = _pairs(pairs), tuple(map(_shape, shapes))
+    if not specs and code is None:
+        raise MidpoError("nothing to prove\n  expected: SPEC, --code FILE.py:FUNCTION, or both")
     if code is None and settings:
         raise MidpoError("--set without --code\n  expected: --code FILE.py:FUNCTION beside it")
     status = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED, "not lifted": UNDECIDED}
 
     def answer(asked: str) -> tuple[dict[str, Any], int]:
+        if not asked:
+            return told(api.prove(None, code, arguments=arguments, layout=layout, pairs=sizes,
+                                  shapes=at, value_only=value_only))
         name, backend = asked.split("\n") if code is None else (asked, "eager")
         with spinner(as_json, f"proving {name}"):
             found = api.prove(name, code, backend=backend, arguments=arguments, layout=layout,
                               pairs=sizes, shapes=at, value_only=value_only)
+        return told(found)
+
+    def told(found: CodeProof) -> tuple[dict[str, Any], int]:
         if not as_json:
             from midpo.writers.terminal.code import proof
 
             proof(found)
+        if witness is not None and found.program:
+            write(Path(witness), found.program)
         nearly = found.up_to is not None and found.verdict == "undecided"
         return found.as_json(), NEGATIVE if nearly else status[found.verdict]
 
-    each([f"{spec}\n{b}" for spec in specs for b in LIFTED] if code is None else specs, as_json,
-         answer)
+    each([f"{spec}\n{b}" for spec in specs for b in LIFTED] if code is None else specs or ("",),
+         as_json, answer)
 
 
 def _shape(written: str) -> tuple[tuple[int, ...], int]:

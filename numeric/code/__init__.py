@@ -8,4 +8,5 @@
     reader     the value of a lifted formula at a case
     tensors    a layout at a case, as tensors
     witness    the formula against the code itself, and a case at which code and spec differ
+    written    a case as a file that runs without midpo
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from midpo.symbolic.formula import notebook
@@ -43,7 +43,8 @@ class CodeProof:
     `value` and `gradient` are decided apart; the verdict is proved only if both are that were asked
     for. `scope` says for which inputs; `formula` is the loss of one pair that was lifted, in the
     spec language; `assumptions` are what the answer rests on; `reason` says why nothing was decided
-    or lifted; `witness` is a case at which code and spec differ.
+    or lifted; `witness` is a case at which code and spec differ, `program` a file that shows it
+    without midpo, where the code is in a file or a module.
     """
 
     name: str
@@ -60,7 +61,7 @@ class CodeProof:
     steps: int = 0
     seconds: float = 0.0
     operations: int = 0
-    programs: Mapping[str, str] = field(default_factory=dict)
+    program: str = ""
 
     @property
     def proved(self) -> bool:

@@ -6,6 +6,8 @@ import contextlib
 import json
 import math
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -366,6 +368,46 @@ def test_the_command(sign: str, status: int, verdict: str, tmp_path: Path) -> No
             "seconds"} <= found.keys()
 
 
+@pytest.mark.parametrize("sign", ["-", "0.5 *"])
+def test_a_witness_runs_without_midpo(sign: str, tmp_path: Path) -> None:
+    file, case = tmp_path / "loss.py", tmp_path / "case.py"
+    file.write_text(CODE.replace("SIGN", sign))
+    done = CliRunner().invoke(main, ["prove", "dpo", "--code", f"{file}:dpo_loss", "--set",
+                                     "beta=alpha", "--witness", str(case)])
+    assert done.exit_code == 1 and "midpo" not in [
+        line.split()[1].split(".")[0] for line in case.read_text().splitlines()
+        if line.startswith(("import ", "from "))]
+    ran = subprocess.run([sys.executable, str(case)], cwd=tmp_path, capture_output=True, text=True,
+                         check=False)
+    assert ran.returncode == 1 and "the code gives" in ran.stdout, ran.stderr
+    file.write_text(CODE.replace("SIGN", ""))  # mended
+    assert subprocess.run([sys.executable, str(case)], capture_output=True).returncode == 0
+
+
+def test_a_witness_of_the_gradient(tmp_path: Path) -> None:
+    file, case = tmp_path / "loss.py", tmp_path / "case.py"
+    file.write_text(CODE.replace("SIGN", "").replace(
+        "rejected = policy_rejected_logps", "rejected = policy_rejected_logps.detach()"))
+    found = midpo.prove("dpo", f"{file}:dpo_loss", arguments=SET)
+    assert found.gradient == "refuted"
+    case.write_text(found.program)
+    ran = subprocess.run([sys.executable, str(case)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1 and "the spec gives" in ran.stdout, ran.stderr
+
+
+def test_the_row_of_code_is_found() -> None:
+    def mine(pi_chosen_logps: Any, pi_rejected_logps: Any, ref_chosen_logps: Any,
+             ref_rejected_logps: Any, tau: float, scale: float = 1.0) -> Any:
+        return (margins(pi_chosen_logps, pi_rejected_logps, ref_chosen_logps, ref_rejected_logps)
+                - 1 / (2 * scale)) ** 2
+
+    found = midpo.prove(None, lambda pi_chosen_logps, pi_rejected_logps, ref_chosen_logps,
+                        ref_rejected_logps, temperature: mine(
+                            pi_chosen_logps, pi_rejected_logps, ref_chosen_logps,
+                            ref_rejected_logps, 0.0, temperature).mean())
+    assert (found.name, found.verdict) == ("ipo", "proved")
+
+
 def test_bad_input_of_the_command(tmp_path: Path) -> None:
     for arguments, words in (
         (["prove", "dpo", "--code", str(tmp_path / "none.py")], "no such file"),
@@ -373,6 +415,8 @@ def test_bad_input_of_the_command(tmp_path: Path) -> None:
         (["prove", "dpo", "--code", "math:no_such"], "no function"),
         (["prove", "dpo", "--set", "beta=alpha"], "--set without --code"),
         (["prove", "dpo", "--pairs", "0"], "sizes of batches"),
+        (["prove"], "nothing to prove"), (["prove", "dpo", "--shapes", "1,2"], "--shapes 1,2"),
+        (["prove", "dpo", "--shapes", "4,2,3", "--code", "math:sqrt"], "can"),
     ):
         done = CliRunner().invoke(main, arguments)
         assert done.exit_code == 2 and words in done.stderr, (done.output, done.stderr)

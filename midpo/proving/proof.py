@@ -28,6 +28,7 @@ from midpo.numeric.code.witness import (
     finite_difference,
     ratio,
 )
+from midpo.numeric.code.written import program
 from midpo.proofs.code.answer import TERMS, CodeProof, Part, UpTo, verdict_of
 from midpo.proofs.code.claim import (
     CodeClaim,
@@ -108,7 +109,8 @@ def prove(
     answer = CodeProof(
         spec.name, code.name, verdict_of(found.value, found.gradient), found.value, found.gradient,
         scope(layouts, binding), found.formula, notes, found.up_to, _witness(found), found.reason,
-        found.steps, time.perf_counter() - start, found.operations)
+        found.steps, time.perf_counter() - start, found.operations,
+        _program(spec, code, binding, found))
     return replace(answer, verdict="not lifted", reason=why) if why else answer
 
 
@@ -155,7 +157,7 @@ def decide(
     asked = found.gradient != "not asked"
 
     def run(case: CodeCase) -> Answer:
-        return _quiet(binding, layout, case, asked and lifted.slope is not None)
+        return called(binding, layout, case, asked and lifted.slope is not None)
 
     fixed = binding.fixed
     tests = [trying.case(layout, fixed, seed) for seed in TESTS]
@@ -176,7 +178,8 @@ def decide(
         _gradient(found, spec, binding, stated, lifted, fixed, run)
 
 
-def _quiet(binding: Binding, layout: Layout, case: CodeCase, slope: bool) -> Answer:
+def called(binding: Binding, layout: Layout, case: CodeCase, slope: bool) -> Answer:
+    """The code's own answer at a case; what it prints goes to standard error."""
     import contextlib
     import sys
 
@@ -304,6 +307,14 @@ def _note(found: Found, lifted: Lifted) -> None:
     if lifted.paths > 1:
         found.notes[f"{lifted.paths} paths through the code, all of them run"] = None
     found.operations += sum(lifted.operations.values())
+
+
+def _program(spec: Spec, code: Code, binding: Binding, found: Found) -> str:
+    if found.difference is None or found.layout is None:
+        return ""
+    import torch
+
+    return program(torch, spec.name, code.name, binding, found.layout, found.difference)
 
 
 def _witness(found: Found) -> dict[str, Any] | None:
