@@ -103,7 +103,8 @@ def program(
                  f'    """How the inputs move."""\n    return {{\n{shown}\n    }}\n\n\n')
     return _FILE.format(
         code=code, name=name, case=case,
-        imports=f"{load[0]}\nimport sys\n\nimport {torch.__name__}", spec=apart.spec, load=extra + load[1],
+        imports=f"{load[0]}\nimport sys\n\nimport {torch.__name__}", spec=apart.spec,
+        load=extra + load[1],
         what="value" if apart.entry is not None else "derivative", entry=apart.entry or 0,
         values="\n".join(f"        {n!r}: {_literal(v)}," for n, v in values.items()), body=body)
 
