@@ -33,7 +33,7 @@ from midpo.symbolic.language.signs import (
 )
 from midpo.symbolic.rewriting.derivation import Derivation, Instance
 from midpo.symbolic.rewriting.derivation import Step as Link
-from midpo.symbolic.rewriting.rule import CELLS
+from midpo.symbolic.rewriting.rule import CELLS, Parts
 from midpo.symbolic.rewriting.rules import RULES
 from midpo.symbolic.work import spend
 
@@ -352,8 +352,9 @@ def _alone(expr: Expr) -> Expr:
 
 def _body_by_body(left: Derivation, right: Derivation) -> bool:
     """Whether the difference of the two ends is sums whose bodies together are 0 on every cell;
-    then the left chain is led to the right one's end. Sums over one response are one sum here,
-    with its length as the sum of 1, so that what a cell says of a position is used in all."""
+    then the left chain is led to the right one's end, else to it and what is left. Sums over one
+    response are one sum here, with its length as the sum of 1, so that what a cell says of a
+    position is used in all."""
     difference = expand(left.end - right.end)
     if not any(node.args[0].has(Step, Max) for node in difference.atoms(TokenSum)):
         return False
@@ -365,39 +366,48 @@ def _body_by_body(left: Derivation, right: Derivation) -> bool:
         else:
             body, *rest = node.args
             groups[tuple(rest)].append((term / node, body))
-    for (index, response), terms in groups.items():
-        shares = [term for term in lengths if Length(response) in Mul.make_args(term)]
-        lengths = [term for term in lengths if term not in shares]
-        if shares:
-            terms.append((Add(*(term / Length(response) for term in shares)), S.One))
-        if any(index in outside.free_symbols for outside, _ in terms):
-            return False
-    if lengths:
-        return False
-    linear = RULES["token_sum_linear"]
     gathered: list[Instance] = []
     zero: list[Instance] = []
     nothing: list[Instance] = []
+    linear = RULES["token_sum_linear"]
     for (index, response), terms in groups.items():
-        parts = (tuple(terms), index, response)
-        whole, empty = linear.left(*parts), TokenSum(S.Zero, index, response)
-        if not isinstance(whole, TokenSum):
-            return False
-        tree = _tree(whole.args[0], S.Zero, whole.args[0], assumed(whole, empty), 1, _Walk())
-        if tree is None:
-            return False
-        gathered.append(Instance(whole, linear.right(*parts), parts))
-        zero.append(Instance(whole, empty, (tree,)))
-        parts = (((S.Zero, S.One),), index, response)
-        nothing.append(Instance(empty, S.Zero, parts))
-    end = right.end
+        shares = [term for term in lengths if Length(response) in Mul.make_args(term)]
+        share = (Add(*(term / Length(response) for term in shares)), S.One)
+        for beside in ([share], []) if shares else ([],):
+            parts = ((*terms, *beside), index, response)
+            found = _zero_sum(parts)
+            if found is not None:
+                gathered.append(Instance(found.old, linear.right(*parts), parts))
+                zero.append(found)
+                none = (((S.Zero, S.One),), index, response)
+                nothing.append(Instance(found.new, S.Zero, none))
+                lengths = [term for term in lengths if not (beside and term in shares)]
+                break
+    if not gathered:
+        return False
+    end = expand(left.end - Add(*(i.new for i in gathered)))
     before = end + Add(*(i.new for i in gathered))
     left.arithmetic(before)
     left.append(Link(linear.name, end + Add(*(i.old for i in gathered)), before,
                      tuple(gathered)).reversed())
     left.replace(CELLS, zero)
     left.replace(linear.name, nothing)
-    return bool(left.end == end)
+    if not is_zero(left.end - right.end):
+        return False
+    left.arithmetic(right.end)
+    return True
+
+
+def _zero_sum(parts: Parts) -> Instance | None:
+    """A proof by cells that the sum which token_sum_linear makes of these parts is one of 0."""
+    terms, index, response = parts
+    if any(index in outside.free_symbols for outside, _ in terms):
+        return None
+    whole, empty = RULES["token_sum_linear"].left(*parts), TokenSum(S.Zero, index, response)
+    if not isinstance(whole, TokenSum):
+        return None
+    tree = _tree(whole.args[0], S.Zero, whole.args[0], assumed(whole, empty), 1, _Walk())
+    return None if tree is None else Instance(whole, empty, (tree,))
 
 
 def _cell_forms(bodies: Sequence[Expr], context: Signs) -> list[Expr]:

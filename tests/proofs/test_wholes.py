@@ -75,6 +75,9 @@ EQUAL = {
     "a count is at most the length": ("step(len(y) - sum(step(w(y, t)) for t in y))", "1"),
     "weights of a series": ("sum((2*t - 2)*2**(-t) for t in y)",
                             "sum((2*t - 2)*step(t - 2)*2**(-t) for t in y)"),
+    "a sum of positions beside a length": (
+        "sum(abs(2*t - 3)*w(y, t) for t in y) + score(y)*max(0, len(y) - 3)",
+        "sum(max(abs(2*t - 3), 1)*w(y, t) for t in y) + score(y)*(len(y) - 3)*step(len(y) - 3)"),
     "order of sums": ("sum(sum(step(t - s)*w(y, s) for s in y) for t in y)",
                       "sum((len(y) + 1 - t)*w(y, t) for t in y)"),
 }
