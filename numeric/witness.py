@@ -195,6 +195,15 @@ def is_affine(
     )
 
 
+def may_be_affine(spec: Spec, *pairs: tuple[Expr, Expr], case: Case) -> bool:
+    """Whether `is_affine` holds for each pair at plain parameters, at those of the case, and at
+    some more: where a window is empty, a loss is constant at the first."""
+    tried = [case.parameters, *(other.parameters for other in
+                                itertools.islice(cases(spec), ATTEMPTS_A_LENGTH))]
+    distinct = [at for n, at in enumerate(tried) if at not in tried[:n]]
+    return all(is_affine(spec, *pair, at=at) for at in (None, *distinct) for pair in pairs)
+
+
 _FLOATS, _INTERVALS = Floats(), Intervals()
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from sympy import Add, Expr, S
 
-from midpo.numeric.witness import Witness, find_witness, is_affine
+from midpo.numeric.witness import Witness, find_witness, may_be_affine
 from midpo.proofs.recover.conditions import defined_where
 from midpo.proofs.recover.diagnosis import diagnose
 from midpo.proofs.recover.problem import Problem
@@ -258,8 +258,7 @@ def _witness(problem: Problem) -> Witness | None:
         found = look(seen=True) or look(seen=False)
     if found is not None and moves(problem):
         with allowance(*sides):  # losses may differ at some values of a parameter alone
-            if all(is_affine(problem.spec, *pair, at=at) for pair in (both, both[::-1])
-                   for at in (None, found.case.parameters)):
+            if may_be_affine(problem.spec, both, both[::-1], case=found.case):
                 return None
     return found
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from sympy import Add, Expr, Mul, Poly, Pow, S, Symbol, factor_list, fraction, together
 
 from midpo.numeric.crossing import find_nonpositive
+from midpo.symbolic.algebra.factor import factors as factors_of
 from midpo.symbolic.algebra.logistic import disguised
 from midpo.symbolic.algebra.normal import form
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.separable import is_separated, pair_data
-from midpo.symbolic.algebra.shapes import shapes
+from midpo.symbolic.algebra.shapes import cancelled, shapes
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import (
     CHOSEN,
@@ -263,11 +264,20 @@ def _eliminate(loss: Expr, margin: Expr) -> Expr | None:
 
 
 def temperature_of(margin: Expr) -> tuple[Expr, Expr]:
-    """The factors that every term of the margin shares and that belong to the pair, the prompt or
-    the batch and to no response, and the margin without them."""
+    """The factor that the whole margin shares and that belongs to the pair, the prompt or the batch
+    and to no response, and the margin without it."""
     if not pair_data(margin):
         return S.One, margin
-    terms = [set(Mul.make_args(t)) for t in Add.make_args(margin)]
-    shared = set.intersection(*terms)
-    temperature = Mul(*(f for f in shared if pair_data(f) and not roles(f)))
-    return temperature, form(margin / temperature)
+    coefficients: dict[Expr, Expr] = {}
+    for term in Add.make_args(margin):
+        factors = Mul.make_args(term)
+        data = Mul(*(f for f in factors if roles(f)))
+        scale = Mul(*(f for f in factors if not roles(f)))
+        coefficients[data] = coefficients.get(data, S.Zero) + scale
+    first = next(iter(coefficients.values()))
+    parts = factors_of(first, plain=True) or tuple(f.as_base_exp() for f in Mul.make_args(first))
+    temperature = Mul(*(b**e for b, e in parts if pair_data(b)))
+    rest = {data: cancelled(scale / temperature) for data, scale in coefficients.items()}
+    if not all(map(is_constant, rest.values())):
+        return S.One, margin
+    return temperature, form(Add(*(scale * data for data, scale in rest.items())))

@@ -25,6 +25,7 @@ from midpo.symbolic.language.nodes import (
     CHOSEN,
     REJECTED,
     ByLabel,
+    Feature,
     Index,
     Parameter,
     structural,
@@ -86,7 +87,8 @@ def _of_lengths(condition: Condition) -> bool:
 
 def of_lengths(expr: Expr) -> bool:
     """Whether it speaks of lengths or positions alone: not of parameters, policies or data."""
-    return counts(expr) and not varies(expr) and not expr.atoms(Parameter)
+    given = expr.atoms(Parameter, Feature) or varies(expr)
+    return counts(expr) and not given
 
 
 def tie_conditions(derivation: Derivation) -> tuple[str, ...]:

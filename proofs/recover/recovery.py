@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sympy import Expr, S
 
-from midpo.numeric.witness import Witness, agreements, find_witness, is_affine
+from midpo.numeric.witness import Witness, agreements, find_witness, may_be_affine
 from midpo.proofs.checking.check import CheckFailed, check
 from midpo.proofs.recover.words import stated
 from midpo.symbolic.algebra.normal import normal_form, normalise, outside, sums_kept
@@ -287,9 +287,8 @@ def _refutation(
         try:
             witness = find_witness(spec, problem.target, problem.inserted, difference,
                                    margins=margins, seen=seen)
-            if witness is not None and problem.only_losses_count and all(
-                    is_affine(spec, *problem.losses, at=at)
-                    for at in (None, witness.case.parameters)):
+            if witness is not None and problem.only_losses_count and may_be_affine(
+                    spec, problem.losses, case=witness.case):
                 return None
         except TooLarge as error:
             obstacles.append(_obstacle(error))

@@ -115,6 +115,12 @@ def test_different(first: str, second: str, meet: dict[str, str]) -> None:
         assert sides == pytest.approx([found.witness.target_loss, found.witness.recovered_loss])
 
 
+def test_a_window_that_is_empty_at_plain_values_is_different() -> None:
+    side = "sum(step(lam - t)*log(pi({0}, t)/pi_ref({0}, t)) for t in {0})"
+    window = margin(f"alpha*({side.format('y_w')} - {side.format('y_l')})")
+    assert compare(window, load("dpo")).verdict == "different"
+
+
 def test_near_misses_are_not_equal() -> None:
     """What the settings rest on, perturbed: a sign, an exponent, a divergence turned round."""
     tdpo = (DPO + " - alpha*gamma*(sum(kl({0}, y_l, t) for t in y_l)"

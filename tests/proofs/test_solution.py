@@ -509,6 +509,9 @@ def test_theorem_6_is_cited_where_its_hypothesis_was_checked(link: str) -> None:
     ("margin", f"gap**2*{DPO}", None, "gap**2", ("gap != 0",)),
     ("margin", f"exp(gap)*{DPO}", None, "exp(gap)", ()),
     ("loss", f"-exp(gap)*logsigmoid(gap*{DPO})", "exp(gap)", "gap", ("gap > 0",)),
+    ("margin", f"(2 + exp(gap))*({DPO})", None, "2 + exp(gap)", ()),
+    ("loss", f"-logsigmoid((1 + gap)*({DPO}))", None, "1 + gap", ("1 + gap > 0",)),
+    ("loss", f"-step(gap)*logsigmoid({DPO})", "step(gap)", None, ("step(gap) > 0",)),
     ("loss", f"-gamma*logsigmoid({DPO})", None, None, ("gamma > 0",)),
 ])
 def test_inside_the_link_a_temperature_outside_a_weight(
