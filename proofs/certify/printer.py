@@ -9,7 +9,7 @@ the library, or another name: parameter `alpha` is `p_alpha`, feature `w` is `f_
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, Symbol
 
@@ -48,11 +48,6 @@ class NotExportable(MidpoError):
     """An expression outside what a certificate states; the message says what and why."""
 
 
-def spoken(response: Expr) -> str:
-    """A response: of the pair a variable, beside it a function of the prompt."""
-    return RESPONSES.get(response) or f"({identifier('r', response)} x)"
-
-
 def identifier(prefix: str, name: object) -> str:
     """`prefix` and a name of the spec as one identifier. Raises: NotExportable."""
     text = str(name)
@@ -73,16 +68,25 @@ def by_token(exprs: Iterable[Expr]) -> frozenset[str]:
 
 class Printer(Writer):
     """Writes expressions as terms of type R; `laws` are the policies known token by token,
-    `positive` what a spec's own side conditions say is positive."""
+    `positive` what a spec's own side conditions say is positive; `prompt` and `responses` are what
+    these are called."""
 
     POWER = "^"
     TIMES = " * "
     MINUS = "-"
 
-    def __init__(self, laws: frozenset[str], positive: Iterable[Expr] = ()) -> None:
+    def __init__(
+        self, laws: frozenset[str], positive: Iterable[Expr] = (), *, prompt: str = "x",
+        responses: Mapping[Expr, str] = RESPONSES,
+    ) -> None:
         super().__init__(frozenset())
         self.laws = laws
+        self.prompt, self.responses = prompt, responses
         self.positive = frozenset(positive)
+
+    def spoken(self, response: Expr) -> str:
+        """A response: of the pair a variable, beside it a function of the prompt."""
+        return self.responses.get(response) or f"({identifier('r', response)} {self.prompt})"
 
     def term(self, expr: Expr) -> str:
         """`expr` as a term. Raises: NotExportable."""
@@ -149,23 +153,23 @@ class Printer(Writer):
             return self.feature(expr)
         if isinstance(expr, Prob):
             policy, response = expr.args
-            return self.mass(str(policy), spoken(response))
+            return self.mass(str(policy), self.spoken(response))
         if isinstance(expr, TokenProb):
             policy, response, at = expr.args
-            y, t = spoken(response), self.scope[at]
+            y, t = self.spoken(response), self.scope[at]
             return f"{self.law(policy, y, t)} (tok {y} {t})"
         if isinstance(expr, VocabProb):
             policy, response, at, entry = expr.args
-            return f"{self.law(policy, spoken(response), self.scope[at])} {self.scope[entry]}"
+            return f"{self.law(policy, self.spoken(response), self.scope[at])} {self.scope[entry]}"
         if isinstance(expr, Length):
-            return f"INR (n {spoken(expr.args[0])})"
+            return f"INR (n {self.spoken(expr.args[0])})"
         if isinstance(expr, Divergence):
             p, q, response, at = expr.args
-            y, t = spoken(response), self.scope[at]
+            y, t = self.spoken(response), self.scope[at]
             return f"KL vocab ({self.law(p, y, t)}) ({self.law(q, y, t)})"
         if isinstance(expr, Entropy):
             policy, response, at = expr.args
-            return f"entropy vocab ({self.law(policy, spoken(response), self.scope[at])})"
+            return f"entropy vocab ({self.law(policy, self.spoken(response), self.scope[at])})"
         if isinstance(expr, ByLabel):
             preferred, other = (self.write(arg)[0] for arg in expr.args)
             return f"(if chosen then {preferred} else {other})"
@@ -191,18 +195,19 @@ class Printer(Writer):
         name, *at = expr.args
         word = identifier("f", name)
         if not at:
-            return f"{word} x w l"
+            pair = (self.responses[role] for role in (CHOSEN, REJECTED))
+            return " ".join([word, self.prompt, *pair])
         index = [self.scope[i] for i in at[1:]]
-        return " ".join([word, "x", spoken(at[0]), *index])
+        return " ".join([word, self.prompt, self.spoken(at[0]), *index])
 
     def law(self, policy: object, response: str, at: str) -> str:
-        return f"{identifier('law', policy)} x {response} {at}"
+        return f"{identifier('law', policy)} {self.prompt} {response} {at}"
 
     def mass(self, policy: str, response: str) -> str:
         if policy in self.laws:
-            return f"seq_prob ({identifier('law', policy)} x {response}) (tok {response}) " \
-                   f"(n {response})"
-        return f"{identifier('mass', policy)} x {response}"
+            law = f"{identifier('law', policy)} {self.prompt} {response}"
+            return f"seq_prob ({law}) (tok {response}) (n {response})"
+        return f"{identifier('mass', policy)} {self.prompt} {response}"
 
     def binder(self, expr: Expr) -> str:
         body, index, *response = expr.args
@@ -214,7 +219,7 @@ class Printer(Writer):
         if isinstance(expr, VocabSum):
             return f"suml vocab (fun {name} => {written})"
         word = "prodn" if isinstance(expr, TokenProd) else "sumn"
-        return f"{word} (n {spoken(response[0])}) (fun {name} => {written})"
+        return f"{word} (n {self.spoken(response[0])}) (fun {name} => {written})"
 
 
 __all__ = ["ATOM", "PRODUCT", "NotExportable", "Printer", "by_token", "identifier"]

@@ -8,7 +8,6 @@ difference lies in Q(log 2): the tactic `midpo_refuted` computes it and bounds i
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import Any
@@ -19,10 +18,10 @@ from midpo.numeric.arithmetic import Dyadic, Log2, NotExact, Undefined
 from midpo.numeric.case import Case
 from midpo.numeric.evaluate import Evaluator
 from midpo.symbolic.errors import TooLarge
-from midpo.symbolic.language.nodes import Further
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Further
 from midpo.symbolic.loss import loss_of_margin, recovered_margin
 
-from .printer import NotExportable, identifier
+from .printer import NotExportable, Printer, identifier
 from .recovery import GOAL_SECONDS
 from .statement import Statement
 
@@ -31,7 +30,6 @@ From Midpo Require Import Midpo MidpoPoint.
 Import ListNotations.
 Open Scope R_scope.
 """
-_PAIR = {"x": "tt", "w": "true", "l": "false"}
 _FINITE = "\n".join(
     f"#[local] Notation {name} := {kind} (only parsing)."
     for name, kind in (("X", "unit"), ("Y", "bool"), ("V", "nat"))
@@ -52,8 +50,9 @@ def refutation_text(
     unfolded += [f"tree_{p}" for p in statement.policies] + ["word"]
     facts = [says.replace("Z x", "1") for name, says in statement.hypotheses()
              if name != "Z_positive"]
-    facts += [re.sub(r"\b[xwl]\b", lambda at: _PAIR[at[0]], says)
-              for says in statement.premises()]
+    at_point = Printer(statement.laws, statement.printer.positive, prompt="tt",
+                       responses={CHOSEN: "true", REJECTED: "false"})
+    facts += statement.premises(at_point)
     parts = [f"({says})" for says in facts]
     parts += [f"proper tree_{policy}" for policy in statement.policies]
     for sides, number in _claims(statement, case, difference):

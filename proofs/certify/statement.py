@@ -5,7 +5,6 @@ Shared by recoveries (the data are variables of a section) and refutations (the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +20,8 @@ from midpo.symbolic.language.nodes import (
     REJECTED,
     RESPONSE,
     ByLabel,
+    Divergence,
+    Entropy,
     Feature,
     Further,
     Index,
@@ -166,15 +167,16 @@ class Statement:
             if not of_the_pair(condition.expr):
                 yield f"condition{number}", self.condition(condition.expr, condition.kind)
 
-    def premises(self) -> list[str]:
+    def premises(self, printer: Printer | None = None) -> list[str]:
         """What the pair at hand must meet: side conditions on the lengths of its responses. Of all
-        responses they would be asked in vain, as of y_w and y_l where these are one."""
-        found = []
+        responses they would be asked in vain, as of y_w and y_l where these are one. `printer`
+        knows what prompt and responses are called, where they are not x, w and l."""
+        found, printer = [], printer or self.printer
         for condition in self.spec.conditions:
             if not of_the_pair(condition.expr):
                 continue
             for role in (CHOSEN, REJECTED):
-                term = self.printer.term(with_label(condition.expr, role))
+                term = printer.term(with_label(condition.expr, role))
                 found.append(SIGNS[condition.kind].format(_bracketed(term)))
         return list(dict.fromkeys(found))
 
@@ -200,9 +202,8 @@ class Statement:
 
     def condition(self, expr: Expr, kind: str) -> str:
         free = expr.free_symbols
-        bound = ["x"]
-        if expr.has(ByLabel):
-            bound.insert(0, "chosen")
+        # A name that the body does not hold would have no type.
+        bound = ["chosen"] * expr.has(ByLabel) + ["x"] * expr.has(*_OF_PROMPT)
         bound += [name for symbol, name in ((RESPONSE, "y"), (CHOSEN, "w"), (REJECTED, "l"))
                   if symbol in free or (symbol != RESPONSE and _pair(expr))]
         indices = sorted((s for s in free if isinstance(s, Index)), key=lambda i: str(i.name))
@@ -210,9 +211,7 @@ class Statement:
         printer.scope = {i: f"{'t' if i.is_positive else 'v'}{k}" for k, i in enumerate(indices)}
         bound += printer.scope.values()
         body = SIGNS[kind].format(_bracketed(printer.term(expr)))
-        # A name that the body does not hold would have no type.
-        needed = [b for b in bound if re.search(rf"\b{b}\b", body)]
-        return f"forall {' '.join(needed)}, {body}" if needed else body
+        return f"forall {' '.join(bound)}, {body}" if bound else body
 
     # -- definitions
 
@@ -253,6 +252,9 @@ class Statement:
         if self.constant != 0:
             recovered += f" + ({self.printer.term(self.constant)})"
         return published, recovered
+
+
+_OF_PROMPT = (Prob, TokenProb, VocabProb, Divergence, Entropy, Feature, Further)
 
 
 def of_the_pair(expr: Expr) -> bool:
