@@ -22,7 +22,7 @@ from midpo.symbolic.language.nodes import Parameter
 from .axes import UNIT, T, V, at_label, obj, token_sum, vocab_sum
 from .calls import Calls
 from .numbers import expr_of
-from .pointwise import finite
+from .pointwise import finite, placed
 from .tensor import Sym, sym
 from .trace import refuse
 
@@ -57,6 +57,8 @@ def paired(g: Any, given: Given, x: Sym, layout: Layout) -> Expr:
     if given.tokens and g.dom is not None and not _same_positions(g, x):
         refuse("a gradient whose positions are not its input's")
     entries = np.broadcast_to(g.entries, x.ptr.shape)
+    if given.tokens:
+        entries = placed(entries, x.domains(), 1)
     parts = []
     for at in np.ndindex(x.ptr.shape):
         e, domain = expr_of(entries[at]), x.domains()[at]

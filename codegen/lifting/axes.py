@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sympy import Add, Expr, Mul, S
+from sympy import Add, Expr, Integer, Mul, S, Symbol
 
 from midpo.numeric.code.places import (
     IS,
@@ -22,20 +22,25 @@ from midpo.numeric.code.places import (
     T,
     V,
     is_label,
+    opaque,
     unknown,
     unknowns,
 )
 from midpo.symbolic.algebra.polynomial import expand
+from midpo.symbolic.domains.intervals import NONNEGATIVE
 from midpo.symbolic.language.building import rename_index
 from midpo.symbolic.language.nodes import (
     BINDERS,
+    Datum,
     Feature,
     Length,
+    Step,
     TokenProb,
     TokenSum,
     VocabProb,
     VocabSum,
 )
+from midpo.symbolic.language.signs import is_negative, is_nonnegative
 
 from .numbers import expr_of
 from .trace import current, refuse
@@ -82,9 +87,35 @@ def count(domain: Any) -> Expr:
     return S.One if domain == UNIT else Length(domain)
 
 
+POSITION = Feature(Datum("position", NONNEGATIVE))  # of an axis of any length, from 0 on
+
+
+def positions(domains: Sequence[Any]) -> list[Expr]:
+    """Where the entries of a row stand, from 0 on, as expressions in `T`."""
+    found, before = [], Integer(0)
+    for domain in domains:
+        found.append(before if domain == UNIT else before + T - 1)
+        before = before + count(domain)
+    return found
+
+
+def within(e: Any, domain: Any) -> Any:
+    """An entry at positions of a response: steps whose sign these tell, as T is at most its
+    length."""
+    if domain is None or domain == UNIT or not isinstance(e, Expr) or not e.has(Step):
+        return e
+    beyond = Symbol("beyond", nonnegative=True)
+
+    def known(x: Expr) -> Expr:
+        at = opaque(expand(x.xreplace({Length(domain): T + beyond})))
+        return Integer(1) if is_nonnegative(at) else Integer(0) if is_negative(at) else Step(x)
+
+    return e.replace(Step, known)
+
+
 def token_sum(e: Any, domain: Any) -> Expr:
     """The sum of an entry over the positions of its segment."""
-    e = expr_of(e)
+    e = within(expr_of(e), domain)
     if domain == UNIT or e == 0:
         return e
     if domain is None:
@@ -144,5 +175,25 @@ def at_label(e: Any, label: Any) -> Expr:
     return found.replace(VocabProb, of_token)
 
 
-__all__ = ["BIG", "UNIT", "VOCABULARY", "Hints", "Padding", "T", "V", "at_label", "count", "fresh",
-           "is_entry", "is_label", "obj", "token_sum", "unknown", "unknowns", "vocab_sum"]
+__all__ = [
+    "BIG",
+    "POSITION",
+    "UNIT",
+    "VOCABULARY",
+    "Hints",
+    "Padding",
+    "T",
+    "V",
+    "at_label",
+    "count",
+    "fresh",
+    "is_entry",
+    "is_label",
+    "obj",
+    "positions",
+    "token_sum",
+    "unknown",
+    "unknowns",
+    "vocab_sum",
+    "within",
+]

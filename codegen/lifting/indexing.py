@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from sympy import Expr, S
 
-from .axes import BIG, at_label, is_entry, obj, unknowns
+from .axes import BIG, POSITION, at_label, is_entry, obj, unknowns
 from .numbers import expr_of
 from .pointwise import finite, is_truth, nonzero, pointwise
-from .tensor import Sym, aligned, axis_of, hints, moved, spread, sym, wrap
+from .tensor import Sym, aligned, axis_of, hints, moved, plain, spread, sym, wrap
 from .trace import refuse
 
 
@@ -251,6 +251,10 @@ def nonzero_places(x: Sym) -> Sym:
 
 def arange(*args: Any, dtype: torch.dtype | None = None, **_: Any) -> Sym:
     given = [expr_of(a) for a in args]
+    if len(args) == 1 and isinstance(args[0], int) and int.__int__(args[0]) >= BIG:
+        if int.__int__(args[0]) == hints().vocabulary:
+            refuse("the entries of a vocabulary of any size are numbered")
+        return plain((args[0],), POSITION, dtype or torch.int64)
     if any(int.__int__(a) >= BIG for a in args if isinstance(a, int)):
         refuse("positions are numbered along an axis of any length")
     if not all(e.is_Integer for e in given):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from sympy import Expr, Integer, Rational, S
 
@@ -30,7 +31,7 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 
-from .axes import fresh, is_label, obj
+from .axes import POSITION, fresh, is_label, obj, positions, within
 from .numbers import above, at_least, equal, expr_of
 from .tensor import Sym, aligned, spread, sym, wrap
 from .trace import refuse, suppose
@@ -345,6 +346,12 @@ def pointwise(name: str, *args: Any, alpha: Any = 1) -> Sym:
         *(t.sizes for t in tensors))
     tax, vax, dom = aligned(tensors, len(shape))
     arrays = spread(tensors, len(shape))
+    numbered = tax is not None and dom is not None and any(
+        isinstance(e, Expr) and e.has(POSITION) for t in tensors if t.tax is not None
+        and t.dom is None for e in t.entries.reshape(-1))
+    if numbered:
+        assert tax is not None
+        arrays = [placed(a, dom, tax) for a in arrays]
     extra = {} if alpha == 1 else {"alpha": alpha}
     meaning = row.meaning
     if extra:
@@ -354,10 +361,30 @@ def pointwise(name: str, *args: Any, alpha: Any = 1) -> Sym:
     else:
         data = obj((meaning(*es) for es in zip(*map(_flat, arrays), strict=True)),
                    arrays[0].shape)
+    if numbered:
+        flat = zip(data.reshape(-1), np.broadcast_to(dom, data.shape).reshape(-1), strict=True)
+        data = obj((_known_truth(within(e, d), row) for e, d in flat), data.shape)
     whole = tensors[1:] if name == "where" else tensors
 
     return sym(data, shape, result_type(row.kind, whole, args[1:] if name == "where" else args),
                tax, vax, dom)
+
+
+def placed(array: Any, dom: Any, tax: int) -> Any:
+    """Entries with the numbers of positions as what they are in each row."""
+    found = np.moveaxis(array.copy(), tax, -1)
+    rows = np.moveaxis(np.broadcast_to(dom, array.shape), tax, -1)
+    for at in np.ndindex(found.shape[:-1]):
+        where = positions(list(rows[at]))
+        for n, e in enumerate(found[at]):
+            if isinstance(e, Expr) and e.has(POSITION):
+                found[at][n] = e.xreplace({POSITION: where[n]})
+    return np.moveaxis(found, -1, tax)
+
+
+def _known_truth(e: Any, row: Row) -> Any:
+    """0 and 1 of a comparison as truth values."""
+    return bool(e) if row.kind == "bool" and e in (S.Zero, S.One) else e
 
 
 def _flat(array: Any) -> Any:

@@ -172,6 +172,19 @@ def test_tokens_with_a_mask() -> None:
     assert proved("ln-dpo", averaged).verdict == "proved"
 
 
+def test_a_mask_from_lengths() -> None:
+    def loss(policy_logps: Any, reference_logps: Any, lengths: Any, beta: float) -> Any:
+        mask = torch.arange(policy_logps.shape[1]) < lengths[:, None]
+        return dpo(policy_logps, reference_logps, mask, beta)
+
+    def longer(policy_logps: Any, reference_logps: Any, lengths: Any, beta: float) -> Any:
+        return loss(policy_logps, reference_logps, lengths + 1, beta)
+
+    found = proved("dpo", loss)
+    assert found.verdict == "proved" and "at these lengths" not in found.scope
+    assert proved("dpo", longer).verdict == "refuted"
+
+
 def test_a_mean_over_the_tokens_of_the_batch_is_refuted_by_two_pairs() -> None:
     def loss(policy_logps: Any, mask: Any) -> Any:
         chosen, kept = policy_logps.chunk(2)[0], mask.chunk(2)[0]
