@@ -153,7 +153,18 @@ class _Pass:
             if bool(broken.any()):
                 wanted = [piece for piece in pieces if bool(broken[piece[0]].any())]
                 walk(wanted, True, self.ways[1])
-        rate = _rate(dtype)
+        self.labelled(values, shifts, totals, ours, group)
+        if group:
+            _reduce_sums(found, list(self.log_sums), group)
+        for n, value in enumerate(values):
+            value.masked_fill_(flat < 0, -1.0 if n < len(self.labels) else 0.5)
+        return found, normalisers, kept
+
+    def labelled(
+        self, values: Tensor, shifts: Tensor, totals: Tensor, ours: Tensor, group: str
+    ) -> None:
+        """From the scores of labels to their log-probabilities, 0 where they are not `ours`."""
+        rate = _rate(values.dtype)
         for value, n in zip(values, self.labels, strict=False):
             exponent = torch.add(shifts[n], value, alpha=rate)
             if self.near_one:
@@ -166,11 +177,6 @@ class _Pass:
             if self.near_one:
                 value.copy_(torch.where(odds > 1, -odds.reciprocal().log1p(), value))
             value.masked_fill_(~ours, 0.0)
-        if group:
-            _reduce_sums(found, list(self.log_sums), group)
-        for n, value in enumerate(values):
-            value.masked_fill_(flat < 0, -1.0 if n < len(self.labels) else 0.5)
-        return found, normalisers, kept
 
     def forward_shapes(self: Any, *given: Any) -> tuple[Tensor, Tensor, Tensor]:
         trained, frozen, labels, *_, keep = given
