@@ -62,7 +62,7 @@ from .names import policy_argument
 
 _KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "rows")
 _ALWAYS = ("torch", "dist", "F", "Tensor", "Any", "labels", "reduction", "validate", "flat_labels",
-           "total", "packing", "flags")
+           "total", "packing", "flags", "WAYS", "TABLE", "SOURCE", "KINDS")
 
 
 @dataclass(frozen=True)

@@ -65,15 +65,17 @@ def bundled(
     doc: Iterable[str], before: Sequence[Statement], after: Sequence[Statement], thin: bool
 ) -> Bundle:
     """A file: what `doc` says of it, the statements `before` what they and those `after` call."""
-    own = bound([*before, *after])
-    wanted = {*names([*before, *after])}
-    for each in (*before, *after):
-        wanted |= set(each.reads) if isinstance(each, Text) else set()
-    pieces = called(wanted, own)
+    own = {name for each in (*before, *after) for name in (
+        {each.name} if isinstance(each, Function) else bound([each]))}
+    wanted = set[str]()
+    for each in (*before, *after):  # a local of one function is not another's
+        reads = each.reads if isinstance(each, Text) else names([each])
+        wanted |= {*reads} - (set() if isinstance(each, Text) else bound([each]))
+    pieces = called(wanted)
     clash = own & {name for piece in pieces for name in piece.names}
     assert not clash, f"a kernel and the runtime both define {clash}"
     read = wanted.union(*(piece.reads for piece in pieces if not thin))
-    imports = [one for one in library()[1].values() if one.bound in read - own]
+    imports = [one for one in library()[1].values() if one.bound in read]
     head = ["\n".join(['"""' + "\n".join(doc) + '\n"""']), "from __future__ import annotations",
             *_sections(imports)]
     if thin and pieces:
@@ -95,9 +97,9 @@ def _printed(statements: Sequence[Statement]) -> str:
     return text.lstrip("\n")
 
 
-def called(names: Collection[str], own: Collection[str] = ()) -> list[Piece]:
+def called(names: Collection[str]) -> list[Piece]:
     """The pieces that bind some of the names, and those that these need, in order of definition."""
-    pieces, found, waiting = library()[0], set(), {*names} - {*own}
+    pieces, found, waiting = library()[0], set(), {*names}
     by_name = {name: piece for piece in pieces for name in piece.names}
     while waiting:
         piece = by_name.get(waiting.pop())

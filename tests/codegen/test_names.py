@@ -288,3 +288,24 @@ def test_a_name_of_ours_gets_a_line() -> None:
     total2 = total
     total = rows + total2
     return "total", math.sqrt(total)'''
+
+
+@pytest.mark.parametrize("name", ["WAYS", "TABLE", "RATE", "itertools", "sys", "functools"])
+@pytest.mark.parametrize("backend", ["fused", "linear"])
+def test_what_the_runtime_imports_and_defines(name: str, backend: str) -> None:
+    """A name that only functions of the runtime read hides nothing from them."""
+    side = f"log(pi({{0}})/pi_ref({{0}})) - {name}*sum(kl(pi_ref, pi, {{0}}, t) for t in {{0}})"
+    spec = midpo.loads(f'name = "a"\n[parameters]\n{name} = "positive"\n[target]\n'
+                       f'margin = "{side.format("y_w")} - ({side.format("y_l")})"')
+    try:
+        function = midpo.generate(spec, backend=backend).compile()
+    except MidpoError:
+        return
+    logits, labels = torch.sin(torch.arange(24.0)).reshape(2, 3, 4), torch.zeros(2, 3).long()
+    head = {"policy_weight": torch.eye(4), "reference_weight": torch.eye(4)}
+    given = ({"policy_hidden": logits, "reference_hidden": -logits, **head}
+             if backend == "linear" else {"policy_logits": logits, "reference_logits": -logits})
+    found = function(**given, labels=labels, **{name: 0.5})
+    p, q = logits.log_softmax(-1), (-logits).log_softmax(-1)
+    rows = ((p - q)[..., 0] - 0.5 * (q.exp() * (q - p)).sum(-1)).sum(-1)
+    assert abs(found + torch.nn.functional.logsigmoid(rows[0] - rows[1])) < 1e-5
