@@ -10,7 +10,7 @@ from midpo.symbolic.formula.told import listed
 from midpo.symbolic.formula.tree import Fence, call, number, row
 from midpo.symbolic.formula.write import name
 from midpo.writers.latex.pieces import answered, escape, math, scientific
-from midpo.writers.latex.pieces import worded as in_latex
+from midpo.writers.latex.pieces import answered as in_latex
 
 if TYPE_CHECKING:
     from midpo.numeric.crossing import Crossing

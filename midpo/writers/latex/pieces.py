@@ -220,16 +220,10 @@ def math(formula: Formula) -> str:
     return f"${tex(formula)}$"
 
 
-def worded(part: Told | Formula | str) -> str:
-    """A sentence of the program's own: its words as they are, its formulas between dollar signs."""
-    return "".join(
-        each if isinstance(each, str) else _answered(each) for each in parts_of(part))
-
-
 _SHOWN = 60  # characters of an expression that was cut short
 
 
-def answered(text: str) -> str:
+def answered(text: Hole | Formula) -> str:
     """A text of an answer: its words escaped, its formulas set; the theorems that it cites are
     called results."""
     return "".join(map(_answered, parts_of(text)))

@@ -23,7 +23,7 @@ from midpo.writers.section import Section
 from . import bibliography, sections
 from . import framework as framework_report
 from .framework import Framework
-from .pieces import SoFar, at, escape, named, own, tex, within, worded
+from .pieces import SoFar, answered, at, escape, named, own, tex, within
 from .renaming import Symbols, table
 
 if TYPE_CHECKING:
@@ -118,12 +118,12 @@ def results(written: SoFar) -> list[tuple[str, str, str]]:
     """The results that a report cites: number, statement, standing."""
     proved = f"{own('proved')}{{}}"
     found = cited.results(written.results)
-    return [(number, worded(words), how.text(proved)) for number, words, how in found]
+    return [(number, answered(words), how.text(proved)) for number, words, how in found]
 
 
 def in_latex(table: Sequence[tuple[Formula, Told]]) -> list[tuple[str, str]]:
     """A table of signs and their meanings."""
-    return [(tex(sign), worded(meaning)) for sign, meaning in table]
+    return [(tex(sign), answered(meaning)) for sign, meaning in table]
 
 
 def section_text(

@@ -31,7 +31,6 @@ from .pieces import (
     tex,
     typewriter,
     width,
-    worded,
 )
 
 if TYPE_CHECKING:
@@ -66,13 +65,13 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         ).capitalize() or ("The loss" if spec.batch is not None else ""),
         "formulas": [(answered(shown.words), rows(shown.head, shown.expr) + _label(shown))
                      for shown in parts.stated(spec)],
-        "assumptions": () if spec.reason else list(map(worded, narrative.assumptions(spec))),
+        "assumptions": () if spec.reason else list(map(answered, narrative.assumptions(spec))),
         "conditions": _conditions(spec),
         "statement": _statement(parts.statement(recovery)),
         "chain": _chain(recovery),
         "witness": _witness(recovery),
         "remarks": list(map(_remark, parts.remarks(section))),
-        "facts": [(fact, worded(meaning)) for fact, meaning in
+        "facts": [(fact, answered(meaning)) for fact, meaning in
                   narrative.dependence(spec, facts)] if facts else (),
         "class": listed(account["class"].claims) if "class" in account else "",
         "cycle": section.solution and section.solution.witness
