@@ -57,6 +57,11 @@ def test_imports_are_those_that_are_read() -> None:
     assert found.computing == found.source.count("\n")
 
 
+def test_a_local_is_no_definition_of_the_file() -> None:
+    found = file_of("f", "Real = x", "return _number(Real, _positive)")
+    assert "from numbers import Real\n" in found.source
+
+
 def test_what_checks_arguments_comes_last() -> None:
     found = file_of("f", "return _token_sum(x, _is_whole(x))")
     lines = found.source.splitlines()

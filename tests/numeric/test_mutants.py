@@ -213,6 +213,7 @@ EQUIVALENT = {
     r"return torch\.where\(mask, values, -?[12]\.0\)$": "masked again in every sum",
     r"counted = logp > -torch\.inf$": "masked again in every sum",
     r"pairs = losses\.shape\[-1\]": "the losses have one dimension",
+    r"> -0\.5, torch\.log\(-torch\.expm1\(\w+\.clamp\(-[12]\.": "nothing below -0.5 is chosen",
     r"_whole\(": "held by the tests of arguments",
     r"torch\.where\(mask, labels, 1\)": "masked again in every sum; of one token none is drawn",
     r"torch\.where\(counted, logp - logq, -?1\.0\)": "times a probability of 0",
