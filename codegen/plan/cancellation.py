@@ -17,7 +17,16 @@ import sympy
 from sympy import Add, Dummy, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.nodes import Exp, Log, Node, Parameter, structural
+from midpo.symbolic.language.nodes import (
+    Exp,
+    Log,
+    LogSigmoid,
+    Node,
+    Parameter,
+    Sigmoid,
+    Sqrt,
+    structural,
+)
 from midpo.symbolic.loss import is_constant
 
 from .stable import collected, is_discount
@@ -28,13 +37,16 @@ MAX_TERMS = 40  # of a sum that is looked at
 @dataclass(frozen=True)
 class Piece:
     """scale*(exp(x) - 1), or where `whole`, scale*(exp(x) - 1 - x), or where
-    `even`, scale*(exp(x) + exp(-x) - 2); with a `least`, scale*(exp(least + x) - exp(least))."""
+    `even`, scale*(exp(x) + exp(-x) - 2); with a `least`, scale*(exp(least + x) - exp(least)). Where
+    `odd`, scale*tanh(x/2), and where `root`, scale*(sqrt(1 + x) - 1)."""
 
     scale: Expr
     exponent: Expr
     whole: bool = False
     even: bool = False
     least: Expr | None = None
+    odd: bool = False
+    root: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,10 +60,13 @@ class Pole:
 
 def cancelling(expr: Expr) -> tuple[list[Piece], Expr]:
     """The pieces of the sum `expr` that would cancel as they stand, and the rest."""
-    if not isinstance(expr, Add) or not expr.has(Exp) or len(expr.args) > MAX_TERMS:
+    if not isinstance(expr, Add) or len(expr.args) > MAX_TERMS:
         return [], expr
     terms = list(expr.args)
-    pieces = [*_evens(terms), *_remainders(terms)]
+    pieces = [*_odds(terms), *_roots(terms)]
+    if not expr.has(Exp):
+        return pieces, Add(*terms)
+    pieces += [*_evens(terms), *_remainders(terms)]
     at_poles, rest = _at_poles(Add(*terms))
     terms = list(Add.make_args(rest))
     pieces += [*at_poles, *_complements(terms), *_discounts(terms)]
@@ -97,6 +112,29 @@ def _remainders(terms: list[Expr]) -> Iterator[Piece]:
             continue
         terms[:] = others
         yield Piece(scale, exponent, whole=True)
+
+
+def _odds(terms: list[Expr]) -> Iterator[Piece]:
+    """k*sigmoid(x) - k/2, which is k/2*tanh(x/2)."""
+    for term, node in [(t, f) for t in terms for f in Mul.make_args(t)]:
+        shape = Exp(LogSigmoid(*node.args)) if isinstance(node, Sigmoid) else node
+        others = [t for t in terms if t != term]
+        if isinstance(shape, Exp) and isinstance(shape.args[0], LogSigmoid) and term in terms and (
+                _take([-term / node / 2], others)):
+            terms[:] = others
+            yield Piece(term / node / 2, shape.args[0].args[0], odd=True)
+
+
+def _roots(terms: list[Expr]) -> Iterator[Piece]:
+    """k*sqrt(1 + x) - k, which is k*x/(1 + sqrt(1 + x))."""
+    for term, node in [(t, f) for t in terms for f in Mul.make_args(t)]:
+        inside = (node.args[0] if isinstance(node, Sqrt) or (
+            isinstance(node, Pow) and node.exp == S.Half) else S.Zero)
+        others = [t for t in terms if t != term]
+        if isinstance(inside, Add) and S.One in inside.args and term in terms and (
+                _take([-term / node], others)):
+            terms[:] = others
+            yield Piece(term / node, inside - 1, root=True)
 
 
 def _evens(terms: list[Expr]) -> Iterator[Piece]:

@@ -49,6 +49,13 @@ def piece(printer: Scribe, piece: Piece, level: str, scale: Expr) -> Code:
     if piece.even:  # (exp(x) - 1)*(1 - exp(-x))
         first, second = (complement(printer, e, level) for e in (piece.exponent, -piece.exponent))
         return term_of(printer, scale, quote("{} * -{}", first, second), level)
+    if piece.odd:
+        half = call("_tanh_of_half", printer.tensor(piece.exponent, level))
+        return term_of(printer, scale, half, level)
+    if piece.root:
+        name = printer.bind(("under", level, piece.exponent), "under",
+                            printer.tensor(piece.exponent, level))
+        return term_of(printer, scale, quote("({0} / (1 + torch.sqrt(1 + {0})))", name), level)
     if piece.least is not None:
         return term_of(printer, scale, gap_of_exponentials(printer, piece, level), level)
     grown = [f for f in Mul.make_args(scale) if isinstance(f, Exp) and not printer.is_scalar(f)]

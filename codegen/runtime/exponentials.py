@@ -41,6 +41,13 @@ def _exp_growth(a: Tensor, x: Tensor) -> Tensor:
     return _bounded_exp(a + up) * torch.where(x > 0, -_expm1(-up), _expm1(x.clamp(max=0)))
 
 
+def _tanh_of_half(x: Tensor) -> Tensor:
+    """tanh(x/2), with a gradient that has its digits where that is near 1 or -1."""
+    turn = torch.where(x < 0, -1.0, 1.0).to(x.dtype)
+    away = -turn * x
+    return -turn * _expm1(away) / (1 + torch.exp(away))
+
+
 def _exp_difference(a: Tensor, b: Tensor) -> Tensor:
     """exp(a) - exp(b), of the right sign also where both are beyond the largest number."""
     top = torch.maximum(a, b).detach()

@@ -391,3 +391,19 @@ def test_a_pole_outside_a_sum_over_tokens() -> None:
     function = midpo.generate(spec, backend="logps").compile()
     found = function(torch.full((2, 2), -1.0), torch.zeros(2, 2, dtype=torch.long), a=1e-7)
     assert abs(found.item() - 2 * 0.36787944) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("loss", "value"), [("(sigmoid(b*m) - 1/2)/b", 0.25), ("(1 - 2*sigmoid(-b*m))/b", 0.5),
+                        ("(sqrt(1 + b*m**2) - 1)/b", 0.5)])
+def test_functions_near_their_limits(loss: str, value: float) -> None:
+    ratio = "(log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l)))"
+    spec = midpo.loads('name = "a"\n[parameters]\nb = "positive"\n[target]\n'
+                       f'loss = "{loss.replace("b*m", "b*" + ratio)}"')
+    function = midpo.generate(spec, backend="logps").compile()
+    own = torch.tensor([[-1.0], [-2.0]], requires_grad=True)
+    found = function(own, torch.full((2, 1), -1.5), torch.zeros(2, 1, dtype=torch.long), b=1e-9)
+    found.backward()
+    slope = value if "sigmoid" in loss else 1.0
+    assert abs(found.item() - value) < 1e-6
+    assert own.grad is not None and abs(own.grad[0].item() - slope) < 1e-6
