@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sympy import S
 
-from .axes import BIG, UNIT, is_label
+from .axes import BIG, UNIT, V, fresh, is_label, obj
 from .numbers import expr_of
 from .pointwise import nonzero
 from .tensor import Sym, axis_of, hints, mapped, moved, plain, sym, wrap
@@ -185,8 +185,26 @@ def slice_of(
         return moved(x, lambda a: a[(*before, slice(start, end, step))], shape, lambda i: i)
     if step != 1:
         refuse("every so many positions of an axis of any length")
+    if shape[d] < BIG and x.dtype.is_floating_point and not _all_units(x, d, start, n - end):
+        return _any_numbers(x, d, shape)
     low, high = _unit_cut(x, d, start, n - end)
     return moved(x, lambda a: a[(*before, slice(low, high))], shape, lambda i: i)
+
+
+def _all_units(x: Sym, d: int, first: int, last: int) -> bool:
+    """Whether a row is cut down to single positions that are stored at its ends."""
+    rows = np.moveaxis(x.domains(), d, -1).reshape(-1, x.ptr.shape[d])
+    kept = rows[:, :1] if first == 0 else rows[:, -1:]
+    return bool(all(q == UNIT for q in kept.reshape(-1))) and (first == 0 or last == 0)
+
+
+def _any_numbers(x: Sym, d: int, shape: Sequence[int]) -> Sym:
+    """Some single positions of a row: any numbers, as nothing says which they are."""
+    store = [shape[d] if a == d else n for a, n in enumerate(x.ptr.shape)]
+    wide = V if x.vax is not None else S.Zero
+    entries = obj((fresh("a single position of a response", wide)
+                   for _ in range(math.prod(store))), store)
+    return sym(entries, shape, x.dtype, None, x.vax)
 
 
 def _unit_cut(x: Sym, d: int, first: int, last: int) -> tuple[int, int]:

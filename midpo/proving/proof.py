@@ -46,8 +46,8 @@ from midpo.symbolic.loss import kernel_loss
 from midpo.symbolic.work import question
 
 # Where positions matter: lengths of the rows, and how long they are padded.
-SHAPES = (((1, 2), 3), ((2, 1), 2), ((2, 2), 3))
-SMALL = (((1, 1), 2), ((1, 2), 2))  # where the vocabulary is concrete too
+SHAPES = (((1, 2), 3), ((2, 1), 2), ((2, 1, 1, 2), 2))
+SMALL = (((1, 2), 2), ((1, 1, 1, 1), 1))  # where the vocabulary is concrete too
 QUICK, MANY = 9, 44  # cases before a proof is tried, and before it is given up
 TESTS = (0, 2, 3, 4, 5, 9)  # of a formula against the code; the fifth is one position a row
 
@@ -84,6 +84,8 @@ def prove(
     Raises: MidpoError where an argument has no source, SpecError where the spec has no loss.
     """
     start = time.perf_counter()
+    if not pairs or min(pairs) < 1:
+        raise MidpoError("no pairs\n  expected: sizes of batches, as (1, 2)")
     loss = kernel_loss(spec)
     needed = tuple(sorted(str(s) for s in loss.free_symbols if str(s) in spec.names.policies))
     binding = bind(spec, code.function, code.arguments, needed)
@@ -93,7 +95,10 @@ def prove(
     if isinstance(held, NotLifted) and not every_size(spec):
         for vocabulary, usual in ((0, SHAPES), (2, SMALL)):
             bounded = [at_shape(spec, unshifted, lengths, total, vocabulary)
-                       for lengths, total in shapes or usual]
+                       for lengths, total in shapes or usual
+                       if shapes or len(lengths) // len(spec.roles) in pairs]
+            if not bounded:
+                break
             held = decided(binding, bounded, value_only)
             if isinstance(held, Found):
                 layouts = bounded
@@ -102,6 +107,8 @@ def prove(
                 break
             if binding.kinds.get("pi") != "logits":
                 break
+    if isinstance(held, NotLifted) and why_not and not shapes:  # the value alone, perhaps
+        held = decided(binding, layouts, value_only, with_slope=False)
     found = held if isinstance(held, Found) else Found(
         "undecided", "not asked" if value_only else "undecided")
     why = "" if isinstance(held, Found) else why_not or held.why
@@ -115,14 +122,17 @@ def prove(
 
 
 def decided(
-    binding: Binding, layouts: Sequence[Layout], value_only: bool
+    binding: Binding, layouts: Sequence[Layout], value_only: bool, with_slope: bool = True
 ) -> Found | NotLifted:
-    """What is found over all of these layouts, up to the first that is not proved."""
+    """What is found over all of these layouts, up to the first that is not proved; `with_slope`
+    only where the gradient is lifted too."""
     found = Found(gradient="not asked" if value_only else "proved")
     for layout in layouts:
         lifted = lift(binding, layout, slope=not value_only)
         if isinstance(lifted, NotLifted):
             return lifted
+        if with_slope and not value_only and lifted.slope is None:
+            return NotLifted(lifted.why)
         with question():
             decide(found, layout.spec, binding, layout, lifted)
         if {"refuted", "undecided"} & {found.value, found.gradient}:

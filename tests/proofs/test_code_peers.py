@@ -80,5 +80,5 @@ def test_a_statement_is_proved(statement: PeerStatement) -> None:
     found = answer(statement, statement.computes or statement.row, statement.at, pairs=pairs)
     assert found.verdict != "refuted", found
     if statement.verdict == "deviates":
-        other = answer(statement, statement.row, statement.published)
+        other = answer(statement, statement.row, statement.published)  # of two pairs, too
         assert other.verdict != "proved", other

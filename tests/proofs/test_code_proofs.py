@@ -226,7 +226,7 @@ def in_a_loop(p: Any, r: Any, m: Any, b: Any) -> Any:
 
 def test_where_positions_matter_sizes_are_concrete() -> None:
     running = of_tokens(lambda p, r, m, b: dpo(
-        ((p - r) * m).cumsum(-1)[:, -1:], torch.zeros(2, 1), torch.ones(2, 1), b))
+        ((p - r) * m).cumsum(-1)[:, -1:], torch.zeros(len(m), 1), torch.ones(len(m), 1), b))
     for function in (of_tokens(in_a_loop), running):
         found = proved("dpo", function)
         assert found.verdict == "proved" and "1+2 of 3" in found.scope
@@ -234,6 +234,12 @@ def test_where_positions_matter_sizes_are_concrete() -> None:
     assert asked.verdict == "proved" and "2+1 of 4" in asked.scope
     first = of_tokens(lambda p, r, m, b: dpo(p[:, :1], r[:, :1], m[:, :1], b))
     assert proved("dpo", first).verdict == "refuted"
+
+
+def test_nothing_is_proved_of_no_batch() -> None:
+    with pytest.raises(midpo.MidpoError, match="no pairs"):
+        proved("dpo", of_tokens(dpo), pairs=())
+    assert proved("dpo", of_tokens(in_a_loop), pairs=(3,)).verdict == "not lifted"
 
 
 def test_a_shift_that_cancels_may_be_any_number() -> None:
