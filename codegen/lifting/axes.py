@@ -28,7 +28,7 @@ from midpo.numeric.code.places import (
 )
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.domains.intervals import NONNEGATIVE
-from midpo.symbolic.language.building import rename_index
+from midpo.symbolic.language.building import rebuild, rename_index
 from midpo.symbolic.language.nodes import (
     BINDERS,
     Datum,
@@ -106,11 +106,17 @@ def within(e: Any, domain: Any) -> Any:
         return e
     beyond = Symbol("beyond", nonnegative=True)
 
-    def known(x: Expr) -> Expr:
-        at = opaque(expand(x.xreplace({Length(domain): T + beyond})))
-        return Integer(1) if is_nonnegative(at) else Integer(0) if is_negative(at) else Step(x)
+    def known(node: Expr) -> Expr:
+        if not node.has(Step) or (isinstance(node, BINDERS) and node.args[1] == T):
+            return node  # inside, T is another response's
+        if isinstance(node, Step):
+            at = opaque(expand(node.args[0].xreplace({Length(domain): T + beyond})))
+            if is_nonnegative(at) or is_negative(at):
+                return Integer(int(is_nonnegative(at)))
+        args = [known(a) for a in node.args]
+        return rebuild(node, args) if args != list(node.args) else node
 
-    return e.replace(Step, known)
+    return known(e)
 
 
 def token_sum(e: Any, domain: Any) -> Expr:

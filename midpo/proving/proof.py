@@ -38,7 +38,7 @@ from midpo.proofs.code.claim import (
     claim,
 )
 from midpo.proofs.code.deciding import derivation, ties
-from midpo.proofs.code.nearly import is_guarded, up_to
+from midpo.proofs.code.nearly import up_to
 from midpo.symbolic.errors import MidpoError, NotYet
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
@@ -223,8 +223,7 @@ def _value(
     layout = stated.layout
     apart = difference(stated.losses, stated.targets, trying.cases(layout, fixed, QUICK), run)
     if apart is None:
-        if not is_guarded(stated) and _proof(found, spec, stated, "value", stated.losses,
-                                             stated.targets):
+        if _proof(found, spec, stated, "value", stated.losses, stated.targets):
             return
         apart = difference(stated.losses, stated.targets, trying.cases(layout, fixed, MANY), run)
     same = [replace_parameters(trying.case(layout, fixed, seed), trying.case(layout, fixed, 0))

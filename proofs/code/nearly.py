@@ -54,10 +54,6 @@ def unguarded(claim: CodeClaim) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
     return plain, tuple(sorted(text(n) for n in small))
 
 
-def is_guarded(claim: CodeClaim) -> bool:
-    return bool(unguarded(claim)[1])
-
-
 def _without(e: Expr, small: set[Rational]) -> Expr:
     """`e` with guards gone: of a maximum with one the other argument."""
     table: dict[Expr, Expr] = {}
