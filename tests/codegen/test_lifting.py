@@ -19,14 +19,22 @@ import torch.nn.functional as F  # noqa: E402
 from sympy import Expr, Rational  # noqa: E402
 
 from midpo.codegen.lifting import pointwise, running  # noqa: E402
-from midpo.codegen.lifting.axes import obj  # noqa: E402
+from midpo.codegen.lifting.axes import obj, within  # noqa: E402
 from midpo.codegen.lifting.calls import Calls  # noqa: E402
 from midpo.codegen.lifting.numbers import expr_of  # noqa: E402
 from midpo.codegen.lifting.tensor import Sym, like, sym  # noqa: E402
 from midpo.codegen.lifting.trace import CannotLift, Trace, tracing  # noqa: E402
 from midpo.numeric.arithmetic import Floats  # noqa: E402
+from midpo.numeric.code.places import T  # noqa: E402
 from midpo.numeric.evaluate import Evaluator, Point  # noqa: E402
-from midpo.symbolic.language.nodes import Parameter  # noqa: E402
+from midpo.symbolic.language.nodes import (  # noqa: E402
+    CHOSEN,
+    REJECTED,
+    Length,
+    Parameter,
+    Step,
+    TokenSum,
+)
 
 CLOSE = 1e-9
 
@@ -329,3 +337,12 @@ def test_every_row_is_met() -> None:
 
 def test_a_meaning_on_entries_is_one_row() -> None:
     assert {*pointwise.POINTWISE} <= {*running.ROWS}
+
+
+def test_a_position_is_within_its_own_response_alone() -> None:
+    """What is known of a position at the chosen response is not of one inside another's sum."""
+    cut = Step(Length(CHOSEN) - T)
+    other = TokenSum(cut, T, REJECTED)
+    assert within(cut, CHOSEN) == 1
+    assert within(cut * other, CHOSEN) == other
+    assert within(cut, REJECTED) == cut

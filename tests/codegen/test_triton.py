@@ -35,7 +35,7 @@ pytestmark = [
 
 
 @pytest.mark.parametrize("name", [
-    n if n in ("dpo", "tdpo") else pytest.param(n, marks=pytest.mark.slow) for n in EIGHT
+    n if n == "tdpo" else pytest.param(n, marks=pytest.mark.slow) for n in EIGHT
 ])
 def test_cross_check_agrees(name: str) -> None:
     found = midpo.check(name, backend="triton", trials=2, dtypes=["float32", "bfloat16"])

@@ -238,7 +238,9 @@ def test_dyadic_equals_digits_on_witness_cases() -> None:
         if margin is None:
             continue
         exact, digits = Dyadic(), Digits()
-        for case in list(cases(spec))[::10]:
+        dyadic = [case for case in cases(spec) if all(
+            p.numerator == 1 for laws in case.laws.values() for law in laws.values() for p in law)]
+        for case in dyadic[::10]:
             shown = Evaluator(exact, case.point(exact))(normal_form(margin))
             value = Evaluator(digits, case.point(digits))(margin)
             assert exact.float(shown) == pytest.approx(float(value), rel=1e-12, abs=1e-12)
