@@ -112,7 +112,8 @@ def prove(
     found = held if isinstance(held, Found) else Found(
         "undecided", "not asked" if value_only else "undecided")
     why = "" if isinstance(held, Found) else why_not or held.why
-    notes = (*found.notes, *binding.notes, *TERMS)
+    # Of code that was not lifted nothing is claimed that could rest on these.
+    notes = (*found.notes, *binding.notes, *(() if why else TERMS))
     answer = CodeProof(
         spec.name, code.name, verdict_of(found.value, found.gradient), found.value, found.gradient,
         scope(layouts, binding), found.formula, notes, found.up_to, _witness(found), found.reason,

@@ -337,6 +337,8 @@ def test_traps(name: str) -> None:
     found = proved("dpo", of_tokens(link))
     bounded = found.verdict == "proved" and "at these lengths" in found.scope
     assert bounded or found.verdict in wanted, (found.verdict, found.reason, found.witness)
+    # What was not lifted rests on nothing.
+    assert any("deterministic" in a for a in found.assumptions) == (found.verdict != "not lifted")
 
 
 def test_labels_are_no_numbers() -> None:
