@@ -58,7 +58,7 @@ def at_sizes(
                 return share(p, y, t, v, vocabulary)
             if isinstance(e, Feature) and e.args[0] == LABEL and e.args[2].is_Integer:
                 return entry(*e.args[1:])
-            written = _written_out(e)
+            written = written_out(e)
             if written is not None:
                 return walk(written)
             if isinstance(e, VocabSum):
@@ -88,7 +88,7 @@ def logit(p: Any, y: Any, t: Any, v: Any) -> Expr:
     return Feature(Symbol(f"{LOGIT}{p}"), y, t, v)
 
 
-def _written_out(e: Expr) -> Expr | None:
+def written_out(e: Expr) -> Expr | None:
     """A divergence or an entropy as sums over the vocabulary."""
     if isinstance(e, Divergence):
         p, q, y, t = e.args

@@ -10,15 +10,13 @@ from typing import Any
 
 from sympy import Add, Expr, Integer, S, Symbol
 
+from midpo.numeric.code.instances import written_out
 from midpo.numeric.code.places import DIRECTION, LABEL, LOGIT, T, V
 from midpo.symbolic.algebra.derivative import derivative
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
     POLICY,
-    Divergence,
-    Entropy,
     Feature,
-    Log,
     Prob,
     TokenProb,
     TokenProd,
@@ -63,20 +61,7 @@ def tangent(expr: Expr, leaf: str, vocabulary: int = 0) -> Expr:
         if isinstance(e, TokenProd):
             body, *over = e.args
             return e * TokenSum(derivative(body, of) / body, *over)
-        written = _written_out(e)
+        written = written_out(e)
         return None if written is None else derivative(written, of)
 
     return derivative(expr, of)
-
-
-def _written_out(e: Expr) -> Expr | None:
-    """A divergence or an entropy, as sums over the vocabulary."""
-    if isinstance(e, Divergence):
-        p, q, y, t = e.args
-        mine, other = VocabProb(p, y, t, V), VocabProb(q, y, t, V)
-        return VocabSum(mine * Log(mine), V) - VocabSum(mine * Log(other), V)
-    if isinstance(e, Entropy):
-        p, y, t = e.args
-        own = VocabProb(p, y, t, V)
-        return -VocabSum(own * Log(own), V)
-    return None
