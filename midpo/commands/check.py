@@ -33,14 +33,7 @@ from . import options
     metavar="FILE.py[:FUNCTION]",
     help="Hold this function, not a fresh kernel, against the spec. The file is run.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="ARG=EXPR",
-    help="What an argument of --code is: a name, a number, or an expression in the spec's "
-    "parameters (beta=alpha); may be repeated.",
-)
+@options.settings
 @click.pass_context
 def command(
     context: click.Context,

@@ -28,6 +28,14 @@ trials = click.option(
     type=click.IntRange(1, 10_000),
     help="Random batches a spec.",
 )
+settings = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="ARG=EXPR",
+    help="What an argument of --code is: a name, a number, or an expression in the spec's "
+    "parameters (beta=alpha); may be repeated.",
+)
 backend = click.option(
     "--backend",
     default="eager",

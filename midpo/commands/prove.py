@@ -28,14 +28,7 @@ LIFTED = ("eager", "logps")
     metavar="FILE.py:FUNCTION",
     help="The function, or MODULE:FUNCTION. It is run. Without it: our own kernels.",
 )
-@click.option(
-    "--set",
-    "settings",
-    multiple=True,
-    metavar="ARG=EXPR",
-    help="What an argument of --code is: a name, a number, or an expression in the spec's "
-    "parameters (beta=alpha); may be repeated.",
-)
+@options.settings
 @click.option(
     "--layout",
     type=click.Choice(("aligned", "unshifted")),
