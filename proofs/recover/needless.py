@@ -39,13 +39,12 @@ def without_needless(
     answer is written with although no numbers show that it needs it: "labels", "policies"."""
     unseen: set[str] = set()
     for what, changes in _changes(spec, prior):
-        alike = (new for change in changes if (new := change(prior)) != prior
-                 and not _seen_apart(spec, prior, new))
-        for plainer in alike:
-            if proves(plainer):
-                prior = plainer
-                unseen.discard(what)
-                break
+        written = (change(prior) for change in changes)
+        alike = [new for new in written if new != prior and not _seen_apart(spec, prior, new)]
+        plainer = next(filter(proves, alike), None)
+        if plainer is not None:
+            prior = plainer
+        elif alike:
             unseen.add(what)
     return prior, frozenset(unseen)
 

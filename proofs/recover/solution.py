@@ -21,6 +21,7 @@ Theorems, numbered as `midpo solve` cites them:
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 from sympy import Add, Expr, Mul, S
 
@@ -179,6 +180,7 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
     # What is answered is text: prove what a reader would paste.
     prior = parse(text(fold(prior), spec.names.taken()), spec.names, PRIOR)
 
+    @cache  # what is accepted as plainer is the answer's own proof
     def asked(prior: Expr) -> Recovery:
         return verify(_question(spec, parts, prior, plain=temperature == 1))
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import midpo
 from midpo.cli import main
 from midpo.proofs.recover.levels import Preference, one_function, violating_cycle
+from midpo.proofs.recover.needless import without_needless
 from midpo.proofs.recover.solution import solve
 from midpo.proofs.recover.solved import REPRESENTABLE
 from midpo.symbolic.language.parser import parse
@@ -441,6 +442,16 @@ def test_a_prior_depends_on_nothing_that_cancels(nothing: str) -> None:
     found = solve(spec)
     assert found.kind == "fixed" and text(found.prior) == "pi_ref(y)", found.reason
     assert found.swap_sum == 0 and found.proof is not None and found.proof.verdict == "proved"
+
+
+def test_what_one_policy_lost_is_not_said_of_another() -> None:
+    nothing = "(relu(tanh(score(y))) - tanh(relu(score(y))))"
+    spec = midpo.loads(f"name = 'x'\nprior = 'pi_ref(y)*pi(y)**{nothing}*pi_old(y)**{nothing}'\n"
+                       "[parameters]\nalpha = 'positive'\n[features]\nscore = 'response'\n"
+                       f"[policies]\npi_old = 'frozen'\n[target]\nmargin = '{DPO}'")
+    assert spec.prior is not None
+    prior, unseen = without_needless(spec, spec.prior, lambda p: "pi_old" not in text(p))
+    assert "pi_old" not in text(prior) and "pi(y)" in text(prior) and unseen == {"policies"}
 
 
 @pytest.mark.parametrize(("score", "prior"), [
