@@ -110,17 +110,20 @@ def check(
     device: str = "cpu",
     code: str | Path | Callable[..., Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
+    bind: Mapping[str, str] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> CrossCheck:
     """Hold a kernel against the spec on random inputs. Needs torch.
 
     The kernel is generated in memory; or it is `code`: a function, or "FILE.py" or
     "FILE.py:FUNCTION", which is run. Its arguments are bound by name (numeric.checking.binding);
-    `arguments` says what else they are, as {"beta": "alpha"}.
+    `arguments` says what else they are, as {"beta": "alpha"}, and `bind` what they are made of, as
+    {"logps": "cat(policy_chosen_logps, policy_rejected_logps)"} (numeric.checking.composing).
     Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
     or code cannot be run or bound.
     """
     spec = spec_of(source)
+    arguments = _with_made(arguments, bind)
     needed("check", "torch", "numpy")
     from midpo.numeric.checking import crosscheck
     from midpo.numeric.checking.found import Code
@@ -156,6 +159,7 @@ def prove(
     *,
     backend: str = "eager",
     arguments: Mapping[str, Any] | None = None,
+    bind: Mapping[str, str] | None = None,
     layout: str = "aligned",
     pairs: Sequence[int] = (1, 2),
     shapes: Sequence[tuple[tuple[int, ...], int]] = (),
@@ -166,13 +170,15 @@ def prove(
     `code` is a function (a closure is an adapter), "FILE.py", "FILE.py:FUNCTION" or
     "MODULE:FUNCTION"; it is run. Without it, the kernel of `backend`; without `source`, the row of
     the catalogue that the code is found to compute. Arguments are bound by name
-    as in `check`. `layout` is "aligned" (logits predict the labels beside them) or "unshifted" (as
-    trainers hold them: the code shifts); `pairs` are the sizes of batches. Where positions matter
-    the answer is for small sizes; `shapes` names some: tokens of each row, and how long rows are.
+    as in `check`, with `arguments` and `bind`. `layout` is "aligned" (logits predict the labels
+    beside them) or "unshifted" (as trainers hold them: the code shifts); `pairs` are the sizes of
+    batches. Where positions matter the answer is for small sizes; `shapes` names some: tokens of
+    each row, and how long rows are.
     Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
     or code cannot be run or bound.
     """
     needed("prove", "torch", "numpy")
+    arguments = _with_made(arguments, bind)
     from midpo.numeric.checking.found import Code
     from midpo.proving import identify, proof
 
@@ -194,6 +200,19 @@ def prove(
 
         held = function_of(code, spec, arguments)
     return proof.prove(spec, held, **options)
+
+
+def _with_made(
+    arguments: Mapping[str, Any] | None, bind: Mapping[str, str] | None
+) -> dict[str, Any]:
+    """Arguments, those among them that are made of several.
+    Raises: MidpoError for one that is given twice."""
+    from midpo.numeric.checking.composing import Made
+
+    twice = set(arguments or {}) & set(bind or {})
+    if twice:
+        raise MidpoError(f"{min(twice)} is given twice\n  expected: --set or --bind")
+    return dict(arguments or {}) | {name: Made(text) for name, text in (bind or {}).items()}
 
 
 def compare(first: Source, second: Source) -> Comparison:

@@ -123,7 +123,7 @@ def _run(
         inputs = Inputs(layout, hints)
         try:
             with lifting(), Calls(), redirect_stdout(sys.stderr):
-                values = arguments(binding, layout, inputs, _parameter)
+                values = arguments(torch, binding, layout, inputs, _parameter)
                 loss, _ = outcome(torch, binding.call(values))
         except CannotLift:
             raise

@@ -34,6 +34,7 @@ from . import options
     help="Hold this function, not a fresh kernel, against the spec. The file is run.",
 )
 @options.settings
+@options.bindings
 @click.pass_context
 def command(
     context: click.Context,
@@ -46,6 +47,7 @@ def command(
     backend: str,
     code: str | None,
     settings: tuple[str, ...],
+    bindings: tuple[str, ...],
 ) -> None:
     """Hold the loss that each spec generates, or a given function, against the spec. Needs torch.
 
@@ -62,9 +64,7 @@ def command(
     """
     from midpo import api
 
-    arguments = arguments_of(settings)
-    if code is None and settings:
-        raise MidpoError("--set without --code\n  expected: --code FILE.py:FUNCTION beside it")
+    given = given_of(code, settings, bindings)
     chosen = context.get_parameter_source("backend") is not ParameterSource.DEFAULT
     if code is not None and chosen:
         raise MidpoError(
@@ -81,7 +81,7 @@ def command(
                 dtypes=dtypes or None,
                 device=device,
                 code=code,
-                arguments=arguments,
+                **given,
                 progress=advance,
             )
         if not as_json:
@@ -93,12 +93,29 @@ def command(
     each(specs, as_json, answer)
 
 
-def arguments_of(settings: Sequence[str]) -> dict[str, str]:
+def given_of(
+    code: str | None, settings: Sequence[str], bindings: Sequence[str]
+) -> dict[str, dict[str, str]]:
+    """What --set and --bind say of the code's arguments. Raises: MidpoError."""
+    if code is None and (settings or bindings):
+        option = "set" if settings else "bind"
+        raise MidpoError(
+            f"--{option} without --code\n  expected: --code FILE.py:FUNCTION beside it"
+        )
+    return {
+        "arguments": arguments_of("set", settings, "beta=alpha"),
+        "bind": arguments_of("bind", bindings, "keep=not mask"),
+    }
+
+
+def arguments_of(option: str, settings: Sequence[str], example: str) -> dict[str, str]:
     """ARG=EXPR, ... Raises: MidpoError."""
     found = {}
     for setting in settings:
         name, equals, written = setting.partition("=")
         if not equals or not name.strip().isidentifier() or not written.strip():
-            raise MidpoError(f"--set {setting}\n  expected: ARG=EXPR, as --set beta=alpha")
+            raise MidpoError(
+                f"--{option} {setting}\n  expected: ARG=EXPR, as --{option} {example}"
+            )
         found[name.strip()] = written.strip()
     return found

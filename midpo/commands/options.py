@@ -36,6 +36,14 @@ settings = click.option(
     help="What an argument of --code is: a name, a number, or an expression in the spec's "
     "parameters (beta=alpha); may be repeated.",
 )
+bindings = click.option(
+    "--bind",
+    "bindings",
+    multiple=True,
+    metavar="ARG=EXPR",
+    help="What an argument of --code is made of: logps=cat(policy_chosen_logps, "
+    "policy_rejected_logps), batch={\"labels\": labels}; may be repeated (docs/code.md).",
+)
 backend = click.option(
     "--backend",
     default="eager",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # What is proved of kernels where no code is named: those that are lifted for every size.
 LIFTED = ("eager", "logps")
+STATUS = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED, "not lifted": UNDECIDED}
 
 
 @click.command("prove")
@@ -29,6 +30,7 @@ LIFTED = ("eager", "logps")
     help="The function, or MODULE:FUNCTION. It is run. Without it: our own kernels.",
 )
 @options.settings
+@options.bindings
 @click.option(
     "--layout",
     type=click.Choice(("aligned", "unshifted")),
@@ -50,6 +52,7 @@ def command(
     as_json: bool,
     code: str | None,
     settings: tuple[str, ...],
+    bindings: tuple[str, ...],
     layout: str,
     pairs: str,
     witness: str | None,
@@ -71,40 +74,41 @@ def command(
       midpo prove --code loss.py:my_loss
     """
     from midpo import api
-    from midpo.commands.check import arguments_of
-    from midpo.targets import write
+    from midpo.commands.check import given_of
 
     needed("prove", "torch", "numpy")
-    arguments = arguments_of(settings)
-    sizes, at = _pairs(pairs), tuple(map(_shape, shapes))
     if not specs and code is None:
         raise MidpoError("nothing to prove\n  expected: SPEC, --code FILE.py:FUNCTION, or both")
-    if code is None and settings:
-        raise MidpoError("--set without --code\n  expected: --code FILE.py:FUNCTION beside it")
-    status = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED, "not lifted": UNDECIDED}
+    given: dict[str, Any] = {
+        **given_of(code, settings, bindings),
+        "layout": layout,
+        "pairs": _pairs(pairs),
+        "shapes": tuple(map(_shape, shapes)),
+        "value_only": value_only,
+    }
 
     def answer(asked: str) -> tuple[dict[str, Any], int]:
-        if not asked:
-            return told(api.prove(None, code, arguments=arguments, layout=layout, pairs=sizes,
-                                  shapes=at, value_only=value_only))
-        name, backend = asked.split("\n") if code is None else (asked, "eager")
+        name, _, backend = asked.partition("\n")
         with spinner(as_json, f"proving {name}"):
-            found = api.prove(name, code, backend=backend, arguments=arguments, layout=layout,
-                              pairs=sizes, shapes=at, value_only=value_only)
-        return told(found)
+            found = api.prove(name or None, code, backend=backend or "eager", **given)
+        return _told(found, as_json, witness)
 
-    def told(found: CodeProof) -> tuple[dict[str, Any], int]:
-        if not as_json:
-            from midpo.writers.terminal.code import proof
+    kernels = [f"{spec}\n{b}" for spec in specs for b in LIFTED]
+    each(kernels if code is None else specs or ("",), as_json, answer)
 
-            proof(found)
-        if witness is not None and found.program:
-            write(Path(witness), found.program)
-        nearly = found.up_to is not None and found.verdict == "undecided"
-        return found.as_json(), NEGATIVE if nearly else status[found.verdict]
 
-    each([f"{spec}\n{b}" for spec in specs for b in LIFTED] if code is None else specs or ("",),
-         as_json, answer)
+def _told(found: CodeProof, as_json: bool, witness: str | None) -> tuple[dict[str, Any], int]:
+    """The answer, written where it is asked for, and the exit status."""
+    from midpo.targets import write
+
+    if not as_json:
+        from midpo.writers.terminal.code import proof
+
+        proof(found)
+    if witness is not None and found.program:
+        write(Path(witness), found.program)
+    nearly = found.up_to is not None and found.verdict == "undecided"
+    return found.as_json(), NEGATIVE if nearly else STATUS[found.verdict]
 
 
 def _shape(written: str) -> tuple[tuple[int, ...], int]:

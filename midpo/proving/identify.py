@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from midpo.numeric.arithmetic import Undefined
-from midpo.numeric.checking.binding import Binding, bind, find, signature
+from midpo.numeric.checking.binding import Binding, bind, find, leaves, signature
 from midpo.numeric.checking.found import Code
 from midpo.numeric.code import cases as trying
 from midpo.numeric.code.layout import Layout
@@ -76,7 +76,7 @@ def _agrees(spec: Spec, code: Code, given: Mapping[str, Any], unshifted: bool) -
         needed = tuple(str(s) for s in kernel_loss(spec).free_symbols
                        if str(s) in spec.names.policies)
         binding: Binding = bind(spec, code.function, given, needed)
-        if set(needed) - {s.name for s in binding.sources.values()}:
+        if set(needed) - {s.name for s in leaves(binding.sources)}:
             return False
         layout = Layout(spec, 1, unshifted)
         (target,) = claim(layout, (), "each", binding.fixed).targets

@@ -13,7 +13,7 @@ from sympy import Expr
 from midpo.codegen.lifting.autograd import seeds
 from midpo.codegen.lifting.lift import Lifted, NotLifted, lift
 from midpo.numeric.arithmetic import Undefined
-from midpo.numeric.checking.binding import Binding, bind
+from midpo.numeric.checking.binding import Binding, bind, leaves
 from midpo.numeric.checking.found import Code
 from midpo.numeric.code import cases as trying
 from midpo.numeric.code.cases import CodeCase
@@ -279,6 +279,11 @@ def _gradient(
         found.undecided("gradient", f"the gradient is not lifted: {lifted.why}")
         return
     leaf = binding.kinds.get("pi", "")
+    ways = {s.kind for s in leaves(binding.sources) if s.name == "pi" and layout.given(
+        s.kind, s.name).leaf} if len(binding.sources) > 1 else set()
+    if len(ways) > 1:  # which of them moves the policy, and how they hang together, is not said
+        found.undecided("gradient", f"the policy is given in {len(ways)} ways: {', '.join(ways)}")
+        return
     try:
         wanted = stated.slope(leaf, seeds(len(stated.losses)))
     except NotYet as error:
@@ -355,11 +360,11 @@ def scope(layouts: Sequence[Layout], binding: Binding) -> str:
     kinds = set(binding.kinds.values())
     every = "every value"
     if kinds & {"logps", "logits"} or any(
-            s.kind in ("labels", "mask") for s in binding.sources.values()):
+            s.kind in ("labels", "mask") for s in leaves(binding.sources)):
         every = "every value, length and padding"
         every += ", vocabulary included" if "logits" in kinds else ""
         every += ", laid out [response | padding]"
-    elif any(s.kind == "lengths" for s in binding.sources.values()):
+    elif any(s.kind == "lengths" for s in leaves(binding.sources)):
         every = "every value and length"
     return f"{every}, chosen first, in batches of {pairs}"
 

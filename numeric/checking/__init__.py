@@ -3,6 +3,7 @@
     adapting    a kernel of any backend as a function of logits
     binding     how the arguments of a loss function are bound to what a spec speaks of: by name
     calling     one call of a loss function
+    composing   what an argument is made of that is none of a batch's own things
     crosscheck  a function held against the spec
     found       what a check is held against and what it found
     judging     is what a call gave what the oracle says? Errors in units

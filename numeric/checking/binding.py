@@ -12,14 +12,15 @@
 
 For `policy_` may stand `pi_` or nothing, for `reference_` `ref_` or `pi_ref_`; `logprobs` for
 `logps`; and `chosen_` or `rejected_` before logits, token_logps, labels, mask, lengths or a feature
-is the half of it. A name given by the caller goes first.
+is the half of it. A name given by the caller goes first; an argument may also be made of several
+(`composing`).
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -33,6 +34,8 @@ from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import Place
 from midpo.symbolic.language.spec import Spec, policy_argument
 from midpo.symbolic.loss import is_constant
+
+from .composing import Composed, Made, compose
 
 # What a kernel may be asked besides: options that the check sets itself.
 OPTIONS = (
@@ -61,7 +64,7 @@ class Source:
     value: Any = None
 
     def __str__(self) -> str:
-        if self.kind in ("constant", "expression"):
+        if self.kind in ("constant", "expression", "made"):
             return str(self.value)
         what = self.kind if self.kind in ("labels", "mask", "lengths") else self.name
         policy = f" {self.kind}" * (self.kind in _OF_POLICY)
@@ -99,7 +102,7 @@ class Binding:
         return [replace(each, left_out=each.superfluous()) for each in found]
 
     def source_of(self, kind: str) -> bool:
-        return any(source.kind == kind for source in self.sources.values())
+        return any(source.kind == kind for source in leaves(self.sources))
 
     def by_lengths(self) -> bool:
         """Whether only lengths say which tokens count: the first ones do."""
@@ -133,6 +136,12 @@ class Binding:
         return self.function(*first, **named)
 
 
+def leaves(sources: Mapping[str, Source]) -> Iterator[Source]:
+    """The sources that values come from: of an argument that is made of several, these."""
+    for source in sources.values():
+        yield from source.value.names.values() if isinstance(source.value, Composed) else (source,)
+
+
 def bind(spec: Spec, function: Callable[..., Any], given: Mapping[str, Any] | None = None,
          needed: tuple[str, ...] = ()) -> Binding:
     """Bind every argument of `function`. `given` has the caller's own: the name of something
@@ -149,7 +158,8 @@ def bind(spec: Spec, function: Callable[..., Any], given: Mapping[str, Any] | No
                          "  expected: a Python function") from None
     given = dict(given or {})
     for wrong in sorted(set(given) - set(parameters)):
-        raise MidpoError(f"--set {wrong}: {name} has no such argument\n"
+        option = "bind" if isinstance(given[wrong], Made) else "set"
+        raise MidpoError(f"--{option} {wrong}: {name} has no such argument\n"
                          f"  expected: {nearest(wrong, list(parameters))}")
     sources: dict[str, Source] = {}
     unbound = []
@@ -164,11 +174,12 @@ def bind(spec: Spec, function: Callable[..., Any], given: Mapping[str, Any] | No
             unbound.append(each.name)
     if unbound:
         raise MidpoError(_unbound(spec, name, unbound))
-    kinds, notes = _kinds(spec, sources, needed), []
+    kinds = _kinds(spec, sources, needed)
+    notes = [f"{name} is {source}" for name, source in sources.items() if source.kind == "made"]
     notes += [f"no argument takes {p}: the loss depends on it"
               for p in needed if p not in _policies(sources)]
-    taken = {s.name for s in sources.values() if s.kind == "parameter"}
-    for source in sources.values():
+    taken = {s.name for s in leaves(sources) if s.kind == "parameter"}
+    for source in leaves(sources):
         if source.kind == "expression":
             taken |= {str(s) for s in source.value.free_symbols}
     fixed = {}
@@ -182,7 +193,7 @@ def bind(spec: Spec, function: Callable[..., Any], given: Mapping[str, Any] | No
             fixed[parameter] = Fraction(int(default.p), int(default.q))
             notes.append(f"no argument takes {parameter}: held at its default {float(default):g}")
     for feature in spec.names.features:
-        if not any(s.kind == "feature" and s.name == feature for s in sources.values()):
+        if not any(s.kind == "feature" and s.name == feature for s in leaves(sources)):
             notes.append(f"no argument takes the feature {feature}")
     positional = tuple(p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY)
     options = frozenset(n for n in parameters if n in OPTIONS and sources[n].kind == "option")
@@ -252,7 +263,7 @@ def prefixes(policy: str) -> tuple[str, ...]:
 def _policies(sources: Mapping[str, Source]) -> dict[str, set[str]]:
     """For each policy, the things that arguments ask of it."""
     found: dict[str, set[str]] = {}
-    for source in sources.values():
+    for source in leaves(sources):
         if source.kind in _OF_POLICY:
             kind = "hidden" if source.kind in ("weight", "bias") else source.kind
             found.setdefault(source.name, set()).add(kind)
@@ -272,6 +283,9 @@ def _given(spec: Spec, argument: str, value: Any) -> Source:
     Raises: MidpoError for what is no name, number or expression in the parameters."""
     if isinstance(value, (bool, int, float)) or value is None:
         return Source("constant", value=value)
+    if isinstance(value, Made):
+        made = compose(argument, value, lambda name: find(spec, name), bindable(spec))
+        return Source("made", value=made)
     written = str(value).strip()
     words = {"True": True, "False": False, "None": None}
     if written in words:

@@ -116,6 +116,8 @@ class Called:
             return float(self.batch.parameters[source.name])
         if source.kind == "expression":
             return number(source.value, self.batch.parameters)
+        if source.kind == "made":
+            return source.value.value(self.torch, self.value)
         if source.kind == "option":
             return self.option(source.name)
         whole = source.kind in ("whole", "lengths")

@@ -66,8 +66,7 @@ def call(
             leaves[key] = given, made.requires_grad_(bool(given.leaf) and slope)
         return leaves[key][1]
 
-    values = arguments(binding, layout, of,
-                       lambda e: number(e, case.parameters))
+    values = arguments(torch, binding, layout, of, lambda e: number(e, case.parameters))
     loss, _ = outcome(torch, binding.call(values))
     found = None
     if slope:
@@ -102,25 +101,26 @@ def along(torch: Any, given: Given, layout: Layout, case: CodeCase) -> Any:
 
 
 def arguments(
-    binding: Binding, layout: Layout, of: Callable[[Source], Any],
+    torch: Any, binding: Binding, layout: Layout, of: Callable[[Source], Any],
     parameter: Callable[[Expr], Any],
 ) -> dict[str, Any]:
     """The value of each argument: `of` gives the whole batch's tensor of a source, `parameter` the
     value of an expression in the spec's parameters."""
-    found = {}
-    for name, source in sources(binding).items():
+    def value(source: Source) -> Any:
         if source.kind == "constant":
-            found[name] = source.value
-        elif source.kind == "expression":
-            found[name] = parameter(source.value)
-        elif source.kind == "parameter":
-            found[name] = parameter(layout.spec.names.parameters[source.name])
-        else:
-            whole = of(Source(source.kind, source.name))
-            found[name] = whole
-            if source.side:
-                place = 0 if source.side == "chosen" else 1
-                found[name] = whole.chunk(len(layout.spec.roles))[place]
+            return source.value
+        if source.kind == "expression":
+            return parameter(source.value)
+        if source.kind == "parameter":
+            return parameter(layout.spec.names.parameters[source.name])
+        if source.kind == "made":
+            return source.value.value(torch, value)
+        whole = of(Source(source.kind, source.name))
+        if not source.side:
+            return whole
+        return whole.chunk(len(layout.spec.roles))[0 if source.side == "chosen" else 1]
+
+    found = {name: value(source) for name, source in sources(binding).items()}
     if "validate" in binding.options:
         found["validate"] = False
     return found

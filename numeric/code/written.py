@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from midpo.numeric.checking.binding import Binding, Source, number
+from midpo.numeric.checking.binding import Binding, Source, leaves, number
 
-from .layout import Layout
+from .layout import Layout, sources
 from .tensors import along, arguments, tensor
 from .witness import Difference
 
@@ -60,13 +60,30 @@ if __name__ == "__main__":
 '''
 _VALUE = '''    loss = first(function(**given))
     code = float(loss.detach().reshape(-1)[ENTRY])'''
-_SLOPE = '''    for name in directions():
-        given[name].requires_grad_()
+_SLOPE = '''    inputs = [place(given, path).requires_grad_() for path in directions()]
     loss = first(function(**given)).reshape(-1)
     up = torch.tensor(UPSTREAM, dtype=loss.dtype)[: len(loss)]
-    moved = {name: d for name, d in directions().items()}
-    grads = torch.autograd.grad(loss, [given[n] for n in moved], up, allow_unused=True)
-    code = float(sum((g * d).sum() for g, d in zip(grads, moved.values()) if g is not None))'''
+    grads = torch.autograd.grad(loss, inputs, up, allow_unused=True)
+    moved = zip(grads, directions().values())
+    code = float(sum((g * d).sum() for g, d in moved if g is not None))'''
+_MOVING = '''UPSTREAM = {upstream}
+
+
+def directions():
+    """How the inputs move, by where they stand in the arguments."""
+    return {{
+{shown}
+    }}
+
+
+def place(given, path):
+    """What stands there."""
+    for key in path:
+        given = given[key]
+    return given
+
+
+'''
 
 
 def program(
@@ -81,26 +98,16 @@ def program(
     def of(source: Source) -> Any:
         return tensor(torch, layout.given(source.kind, source.name), case)
 
-    def direction(source: Source) -> Any:
-        given = layout.given(source.kind, source.name)
-        return along(torch, given, layout, case) if given.leaf else None
+    def given(find: Any) -> dict[str, Any]:
+        return arguments(torch, binding, layout, find, lambda e: number(e, case.parameters))
 
-    values = arguments(binding, layout, of, lambda e: number(e, case.parameters))
+    values = given(of)
     body, extra = _VALUE, ""
     if apart.entry is None:
+        moved = _directions(torch, binding, layout, case, of, given)
+        shown = "\n".join(f"        {path!r}: {_literal(d)}," for path, d in moved.items())
         body = _SLOPE
-        moving = {n: s for n, s in binding.sources.items() if n in values and (
-            s.kind in ("whole", "logps", "logits") and s.name == "pi")}
-        parts = {}
-        for argument, source in moving.items():
-            whole = direction(source)
-            if source.side:
-                half = 0 if source.side == "chosen" else 1
-                whole = whole.chunk(len(layout.spec.roles))[half]
-            parts[argument] = whole
-        shown = "\n".join(f"        {n!r}: {_literal(v)}," for n, v in parts.items())
-        extra = (f"UPSTREAM = {[float(u) for u in case.upstream]}\n\n\ndef directions():\n"
-                 f'    """How the inputs move."""\n    return {{\n{shown}\n    }}\n\n\n')
+        extra = _MOVING.format(upstream=[float(u) for u in case.upstream], shown=shown)
     return _FILE.format(
         code=code, name=name, case=case,
         imports=f"{load[0]}\nimport sys\n\nimport {torch.__name__}", spec=apart.spec,
@@ -109,7 +116,42 @@ def program(
         values="\n".join(f"        {n!r}: {_literal(v)}," for n, v in values.items()), body=body)
 
 
+def _directions(
+    torch: Any, binding: Binding, layout: Layout, case: Any, of: Any, given: Any
+) -> dict[tuple[Any, ...], Any]:
+    """How the tensors in the arguments move with the case's direction, those that do."""
+    asked = {(s.kind, s.name): layout.given(s.kind, s.name)
+             for s in leaves(sources(binding)) if s.kind in ("whole", "logps", "logits")}
+    moving = {key: whole for key, whole in asked.items() if whole.leaf}
+
+    def tensors(*own: Any) -> tuple[Any, ...]:
+        known = dict(zip(moving, own, strict=True))
+        found = given(lambda s: known[s.kind, s.name] if (s.kind, s.name) in known else of(s))
+        paths[:] = [path for path, _ in _places(found)]
+        return tuple(x for _, x in _places(found))
+
+    paths: list[tuple[Any, ...]] = []
+    starts = tuple(tensor(torch, whole, case) for whole in moving.values())
+    along_them = tuple(along(torch, whole, layout, case) for whole in moving.values())
+    _, moved = torch.func.jvp(tensors, starts, along_them)
+    return {path: d for path, d in zip(paths, moved, strict=True) if bool((d != 0).any())}
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Any]]:
+    """The tensors of numbers in arguments, with where they stand."""
+    if isinstance(value, (list, tuple, dict)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return [found for key, inner in items for found in _places(inner, (*path, key))]
+    floating = hasattr(value, "is_floating_point") and value.is_floating_point()
+    return [(path, value)] if floating else []
+
+
 def _literal(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k!r}: {_literal(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        inner = ", ".join(map(_literal, value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner},)"
     if not hasattr(value, "tolist"):
         return repr(value)
     return f"torch.tensor({value.detach().tolist()}, dtype={value.dtype})"
