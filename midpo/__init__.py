@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.certify.certificate import Certificate
     from midpo.proofs.code.answer import CodeProof
-    from midpo.proofs.compare.comparison import Comparison
     from midpo.proofs.compare.family import Family
+    from midpo.proofs.compare.found import Comparison
     from midpo.proofs.framework.theorem import Theorem
     from midpo.proofs.framework.theorems import theorem, theorems
     from midpo.proofs.recover.recovery import Recovery

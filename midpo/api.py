@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from midpo.proofs.audit.audit import Audit
     from midpo.proofs.certify.certificate import Certificate
     from midpo.proofs.code.answer import CodeProof
-    from midpo.proofs.compare.comparison import Comparison
+    from midpo.proofs.compare.found import Comparison
     from midpo.proofs.framework.theorem import Theorem
     from midpo.proofs.recover.levels import Preference
     from midpo.proofs.recover.solved import Solution

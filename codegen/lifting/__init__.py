@@ -18,4 +18,5 @@ gradient that torch's own autograd computes from it. Importing these modules imp
     running     the two modes under which code runs, and the table of all rows
     tensor      the tensor: a buffer of expressions, and pointers into it
     trace       what is met on the way: operations, readings, hypotheses, paths, refusals
+    truths      truth values of entries: comparisons and logic
 """

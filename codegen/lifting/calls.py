@@ -17,9 +17,9 @@ from torch.overrides import TorchFunctionMode
 from .axes import obj
 from .movement import stack
 from .numbers import Dim, Number, expr_of, size, truth
-from .pointwise import nonzero
 from .tensor import Sym, hints, plain, sym, wrap
 from .trace import refuse
+from .truths import nonzero
 
 _SHAPE: Any = torch.Tensor.shape.__get__  # type: ignore[attr-defined]
 # Functions whose plain numbers are operands; elsewhere a size is a size.

@@ -11,9 +11,10 @@ from sympy import Expr, S
 
 from .axes import BIG, POSITION, at_label, is_entry, obj, unknowns
 from .numbers import expr_of
-from .pointwise import finite, is_truth, nonzero, pointwise
+from .pointwise import finite, pointwise
 from .tensor import Sym, aligned, axis_of, hints, moved, plain, spread, sym, wrap
 from .trace import refuse
+from .truths import is_truth, nonzero
 
 
 def whole(i: Any) -> int:

@@ -12,9 +12,9 @@ from sympy import S
 
 from .axes import BIG, UNIT, V, fresh, is_label, obj
 from .numbers import expr_of
-from .pointwise import nonzero
 from .tensor import Sym, axis_of, hints, mapped, moved, plain, sym, wrap
 from .trace import current, refuse
+from .truths import nonzero
 
 Operation = Callable[..., Any]
 

@@ -26,18 +26,18 @@ from midpo.symbolic.language.nodes import (
     Relu,
     Sigmoid,
     Sqrt,
-    Step,
     Tanh,
 )
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 
 from .axes import POSITION, fresh, is_label, obj, positions, within
-from .numbers import above, at_least, equal, expr_of
+from .numbers import expr_of
 from .tensor import Sym, aligned, spread, sym, wrap
 from .trace import refuse, suppose
+from .truths import INFINITIES, both, differ, either, eq, ge, gt, infinite, inverse, nonzero
 
 Kind = Literal["same", "float", "bool", "first"]
-INFINITIES = (S.Infinity, S.NegativeInfinity)
+
 _SOFTPLUS = Integer(20)  # torch's own threshold
 THRESHOLD = 15  # softplus is the identity above a threshold; below this one that would be seen
 
@@ -68,17 +68,13 @@ def finite(a: Any) -> Expr:
     return x
 
 
-def _infinite(a: Any) -> bool:
-    return isinstance(a, Expr) and a in INFINITIES
-
-
 # --- Arithmetic ----------------------------------------------------------------------------------
 
 
 def _add(a: Any, b: Any, alpha: Any = 1) -> Expr:
-    if _infinite(a) and not _infinite(b):
+    if infinite(a) and not infinite(b):
         return a
-    if _infinite(b) and not _infinite(a):
+    if infinite(b) and not infinite(a):
         return _mul(b, alpha)
     return real(lambda x, y, k: x + y * k)(a, b, alpha)
 
@@ -89,7 +85,7 @@ def _sub(a: Any, b: Any, alpha: Any = 1) -> Expr:
 
 def _mul(a: Any, b: Any) -> Expr:
     for x, y in ((a, b), (b, a)):
-        if _infinite(x):
+        if infinite(x):
             scale = opaque(finite(y))
             if is_positive(scale):
                 return x
@@ -100,7 +96,7 @@ def _mul(a: Any, b: Any) -> Expr:
 
 
 def _div(a: Any, b: Any) -> Expr:
-    if not _infinite(a):
+    if not infinite(a):
         below = finite(b)
         if below == 0:
             refuse("a division by 0")
@@ -143,87 +139,7 @@ def _softplus_backward(g: Expr, x: Expr, beta: Expr = S.One, threshold: Expr = S
     return g * Sigmoid(beta * x)
 
 
-# --- Comparisons, choices, logic -----------------------------------------------------------------
-
-
-def inverse(c: Any) -> Any:
-    return (not c) if isinstance(c, bool) else 1 - expr_of(c)
-
-
-def ge(a: Any, b: Any) -> Any:
-    """a >= b. Labels are token ids, whole numbers from 0 on: nothing else is known of them."""
-    if is_label(a) or is_label(b):
-        if a == b:
-            return True
-        if is_label(a) and not is_label(b) and expr_of(b).is_Number and expr_of(b) <= 0:
-            return True
-        if is_label(b) and not is_label(a) and expr_of(a).is_Number and expr_of(a) < 0:
-            return False
-        refuse("a label is compared with a token id: the answer depends on the token")
-    for x, y, answer in ((a, b, S.Infinity), (b, a, S.NegativeInfinity)):
-        if _infinite(x):
-            if _infinite(y):
-                return bool(a >= b)
-            return bool(x == answer)
-    return at_least(expr_of(a), expr_of(b))
-
-
-def _gt(a: Any, b: Any) -> Any:
-    if _infinite(a) or _infinite(b) or is_label(a) or is_label(b):
-        return inverse(ge(b, a))
-    return above(expr_of(a), expr_of(b))
-
-
-def eq(a: Any, b: Any) -> Any:
-    for x, y in ((a, b), (b, a)):
-        if is_label(x):
-            if x == y:
-                return True
-            if not is_label(y) and expr_of(y).is_Number and expr_of(y) < 0:
-                return False
-            refuse("a label is compared with a token id: the answer depends on the token")
-    if _infinite(a) or _infinite(b):
-        return bool(a == b)
-    return equal(expr_of(a), expr_of(b))
-
-
-def nonzero(a: Any) -> Any:
-    """An entry as a truth value."""
-    if isinstance(a, bool):
-        return a
-    x = expr_of(a)
-    if x.has(Step) and not is_label(a) and is_truth(x):
-        return x
-    return inverse(eq(a, 0))
-
-
-def is_truth(x: Expr) -> bool:
-    """Whether an expression is 0 or 1: products of steps and of 1 less such."""
-    if isinstance(x, Step) or x in (S.Zero, S.One):
-        return True
-    if x.is_Mul:
-        return all(map(is_truth, x.args))
-    return bool(x.is_Add) and (1 - x).has(Step) and not (1 - x).is_Add and is_truth(1 - x)
-
-
-def both(a: Any, b: Any) -> Any:
-    a, b = nonzero(a), nonzero(b)
-    if isinstance(a, bool):
-        return b if a else False
-    if isinstance(b, bool):
-        return a if b else False
-    return a if a == b else a * b
-
-
-def either(a: Any, b: Any) -> Any:
-    return inverse(both(inverse(nonzero(a)), inverse(nonzero(b))))
-
-
-def _differ(a: Any, b: Any) -> Any:
-    a, b = nonzero(a), nonzero(b)
-    if isinstance(a, bool):
-        return inverse(b) if a else b
-    return inverse(a) if b is True else a if b is False else a + b - 2 * a * b
+# --- Choices --------------------------------------------------------------------------------------
 
 
 def where(c: Any, a: Any, b: Any) -> Any:
@@ -240,7 +156,7 @@ def maximum(a: Any, b: Any) -> Any:
     if is_label(a) and not is_label(b) and expr_of(b).is_Number and expr_of(b) <= 0:
         return a
     for x, y in ((a, b), (b, a)):
-        if _infinite(x):
+        if infinite(x):
             return y if x == S.NegativeInfinity else x
     x, y = finite(a), finite(b)
     if x.is_Number and y.is_Number:
@@ -249,7 +165,7 @@ def maximum(a: Any, b: Any) -> Any:
 
 
 def minimum(a: Any, b: Any) -> Any:
-    if _infinite(a) or _infinite(b):
+    if infinite(a) or infinite(b):
         return -maximum(-expr_of(a), -expr_of(b))
     x, y = finite(a), finite(b)
     if x.is_Number and y.is_Number:
@@ -277,18 +193,18 @@ def _half_even(x: Any) -> int:
 
 def _cleaned(x: Any, *args: Any) -> Any:
     suppose("values are finite")
-    return x if not _infinite(x) else refuse("an infinity that is made a number")
+    return x if not infinite(x) else refuse("an infinity that is made a number")
 
 
 def _known(answer: bool) -> Callable[[Any], bool]:
     def meaning(x: Any) -> bool:
         suppose("values are finite")
-        return _infinite(x) != answer
+        return infinite(x) != answer
     return meaning
 
 
 def _threshold_backward(g: Expr, x: Expr, at: Expr) -> Any:
-    return where(_gt(x, at), g, S.Zero)
+    return where(gt(x, at), g, S.Zero)
 
 
 def _smooth_entropy(x: Expr, y: Expr) -> Expr:
@@ -298,7 +214,7 @@ def _smooth_entropy(x: Expr, y: Expr) -> Expr:
 POINTWISE: dict[str, Row] = {
     "add": Row(_add), "sub": Row(_sub), "rsub": Row(lambda a, b, k=1: _sub(b, a, k)),
     "mul": Row(_mul), "div": Row(_div, "float"),
-    "neg": Row(lambda a: -a if _infinite(a) else real(lambda x: -x)(a)),
+    "neg": Row(lambda a: -a if infinite(a) else real(lambda x: -x)(a)),
     "reciprocal": Row(lambda a: _div(1, a), "float"),
     "pow": Row(real(_pow)), "square": Row(real(lambda x: x**2)),
     "sqrt": Row(real(Sqrt), "float"), "rsqrt": Row(real(lambda x: 1 / Sqrt(x)), "float"),
@@ -314,15 +230,15 @@ POINTWISE: dict[str, Row] = {
     "xlogy": Row(real(_smooth_entropy), "float"),
     "maximum": Row(maximum), "minimum": Row(minimum),
     "clamp_min": Row(maximum, "first"), "clamp_max": Row(minimum, "first"),
-    "where": Row(where), "ge": Row(ge, "bool"), "gt": Row(_gt, "bool"),
-    "le": Row(lambda a, b: ge(b, a), "bool"), "lt": Row(lambda a, b: _gt(b, a), "bool"),
+    "where": Row(where), "ge": Row(ge, "bool"), "gt": Row(gt, "bool"),
+    "le": Row(lambda a, b: ge(b, a), "bool"), "lt": Row(lambda a, b: gt(b, a), "bool"),
     "eq": Row(eq, "bool"), "ne": Row(lambda a, b: inverse(eq(a, b)), "bool"),
     "logical_and": Row(both, "bool"), "logical_or": Row(either, "bool"),
     "logical_not": Row(lambda a: inverse(nonzero(a)), "bool"),
-    "logical_xor": Row(_differ, "bool"),
+    "logical_xor": Row(differ, "bool"),
     "bitwise_and": Row(both, "bool"), "bitwise_or": Row(either, "bool"),
     "bitwise_not": Row(lambda a: inverse(nonzero(a)), "bool"),
-    "bitwise_xor": Row(_differ, "bool"),
+    "bitwise_xor": Row(differ, "bool"),
     "isnan": Row(lambda a: _known(True)(a) and False, "bool"),
     "isinf": Row(_known(False), "bool"), "isfinite": Row(_known(True), "bool"),
     "nan_to_num": Row(_cleaned), "round": Row(_rounded(_half_even, "round")),

@@ -15,23 +15,10 @@ from .axes import UNIT, Padding, T, V, at_label, count, fresh, is_label, obj, to
 from .indexing import gather
 from .movement import same, squeeze, to_dtype, unsqueeze
 from .numbers import expr_of
-from .pointwise import (
-    both,
-    either,
-    finite,
-    ge,
-    inverse,
-    log,
-    maximum,
-    minimum,
-    minus,
-    nonzero,
-    plus,
-    pointwise,
-    times,
-)
+from .pointwise import finite, log, maximum, minimum, minus, plus, pointwise, times
 from .tensor import Sym, aligned, axis_of, like, mapped, spread, sym, wrap
 from .trace import refuse
+from .truths import both, either, ge, inverse, nonzero
 
 Together = Callable[[list[Any]], Any]
 

@@ -6,6 +6,7 @@
     composing   what an argument is made of that is none of a batch's own things
     crosscheck  a function held against the spec
     found       what a check is held against and what it found
+    holding     one function called on batches, and judged
     judging     is what a call gave what the oracle says? Errors in units
     logged      what a kernel logs beside the loss, said again from the spec and compared
     oracle      what the oracle says of one batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from midpo.proofs.compare.comparison import Comparison
+from midpo.proofs.compare.found import Comparison
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.terms import LOSS, affine
 from midpo.symbolic.formula.told import Displayed, joined, proved, told

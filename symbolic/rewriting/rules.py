@@ -52,7 +52,7 @@ from midpo.symbolic.language.signs import is_positive
 
 from .counting import COUNTING
 from .field import FIELD
-from .piecewise import PIECEWISE
+from .maxima import MAXIMA
 from .products import (
     factors,
     find_log_number,
@@ -62,6 +62,7 @@ from .products import (
 )
 from .rule import ARITHMETIC, CELLS, PRIOR_RULE, Parts, Rule
 from .series import SERIES
+from .steps import STEPS
 
 _NOT_ROWS = {
     ARITHMETIC: "arithmetic: expand, cancel and collect terms",
@@ -401,7 +402,8 @@ ROWS: tuple[Rule, ...] = (
          (LogSigmoid,), _find_reflection, lambda x: LogSigmoid(-x), lambda x: LogSigmoid(x) - x),
     *FIELD,
     *SERIES,
-    *PIECEWISE,
+    *MAXIMA,
+    *STEPS,
     *COUNTING,
 )
 

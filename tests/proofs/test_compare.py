@@ -16,7 +16,8 @@ from sympy import S
 from midpo.cli import main
 from midpo.numeric.arithmetic import Floats
 from midpo.numeric.evaluate import Evaluator
-from midpo.proofs.compare.comparison import Comparison, compare
+from midpo.proofs.compare.comparison import compare
+from midpo.proofs.compare.found import Comparison
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.language.spec import CATALOGUE, Spec, load, loads
 from midpo.symbolic.loss import pair_loss

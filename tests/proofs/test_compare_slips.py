@@ -10,8 +10,9 @@ from random import Random
 import pytest
 from sympy import Add, Expr, Symbol
 
-from midpo.proofs.compare.comparison import Comparison, compare
+from midpo.proofs.compare.comparison import compare
 from midpo.proofs.compare.family import family
+from midpo.proofs.compare.found import Comparison
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED, LogSigmoid
 from midpo.symbolic.language.spec import CATALOGUE, Spec, catalogue, load, loads

@@ -11,7 +11,7 @@ from midpo.symbolic.language.text import text
 from midpo.symbolic.representable import fold
 
 if TYPE_CHECKING:
-    from midpo.proofs.compare.comparison import Comparison
+    from midpo.proofs.compare.found import Comparison
 
 LONGEST = 400  # characters of a formula or a sentence that a line may have
 
