@@ -62,7 +62,10 @@ from .refusals import feature_domains, refusals
 from .seal import sealed
 
 TEMPLATES = Path(__file__).parent / "templates"
-SHARED = (*sorted((TEMPLATES.parent / "kernels").glob("*.py")), *sorted(RUNTIME.glob("*.*")))
+SHARED = (
+    *sorted((TEMPLATES.parent / "kernels").glob("*.py")),
+    *sorted(RUNTIME.glob("*.py")), *sorted(RUNTIME.glob("*.c")),
+)
 
 FEATURE_SHAPES = {"token": "({}B, T)", "response": "({}B,)", "pair": "(B,)"}
 

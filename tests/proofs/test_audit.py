@@ -543,8 +543,8 @@ def test_no_algorithm_is_known_by_name() -> None:
 HOSTILE = {
     "never": "exp(log(pi(y) - 2 + step(pi(y))))",
     "product over the vocabulary":
-        "exp(sum(sum(pi(y,t,v)*sum(pi(y,t,u)*log(pi(y,t,u)) for u in vocab) for v in vocab)"
-        " for t in y))",
+        "exp(sum(sum(pi(y,t,v)*sum(pi(y,t,u)*log(pi(y,t,u)) for u in vocab)"
+        " for v in vocab) for t in y))",
     "sums in sums": "exp(sum(sum(log(pi(y,t))*log(pi(y,s)) for s in y) for t in y))",
     "huge power": "pi(y)**1000",
     "tower": "exp(exp(exp(exp(exp(10*len(y))))))*pi(y)",

@@ -87,10 +87,9 @@ def case(seed: int) -> Case:
     b += " + gamma" * bool(offset)
     kind = rng.choice(("margin", "loss"))
     shape = rng.choice(MARGINS) if kind == "margin" else rng.choice(LOSSES)
+    d = f"{a} - ({b})"
     if rng.random() < 0.3:  # a disguise inside a disguise
-        d = rng.choice(MARGINS[:9]).format(a=a, b=b, d=f"{a} - ({b})")
-    else:
-        d = f"{a} - ({b})"
+        d = rng.choice(MARGINS[:9]).format(a=a, b=b, d=d)
     text = shape.format(a=a, b=b, d=d)
     if kind == "loss":
         text = rng.choice(FACTORS).format(l=text)
