@@ -75,16 +75,19 @@ def main() -> None:
         eight = [one for one in checked if one.spec.name in PAPER]
         together = compile_text(tools, folder, "eight", in_one_file(eight))
         # Each alone, as the start was: what two at once cost each other is in the first figures.
-        over = {one.spec.name: compile_text(tools, folder, one.module, one.text) - start
-                for one in checked}
+        over = {one.spec.name: compile_text(tools, folder, one.module, one.text) - start for one in checked}
     slowest = sorted(over.items(), key=lambda item: -item[1])
     within = sum(seconds <= BOUNDS["spec"] for seconds in over.values())
     others = [one for one in found if one.text and one.state != "checked"]
     lines = [
-        "# How long certificates take", "",
-        "Written by `python benchmarks/certify.py`. CPU seconds are those of coqc.", "",
-        f"{date.today()}, Coq {tools.version}, {platform.machine()}, two workers.", "",
-        "| what | s | bound |", "| :--- | ---: | ---: |",
+        "# How long certificates take",
+        "",
+        "Written by `python benchmarks/certify.py`. CPU seconds are those of coqc.",
+        "",
+        f"{date.today()}, Coq {tools.version}, {platform.machine()}, two workers.",
+        "",
+        "| what | s | bound |",
+        "| :--- | ---: | ---: |",
         f"| the catalogue: {len(checked)} recoveries compiled, axioms listed, read back; elapsed "
         f"| {wall:.0f} | {BOUNDS['catalogue']:.0f} |",
         f"| the same, CPU seconds of all programs | {cpu:.0f} | |",
@@ -92,12 +95,15 @@ def main() -> None:
         f"| start: the library and Coq's real numbers are loaded | {start:.2f} | |",
         f"| one recovery beyond the start: median | {statistics.median(over.values()):.2f} "
         f"| {BOUNDS['spec']} |",
-        f"| one recovery beyond the start: largest | {slowest[0][1]:.2f} | {BOUNDS['spec']} |", "",
-        f"{within} of {len(over)} recoveries stay within {BOUNDS['spec']} s. The slowest:", "",
-        "| entry | s beyond the start |", "| :--- | ---: |",
-        *(f"| {entry} | {seconds:.2f} |" for entry, seconds in slowest[:8]), "",
-        "The library itself: " + ", ".join(f"{file} {s:.1f} s" for file, s in library.items())
-        + ".",
+        f"| one recovery beyond the start: largest | {slowest[0][1]:.2f} | {BOUNDS['spec']} |",
+        "",
+        f"{within} of {len(over)} recoveries stay within {BOUNDS['spec']} s. The slowest:",
+        "",
+        "| entry | s beyond the start |",
+        "| :--- | ---: |",
+        *(f"| {entry} | {seconds:.2f} |" for entry, seconds in slowest[:8]),
+        "",
+        "The library itself: " + ", ".join(f"{file} {s:.1f} s" for file, s in library.items()) + ".",
     ]
     lines += [f"\nNot checked: {one.spec.name}, {one.reason}" for one in others]
     (HERE / "certify.md").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -112,9 +112,7 @@ class Clock:
         return float(before.elapsed_time(after))
 
 
-def measure(
-    loss: str, name: str, given: dict[str, Any], clock: Clock
-) -> tuple[float, float, float]:
+def measure(loss: str, name: str, given: dict[str, Any], clock: Clock) -> tuple[float, float, float]:
     """Milliseconds of forward and of backward, and MiB beyond inputs and the gradient."""
     import torch
 
@@ -123,6 +121,7 @@ def measure(
     compute = method(loss, name)
     leaf = given["policy_logits"].requires_grad_()
     if name == "Liger":
+
         def both() -> None:
             torch.autograd.grad(compute(**given), leaf)
 
@@ -145,9 +144,7 @@ def alone(loss: str, given: dict[str, Any], clock: Clock) -> tuple[float, float]
     forward = clock(lambda: space["_forward_rows"](*fixed))
     values, normalisers = space["_forward_rows"](*fixed)
     gradient, seeds = [torch.empty_like(ours[0])], torch.randn_like(values)
-    backward = clock(
-        lambda: space["_backward_rows"](gradient, *fixed, values, normalisers, seeds)
-    )
+    backward = clock(lambda: space["_backward_rows"](gradient, *fixed, values, normalisers, seeds))
     return forward, backward
 
 
@@ -184,8 +181,9 @@ def rows_of(given_for: Callable[[str], dict[str, Any]], clock: Clock) -> Iterato
             cells = [loss, name]
             for ms, size in ((forward, read), (backward, moved)):
                 rate = size / ms / 1e6
-                cells += ["" if ms != ms else text for text in
-                          (f"{ms:.3f}", f"{rate:,.0f}", f"{rate / copy:.0%}")]
+                cells += [
+                    "" if ms != ms else text for text in (f"{ms:.3f}", f"{rate:,.0f}", f"{rate / copy:.0%}")
+                ]
             if name == "Liger":
                 total = (read + moved) / backward / 1e6
                 cells[5:] = [f"{backward:.3f} (both)", f"{total:,.0f}", f"{total / copy:.0%}"]
@@ -211,8 +209,11 @@ def check(device: str, dtype: str, shapes: list[tuple[int, int]]) -> list[str]:
             gap = abs(float(ours - theirs)) / max(1.0, abs(float(theirs)))
             limit = 4 * torch.finfo(leaf.dtype).eps + 1e-5
             fine = gap < 1e-4 and error < limit
-            print(f"{loss}, {tokens} x {vocabulary} {dtype}: loss off by {gap:.1e}, gradient by "
-                  f"{error:.1e} of its largest entry{'' if fine else '  WRONG'}", flush=True)
+            print(
+                f"{loss}, {tokens} x {vocabulary} {dtype}: loss off by {gap:.1e}, gradient by "
+                f"{error:.1e} of its largest entry{'' if fine else '  WRONG'}",
+                flush=True,
+            )
             if not fine:
                 wrong.append(f"{loss} at {tokens} x {vocabulary}")
             del found, gradient, expected, given, leaf
@@ -223,14 +224,12 @@ def write(path: Path, rows: list[list[str]], shape: str, card: str) -> None:
     import torch
     import triton
 
-    head = ["loss", "method", "forward ms", "GB/s", "of copy", "backward ms", "GB/s", "of copy",
-            "extra MiB"]
+    head = ["loss", "method", "forward ms", "GB/s", "of copy", "backward ms", "GB/s", "of copy", "extra MiB"]
     lines = ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] * len(head), *rows)]
     path.write_text(
         f"# Triton kernels\n\n{shape}. {card}, torch {torch.__version__}, triton "
         f"{triton.__version__}, {time.strftime('%Y-%m-%d')}; made by `python benchmarks/gpu.py`.\n"
-        "GB/s counts the bytes that must move, each logits tensor once.\n\n"
-        + "\n".join(lines) + "\n"
+        "GB/s counts the bytes that must move, each logits tensor once.\n\n" + "\n".join(lines) + "\n"
     )
 
 
@@ -253,23 +252,29 @@ def main() -> int:
         print("no triton: pip install triton")
         return 2
     if not options.interpret and not torch.cuda.is_available():
-        print("no GPU: torch finds no CUDA device, nothing is measured (--interpret runs a tiny "
-              "shape without one)")
+        print(
+            "no GPU: torch finds no CUDA device, nothing is measured (--interpret runs a tiny "
+            "shape without one)"
+        )
         return 2
     device = "cpu" if options.interpret else "cuda"
-    shapes = [(8, 100)] if options.interpret else [
-        (64, 50_257), (8, options.vocabulary), (options.tokens, options.vocabulary),
-        (2**31 // options.vocabulary // 4 * 4 + 8, options.vocabulary),
-    ]
+    shapes = (
+        [(8, 100)]
+        if options.interpret
+        else [
+            (64, 50_257),
+            (8, options.vocabulary),
+            (options.tokens, options.vocabulary),
+            (2**31 // options.vocabulary // 4 * 4 + 8, options.vocabulary),
+        ]
+    )
     wrong = check(device, options.dtype, shapes)
     if wrong:
         print("wrong:", "; ".join(wrong))
         return 1
 
     def given_for(loss: str) -> dict[str, Any]:
-        given: dict[str, Any] = setting(
-            loss, options.tokens, options.vocabulary, options.dtype, device
-        )[0]
+        given: dict[str, Any] = setting(loss, options.tokens, options.vocabulary, options.dtype, device)[0]
         return given
 
     rows = []

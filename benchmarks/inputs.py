@@ -69,8 +69,9 @@ def terms(n: int, y: Symbol, *, plain: bool, other: bool) -> list[Expr]:
                 term = c * word("product" if other else "sum", i)
             case 1:
                 s = word("score", i)
-                term = (c * s * (1 + RATE) / length**2 - c * RATE * s / length**2 if other
-                        else c * s / length**2)
+                term = (
+                    c * s * (1 + RATE) / length**2 - c * RATE * s / length**2 if other else c * s / length**2
+                )
             case _:
                 s = word("score", i)
                 term = (RATE + s) * (RATE - s) if other else RATE**2 - s**2
@@ -86,8 +87,12 @@ def spec(n: int) -> Spec:
     kinds = ("token", "response", "response")
     features = {f"{'w' if i % 3 == 0 else 's'}{i}": kinds[i % 3] for i in range(half)}
     names = Names({"alpha": ALPHA, "eta": RATE}, features)
-    return Spec(f"sum-{n}", names, prior=Prob(POLICY, RESPONSE) * Exp(-score),
-                margin=ALPHA * sides[0] - ALPHA * sides[1])
+    return Spec(
+        f"sum-{n}",
+        names,
+        prior=Prob(POLICY, RESPONSE) * Exp(-score),
+        margin=ALPHA * sides[0] - ALPHA * sides[1],
+    )
 
 
 def plain_difference(n: int) -> Expr:
@@ -98,4 +103,3 @@ def plain_difference(n: int) -> Expr:
         left, right = (Add(*terms(half, y, plain=True, other=other)) for other in (False, True))
         total += [sign * ALPHA * left, -sign * ALPHA * right]
     return Add(*total)
-

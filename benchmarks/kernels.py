@@ -50,8 +50,12 @@ GROUPS = ("simpo", "orpo", "tis-dpo", "wpo", "mallowspo-entropy")
 OWN = ("fused", "native", "linear")
 NO_AIM = ("steps",)  # a limit that is measured
 # The most that a method may take of another's time, as the table's last lines say.
-LIMITS = {("dpo", "TRL"): 0.35, ("tdpo", "authors"): 0.25, ("sparsepo", "authors"): 0.25,
-          ("dpo, linear", "Liger"): 1.0}
+LIMITS = {
+    ("dpo", "TRL"): 0.35,
+    ("tdpo", "authors"): 0.25,
+    ("sparsepo", "authors"): 0.25,
+    ("dpo, linear", "Liger"): 1.0,
+}
 
 
 def setting(loss: str, tokens: int, vocabulary: int, dtype: str, device: str) -> Any:
@@ -70,9 +74,7 @@ def setting(loss: str, tokens: int, vocabulary: int, dtype: str, device: str) ->
     if "linear" in loss:
         for who in ("policy", "reference"):
             given[f"{who}_hidden"] = torch.randn(*shape, HIDDEN, device=device).to(kind)
-            given[f"{who}_weight"] = (
-                torch.randn(vocabulary, HIDDEN, device=device) / HIDDEN**0.5
-            ).to(kind)
+            given[f"{who}_weight"] = (torch.randn(vocabulary, HIDDEN, device=device) / HIDDEN**0.5).to(kind)
         return given, [given["policy_hidden"], given["policy_weight"]]
     names = ("policy_logits", "reference_logits")
     for name in names[: 1 if loss in ("simpo", "orpo") else 2]:
@@ -170,7 +172,10 @@ class Method:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
         self.process = subprocess.Popen(
             [sys.executable, __file__, "--one", json.dumps(case)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
 
@@ -208,8 +213,7 @@ def together(group: list[Any], device: str) -> list[dict[str, Any]]:
             found.append({"missing": complaint})
             continue
         runs = [each[n][0] for each in rounds]
-        found.append({"ms": statistics.median(runs), "runs": runs, "extra": extra[n],
-                      "loss": first[n][1]})
+        found.append({"ms": statistics.median(runs), "runs": runs, "extra": extra[n], "loss": first[n][1]})
     return found
 
 
@@ -246,8 +250,10 @@ def table(rows: list[tuple[Any, dict[str, Any]]]) -> str:
             continue
         ratio = found["ms"] / own.get((loss, tokens, vocabulary, dtype), float("nan"))
         one = tokens * vocabulary * (4 if dtype == "float32" else 2) / 2**20
-        lines.append(f"{head} {found['ms']:.0f} | {ratio:.2f} | {found['extra']:.1f} | "
-                     f"{found['extra'] / one:.1%} | {found['loss']:.4f} |")
+        lines.append(
+            f"{head} {found['ms']:.0f} | {ratio:.2f} | {found['extra']:.1f} | "
+            f"{found['extra'] / one:.1%} | {found['loss']:.4f} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -262,12 +268,15 @@ def limits(rows: list[tuple[Any, dict[str, Any]]]) -> str:
                 turns = zip(ours, times[loss, method, *shape], strict=True)
                 ratio = statistics.median(mine / theirs for mine, theirs in turns)
                 found.setdefault((loss, own, method, shape[-1]), []).append(ratio)
-    lines = ["| loss | backend | its time over that of | dtype | ratios, by shape | aim |",
-             "| --- | --- | --- | --- | --- | --- |"]
+    lines = [
+        "| loss | backend | its time over that of | dtype | ratios, by shape | aim |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for (loss, own, method, dtype), ratios in found.items():
         aim = "" if {own, method} & set(NO_AIM) else LIMITS.get((loss, method), 1.0)
-        lines.append(f"| {loss} | {own} | {method} | {dtype} | "
-                     f"{', '.join(f'{r:.2f}' for r in ratios)} | {aim} |")
+        lines.append(
+            f"| {loss} | {own} | {method} | {dtype} | {', '.join(f'{r:.2f}' for r in ratios)} | {aim} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -277,12 +286,17 @@ def fit(rows: list[tuple[Any, dict[str, Any]]]) -> str:
 
     lines = []
     for loss, own, dtype in itertools.product(("dpo", "tdpo"), OWN, DTYPES):
-        points = [(t * v, f["ms"]) for (name, m, t, v, d), f in rows
-                  if (name, m, d) == (loss, own, dtype) and "ms" in f]
+        points = [
+            (t * v, f["ms"])
+            for (name, m, t, v, d), f in rows
+            if (name, m, d) == (loss, own, dtype) and "ms" in f
+        ]
         if len(points) > 3:
             x, y = np.log(np.array(points)).T
-            lines.append(f"- {loss}, {own}, {dtype}: time grows as (tokens*vocabulary)**"
-                         f"{np.polyfit(x, y, 1)[0]:.2f} over {len(points)} shapes")
+            lines.append(
+                f"- {loss}, {own}, {dtype}: time grows as (tokens*vocabulary)**"
+                f"{np.polyfit(x, y, 1)[0]:.2f} over {len(points)} shapes"
+            )
     return "\n".join(lines) + "\n"
 
 
@@ -296,8 +310,11 @@ def plot(rows: list[tuple[Any, dict[str, Any]]], path: Path) -> None:
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.5))
     for axis, loss in zip(axes, ("dpo", "tdpo"), strict=True):
         for method in METHODS[loss]:
-            points = sorted((t, f["ms"]) for (name, m, t, v, d), f in rows
-                            if (name, m, v, d) == (loss, method, 32_000, "float32") and "ms" in f)
+            points = sorted(
+                (t, f["ms"])
+                for (name, m, t, v, d), f in rows
+                if (name, m, v, d) == (loss, method, 32_000, "float32") and "ms" in f
+            )
             if points:
                 axis.loglog(*zip(*points, strict=True), marker="o", label=method)
         axis.set(title=f"{loss}, float32, vocabulary 32,000", xlabel="tokens", ylabel="ms")
@@ -337,7 +354,11 @@ def write(rows: list[tuple[Any, dict[str, Any]]], output: Path, device: str) -> 
         "Read ratios, not times: the machine is shared. TRL takes log-probabilities of bfloat16 "
         "logits in bfloat16, so that its loss is another one there; all others sum in float32. "
         "steps is a limit and no loss: the operations of torch that DPO cannot do without.\n\n"
-        + limits(rows) + "\n" + fit(rows) + "\n" + table(rows)
+        + limits(rows)
+        + "\n"
+        + fit(rows)
+        + "\n"
+        + table(rows)
     )
     plot(rows, output.with_suffix(".svg"))
 

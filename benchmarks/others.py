@@ -66,9 +66,7 @@ def trl_dpo(policy_logits: Any, reference_logits: Any, labels: Any) -> Any:
     return -torch.nn.functional.logsigmoid(0.1 * (chosen - rejected)).mean()
 
 
-def authors(
-    policy_logits: Any, reference_logits: Any, labels: Any, mu1: Any = 1.0, mu2: Any = 1.0
-) -> Any:
+def authors(policy_logits: Any, reference_logits: Any, labels: Any, mu1: Any = 1.0, mu2: Any = 1.0) -> Any:
     """The token-level losses as their authors compute them: whole distributions, in float32."""
     import torch
 
@@ -85,12 +83,15 @@ def authors(
 def liger() -> Callable[..., Any]:
     from liger_kernel.chunked_loss import LigerFusedLinearDPOLoss
 
-    fused = LigerFusedLinearDPOLoss(beta=0.1, compute_nll_loss=False, use_ref_model=True,
-                                    average_log_prob=False)
+    fused = LigerFusedLinearDPOLoss(
+        beta=0.1, compute_nll_loss=False, use_ref_model=True, average_log_prob=False
+    )
 
-    def loss(policy_hidden: Any, policy_weight: Any, reference_hidden: Any, reference_weight: Any,
-             labels: Any) -> Any:
-        return fused(policy_weight, policy_hidden, labels, ref_input=reference_hidden,
-                     ref_weight=reference_weight)[0]
+    def loss(
+        policy_hidden: Any, policy_weight: Any, reference_hidden: Any, reference_weight: Any, labels: Any
+    ) -> Any:
+        return fused(
+            policy_weight, policy_hidden, labels, ref_input=reference_hidden, ref_weight=reference_weight
+        )[0]
 
     return loss

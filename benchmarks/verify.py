@@ -64,7 +64,7 @@ specs = map(load, catalogue())
 assert all(verify(spec).verdict == "proved" for spec in specs if spec.prior is not None)
 """
 _COLD = {
-    "`python -c \"import sympy\"`": ["-c", "import sympy"],
+    '`python -c "import sympy"`': ["-c", "import sympy"],
     "`midpo --help`": ["-m", "midpo", "--help"],
     "`midpo verify dpo`": ["-m", "midpo", "verify", "dpo"],
     "the whole catalogue": ["-c", _WHOLE],
@@ -74,8 +74,15 @@ _COLD = {
 def run(arguments: list[str], limit: float = 600) -> str | None:
     """What a fresh Python prints, or None past the limit."""
     try:
-        done = subprocess.run([sys.executable, *arguments], cwd=HERE, timeout=limit, check=True,
-                              capture_output=True, text=True, env=environment())
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=HERE,
+            timeout=limit,
+            check=True,
+            capture_output=True,
+            text=True,
+            env=environment(),
+        )
     except subprocess.TimeoutExpired:
         return None
     return done.stdout
@@ -133,36 +140,47 @@ def page(
     base = rows[0][1] / (rows[0][0] * math.log(rows[0][0]))
     largest = max(rows, key=lambda row: row[1] / (row[0] * math.log(row[0])))
     lines = [
-        "# How long `verify` takes", "",
+        "# How long `verify` takes",
+        "",
         "Written by `python benchmarks/verify.py` (needs matplotlib). The inputs are "
         "in `inputs.py`: one margin of n terms, as the target writes it and as the prior gives it; "
         "midpo derives the equality and replays the derivation, SymPy simplifies the difference "
-        "of the same two with plain symbols.", "",
+        "of the same two with plain symbols.",
+        "",
         f"{date.today()}, Python {platform.python_version()}, SymPy {sympy.__version__}, "
         f"{platform.machine()}. Medians of five runs (two where one takes more than "
-        f"{LONGEST_REPEATED:.0f} s), each in a fresh process.", "",
+        f"{LONGEST_REPEATED:.0f} s), each in a fresh process.",
+        "",
     ]
     shown = []
     for size, ours, theirs in rows:
         ratio = "" if theirs is None else f"{theirs / ours:.1f}"
         late = f"more than {LIMIT:.0f}, or not tried" if theirs is None else f"{theirs:.3f}"
-        shown.append([f"{size:,}", ratio, f"{ours / (base * size * math.log(size)):.2f}",
-                      f"{ours:.3f}", late])
-    lines += table(["terms", "simplify / midpo", "midpo / (n log n)", "midpo, s", "simplify, s"],
-                   shown)
+        shown.append(
+            [f"{size:,}", ratio, f"{ours / (base * size * math.log(size)):.2f}", f"{ours:.3f}", late]
+        )
+    lines += table(["terms", "simplify / midpo", "midpo / (n log n)", "midpo, s", "simplify, s"], shown)
     lines += [
-        "", "The third column is midpo's time over n log n, with the smallest size as 1; the "
+        "",
+        "The third column is midpo's time over n log n, with the smallest size as 1; the "
         f"largest value is at {largest[0]:,} terms. `simplify` is stopped after {LIMIT:.0f} s; "
-        "larger sizes are not tried after that.", "",
-        "![time against the number of terms](verify.svg)", "", "## The catalogue", "",
+        "larger sizes are not tried after that.",
+        "",
+        "![time against the number of terms](verify.svg)",
+        "",
+        "## The catalogue",
+        "",
         f"In process and warm: median {statistics.median(entries.values()) * 1e3:.1f} ms, slowest "
-        f"{max(entries.values()) * 1e3:.1f} ms.", "",
+        f"{max(entries.values()) * 1e3:.1f} ms.",
+        "",
     ]
     lines += table(["entry", "ms"], [[k, f"{v * 1e3:.1f}"] for k, v in entries.items()])
     sympy_start = next(iter(starts.values()))
     lines += ["", "## From a cold start", ""]
-    lines += table(["", "over `import sympy`", "s"],
-                   [[k, f"{v / sympy_start:.2f}", f"{v:.2f}"] for k, v in starts.items()])
+    lines += table(
+        ["", "over `import sympy`", "s"],
+        [[k, f"{v / sympy_start:.2f}", f"{v:.2f}"] for k, v in starts.items()],
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -179,8 +197,7 @@ def plot(rows: list[tuple[int, float, float | None]]) -> None:
     scale = ours[-1] / (sizes[-1] * math.log(sizes[-1]))
     axes.loglog(sizes, ours, "o-", label="midpo verify")
     axes.loglog(*zip(*finished, strict=True), "s-", label="sympy.simplify(left - right)")
-    axes.loglog(sizes, [scale * n * math.log(n) for n in sizes], ":", color="gray",
-                label="n log n")
+    axes.loglog(sizes, [scale * n * math.log(n) for n in sizes], ":", color="gray", label="n log n")
     axes.set(xlabel="terms", ylabel="seconds")
     axes.legend(frameon=False)
     figure.tight_layout()

@@ -21,29 +21,11 @@ from typing import Any
 from sympy import Add, Expr, S, Symbol, expand
 
 from midpo.codegen.plan.lower import Lowered
-from midpo.codegen.plan.statistics import (
-    Statistic,
-    generic,
-    label_statistic,
-    stages,
-    statistic,
-    statistics,
-)
+from midpo.codegen.plan.statistics import Statistic, generic, label_statistic, stages, statistic, statistics
 from midpo.codegen.printing.chunks import Chunk, chunk
 from midpo.codegen.printing.printer import Printer
 from midpo.codegen.printing.shapes import near_one
-from midpo.codegen.statements.nodes import (
-    Assign,
-    Code,
-    Constant,
-    If,
-    Item,
-    Name,
-    Number,
-    Row,
-    Starred,
-    call,
-)
+from midpo.codegen.statements.nodes import Assign, Code, Constant, If, Item, Name, Number, Row, Starred, call
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
@@ -61,8 +43,24 @@ from midpo.symbolic.language.text import text
 from .names import policy_argument
 
 _KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "rows")
-_ALWAYS = ("torch", "dist", "F", "Tensor", "Any", "labels", "reduction", "validate", "flat_labels",
-           "total", "packing", "flags", "WAYS", "TABLE", "SOURCE", "KINDS")
+_ALWAYS = (
+    "torch",
+    "dist",
+    "F",
+    "Tensor",
+    "Any",
+    "labels",
+    "reduction",
+    "validate",
+    "flat_labels",
+    "total",
+    "packing",
+    "flags",
+    "WAYS",
+    "TABLE",
+    "SOURCE",
+    "KINDS",
+)
 
 
 @dataclass(frozen=True)
@@ -108,8 +106,7 @@ BACKENDS = {
         ),
         Backend(
             "logps",
-            ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics",
-             "sequence_lengths"),
+            ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "sequence_lengths"),
             "from log-probabilities of the labels",
         ),
     )
@@ -184,8 +181,7 @@ class FromStatistics(Printer):
             table = Item(Name(self.frozen), Constant(policy))
             found = quote("_label_logps({}, flat_labels, {}, rows)", table, self.numbers)
             self.lines.append(If(quote("{} is None", name), (Assign(Name(name), found),)))
-            self.assign(name, quote("_padded({}.detach().to({}), {}, -1.0)", name, self.dtype,
-                                    self.layout))
+            self.assign(name, quote("_padded({}.detach().to({}), {}, -1.0)", name, self.dtype, self.layout))
         return self.locals[one.node]
 
     def divergence(self, expr: Expr) -> str:
@@ -210,8 +206,9 @@ class FromLogps(Printer):
 
     def atom(self, expr: Any) -> tuple[str, str] | None:
         if isinstance(expr, Length) and self.whole:
-            value = quote("({}.sum(-1) if sequence_lengths is None else sequence_lengths).to({})",
-                          self.mask, self.dtype)
+            value = quote(
+                "({}.sum(-1) if sequence_lengths is None else sequence_lengths).to({})", self.mask, self.dtype
+            )
             return "row", self.local("lengths", "lengths", lambda: value)
         return super().atom(expr)
 
@@ -223,8 +220,7 @@ class FromLogps(Printer):
         if ("logps", name) not in self.locals:
             self.locals["logps", name] = name
             value = Name(name) if str(policy) == "pi" else quote("{}.detach()", name)
-            self.assign(name, quote("torch.where({}, {}.to({}), -1.0)", self.mask, value,
-                                    self.dtype))
+            self.assign(name, quote("torch.where({}, {}.to({}), -1.0)", self.mask, value, self.dtype))
         return name
 
     def divergence(self, expr: Expr) -> str:
@@ -293,4 +289,3 @@ def _statistics(lowered: Lowered) -> tuple[Statistic, ...]:
 def template_names(backend: Backend) -> set[str]:
     """What the kernel's own function calls something else than its locals."""
     return {*_ALWAYS, *backend.keywords}
-

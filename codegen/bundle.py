@@ -21,8 +21,21 @@ CHECKS = "arguments"
 _INLINE = "static inline "
 # Each after those that it imports; what only checks arguments comes last.
 MODULES = (
-    "exponentials", "sums", "vocabulary", "packing", "tables", "shards", "pieces", "passes",
-    "logits", "heads", "groups", "rows", "blocks", "loops", "arguments",
+    "exponentials",
+    "sums",
+    "vocabulary",
+    "packing",
+    "tables",
+    "shards",
+    "pieces",
+    "passes",
+    "logits",
+    "heads",
+    "groups",
+    "rows",
+    "blocks",
+    "loops",
+    "arguments",
 )
 
 
@@ -65,8 +78,11 @@ def bundled(
     doc: Iterable[str], before: Sequence[Statement], after: Sequence[Statement], thin: bool
 ) -> Bundle:
     """A file: what `doc` says of it, the statements `before` what they and those `after` call."""
-    own = {name for each in (*before, *after) for name in (
-        {each.name} if isinstance(each, Function) else bound([each]))}
+    own = {
+        name
+        for each in (*before, *after)
+        for name in ({each.name} if isinstance(each, Function) else bound([each]))
+    }
     wanted = set[str]()
     for each in (*before, *after):  # a local of one function is not another's
         reads = each.reads if isinstance(each, Text) else names([each])
@@ -76,8 +92,11 @@ def bundled(
     assert not clash, f"a kernel and the runtime both define {clash}"
     read = wanted.union(*(piece.reads for piece in pieces if not thin))
     imports = [one for one in library()[1].values() if one.bound in read]
-    head = ["\n".join(['"""' + "\n".join(doc) + '\n"""']), "from __future__ import annotations",
-            *_sections(imports)]
+    head = [
+        "\n".join(['"""' + "\n".join(doc) + '\n"""']),
+        "from __future__ import annotations",
+        *_sections(imports),
+    ]
     if thin and pieces:
         head.append("\n".join(_of_runtime(pieces, wanted)))
     computing = [piece for piece in pieces if piece.module != CHECKS and not thin]
@@ -130,8 +149,7 @@ def library() -> tuple[tuple[Piece, ...], dict[str, Import]]:
                 after = lines[(node.end_lineno or 0) - 1]
                 assert after
                 is_definition = isinstance(node, (ast.FunctionDef, ast.ClassDef))
-                pieces.append(
-                    Piece(module, binds, frozenset(_read(node)), written, is_definition))
+                pieces.append(Piece(module, binds, frozenset(_read(node)), written, is_definition))
     return tuple(pieces), imports
 
 
@@ -145,8 +163,12 @@ def _bound(node: ast.stmt) -> Iterator[str]:
     elif isinstance(node, (ast.Import, ast.ImportFrom)):
         yield from (one.bound for one in _imports(node))
     elif isinstance(node, ast.Try):
-        yield from {n: None for part in (node.body, *(h.body for h in node.handlers))
-                    for each in part for n in _bound(each)}
+        yield from {
+            n: None
+            for part in (node.body, *(h.body for h in node.handlers))
+            for each in part
+            for n in _bound(each)
+        }
 
 
 def _read(node: ast.AST) -> set[str]:
@@ -222,6 +244,9 @@ def _of_c() -> tuple[str, dict[str, str]]:
     """The definitions at the head of rows.c, and its functions by name: each is a paragraph."""
     _, *paragraphs = (RUNTIME / "rows.c").read_text(encoding="utf-8").strip().split("\n\n")
     heads = [text for text in paragraphs if _INLINE not in text]
-    functions = {text.partition(_INLINE)[2].partition("(")[0].split()[-1]: text
-                 for text in paragraphs if _INLINE in text}
+    functions = {
+        text.partition(_INLINE)[2].partition("(")[0].split()[-1]: text
+        for text in paragraphs
+        if _INLINE in text
+    }
     return "\n\n".join(heads), functions

@@ -26,22 +26,11 @@ from midpo.codegen.printing.native import native
 from midpo.codegen.printing.printer import Printer
 from midpo.codegen.printing.rows import as_triton, kernels, reads_of_c, reads_of_triton
 from midpo.codegen.printing.shapes import near_one
-from midpo.codegen.statements.nodes import (
-    Assign,
-    Constant,
-    Name,
-    Statement,
-    Table,
-    Text,
-    names,
-)
+from midpo.codegen.statements.nodes import Assign, Constant, Name, Statement, Table, Text, names
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError, NotYet
 from midpo.symbolic.formula import notebook
-from midpo.symbolic.language.nodes import (
-    Feature,
-    Length,
-)
+from midpo.symbolic.language.nodes import Feature, Length
 from midpo.symbolic.language.spec import Spec
 
 from .backends import (
@@ -64,7 +53,8 @@ from .seal import sealed
 TEMPLATES = Path(__file__).parent / "templates"
 SHARED = (
     *sorted((TEMPLATES.parent / "kernels").glob("*.py")),
-    *sorted(RUNTIME.glob("*.py")), *sorted(RUNTIME.glob("*.c")),
+    *sorted(RUNTIME.glob("*.py")),
+    *sorted(RUNTIME.glob("*.c")),
 )
 
 FEATURE_SHAPES = {"token": "({}B, T)", "response": "({}B,)", "pair": "(B,)"}
@@ -129,9 +119,7 @@ class Kernel:
         return self.source
 
 
-def generate(
-    spec: Spec, backend: str = "eager", *, as_written: bool = False, thin: bool = False
-) -> Kernel:
+def generate(spec: Spec, backend: str = "eager", *, as_written: bool = False, thin: bool = False) -> Kernel:
     """The kernel of `spec`'s loss: its target's, its prior's where it has no target, or that of a
     batch where no pair has a loss; computed `as_written`, or in a form that keeps its digits. A
     `thin` one imports what it calls of the runtime.
@@ -161,20 +149,24 @@ class _Emitter:
         self.arguments = [named(p) for p in self.policies]
         # What ours yield to, for the reader's sake; that the user's are apart is `names`' work.
         self.taken = {
-            *spec.names.taken(), *map(plain, self.arguments), self.function,
-            "labels", "reduction", "validate",
+            *spec.names.taken(),
+            *map(plain, self.arguments),
+            self.function,
+            "labels",
+            "reduction",
+            "validate",
         }
         self.digest = _digest(spec, backend)
 
     def kernel(self) -> Kernel:
-        values = {
-            "eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native
-        }.get(self.backend.name, self.from_statistics)()
+        values = {"eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native}.get(
+            self.backend.name, self.from_statistics
+        )()
         v = SimpleNamespace(**self.common() | values)
         before, after = _statements(v)
         said = {marked(n): f'the parameter "{n}"' for n in self.parameters}
         said |= {marked(n): f'the feature "{n}"' for n in self.features}
-        said |= {f'{marked(p.removeprefix("pi_"))}_': f'the policy "{p}"' for p in self.policies}
+        said |= {f"{marked(p.removeprefix('pi_'))}_": f'the policy "{p}"' for p in self.policies}
         made = settled([*before, *after], self.function, said, self.backend.name)
         doc = map(plain, documents.of_file(v))
         bundle = bundled(doc, made[: len(before)], made[len(before) :], self.thin)
@@ -197,17 +189,18 @@ class _Emitter:
     def common(self) -> dict[str, Any]:
         spec = self.spec
         return {
-            "name": spec.name, "function": self.function, "backend": self.backend.name,
-            "digest": self.digest, "whole": False,
-            "needs": "Thin: it needs midpo, whose functions it imports, and" if self.thin
+            "name": spec.name,
+            "function": self.function,
+            "backend": self.backend.name,
+            "digest": self.digest,
+            "whole": False,
+            "needs": "Thin: it needs midpo, whose functions it imports, and"
+            if self.thin
             else "Self-contained: it needs",
             "summary": [header.docstring(line) for line in header.summary(spec)],
             "formula": [header.docstring(line) for line in header.formula(spec)],
             "reference": [header.docstring(line) for line in header.reference(spec)],
-            "notes": [
-                line for note in self.lowered.notes
-                for line in textwrap.wrap(f"Note: {note}.", 92)
-            ],
+            "notes": [line for note in self.lowered.notes for line in textwrap.wrap(f"Note: {note}.", 92)],
             "of": len(spec.roles),
             "beside": [header.docstring(line) for line in header.beside(spec)],
             "logits": [
@@ -215,12 +208,10 @@ class _Emitter:
                 for a, p in zip(self.arguments, self.policies, strict=True)
             ],
             "features": [
-                (marked(n), FEATURE_SHAPES[k].format(len(spec.roles)), k)
-                for n, k in self.features.items()
+                (marked(n), FEATURE_SHAPES[k].format(len(spec.roles)), k) for n, k in self.features.items()
             ],
             "parameters": [
-                (marked(n), header.default(spec, n), d.described)
-                for n, d in self.parameters.items()
+                (marked(n), header.default(spec, n), d.described) for n, d in self.parameters.items()
             ],
             "refusals": list(refusals(spec, self.parameters)),
             "bounded": feature_domains(spec, self.features),
@@ -233,11 +224,7 @@ class _Emitter:
 
     @staticmethod
     def scalar(printer: Printer) -> dict[str, Any]:
-        return {
-            "mask": printer.mask,
-            "dtype": printer.dtype,
-            "loss": printer.locals["loss"],
-        }
+        return {"mask": printer.mask, "dtype": printer.dtype, "loss": printer.locals["loss"]}
 
     def names(self) -> set[str]:
         """What the function's locals are not called."""
@@ -344,8 +331,9 @@ def _in_c(v: Any) -> Text:
     """The loops over rows, as a string with their text."""
     wanted = frozenset().union(*map(reads_of_c, v.chunks))
     text = _render("native.c.j2", chunks=[native(c) for c in v.chunks], runtime=in_c(wanted))
-    head = ("# The loops over the rows, in C: float32 within a block of the vocabulary, sums of "
-            "blocks in float64")
+    head = (
+        "# The loops over the rows, in C: float32 within a block of the vocabulary, sums of blocks in float64"
+    )
     lines = (head, "", 'SOURCE = r"""', *text.strip("\n").splitlines(), '"""')
     return Text(lines, binds=frozenset({"SOURCE"}))
 

@@ -62,8 +62,10 @@ def beside(spec: Spec) -> list[str]:
     """Where the responses beside the pair are, and what they are; and what sorting means."""
     lines = []
     if spec.orders_batch:
-        lines += ["sorted(e) orders the e of all pairs of one call: a loss is of a place in that",
-                  "order, and those of micro-batches do not add up to their batch's."]
+        lines += [
+            "sorted(e) orders the e of all pairs of one call: a loss is of a place in that",
+            "order, and those of micro-batches do not add up to their batch's.",
+        ]
     for number, (name, meaning) in enumerate(spec.responses.items(), start=2):
         said = f"Sequences {number}B..{number + 1}B-1 are {name}: {meaning}."
         lines += textwrap.wrap(said, 92, subsequent_indent="    ")

@@ -89,14 +89,16 @@ def settled(
             around.setdefault(mark, set()).update(words - marks)
     table = _chosen(around, {plain(mark): mark for mark in theirs})
     made = [_renamed(each, table) for each in statements]
-    aliases = tuple(Assign(Name(table[mark]), Name(plain(mark)))
-                    for mark in theirs if table[mark] != plain(mark))
+    aliases = tuple(
+        Assign(Name(table[mark]), Name(plain(mark))) for mark in theirs if table[mark] != plain(mark)
+    )
     own = {name: plain(name) for name in given}
     at = statements.index(kernel)
     inside = made[at]
     assert isinstance(inside, Function)
-    made[at] = replace(inside, body=aliases + inside.body,
-                       arguments=tuple(_argument(a, own) for a in kernel.arguments))
+    made[at] = replace(
+        inside, body=aliases + inside.body, arguments=tuple(_argument(a, own) for a in kernel.arguments)
+    )
     return made
 
 
@@ -137,8 +139,9 @@ def _refuse(
         elif name in ours:
             problems.append(f'{what} would be the argument "{name}" a second time')
         elif name in read:
-            problems.append(f'{what} would be the argument "{name}", which the function calls or '
-                            "reads as its own")
+            problems.append(
+                f'{what} would be the argument "{name}", which the function calls or reads as its own'
+            )
         elif name in known:
             problems.append(f'{what} and {known[name]} would both be the argument "{name}"')
         else:
@@ -149,8 +152,11 @@ def _refuse(
         other = other if user == mark else f"pi_{other}" if own.isidentifier() else f"pi_x{own}"
         expected.append(f'"{other}"')
     if problems:
-        raise NotYet(f'no kernel of backend "{backend}": ' + ";\n  ".join(problems)
-                     + f"\n  expected: another name, such as {', '.join(dict.fromkeys(expected))}")
+        raise NotYet(
+            f'no kernel of backend "{backend}": '
+            + ";\n  ".join(problems)
+            + f"\n  expected: another name, such as {', '.join(dict.fromkeys(expected))}"
+        )
 
 
 def _chosen(around: Mapping[str, set[str]], kept: Mapping[str, str]) -> dict[str, str]:
@@ -161,7 +167,10 @@ def _chosen(around: Mapping[str, set[str]], kept: Mapping[str, str]) -> dict[str
     for mark, beside in around.items():
         own = plain(mark)
         usable = (own if n == 1 else f"{own}{n}" for n in range(1, 10_000))
-        names[mark] = next(name for name in usable if name not in beside | used
-                           and not keyword.iskeyword(name) and kept.get(name, mark) == mark)
+        names[mark] = next(
+            name
+            for name in usable
+            if name not in beside | used and not keyword.iskeyword(name) and kept.get(name, mark) == mark
+        )
         used.add(names[mark])
     return names

@@ -68,8 +68,7 @@ def feature_domains(spec: Spec, features: Mapping[str, str]) -> dict[str, tuple[
         if domain := spec.names.ranges.get(name):
             lower, upper = _bounds(domain)
             value = Name(marked(name))
-            held: Code = Pair(Comparison(lower[0], ((lower[1], value),)), "&",
-                              Comparison(value, (upper,)))
+            held: Code = Pair(Comparison(lower[0], ((lower[1], value),)), "&", Comparison(value, (upper,)))
             if kind == "token":
                 held = quote("{} | (labels == ignore_index)", held)
             found[marked(name)] = held, domain.described
@@ -115,8 +114,9 @@ def _over_floats(expr: Expr) -> Code:
     if isinstance(expr, Mul) and expr.as_coeff_Mul()[0] < 0:
         return negative(wrapped(_over_floats(-expr), PRODUCT))
     if isinstance(expr, Mul) or (isinstance(expr, Pow) and expr.exp.is_Number and expr.exp < 0):
-        above, below = ([wrapped(_over_floats(f), UNARY) for f in factors]
-                        for factors in split_fraction(expr))
+        above, below = (
+            [wrapped(_over_floats(f), UNARY) for f in factors] for factors in split_fraction(expr)
+        )
         return fraction(above, below)
     if isinstance(expr, Pow):
         base, exponent = (wrapped(_over_floats(part), ATOM) for part in expr.args)

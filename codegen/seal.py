@@ -24,8 +24,15 @@ def is_unedited(text: str) -> bool | None:
     lines = [f"{line}\n" for line in text.split("\n")]
     # A spec's title stands before the line that says who wrote the file; the seal soon after it.
     starts = (n for n, line in enumerate(lines) if line.startswith(WRITER))
-    at = next((n for start in starts for n in range(start + 1, min(start + 6, len(lines)))
-               if lines[n].startswith(HEAD)), None)
+    at = next(
+        (
+            n
+            for start in starts
+            for n in range(start + 1, min(start + 6, len(lines)))
+            if lines[n].startswith(HEAD)
+        ),
+        None,
+    )
     if at is None:
         return None
     digest = lines[at].removeprefix(HEAD).rstrip("\n")

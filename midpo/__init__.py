@@ -66,8 +66,21 @@ if TYPE_CHECKING:
 
 # The commands, in the order of a spec's path; each is a function of this package too.
 COMMANDS = (
-    "list", "show", "verify", "solve", "generate", "check", "report", "paper", "audit", "compare",
-    "map", "derive", "certify", "optimise", "prove",
+    "list",
+    "show",
+    "verify",
+    "solve",
+    "generate",
+    "check",
+    "report",
+    "paper",
+    "audit",
+    "compare",
+    "map",
+    "derive",
+    "certify",
+    "optimise",
+    "prove",
 )
 
 # Each public name and the room it lives in; rooms open on first use, so that importing is quick.

@@ -15,9 +15,7 @@ WORST = (BAD_INPUT, NEGATIVE, UNDECIDED, OK)  # bad input outranks a refutation,
 Described = dict[str, Any]
 
 
-def each(
-    specs: Sequence[str], as_json: bool, answer: Callable[[str], tuple[Described, int]]
-) -> NoReturn:
+def each(specs: Sequence[str], as_json: bool, answer: Callable[[str], tuple[Described, int]]) -> NoReturn:
     """Answer for each spec in order; one that cannot be read does not keep the others waiting."""
     answers: list[Described] = []
     statuses: set[int] = set()

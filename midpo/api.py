@@ -182,8 +182,12 @@ def prove(
     from midpo.numeric.checking.found import Code
     from midpo.proving import identify, proof
 
-    options: dict[str, Any] = {"unshifted": layout == "unshifted", "pairs": pairs,
-                               "shapes": shapes, "value_only": value_only}
+    options: dict[str, Any] = {
+        "unshifted": layout == "unshifted",
+        "pairs": pairs,
+        "shapes": shapes,
+        "value_only": value_only,
+    }
     if source is None:
         from midpo.code import function_of
 
@@ -193,8 +197,12 @@ def prove(
     spec = spec_of(source)
     if code is None:
         kernel = generate(spec, backend=backend)
-        held = Code(f"midpo generate {spec.name} --backend {backend}", kernel.compile(), backend,
-                    dict(arguments or {}))
+        held = Code(
+            f"midpo generate {spec.name} --backend {backend}",
+            kernel.compile(),
+            backend,
+            dict(arguments or {}),
+        )
     else:
         from midpo.code import function_of
 
@@ -202,9 +210,7 @@ def prove(
     return proof.prove(spec, held, **options)
 
 
-def _with_made(
-    arguments: Mapping[str, Any] | None, bind: Mapping[str, str] | None
-) -> dict[str, Any]:
+def _with_made(arguments: Mapping[str, Any] | None, bind: Mapping[str, str] | None) -> dict[str, Any]:
     """Arguments, those among them that are made of several.
     Raises: MidpoError for one that is given twice."""
     from midpo.numeric.checking.composing import Made
@@ -242,9 +248,7 @@ def audit(
     needed("audit", "numpy")
     from midpo.proofs.audit import audit as auditing
 
-    return auditing.audit(
-        spec_of(source), seed=seed, trials=trials, pairs=pairs, progress=progress
-    )
+    return auditing.audit(spec_of(source), seed=seed, trials=trials, pairs=pairs, progress=progress)
 
 
 def derive(*names: str) -> tuple[Theorem, ...]:
@@ -361,10 +365,14 @@ def report(
         sections = certified(sections)
     if fragment is not None:
         return write_fragment(
-            sections, Path(directory), macros=macros, level=fragment.level,
-            text_width=fragment.text_width,
+            sections, Path(directory), macros=macros, level=fragment.level, text_width=fragment.text_width
         )
     return write_report(
-        sections, Path(directory), framework=framework, pdf=pdf, macros=macros, date=date,
+        sections,
+        Path(directory),
+        framework=framework,
+        pdf=pdf,
+        macros=macros,
+        date=date,
         opening=opening(wanted.plots, benchmark),
     )

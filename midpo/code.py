@@ -67,8 +67,10 @@ def _of_module(code: str) -> Callable[..., Any] | None:
         with quiet():
             found: Any = importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        raise MidpoError(f"{name} cannot be imported: {told(error, name)}\n"
-                         "  expected: MODULE:FUNCTION, or FILE.py:FUNCTION") from None
+        raise MidpoError(
+            f"{name} cannot be imported: {told(error, name)}\n"
+            "  expected: MODULE:FUNCTION, or FILE.py:FUNCTION"
+        ) from None
     for part in path.split("."):
         known = [n for n in dir(found) if callable(getattr(found, n, None))]
         found = getattr(found, part, None)
@@ -151,8 +153,11 @@ def told(error: BaseException, path: str) -> str:
     text = " ".join(str(error).split()) or "no message"
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {type(error).__name__}: {error.msg}"
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__)
-             if Path(f.filename).name == Path(path).name]
+    lines = [
+        f.lineno
+        for f in traceback.extract_tb(error.__traceback__)
+        if Path(f.filename).name == Path(path).name
+    ]
     where = f"line {lines[-1]}: " if lines else ""
     return f"{where}{type(error).__name__}: {text[:300]}"
 
@@ -168,13 +173,17 @@ def pick(module: ModuleType, path: Path, name: str, spec: Spec) -> Callable[...,
             known = [n for n, f in vars(module).items() if inspect.isfunction(f)]
             raise MidpoError(f"{path}: no function {name}\n  expected: {nearest(name, known)}")
         return found  # type: ignore[no-any-return]
-    own = [f for n, f in vars(module).items() if inspect.isfunction(f)
-           and f.__module__ == module.__name__ and not n.startswith("_")]
+    own = [
+        f
+        for n, f in vars(module).items()
+        if inspect.isfunction(f) and f.__module__ == module.__name__ and not n.startswith("_")
+    ]
     losses = [f for f in own if f.__name__.endswith("loss")] if len(own) > 1 else own
     named = [f for f in losses if f.__name__ == f"{spec.name.replace('-', '_')}_loss"]
     chosen = named or losses
     if len(chosen) != 1:
         names = ", ".join(f.__name__ for f in own) or "none"
-        raise MidpoError(f"{path}: which function? its functions are: {names}\n"
-                         f"  expected: --code {path}:FUNCTION")
+        raise MidpoError(
+            f"{path}: which function? its functions are: {names}\n  expected: --code {path}:FUNCTION"
+        )
     return chosen[0]

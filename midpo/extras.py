@@ -7,8 +7,7 @@ from importlib.util import find_spec
 from midpo.symbolic.errors import MidpoError
 
 # Each with the packages that are installed for it.
-OPTIONAL = {"numpy": "numpy", "matplotlib": "matplotlib numpy", "torch": "torch numpy",
-            "triton": "triton"}
+OPTIONAL = {"numpy": "numpy", "matplotlib": "matplotlib numpy", "torch": "torch numpy", "triton": "triton"}
 
 
 def have(package: str) -> bool:
@@ -42,5 +41,6 @@ def needed(who: str, *packages: str) -> None:
     if lacking:
         words = " ".join(dict.fromkeys(" ".join(OPTIONAL[p] for p in lacking).split()))
         verb = "is" if len(lacking) == 1 else "are"
-        raise MidpoError(f"{who} needs {' and '.join(lacking)}, which {verb} not installed: "
-                         f"pip install {words}")
+        raise MidpoError(
+            f"{who} needs {' and '.join(lacking)}, which {verb} not installed: pip install {words}"
+        )

@@ -24,8 +24,11 @@ def may_replace(path: Path, *, force: bool = False, parents: bool = False) -> No
 
     unedited = is_unedited(_text(path)) if there.st_size <= MOST else None
     if not unedited:
-        what = ("was edited after midpo generate wrote it" if unedited is False
-                else "is not a file that midpo generate wrote")
+        what = (
+            "was edited after midpo generate wrote it"
+            if unedited is False
+            else "is not a file that midpo generate wrote"
+        )
         raise MidpoError(f"{path} {what}\n  expected: another name, or --force to replace it")
 
 

@@ -48,8 +48,11 @@ class Fragment:
 def left_out(*, audit: bool, plots: bool) -> list[str]:
     """What a report lacks for want of a package, a line each."""
     asked = (("audit", "numpy", audit), ("plots", "matplotlib", plots))
-    return [f"no {what} in the report: {package} is not installed ({advice(package)})"
-            for what, package, wanted in asked if wanted and not have(package)]
+    return [
+        f"no {what} in the report: {package} is not installed ({advice(package)})"
+        for what, package, wanted in asked
+        if wanted and not have(package)
+    ]
 
 
 def gather(
@@ -157,8 +160,7 @@ def opening(kinds: Sequence[str], benchmark: Path | None) -> tuple[Plot, ...]:
 
     if benchmark is not None and not (found := plots.benchmark_plot(benchmark)):
         raise MidpoError(
-            f"{benchmark}: no measurements to draw\n"
-            "  expected: a table that benchmarks/kernels.py wrote"
+            f"{benchmark}: no measurements to draw\n  expected: a table that benchmarks/kernels.py wrote"
         )
     if not kinds or not plots.available():
         return ()
@@ -196,6 +198,5 @@ def macros_of(given: Sequence[str]) -> dict[str, str]:
 def _table(table: dict[str, Any], file: str) -> dict[str, str]:
     entries = table.get("macros", table)
     if not isinstance(entries, dict) or not all(isinstance(v, str) for v in entries.values()):
-        raise SpecError("not a table of texts", file=file,
-                        expected="lines such as pi = '\\pi_\\theta'")
+        raise SpecError("not a table of texts", file=file, expected="lines such as pi = '\\pi_\\theta'")
     return entries

@@ -33,9 +33,7 @@ class Reproduction:
 
     @property
     def passed(self) -> bool:
-        return all(r.verdict == "proved" for r in self.recoveries) and all(
-            c.passed for c in self.checks
-        )
+        return all(r.verdict == "proved" for r in self.recoveries) and all(c.passed for c in self.checks)
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -208,8 +208,7 @@ def csv_table(found: Sequence[Row]) -> str:
 
 
 def markdown_table(found: Sequence[Row]) -> str:
-    """A Markdown table; below it why an equation is unconfirmed or missing, and what libraries do.
-    """
+    """A Markdown table; below it why an equation is unconfirmed or missing, and what libraries do."""
     from midpo.symbolic.language.peers import CHECKED_BY, statements_of
 
     if not found:
@@ -222,8 +221,9 @@ def markdown_table(found: Sequence[Row]) -> str:
         for one in found
         if one.spec.reason or _doubt(one)
     ]
-    told = [f"- {one.spec.name}: {_escaped(s.sentence)}" for one in found
-            for s in statements_of(one.spec.name)]
+    told = [
+        f"- {one.spec.name}: {_escaped(s.sentence)}" for one in found for s in statements_of(one.spec.name)
+    ]
     if told:
         notes += ["", f"Libraries, each checked by {CHECKED_BY}:", "", *told]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"

@@ -47,8 +47,11 @@ def spelled(sign: str) -> str:
         word = {"lamda": "lambda"}.get(word, word)
         return word.capitalize() if "CAPITAL" in name else word
     plain = unicodedata.normalize("NFKD", sign)
-    kept = "".join(c if c.isascii() else spelled(c) for c in plain
-                   if not unicodedata.combining(c)) if plain != sign else ""
+    kept = (
+        "".join(c if c.isascii() else spelled(c) for c in plain if not unicodedata.combining(c))
+        if plain != sign
+        else ""
+    )
     if kept and "SUPERSCRIPT" in name:
         return f"^{kept}"
     if kept and "SUBSCRIPT" in name:

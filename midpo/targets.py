@@ -95,8 +95,10 @@ def folder(path: Path, *, parents: bool = False) -> Path:
 
 
 def _missing(parent: Path, name: str) -> MidpoError:
-    return MidpoError(f"there is no folder {parent} to write {name} into\n"
-                      f"  expected: mkdir -p {shlex.quote(str(parent))} first, or --parents")
+    return MidpoError(
+        f"there is no folder {parent} to write {name} into\n"
+        f"  expected: mkdir -p {shlex.quote(str(parent))} first, or --parents"
+    )
 
 
 def _descriptor(path: Path) -> int | None:
@@ -149,5 +151,5 @@ def _fill(handle: int, data: bytes) -> None:
     os.lseek(handle, 0, os.SEEK_SET)
     rest = memoryview(data)
     while rest:
-        rest = rest[os.write(handle, rest):]
+        rest = rest[os.write(handle, rest) :]
     os.ftruncate(handle, len(data))

@@ -289,8 +289,7 @@ class Log2:
     def __str__(self) -> str:
         if set(self.below) == {0}:
             return _shown(self.terms)
-        above, below = (f"({_shown(t)})" if len(t) > 1 else _shown(t)
-                        for t in (self.terms, self.below))
+        above, below = (f"({_shown(t)})" if len(t) > 1 else _shown(t) for t in (self.terms, self.below))
         return f"{above}/{below}"
 
 

@@ -36,10 +36,7 @@ class Case:
             "tokens": {k: list(v) for k, v in self.tokens.items()},
             "vocabulary": VOCABULARY,
             "distributions": {
-                policy: {
-                    " ".join(map(str, prefix)): [str(p) for p in law]
-                    for prefix, law in laws.items()
-                }
+                policy: {" ".join(map(str, prefix)): [str(p) for p in law] for prefix, law in laws.items()}
                 for policy, laws in self.laws.items()
             },
             "parameters": {k: str(v) for k, v in self.parameters.items()},
@@ -48,9 +45,7 @@ class Case:
 
     def point(self, ops: Any) -> Point:
         tables = {
-            (policy, response): [
-                [ops.number(p) for p in law[tuple(tokens[:t])]] for t in range(len(tokens))
-            ]
+            (policy, response): [[ops.number(p) for p in law[tuple(tokens[:t])]] for t in range(len(tokens))]
             for policy, law in self.laws.items()
             for response, tokens in self.tokens.items()
         }

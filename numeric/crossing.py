@@ -55,9 +55,7 @@ class Crossing:
     def as_json(self) -> dict[str, Any]:
         show = map_numbers(str)
         return self.case.as_json() | {
-            "pair_features": {
-                f"{w}, {r}": show(dict(given)) for (w, r), given in self.pair_features.items()
-            },
+            "pair_features": {f"{w}, {r}": show(dict(given)) for (w, r), given in self.pair_features.items()},
             "values": {f"{w}, {r}": value for (w, r), value in self.values.items()},
             "cross_difference": self.difference,
             "standing": self.standing,
@@ -84,14 +82,18 @@ def find_crossing(
     last = (*LAST_LENGTHS, *((n, m, n + 1, m + 2) for n, m in telling)) if telling else ()
     for lengths, attempt in itertools.product((*LENGTHS, *last), range(ATTEMPTS)):
         # A pair feature, and a response beside the pair, are each pair's own.
-        beside = {_beside(r, *p): 1 + (n + attempt) % 3 for n, p in enumerate(cycle)
-                  for r in map(str, spec.names.responses)}
+        beside = {
+            _beside(r, *p): 1 + (n + attempt) % 3
+            for n, p in enumerate(cycle)
+            for r in map(str, spec.names.responses)
+        }
         named = dict(zip(responses, lengths, strict=False))
         case = random_case(spec, named | beside, attempt, rng)
         pair_features = {
             pair: {
                 n: rng.choice(spec.names.range(n).spread(PAIR_DATA, PAIR_DATA, SEGMENT))
-                for n, k in spec.names.features.items() if k == "pair"
+                for n, k in spec.names.features.items()
+                if k == "pair"
             }
             for pair in cycle
         }
@@ -114,9 +116,7 @@ def find_crossing(
     return None
 
 
-def pair_case(
-    spec: Spec, case: Case, chosen: str, rejected: str, pair_features: Mapping[str, Any]
-) -> Case:
+def pair_case(spec: Spec, case: Case, chosen: str, rejected: str, pair_features: Mapping[str, Any]) -> Case:
     """One pair of a case with more responses, called y_w and y_l, and what is beside it."""
     roles = {"y_w": chosen, "y_l": rejected}
     roles |= {r: _beside(r, chosen, rejected) for r in map(str, spec.names.responses)}

@@ -71,9 +71,7 @@ class Evaluator:
     read: the same point, or the base point of a finite difference. At most `limit` values are
     computed: sums within sums within sums would not end."""
 
-    def __init__(
-        self, ops: Any, point: Point, stopped: Point | None = None, limit: int = 1_000_000
-    ) -> None:
+    def __init__(self, ops: Any, point: Point, stopped: Point | None = None, limit: int = 1_000_000) -> None:
         self.ops, self.point, self.limit = ops, point, limit
         self.frozen = Evaluator(ops, stopped) if stopped is not None else None
         self.known: dict[Any, Any] = {}

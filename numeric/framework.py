@@ -153,9 +153,7 @@ def _changed(instance: Sample, **given: Any) -> Sample:
 # --- Drawing instances ---------------------------------------------------------------------------
 
 
-def draw(
-    exprs: Iterable[Expr], given: Iterable[Hypothesis], seed: int, *, without: str = ""
-) -> Sample:
+def draw(exprs: Iterable[Expr], given: Iterable[Hypothesis], seed: int, *, without: str = "") -> Sample:
     """A random instance with numbers for everything `exprs` speak of, at which each hypothesis of
     `given` holds but the one named `without`, which is broken."""
     rng = random.Random(f"{seed}")
@@ -168,8 +166,7 @@ def draw(
         places = list(range(instance.sizes[where]))
         rng.shuffle(places)
         instance.scope |= {e: places[i % len(places)] for i, e in enumerate(here)}
-    defined = {str(h.left.args[0]) for h in given
-               if h.realise is None and isinstance(h.left, (Mass, Score))}
+    defined = {str(h.left.args[0]) for h in given if h.realise is None and isinstance(h.left, (Mass, Score))}
     for node in sorted({n for expr in told for n in expr.atoms(Mass, Score)}, key=str):
         if str(node.args[0]) not in defined:
             _fill(instance, node, rng)
@@ -202,9 +199,7 @@ def _blank(told: list[Expr], rng: random.Random, seed: int) -> Sample:
     responses = max(responses, names.get(RESPONSES, 0))
     prompts = max(prompts, names.get(PROMPTS, 0))
     comparisons = prompts + _SPARE
-    sizes = {
-        RESPONSES: responses, PROMPTS: prompts, COMPARISONS: comparisons, EDGES: responses + 1
-    }
+    sizes = {RESPONSES: responses, PROMPTS: prompts, COMPARISONS: comparisons, EDGES: responses + 1}
     instance = Sample(Digits(DIGITS * 3 if deep else DIGITS), sizes)
     pairs = [rng.sample(range(responses), 2) for _ in range(comparisons)]
     instance.members = {
@@ -274,15 +269,14 @@ class Defined(dict[tuple[int, ...], Any]):
         return self[at]
 
 
-def _scale(
-    instance: Sample, hypothesis: Hypothesis, law: Mass, over: Element, scale: Any
-) -> None:
+def _scale(instance: Sample, hypothesis: Hypothesis, law: Mass, over: Element, scale: Any) -> None:
     name = str(law.args[0])
     table = dict(instance.tables[name])
     column = law.args[1:].index(over)
     for at in places(instance, law):
-        alike = [o for o in places(instance, law)
-                 if o[:column] + o[column + 1 :] == at[:column] + at[column + 1 :]]
+        alike = [
+            o for o in places(instance, law) if o[:column] + o[column + 1 :] == at[:column] + at[column + 1 :]
+        ]
         total = sum(instance.tables[name][o] for o in alike)
         table[at] = instance.tables[name][at] / total * scale
     instance.tables[name] = table

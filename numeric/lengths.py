@@ -21,14 +21,7 @@ from midpo.symbolic.algebra.signs import plainer
 from midpo.symbolic.domains.whole import is_whole, thresholds
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.building import rebuild, substitute
-from midpo.symbolic.language.nodes import (
-    Index,
-    Length,
-    Node,
-    Parameter,
-    TokenSum,
-    structural,
-)
+from midpo.symbolic.language.nodes import Index, Length, Node, Parameter, TokenSum, structural
 from midpo.symbolic.language.words import piecewise, word_of
 
 Lengths = tuple[int, int]
@@ -85,13 +78,16 @@ def _pieces(x: Expr) -> list[Expr]:
     counted = [node for node in x.atoms(TokenSum) if is_whole(node.args[0])]
     waiting: list[Expr] = [
         substitute(x, {node: Length(node.args[2]) - less for node in counted})
-        for less in (range(COUNTED) if counted else (0,))]  # most tokens count, in most sums
+        for less in (range(COUNTED) if counted else (0,))
+    ]  # most tokens count, in most sums
     found: list[Expr] = []
     kinds = piecewise()
     while waiting and len(found) + len(waiting) <= PIECES:
         expr = waiting.pop()
-        inner = sorted((node for node in expr.atoms(*kinds)
-                        if not any(arg.has(*kinds) for arg in node.args)), key=structural)
+        inner = sorted(
+            (node for node in expr.atoms(*kinds) if not any(arg.has(*kinds) for arg in node.args)),
+            key=structural,
+        )
         if not inner:
             found.append(expr)
             continue

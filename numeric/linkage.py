@@ -16,15 +16,7 @@ from typing import Any
 from sympy import Expr
 
 from midpo.symbolic.language.building import substitute
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    POLICY,
-    REJECTED,
-    Feature,
-    Length,
-    Parameter,
-    TokenSum,
-)
+from midpo.symbolic.language.nodes import CHOSEN, POLICY, REJECTED, Feature, Length, Parameter, TokenSum
 from midpo.symbolic.language.places import Names
 from midpo.symbolic.language.spec import Spec
 
@@ -97,12 +89,7 @@ def _mixed(loss: Expr, values: dict[str, Fraction], winner: str, loser: str) -> 
         slopes = []
         for name in (winner, loser):
             sides = [
-                at(
-                    **{
-                        winner: a + (s if name == winner else 0),
-                        loser: b + (s if name == loser else 0),
-                    }
-                )
+                at(**{winner: a + (s if name == winner else 0), loser: b + (s if name == loser else 0)})
                 for s in (_INNER, -_INNER)
             ]
             slopes.append(sides[0] - sides[1])
@@ -126,8 +113,10 @@ def no_log_sigmoid(link: Expr, names: Names, *, seed: int = 0) -> bool:
     ops, rng = Digits(DIGITS), random.Random(seed)
     for _ in range(POINTS):
         # A parameter at 0, the end of some domains, can take a log-sigmoid's factor away.
-        drawn = {name: [v for v in parameter_values(p.domain) if v] or [Fraction(0)]
-                 for name, p in names.parameters.items()}
+        drawn = {
+            name: [v for v in parameter_values(p.domain) if v] or [Fraction(0)]
+            for name, p in names.parameters.items()
+        }
         values = {name: ops.number(rng.choice(choices)) for name, choices in drawn.items()}
         start, step = Fraction(rng.randint(-40, 20), 10), Fraction(rng.randint(3, 13), 10)
 
@@ -156,5 +145,7 @@ def _log_sigmoid_slopes(slopes: list[Any]) -> bool:
     first, second, third = (b - a for a, b in pairwise(inverse))
     if not NOISE < first < second < third:
         return False
-    return bool(abs(second**2 - first * third) <= NOISE * second**2
-                and inverse[0] * (second / first - 1) > first * (1 + NOISE))
+    return bool(
+        abs(second**2 - first * third) <= NOISE * second**2
+        and inverse[0] * (second / first - 1) > first * (1 + NOISE)
+    )

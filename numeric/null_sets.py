@@ -43,9 +43,7 @@ def is_null_set(spec: Spec, cut: Expr) -> bool:
     return True
 
 
-def _somewhere(
-    spec: Spec, cut: Expr, lengths: Mapping[str, int], scope: dict[Index, int]
-) -> bool:
+def _somewhere(spec: Spec, cut: Expr, lengths: Mapping[str, int], scope: dict[Index, int]) -> bool:
     """Whether `cut` is not 0 at some random point of these lengths, or has no value there."""
     rng, ops = random.Random(0), Digits()
     for attempt in range(REDRAWN):

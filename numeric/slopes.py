@@ -33,8 +33,7 @@ def slopes(spec: Spec, exprs: Sequence[Expr], seed: int = 0) -> Iterator[tuple[f
     ops, rng = Digits(DIGITS), random.Random(seed)
     taken = 0
     for case in itertools.islice(cases(spec, seed), 4 * CASES):
-        direction = {prefix: rng.sample(range(len(law)), 2)
-                     for prefix, law in case.laws[str(POLICY)].items()}
+        direction = {prefix: rng.sample(range(len(law)), 2) for prefix, law in case.laws[str(POLICY)].items()}
         base = case.point(ops)
         up, down = (_moved(case, direction, sign * STEP).point(ops) for sign in (1, -1))
 

@@ -73,9 +73,7 @@ class Certain(Evaluator):
 class _Exact(Evaluator):
     """Evaluates exactly; `others` are points that tell whether a tie is an accident."""
 
-    def __init__(
-        self, ops: Dyadic | Closed, point: Point, others: Iterator[Point], limit: int
-    ) -> None:
+    def __init__(self, ops: Dyadic | Closed, point: Point, others: Iterator[Point], limit: int) -> None:
         super().__init__(ops, point, limit=limit)
         self.others = others
 

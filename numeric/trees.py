@@ -94,9 +94,7 @@ class World:
     def probability(self, policy: str = "pi") -> Floats64:
         """pi(y) of each response. Shape (responses,)."""
         law = self.laws[policy]
-        return np.array(
-            [float(np.prod([law[y[:t]][a] for t, a in enumerate(y)])) for y in self.responses]
-        )
+        return np.array([float(np.prod([law[y[:t]][a] for t, a in enumerate(y)])) for y in self.responses])
 
     def below(self, prefix: Response) -> Floats64:
         """1 for each response that begins with `prefix`, else 0. Shape (responses,)."""
@@ -165,9 +163,7 @@ class World:
 
     def values(self, expr: Expr) -> Floats64:
         """`expr` (in y) at each response. Shape (responses,)."""
-        return np.array(
-            [value_of(self.evaluator({"y": y}, None)(expr)) for y in self.responses]
-        )
+        return np.array([value_of(self.evaluator({"y": y}, None)(expr)) for y in self.responses])
 
     def jacobian(self, expr: Expr) -> tuple[Floats64, Floats64]:
         """`expr` (in y) at each response, and its derivatives along each pi(y').
@@ -278,9 +274,7 @@ def random_world(
         policy: {s: softmax(scale * rng.normal(size=vocabulary)) for s in prefixes}
         for policy in spec.policies
     }
-    chosen = {
-        name: _drawn(p.domain, _PARAMETERS, rng) for name, p in spec.names.parameters.items()
-    }
+    chosen = {name: _drawn(p.domain, _PARAMETERS, rng) for name, p in spec.names.parameters.items()}
     features: dict[str, Any] = {}
     for name, kind in spec.names.features.items():
         draw = partial(_drawn, spec.names.range(name), _FEATURES, rng)
@@ -293,9 +287,7 @@ def random_world(
     return World(listed, laws, {**chosen, **(parameters or {})}, features)
 
 
-def _drawn(
-    domain: Interval, ranges: tuple[tuple[float, float], ...], rng: np.random.Generator
-) -> float:
+def _drawn(domain: Interval, ranges: tuple[tuple[float, float], ...], rng: np.random.Generator) -> float:
     low, high = sorted(map(float, domain.spread(*ranges, ends=False)))
     return float(rng.uniform(low, high))
 
@@ -351,10 +343,7 @@ def policy_of(world: World, log_probability: Floats64) -> World:
     weights = np.exp(log_probability - log_probability.max())
     mass = world.path_sums(weights / weights.sum())
     size = world.vocabulary
-    law = {
-        s: np.array([mass.get((*s, a), 0.0) for a in range(size)]) / mass[s]
-        for s in world.prefixes
-    }
+    law = {s: np.array([mass.get((*s, a), 0.0) for a in range(size)]) / mass[s] for s in world.prefixes}
     return replace(world, laws={**world.laws, "pi": law})
 
 

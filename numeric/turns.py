@@ -18,15 +18,7 @@ from sympy import Expr
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language.building import substitute
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    REJECTED,
-    RESPONSE,
-    Feature,
-    Index,
-    Parameter,
-    structural,
-)
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, RESPONSE, Feature, Index, Parameter, structural
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.words import piecewise
 
@@ -49,8 +41,9 @@ def at_turns(spec: Spec, case: Case) -> Iterator[Case]:
         mine = [cut for cut in cuts if _speaks(cut, name)]
         if not mine:
             continue
-        domain = (spec.names.parameters[name].domain if name in spec.names.parameters
-                  else spec.names.range(name))
+        domain = (
+            spec.names.parameters[name].domain if name in spec.names.parameters else spec.names.range(name)
+        )
         values = (v for v in _between(case, name, mine[:CUTS], domain) if v in domain)
         for value in itertools.islice(values, MOST):
             turned = _with(case, name, value)
@@ -67,16 +60,20 @@ def _compared(exprs: tuple[Expr, ...]) -> tuple[Expr, ...]:
     found: set[Expr] = set()
     for node in {node for expr in exprs for node in expr.atoms(*piecewise())}:
         args = node.args
-        found.update(args if len(args) == 1 else
-                     (x - y for i, x in enumerate(args) for y in args[:i]))
-    found.update(substitute(cut, {RESPONSE: role}) for cut in [*found] if cut.has(RESPONSE)
-                 for role in (CHOSEN, REJECTED))
+        found.update(args if len(args) == 1 else (x - y for i, x in enumerate(args) for y in args[:i]))
+    found.update(
+        substitute(cut, {RESPONSE: role})
+        for cut in [*found]
+        if cut.has(RESPONSE)
+        for role in (CHOSEN, REJECTED)
+    )
     return tuple(sorted(found, key=structural))
 
 
 def _speaks(cut: Expr, name: str) -> bool:
     return any(p.name == name for p in cut.atoms(Parameter)) or any(
-        f.args[0].name == name for f in cut.atoms(Feature))
+        f.args[0].name == name for f in cut.atoms(Feature)
+    )
 
 
 def _with(case: Case, name: str, value: Fraction) -> Case:
@@ -91,9 +88,7 @@ def _with(case: Case, name: str, value: Fraction) -> Case:
     return replace(case, features={**case.features, name: everywhere(case.features[name])})
 
 
-def _between(
-    case: Case, name: str, cuts: Iterable[Expr], domain: Interval
-) -> list[Fraction]:
+def _between(case: Case, name: str, cuts: Iterable[Expr], domain: Interval) -> list[Fraction]:
     """Values between neighbouring turns of the cuts, and beyond the last, where there is room."""
     turns: set[Fraction] = set()
     grid: tuple[Fraction, ...] = ()
@@ -114,8 +109,10 @@ def _between(
     edges = sorted(turn for turn in turns if turn in domain)
     inner = [(a + b) / 2 for a, b in itertools.pairwise(edges)]
     outer: list[Fraction] = []
-    for edge, step, end in ((min(edges, default=None), -1, domain.lower),
-                            (max(edges, default=None), 1, domain.upper)):
+    for edge, step, end in (
+        (min(edges, default=None), -1, domain.lower),
+        (max(edges, default=None), 1, domain.upper),
+    ):
         if edge is not None and edge + step in domain:
             outer.append(edge + step)
         elif edge is not None and isinstance(end, Fraction):

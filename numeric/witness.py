@@ -42,10 +42,7 @@ ATTEMPTS_A_LENGTH = 6
 MAX_VALUES = 20_000  # that one evaluation may compute
 
 _LAWS = (
-    *(
-        tuple(Fraction(1, d) for d in law)
-        for law in sorted(set(itertools.permutations((2, 4, 8, 8))))
-    ),
+    *(tuple(Fraction(1, d) for d in law) for law in sorted(set(itertools.permutations((2, 4, 8, 8))))),
     (Fraction(1, 4),) * VOCABULARY,
 )
 _RARE = Fraction(1, 64)
@@ -82,8 +79,7 @@ class Witness:
 
 
 def find_witness(
-    spec: Spec, target: Expr, recovered: Expr, difference: Expr, *, margins: bool, seen: bool,
-    seed: int = 0,
+    spec: Spec, target: Expr, recovered: Expr, difference: Expr, *, margins: bool, seen: bool, seed: int = 0
 ) -> Witness | None:
     """The first case, by total length, at which `target` and `recovered` differ for certain; of
     those of one total length, the first at which the difference is exact.
@@ -165,8 +161,7 @@ def agreements(spec: Spec, target: Expr, recovered: Expr, seed: int = 0) -> tupl
 
 
 def is_affine(
-    spec: Spec, target: Expr, recovered: Expr, seed: int = 0,
-    *, at: Mapping[str, Fraction] | None = None,
+    spec: Spec, target: Expr, recovered: Expr, seed: int = 0, *, at: Mapping[str, Fraction] | None = None
 ) -> bool:
     """Whether target = a*recovered + b with a > 0 can be true, as far as the cases show.
 
@@ -190,16 +185,16 @@ def is_affine(
     still = is_constant(recovered)
     if any(_excludes_zero(t) and (still or _INTERVALS.zero(r)) for t, r in steps):
         return False
-    return not any(
-        _excludes_zero(t * s - u * r) for (t, r), (u, s) in itertools.combinations(steps, 2)
-    )
+    return not any(_excludes_zero(t * s - u * r) for (t, r), (u, s) in itertools.combinations(steps, 2))
 
 
 def may_be_affine(spec: Spec, *pairs: tuple[Expr, Expr], case: Case) -> bool:
     """Whether `is_affine` holds for each pair at plain parameters, at those of the case, and at
     some more: where a window is empty, a loss is constant at the first."""
-    tried = [case.parameters, *(other.parameters for other in
-                                itertools.islice(cases(spec), ATTEMPTS_A_LENGTH))]
+    tried = [
+        case.parameters,
+        *(other.parameters for other in itertools.islice(cases(spec), ATTEMPTS_A_LENGTH)),
+    ]
     distinct = [at for n, at in enumerate(tried) if at not in tried[:n]]
     return all(is_affine(spec, *pair, at=at) for at in (None, *distinct) for pair in pairs)
 
@@ -209,8 +204,7 @@ _FLOATS, _INTERVALS = Floats(), Intervals()
 
 def certain(case: Case) -> Certain:
     """Evaluates at `case` in intervals, and certainly: see `ties`."""
-    return Certain(_INTERVALS, case.point(_INTERVALS), lambda ops: _exact_points(case, ops),
-                   MAX_VALUES)
+    return Certain(_INTERVALS, case.point(_INTERVALS), lambda ops: _exact_points(case, ops), MAX_VALUES)
 
 
 def _exact_points(case: Case, ops: Any) -> Iterator[Point]:
@@ -218,8 +212,7 @@ def _exact_points(case: Case, ops: Any) -> Iterator[Point]:
     rng = random.Random(0)
     yield case.point(ops)
     while True:
-        laws = {policy: {prefix: rng.choice(_LAWS) for prefix in law}
-                for policy, law in case.laws.items()}
+        laws = {policy: {prefix: rng.choice(_LAWS) for prefix in law} for policy, law in case.laws.items()}
         features = map_numbers(lambda value: rng.choice(_FEATURES))(case.features)
         yield replace(case, laws=laws, features=features).point(ops)
 
@@ -291,19 +284,19 @@ def cases(spec: Spec, seed: int = 0) -> Iterator[Case]:
 def _sure(case: Case, rng: random.Random) -> Case:
     """The case with policies that give nearly all of their mass to one token, at most places one of
     a response: logarithms near 0, and far below it."""
+
     def law(prefix: tuple[int, ...]) -> tuple[Fraction, ...]:
         at = len(prefix)
         follow = [t[at] for t in case.tokens.values() if t[:at] == prefix and len(t) > at]
         token = rng.choice((*follow, *follow, rng.randrange(VOCABULARY)))
         return tuple(1 - 3 * _RARE if v == token else _RARE for v in range(VOCABULARY))
 
-    return replace(case, laws={policy: {prefix: law(prefix) for prefix in laws}
-                               for policy, laws in case.laws.items()})
+    return replace(
+        case, laws={policy: {prefix: law(prefix) for prefix in laws} for policy, laws in case.laws.items()}
+    )
 
 
-def random_case(
-    spec: Spec, lengths: Mapping[str, int], attempt: int, rng: random.Random
-) -> Case:
+def random_case(spec: Spec, lengths: Mapping[str, int], attempt: int, rng: random.Random) -> Case:
     """A case with a response of each of these lengths; the first attempt has plain parameters."""
     tokens: dict[str, tuple[int, ...]] = {}
     for offset, (response, length) in enumerate(lengths.items()):
@@ -313,12 +306,8 @@ def random_case(
         ended = (*inner[: length - 1], EOS)
         taken = ended in tokens.values()
         tokens[response] = (*ended[:-1], 1 + (offset + attempt) % 3) if taken else ended
-    prefixes = sorted(
-        {t[:i] for t in tokens.values() for i in range(len(t))}, key=lambda p: (len(p), p)
-    )
-    laws = {
-        policy: {prefix: rng.choice(_LAWS) for prefix in prefixes} for policy in spec.policies
-    }
+    prefixes = sorted({t[:i] for t in tokens.values() for i in range(len(t))}, key=lambda p: (len(p), p))
+    laws = {policy: {prefix: rng.choice(_LAWS) for prefix in prefixes} for policy in spec.policies}
     parameters = {}
     for name, parameter in spec.names.parameters.items():
         choices = parameter_values(parameter.domain)

@@ -79,8 +79,7 @@ def _excerpt(text: str, column: int, width: int = 88) -> list[str]:
 def cells(text: str) -> int:
     """How many columns of a terminal `text` fills: two for a wide character, none for a mark."""
     return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text
     )
 
 

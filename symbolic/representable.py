@@ -58,11 +58,7 @@ def prior_facts(spec: Spec) -> PriorFacts:
     sides = [normal_form(Log(side), written_out=True) for side in dict.fromkeys(labels)]
     used = {symbol for side in sides for symbol in side.free_symbols}
     policies = {s for s in used if s.name in spec.names.policies}
-    policy = (
-        "self-referential"
-        if POLICY in policies
-        else "iterative" if policies - {REFERENCE} else "fixed"
-    )
+    policy = "self-referential" if POLICY in policies else "iterative" if policies - {REFERENCE} else "fixed"
     tokens = any(
         not (isinstance(s.args[0], Log) and isinstance(s.args[0].args[0], TokenProb))
         for side in sides
@@ -159,5 +155,3 @@ def _prior_of_score(score: Expr, alpha: Expr) -> Expr:
             rest.append(term)
     factors = [Pow(base, Add(*exponents)) for base, exponents in powers.items()]
     return Mul(*factors, *([Exp(Add(*rest))] if rest and Add(*rest) != 0 else []))
-
-

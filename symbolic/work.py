@@ -77,8 +77,7 @@ def parts(*exprs: Any) -> int:
 def bounds(*exprs: Any) -> Bounds:
     """The bounds for work on these expressions."""
     size = parts(*exprs)
-    return Bounds(UNITS + UNITS_A_PART * size, TERMS + TERMS_A_PART * size,
-                  PARTS + PARTS_A_PART * size)
+    return Bounds(UNITS + UNITS_A_PART * size, TERMS + TERMS_A_PART * size, PARTS + PARTS_A_PART * size)
 
 
 @contextmanager

@@ -24,8 +24,7 @@ class First(crosscheck._Check):
 
 
 def caught(
-    spec: str, kernel: Kernel, *, trials: int = 6,
-    dtypes: Sequence[str] = ("float32", "bfloat16"),
+    spec: str, kernel: Kernel, *, trials: int = 6, dtypes: Sequence[str] = ("float32", "bfloat16")
 ) -> bool:
     """Whether a check of so many trials sees a difference."""
     import torch

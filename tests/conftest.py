@@ -32,8 +32,12 @@ settings.load_profile("midpo")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update", action="store_true", help="rewrite golden files that differ")
-    parser.addoption("--within", type=float, metavar="SECONDS",
-                     help="begin no test after so many seconds; those left out count as skipped")
+    parser.addoption(
+        "--within",
+        type=float,
+        metavar="SECONDS",
+        help="begin no test after so many seconds; those left out count as skipped",
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -56,9 +60,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             file.write_text(text, encoding="utf-8")
             return
         difference = "\n".join(
-            difflib.unified_diff(
-                pinned.splitlines(), text.splitlines(), "pinned", "now", lineterm=""
-            )
+            difflib.unified_diff(pinned.splitlines(), text.splitlines(), "pinned", "now", lineterm="")
         )
         pytest.fail(f"{path} differs (--update rewrites it):\n{difference}")
 

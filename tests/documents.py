@@ -56,9 +56,16 @@ def blocks(page: Path) -> list[Block]:
             loose = comment[1] if comment else ""
         elif token.type in ("fence", "code_block"):
             named = _FILE.search(before)
-            found.append(Block(
-                page.name, (token.map or [0])[0] + 1, token.info.strip(), token.content,
-                named[1] if named and not token.content.startswith("$ ") else "", loose))
+            found.append(
+                Block(
+                    page.name,
+                    (token.map or [0])[0] + 1,
+                    token.info.strip(),
+                    token.content,
+                    named[1] if named and not token.content.startswith("$ ") else "",
+                    loose,
+                )
+            )
             before, loose = "", ""
     return found
 
@@ -129,7 +136,16 @@ def _shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
             tool.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n')
             tool.chmod(0o755)
     environment = os.environ | {
-        "PATH": f"{tools}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT), "COLUMNS": "100",
+        "PATH": f"{tools}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "100",
     }
-    return subprocess.run(["sh", "-c", command], cwd=folder, env=environment, text=True,
-                          capture_output=True, timeout=280, check=False)
+    return subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env=environment,
+        text=True,
+        capture_output=True,
+        timeout=280,
+        check=False,
+    )

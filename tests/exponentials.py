@@ -29,8 +29,10 @@ class Losses:
         policy = self.rng.choice(POLICIES)
         if depth == 0:
             return self.rng.choice(
-                [f"{policy}({token}, t)"] * 3 + [f"exp(w({token}, t))", "g", "2"] if token else
-                [f"{policy}({self.response()})"] * 4 + ["b", "g", "(1 - g)", "len(y_w)", "exp(a)"])
+                [f"{policy}({token}, t)"] * 3 + [f"exp(w({token}, t))", "g", "2"]
+                if token
+                else [f"{policy}({self.response()})"] * 4 + ["b", "g", "(1 - g)", "len(y_w)", "exp(a)"]
+            )
 
         def p() -> str:
             return self.positive(depth - 1, token)
@@ -63,8 +65,10 @@ class Losses:
         policy = self.rng.choice(POLICIES)
         if depth == 0:
             return self.rng.choice(
-                [f"log({policy}({token}, t))", "a", f"w({token}, t)", "t", "gap"] if token else
-                ["a", "gap", "score(y_w)", "1", "b"] + [f"log({policy}({self.response()}))"] * 4)
+                [f"log({policy}({token}, t))", "a", f"w({token}, t)", "t", "gap"]
+                if token
+                else ["a", "gap", "score(y_w)", "1", "b"] + [f"log({policy}({self.response()}))"] * 4
+            )
 
         def q() -> str:
             return self.real(depth - 1, token)

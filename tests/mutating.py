@@ -15,12 +15,28 @@ from midpo.codegen.runtime import arguments
 
 _ARGUMENTS = Path(arguments.__file__)
 SWAPPED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult}
-TURNED = {ast.Lt: ast.GtE, ast.Gt: ast.LtE, ast.LtE: ast.Gt, ast.GtE: ast.Lt, ast.Eq: ast.NotEq,
-          ast.NotEq: ast.Eq}
+TURNED = {
+    ast.Lt: ast.GtE,
+    ast.Gt: ast.LtE,
+    ast.LtE: ast.Gt,
+    ast.GtE: ast.Lt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+}
 EXCHANGED = {
-    "maximum": "minimum", "minimum": "maximum", "max": "min", "min": "max", "amax": "amin",
-    "sum": "mean", "mean": "sum", "exp": "expm1", "log": "log1p", "expm1": "exp", "log1p": "log",
-    "logsigmoid": "sigmoid", "relu": "abs",
+    "maximum": "minimum",
+    "minimum": "maximum",
+    "max": "min",
+    "min": "max",
+    "amax": "amin",
+    "sum": "mean",
+    "mean": "sum",
+    "exp": "expm1",
+    "log": "log1p",
+    "expm1": "exp",
+    "log1p": "log",
+    "logsigmoid": "sigmoid",
+    "relu": "abs",
 }
 DROPPED = {"detach", "clamp", "unsqueeze", "to", "neg", "contiguous", "masked_fill", "nan_to_num"}
 
@@ -57,15 +73,14 @@ def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield "comparison", ast.Compare(left, [TURNED[type(op)]()], right)
         case ast.Call(ast.Attribute(value, name), args, keywords):
             if name in EXCHANGED:
-                yield "function", ast.Call(
-                    ast.Attribute(value, EXCHANGED[name], ast.Load()), args, keywords)
+                yield "function", ast.Call(ast.Attribute(value, EXCHANGED[name], ast.Load()), args, keywords)
             if name in DROPPED:
                 yield "call dropped", value
             if name == "where" and len(args) == 3:
                 yield "mask dropped", args[1]
                 yield "mask turned", ast.Call(node.func, [args[0], args[2], args[1]], keywords)
             for n in range(len(keywords)):
-                kept = keywords[:n] + keywords[n + 1:]
+                kept = keywords[:n] + keywords[n + 1 :]
                 yield "keyword dropped", ast.Call(node.func, args, kept)
         case ast.IfExp(_, body, orelse):
             yield "branch", body
@@ -86,16 +101,22 @@ class _At(ast.NodeTransformer):
         return self.other if node is self.place else self.generic_visit(node)
 
 
-def mutants(source: str, wanted: Callable[[str], bool] = lambda line: True,
-            functions: Collection[str] = ()) -> list[Mutant]:
+def mutants(
+    source: str, wanted: Callable[[str], bool] = lambda line: True, functions: Collection[str] = ()
+) -> list[Mutant]:
     """All mutants of the part of a file that computes, in order; of the lines that are `wanted`,
     and of these `functions` where some are named."""
     tree, lines = ast.parse(source), source.splitlines()
     found = []
-    checking = {node.name for node in ast.parse(_ARGUMENTS.read_text()).body
-                if isinstance(node, ast.FunctionDef)}  # held by the tests of arguments
-    inside = [node for node in tree.body if getattr(node, "name", "") not in checking
-              and (not functions or getattr(node, "name", "") in functions)]
+    checking = {
+        node.name for node in ast.parse(_ARGUMENTS.read_text()).body if isinstance(node, ast.FunctionDef)
+    }  # held by the tests of arguments
+    inside = [
+        node
+        for node in tree.body
+        if getattr(node, "name", "") not in checking
+        and (not functions or getattr(node, "name", "") in functions)
+    ]
     for statement in (s for node in inside for s in _statements(node)):
         first, last = statement.lineno, statement.end_lineno or statement.lineno
         text = "\n".join(lines[first - 1 : last])
@@ -142,8 +163,18 @@ def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
 
 # --- C -------------------------------------------------------------------------------------------
 
-IN_C = {" + ": " - ", " - ": " + ", " * ": " / ", " > ": " <= ", " += ": " = ", " *= ": " /= ",
-        " = -": " = ", " / ": " * ", "0.0f": "1.0f", "0.0;": "1.0;"}
+IN_C = {
+    " + ": " - ",
+    " - ": " + ",
+    " * ": " / ",
+    " > ": " <= ",
+    " += ": " = ",
+    " *= ": " /= ",
+    " = -": " = ",
+    " / ": " * ",
+    "0.0f": "1.0f",
+    "0.0;": "1.0;",
+}
 _ADDRESS = re.compile(r"\[|\bhere\b|_(place|store)\(|memset|for \(")  # a wrong one ends the process
 
 
@@ -157,7 +188,7 @@ def mutants_in_c(source: str, functions: Collection[str]) -> list[Mutant]:
             continue
         for old, new in IN_C.items():
             for place in re.finditer(rf"(?<!begin){re.escape(old)}", line):
-                now = line[:place.start()] + new + line[place.end():]
-                whole = "\n".join([*lines[:at], now, *lines[at + 1:]]) + "\n"
+                now = line[: place.start()] + new + line[place.end() :]
+                whole = "\n".join([*lines[:at], now, *lines[at + 1 :]]) + "\n"
                 found.append(Mutant("operator", at + 1, line.strip(), now.strip(), whole))
     return found

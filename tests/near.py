@@ -17,10 +17,11 @@ from importing import ROOT, imported, modules
 
 def changed(since: str) -> list[Path]:
     """Files that differ from the commit `since`, and those that git does not know yet."""
-    asked = (["diff", "--name-only", "--merge-base", since],
-             ["ls-files", "--others", "--exclude-standard"])
-    found = [subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
-             for words in asked]
+    asked = (["diff", "--name-only", "--merge-base", since], ["ls-files", "--others", "--exclude-standard"])
+    found = [
+        subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True)
+        for words in asked
+    ]
     return [ROOT / line for done in found for line in done.stdout.splitlines()]
 
 

@@ -66,8 +66,11 @@ class _Answers(torch.nn.Module):
         last = torch.zeros_like(self.answer[:, :1])
         nothing = torch.zeros(rows, width - 1)
         return SimpleNamespace(
-            log_probs=at, logits=torch.cat([self.answer, last], 1), entropy=nothing,
-            log_sum_sq_probs=torch.logsumexp(2 * logps, -1), mean_logits=nothing,
+            log_probs=at,
+            logits=torch.cat([self.answer, last], 1),
+            entropy=nothing,
+            log_sum_sq_probs=torch.logsumexp(2 * logps, -1),
+            mean_logits=nothing,
             is_top1=nothing.bool(),
         )
 
@@ -111,8 +114,13 @@ def trl_dpo(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
     types = given.pop("loss_type")
     types = [types] if isinstance(types, str) else list(types)
     trainer = _trainer(
-        DPOTrainer, pairs, loss_types=types, loss_weights=[1.0] * len(types),
-        f_divergence_type="reverse_kl", use_weighting=False, ld_alpha=None,
+        DPOTrainer,
+        pairs,
+        loss_types=types,
+        loss_weights=[1.0] * len(types),
+        f_divergence_type="reverse_kl",
+        use_weighting=False,
+        ld_alpha=None,
     )
     trainer.args.discopop_tau = given.pop("discopop_tau", 0.05)
     if "f_alpha_divergence_coef" in given:  # its bounds know no float64
@@ -128,15 +136,21 @@ def trl_kto(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
     from trl import KTOTrainer
 
     trainer = _trainer(
-        KTOTrainer, pairs, desirable_weight=1.0, undesirable_weight=1.0,
-        calculate_KL=options["loss_type"] == "kto", **options,
+        KTOTrainer,
+        pairs,
+        desirable_weight=1.0,
+        undesirable_weight=1.0,
+        calculate_KL=options["loss_type"] == "kto",
+        **options,
     )
     # The log-ratio of the mismatched responses, whose mean is the estimate of the divergence.
-    trainer._compute_kl_logps = lambda model, batch: (
-        torch.full((2,), SHIFT if model is trainer.model else 0.0))
+    trainer._compute_kl_logps = lambda model, batch: torch.full(
+        (2,), SHIFT if model is trainer.model else 0.0
+    )
     label = torch.arange(2 * pairs.count) < pairs.count
     loss: Tensor = trainer._compute_loss(
-        trainer.model, _inputs(pairs) | {"label": label}, return_outputs=False)
+        trainer.model, _inputs(pairs) | {"label": label}, return_outputs=False
+    )
     return loss
 
 
@@ -157,8 +171,12 @@ def trl_cpo(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
 
     config = CPOConfig(output_dir="unused", beta=BETA, bf16=False, **options)
     trainer = _trainer(
-        CPOTrainer, pairs, loss_type=config.loss_type, cpo_alpha=config.cpo_alpha,
-        simpo_gamma=config.simpo_gamma, alpha=config.alpha,
+        CPOTrainer,
+        pairs,
+        loss_type=config.loss_type,
+        cpo_alpha=config.cpo_alpha,
+        simpo_gamma=config.simpo_gamma,
+        alpha=config.alpha,
     )
     loss: Tensor = trainer.get_batch_loss_metrics(trainer.model, _sides(pairs))[0]
     return loss
@@ -177,7 +195,10 @@ def trl_tpo(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
 
     config = TPOConfig(output_dir="unused", beta=BETA, bf16=False, **options)
     trainer = _trainer(
-        TPOTrainer, pairs, loss_type=config.loss_type, tpo_alpha=config.tpo_alpha,
+        TPOTrainer,
+        pairs,
+        loss_type=config.loss_type,
+        tpo_alpha=config.tpo_alpha,
         tpo_l_gamma=config.tpo_l_gamma,
     )
     loss: Tensor = trainer._compute_loss(trainer.model, _inputs(pairs), return_outputs=False)
@@ -195,8 +216,15 @@ def liger(name: str) -> Callable[[Pairs, Mapping[str, Any]], Tensor]:
         policy, reference = pairs.policy.float(), pairs.reference.float()
         if name.endswith("KTOLoss"):
             chosen = torch.arange(2 * pairs.count) < pairs.count
-            found = module(policy, head, pairs.labels, preference_labels=chosen,
-                           ref_input=reference, ref_weight=head, kl=torch.tensor(SHIFT))
+            found = module(
+                policy,
+                head,
+                pairs.labels,
+                preference_labels=chosen,
+                ref_input=reference,
+                ref_weight=head,
+                kl=torch.tensor(SHIFT),
+            )
         elif name.endswith("DPOLoss"):
             found = module(head, policy, pairs.labels, ref_input=reference, ref_weight=head)
         else:
@@ -216,8 +244,7 @@ def torchtune(name: str) -> Callable[[Pairs, Mapping[str, Any]], Tensor]:
         # It shifts logits and labels itself.
         labels = torch.cat([torch.full_like(pairs.labels[:, :1], IGNORED), pairs.labels], 1)
         sums = [
-            get_batch_log_probs(torch.cat([z, z[:, :1]], 1), labels)
-            for z in (pairs.policy, pairs.reference)
+            get_batch_log_probs(torch.cat([z, z[:, :1]], 1), labels) for z in (pairs.policy, pairs.reference)
         ]
         losses: Tensor = module(*(half for s in sums for half in s.chunk(2)))[0]
         return losses.mean()
@@ -231,7 +258,9 @@ RUNNERS: dict[tuple[str, str], Callable[[Pairs, Mapping[str, Any]], Tensor]] = {
     ("trl", "experimental.cpo.CPOConfig"): trl_cpo,
     ("trl", "experimental.orpo.ORPOConfig"): trl_orpo,
     ("trl", "experimental.tpo.TPOConfig"): trl_tpo,
-    **{("liger-kernel", f"LigerFusedLinear{n}Loss"): liger(f"LigerFusedLinear{n}Loss")
-       for n in ("DPO", "CPO", "SimPO", "ORPO", "KTO")},
+    **{
+        ("liger-kernel", f"LigerFusedLinear{n}Loss"): liger(f"LigerFusedLinear{n}Loss")
+        for n in ("DPO", "CPO", "SimPO", "ORPO", "KTO")
+    },
     **{("torchtune", name): torchtune(name) for name in ("DPOLoss", "RSOLoss")},
 }

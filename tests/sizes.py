@@ -142,7 +142,8 @@ def spec(name: str, size: int, *, right: bool = True) -> str:
             prior=f"pi_ref(y)*exp(-{body}/alpha{'' if right else ' + len(y)'})",
             parameters="\n".join(f'{name} = "real"' for name in parameters),
             features="\n".join(f'{name} = "response"' for name in features),
-            chosen=of(body, "y_w"), rejected=of(body, "y_l"),
+            chosen=of(body, "y_w"),
+            rejected=of(body, "y_l"),
         )
         if len(text) <= TEXT or size <= 1:
             return text

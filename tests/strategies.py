@@ -145,8 +145,11 @@ def point(ops: Any, seed: int) -> Point:
         return [convert(part) for part in value] if isinstance(value, list) else ops.number(value)
 
     return Point(
-        data["tokens"], convert(data["tables"]), convert(data["parameters"]),
-        convert(data["features"]), ops.number(Fraction(3, 7)),
+        data["tokens"],
+        convert(data["tables"]),
+        convert(data["parameters"]),
+        convert(data["features"]),
+        ops.number(Fraction(3, 7)),
     )
 
 
@@ -180,20 +183,33 @@ def python_value_at(text: str, data: dict[str, Any]) -> float:
         return lambda y, t: float(data["features"][name][y.name][t - 1])
 
     words: dict[str, Any] = {
-        "log": math.log, "exp": math.exp, "sqrt": math.sqrt, "tanh": math.tanh, "abs": abs,
-        "max": max, "min": min, "sum": sum, "prod": math.prod, "len": len, "sigmoid": sigmoid,
-        "logsigmoid": lambda x: math.log(sigmoid(x)), "relu": lambda x: max(x, 0.0),
-        "step": lambda x: float(x >= 0), "sg": lambda x: x, "kl": divergence,
-        "entropy": lambda p, y, t: -sum(
-            p(y, t, v) * math.log(p(y, t, v)) for v in range(size)
-        ),
-        "by_label": lambda a, b: b, "m": 3 / 7, "vocab": range(size),
+        "log": math.log,
+        "exp": math.exp,
+        "sqrt": math.sqrt,
+        "tanh": math.tanh,
+        "abs": abs,
+        "max": max,
+        "min": min,
+        "sum": sum,
+        "prod": math.prod,
+        "len": len,
+        "sigmoid": sigmoid,
+        "logsigmoid": lambda x: math.log(sigmoid(x)),
+        "relu": lambda x: max(x, 0.0),
+        "step": lambda x: float(x >= 0),
+        "sg": lambda x: x,
+        "kl": divergence,
+        "entropy": lambda p, y, t: -sum(p(y, t, v) * math.log(p(y, t, v)) for v in range(size)),
+        "by_label": lambda a, b: b,
+        "m": 3 / 7,
+        "vocab": range(size),
         **{policy: probability(policy) for policy, _ in tables},
         **{name: Response(name, len(ids)) for name, ids in tokens.items()},
         **{name: float(value) for name, value in data["parameters"].items()},
         "gap": float(data["features"].get("gap", 0)),
         "score": lambda y: float(data["features"]["score"][y.name]),
-        "w": token_feature("w"), "v": token_feature("v"),
+        "w": token_feature("w"),
+        "v": token_feature("v"),
     }
     value = eval(text, {**words, "__builtins__": {}})
     if isinstance(value, complex):

@@ -8,8 +8,10 @@ import subprocess
 import pytest
 
 DEBIAN = {
-    "lmodern.sty": "lmodern", "xcolor.sty": "texlive-latex-recommended",
-    "booktabs.sty": "texlive-latex-recommended", "listings.sty": "texlive-latex-recommended",
+    "lmodern.sty": "lmodern",
+    "xcolor.sty": "texlive-latex-recommended",
+    "booktabs.sty": "texlive-latex-recommended",
+    "listings.sty": "texlive-latex-recommended",
 }
 
 
@@ -24,5 +26,7 @@ def needs_tex(*files: str) -> pytest.MarkDecorator:
 
 def _found(file: str) -> bool:
     program = shutil.which("kpsewhich")
-    return program is not None and subprocess.run(
-        [program, file], capture_output=True, check=False).returncode == 0
+    return (
+        program is not None
+        and subprocess.run([program, file], capture_output=True, check=False).returncode == 0
+    )

@@ -40,8 +40,10 @@ class Drawn:
 
     def recovery(self, name: str = "drawn") -> str:
         """A spec whose prior is written with `one`, and whose target with `other`."""
-        return (f'name = "{name}"\nprior = "pi_ref(y)*exp(-({self.one}))"\n{HEAD}'
-                f'[target]\nmargin = "{margin(self.other)}"\n')
+        return (
+            f'name = "{name}"\nprior = "pi_ref(y)*exp(-({self.one}))"\n{HEAD}'
+            f'[target]\nmargin = "{margin(self.other)}"\n'
+        )
 
     def target(self, score: str, name: str) -> str:
         """A spec of a target alone."""
@@ -49,11 +51,12 @@ class Drawn:
 
 
 def margin(score: str) -> str:
-    sides = (score.replace("(y)", f"({y})").replace("(y,", f"({y},").replace("in y)", f"in {y})")
-             for y in ("y_w", "y_l"))
+    sides = (
+        score.replace("(y)", f"({y})").replace("(y,", f"({y},").replace("in y)", f"in {y})")
+        for y in ("y_w", "y_l")
+    )
     chosen, rejected = sides
-    return (f"alpha*(log(pi(y_w)/pi_ref(y_w)) + {chosen}) - alpha*(log(pi(y_l)/pi_ref(y_l)) + "
-            f"{rejected})")
+    return f"alpha*(log(pi(y_w)/pi_ref(y_w)) + {chosen}) - alpha*(log(pi(y_l)/pi_ref(y_l)) + {rejected})"
 
 
 # --- Pairs of scores -----------------------------------------------------------------------------
@@ -82,12 +85,12 @@ def _term(rng: random.Random) -> tuple[str, str, list[str]]:
 
 def _cut(rng: random.Random, base: str) -> tuple[str, Fraction]:
     """A number that takes values in a lattice, and the lattice's width: a*base + b."""
-    a = rng.choice((Fraction(1), Fraction(1), Fraction(2), Fraction(1, 2), Fraction(2, 3),
-                    Fraction(3)))
+    a = rng.choice((Fraction(1), Fraction(1), Fraction(2), Fraction(1, 2), Fraction(2, 3), Fraction(3)))
     b = Fraction(rng.randint(-9, 3), rng.choice((1, 1, 2, 3)))
     text = f"({a})*{base} + ({b})" if a != 1 else f"{base} + ({b})"
-    width = Fraction(math.gcd(a.numerator * b.denominator, b.numerator * a.denominator),
-                     a.denominator * b.denominator)
+    width = Fraction(
+        math.gcd(a.numerator * b.denominator, b.numerator * a.denominator), a.denominator * b.denominator
+    )
     return text, width
 
 
@@ -98,48 +101,89 @@ def _pairs(rng: random.Random, base: str) -> tuple[str, str, list[str]]:
     n = rng.randint(1, 5)
     part = width * Fraction(rng.randint(0, 9), 10)
     ways = [
-        lambda: (f"step({a})", f"1 - step(-({a}) - ({width}))",
-                 [f"1 - step(-({a}))", f"1 - step(-({a}) - 2*({width}))"]),
-        lambda: (f"step({a})", f"step({a} + ({part}))",
-                 [f"step({a} + ({width}))", f"step({a} - ({width}/2))"]),
-        lambda: (f"step({n} - {base}) + step({base} - {n})",
-                 f"1 + step({n} - {base})*step({base} - {n})",
-                 ["1", f"1 + step({n} - {base})*step({base} - {n + 1})"]),
-        lambda: (f"max({a}, {b})", f"{a} + ({b} - ({a}))*step({b} - ({a}))",
-                 [f"{a} + ({b} - ({a}))*step({b} - ({a}) - 2)", f"{b}"]),
-        lambda: (f"abs({a})", f"({a})*(1 - 2*step(-({a})))",
-                 [f"({a})*(2*step({a} - 1) - 1)", f"({a})"]),
-        lambda: (f"step({a})*step({b})", f"step(min({a}, {b}))",
-                 [f"step(max({a}, {b}))", f"step(min({a}, {b} - 1))"]),
-        lambda: (f"min(max({base}, 2), {n + 2})", f"max(min({base}, {n + 2}), 2)",
-                 [f"min(max({base}, 1), {n + 2})", f"min(max({base}, 2), {n + 3})"]),
-        lambda: (f"step({base} - {n})*step({n} - {base})*{base}",
-                 f"{n}*(step({base} - {n}) - step({base} - {n + 1}))",
-                 [f"{n}*(step({base} - {n}) - step({base} - {n}))",
-                  f"{n}*(step({base} - {n}) - step({base} - {n + 2}))"]),
-        lambda: (f"relu({base} - {n} + 1/2)", f"({base} - {n} + 1/2)*step({base} - {n})",
-                 [f"({base} - {n} + 1/2)*step({base} - {n + 1})", f"relu({base} - {n})"]),
-        lambda: (f"step({base}*({base} - 1)/2 - {n})",
-                 f"step({base}*({base} - 1) - {2 * n} + 1)",
-                 [f"step({base}*({base} - 1)/2 - {n + 2})", f"step({base} - {n + 1})"]),
-        lambda: (f"step(({base} - {n})*({base} - {n + 2}))",
-                 f"1 - step({base} - {n + 1})*step({n + 1} - {base})",
-                 [f"1 - step({base} - {n})*step({n + 1} - {base})", "1"]),
-        lambda: (f"step(abs({base} - {n}) - 1)", f"step(2*abs({base} - {n}) - 1)",
-                 [f"step(abs({base} - {n}))", f"step(abs({base} - {n}) - 2)"]),
-        lambda: (f"abs(2*{base} - {2 * n + 1})", f"max(abs(2*{base} - {2 * n + 1}), 1)",
-                 [f"max(abs(2*{base} - {2 * n + 1}), 2)", f"abs(2*{base} - {2 * n})"]),
-        lambda: (f"step(exp({base}) - exp({n}))", f"step({base} - {n} + 1/3)",
-                 [f"step({base} - {n} - 1/3)", f"step({base} - {n + 1})"]),
-        lambda: (f"step(tanh({base} - {n}))", f"step({base} - {n})",
-                 [f"1 - step({n} - {base})", f"step({base} - {n + 1})"]),
+        lambda: (
+            f"step({a})",
+            f"1 - step(-({a}) - ({width}))",
+            [f"1 - step(-({a}))", f"1 - step(-({a}) - 2*({width}))"],
+        ),
+        lambda: (
+            f"step({a})",
+            f"step({a} + ({part}))",
+            [f"step({a} + ({width}))", f"step({a} - ({width}/2))"],
+        ),
+        lambda: (
+            f"step({n} - {base}) + step({base} - {n})",
+            f"1 + step({n} - {base})*step({base} - {n})",
+            ["1", f"1 + step({n} - {base})*step({base} - {n + 1})"],
+        ),
+        lambda: (
+            f"max({a}, {b})",
+            f"{a} + ({b} - ({a}))*step({b} - ({a}))",
+            [f"{a} + ({b} - ({a}))*step({b} - ({a}) - 2)", f"{b}"],
+        ),
+        lambda: (f"abs({a})", f"({a})*(1 - 2*step(-({a})))", [f"({a})*(2*step({a} - 1) - 1)", f"({a})"]),
+        lambda: (
+            f"step({a})*step({b})",
+            f"step(min({a}, {b}))",
+            [f"step(max({a}, {b}))", f"step(min({a}, {b} - 1))"],
+        ),
+        lambda: (
+            f"min(max({base}, 2), {n + 2})",
+            f"max(min({base}, {n + 2}), 2)",
+            [f"min(max({base}, 1), {n + 2})", f"min(max({base}, 2), {n + 3})"],
+        ),
+        lambda: (
+            f"step({base} - {n})*step({n} - {base})*{base}",
+            f"{n}*(step({base} - {n}) - step({base} - {n + 1}))",
+            [
+                f"{n}*(step({base} - {n}) - step({base} - {n}))",
+                f"{n}*(step({base} - {n}) - step({base} - {n + 2}))",
+            ],
+        ),
+        lambda: (
+            f"relu({base} - {n} + 1/2)",
+            f"({base} - {n} + 1/2)*step({base} - {n})",
+            [f"({base} - {n} + 1/2)*step({base} - {n + 1})", f"relu({base} - {n})"],
+        ),
+        lambda: (
+            f"step({base}*({base} - 1)/2 - {n})",
+            f"step({base}*({base} - 1) - {2 * n} + 1)",
+            [f"step({base}*({base} - 1)/2 - {n + 2})", f"step({base} - {n + 1})"],
+        ),
+        lambda: (
+            f"step(({base} - {n})*({base} - {n + 2}))",
+            f"1 - step({base} - {n + 1})*step({n + 1} - {base})",
+            [f"1 - step({base} - {n})*step({n + 1} - {base})", "1"],
+        ),
+        lambda: (
+            f"step(abs({base} - {n}) - 1)",
+            f"step(2*abs({base} - {n}) - 1)",
+            [f"step(abs({base} - {n}))", f"step(abs({base} - {n}) - 2)"],
+        ),
+        lambda: (
+            f"abs(2*{base} - {2 * n + 1})",
+            f"max(abs(2*{base} - {2 * n + 1}), 1)",
+            [f"max(abs(2*{base} - {2 * n + 1}), 2)", f"abs(2*{base} - {2 * n})"],
+        ),
+        lambda: (
+            f"step(exp({base}) - exp({n}))",
+            f"step({base} - {n} + 1/3)",
+            [f"step({base} - {n} - 1/3)", f"step({base} - {n + 1})"],
+        ),
+        lambda: (
+            f"step(tanh({base} - {n}))",
+            f"step({base} - {n})",
+            [f"1 - step({n} - {base})", f"step({base} - {n + 1})"],
+        ),
     ]
     if base != "(len(y) - t)":  # which can be 0
         ways += [
-            lambda: (f"max({base}, 1)", base,
-                     [f"max({base}, 2)", f"{base} - 1 + step({base} - 2)"]),
-            lambda: (f"step(1/{base} - 1/{n})", f"step({n} - {base})",
-                     [f"1 - step({base} - {n})", f"step(1/{base} - 1/{n + 1})"]),
+            lambda: (f"max({base}, 1)", base, [f"max({base}, 2)", f"{base} - 1 + step({base} - 2)"]),
+            lambda: (
+                f"step(1/{base} - 1/{n})",
+                f"step({n} - {base})",
+                [f"1 - step({base} - {n})", f"step(1/{base} - 1/{n + 1})"],
+            ),
         ]
     return rng.choice(ways)()
 
@@ -148,24 +192,46 @@ def _of_lengths(rng: random.Random) -> tuple[str, str, list[str]]:
     n = rng.randint(1, 4)
     if rng.random() < 0.7:
         return _pairs(rng, "len(y)")
-    return rng.choice([
-        ("max(score(y), len(y))", "(score(y) + len(y) + abs(score(y) - len(y)))/2",
-         ["max(score(y), len(y) - 1)"]),
-        (f"sum(step({n} - t) for t in y)", f"min(len(y), {n})",
-         [f"min(len(y), {n + 1})", f"min(len(y), {n}) - step(len(y) - {n + 1})"]),
-        (f"sum(step(t - {n}) for t in y)", f"max(0, len(y) - {n - 1})",
-         [f"max(0, len(y) - {n})", f"max(1, len(y) - {n - 1})"]),
-        ("sum(sum(step(t - s) for s in y) for t in y)", "len(y)*(len(y) + 1)/2",
-         ["len(y)*(len(y) - 1)/2", "len(y)**2"]),
-        ("sum(sum(step(t - s) + step(s - t) for s in y) for t in y)", "len(y)**2 + len(y)",
-         ["len(y)**2", "len(y)**2 + 1"]),
-        ("sum(step(len(y) - t) for t in y)", "len(y)",
-         ["len(y) - step(len(y) - 3)", "sum(step(len(y) - t - 1) for t in y)*2"]),
-        (f"step(sum(step(w(y, t)) for t in y) - {n})",
-         f"1 - step({n} - 1/2 - sum(step(w(y, t)) for t in y))",
-         [f"1 - step({n} - sum(step(w(y, t)) for t in y))"]),
-        ("step(sum(1 for t in y) - 3/2)", "step(len(y) - 2)", ["step(len(y) - 3)"]),
-    ])
+    return rng.choice(
+        [
+            (
+                "max(score(y), len(y))",
+                "(score(y) + len(y) + abs(score(y) - len(y)))/2",
+                ["max(score(y), len(y) - 1)"],
+            ),
+            (
+                f"sum(step({n} - t) for t in y)",
+                f"min(len(y), {n})",
+                [f"min(len(y), {n + 1})", f"min(len(y), {n}) - step(len(y) - {n + 1})"],
+            ),
+            (
+                f"sum(step(t - {n}) for t in y)",
+                f"max(0, len(y) - {n - 1})",
+                [f"max(0, len(y) - {n})", f"max(1, len(y) - {n - 1})"],
+            ),
+            (
+                "sum(sum(step(t - s) for s in y) for t in y)",
+                "len(y)*(len(y) + 1)/2",
+                ["len(y)*(len(y) - 1)/2", "len(y)**2"],
+            ),
+            (
+                "sum(sum(step(t - s) + step(s - t) for s in y) for t in y)",
+                "len(y)**2 + len(y)",
+                ["len(y)**2", "len(y)**2 + 1"],
+            ),
+            (
+                "sum(step(len(y) - t) for t in y)",
+                "len(y)",
+                ["len(y) - step(len(y) - 3)", "sum(step(len(y) - t - 1) for t in y)*2"],
+            ),
+            (
+                f"step(sum(step(w(y, t)) for t in y) - {n})",
+                f"1 - step({n} - 1/2 - sum(step(w(y, t)) for t in y))",
+                [f"1 - step({n} - sum(step(w(y, t)) for t in y))"],
+            ),
+            ("step(sum(1 for t in y) - 3/2)", "step(len(y) - 2)", ["step(len(y) - 3)"]),
+        ]
+    )
 
 
 def _of_tokens(rng: random.Random) -> tuple[str, str, list[str]]:
@@ -189,7 +255,8 @@ class _Response:
     def __init__(self, length: int, rng: random.Random) -> None:
         self.length = length
         self.pi, self.ref, self.w = (
-            [Fraction(rng.randint(1, 30), 32) for _ in range(length)] for _ in range(3))
+            [Fraction(rng.randint(1, 30), 32) for _ in range(length)] for _ in range(3)
+        )
         self.w = [x - Fraction(rng.randint(0, 32), 32) for x in self.w]
         self.score = Fraction(rng.randint(-60, 60), 17)
 
@@ -200,8 +267,12 @@ class _Response:
 def worlds(seed: int) -> Iterator[tuple[_Response, dict[str, Any]]]:
     """Responses of 1 to 9 tokens, twice each, with one set of parameters."""
     rng = random.Random(seed)
-    parameters = {"beta": Fraction(rng.randint(1, 40), 16), "k": Fraction(rng.randint(-9, 9), 2),
-                  "gamma": Fraction(rng.randint(1, 15), 16), "alpha": Fraction(1, 3)}
+    parameters = {
+        "beta": Fraction(rng.randint(1, 40), 16),
+        "k": Fraction(rng.randint(-9, 9), 2),
+        "gamma": Fraction(rng.randint(1, 15), 16),
+        "alpha": Fraction(1, 3),
+    }
     for length in range(1, 10):
         for _ in range(2):
             yield _Response(length, rng), parameters
@@ -209,15 +280,28 @@ def worlds(seed: int) -> Iterator[tuple[_Response, dict[str, Any]]]:
 
 def value(text: str, y: _Response, parameters: dict[str, Any]) -> Any:
     """What Python makes of a score."""
+
     def table(rows: list[Fraction]) -> Any:
         return lambda y, t=None: math.prod(rows) if t is None else rows[int(t) - 1]
 
     words = {
-        "len": lambda y: Fraction(y.length), "step": lambda x: Fraction(int(x >= 0)),
-        "relu": lambda x: max(x, Fraction(0)), "abs": abs, "max": max, "min": min, "sum": sum,
-        "exp": lambda x: math.exp(x), "log": lambda x: math.log(x), "tanh": math.tanh,
-        "pi": table(y.pi), "pi_ref": table(y.ref), "w": table(y.w), "score": lambda y: y.score,
-        "Fraction": Fraction, "y": y, **parameters,
+        "len": lambda y: Fraction(y.length),
+        "step": lambda x: Fraction(int(x >= 0)),
+        "relu": lambda x: max(x, Fraction(0)),
+        "abs": abs,
+        "max": max,
+        "min": min,
+        "sum": sum,
+        "exp": lambda x: math.exp(x),
+        "log": lambda x: math.log(x),
+        "tanh": math.tanh,
+        "pi": table(y.pi),
+        "pi_ref": table(y.ref),
+        "w": table(y.w),
+        "score": lambda y: y.score,
+        "Fraction": Fraction,
+        "y": y,
+        **parameters,
     }
     tree = ast.fix_missing_locations(_Exact().visit(ast.parse(text, mode="eval")))
     return eval(compile(tree, "score", "eval"), {**words, "__builtins__": {}})

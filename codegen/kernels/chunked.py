@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from midpo.codegen.statements.nodes import (
-    Argument,
-    Assign,
-    Constant,
-    Function,
-    Name,
-    Row,
-    Table,
-    call,
-)
+from midpo.codegen.statements.nodes import Argument, Assign, Constant, Function, Name, Row, Table, call
 from midpo.codegen.statements.quote import block, quote
 
-from .frame import (
-    TENSOR,
-    checked,
-    features,
-    function,
-    named,
-    option,
-    padded,
-    returned,
-    token_features,
-)
+from .frame import TENSOR, checked, features, function, named, option, padded, returned, token_features
 
 
 def fused(v: Any) -> Function:
-    frozen = Table(tuple((Constant(policy), Row("[]", (quote("{}.detach()", argument),)))
-                         for policy, argument in v.frozen_arguments))
-    body = block("""
+    frozen = Table(
+        tuple(
+            (Constant(policy), Row("[]", (quote("{}.detach()", argument),)))
+            for policy, argument in v.frozen_arguments
+        )
+    )
+    body = block(
+        """
         flags = {"metrics": metrics, "validate": validate, "inplace_backward": inplace_backward}
         _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen, "rows": rows}, flags)
         vocab_group = _vocabulary_group(policy_logits, vocab_group)
@@ -54,12 +40,29 @@ def fused(v: Any) -> Function:
         MASK = labels >= 0
         BODY
         RETURNED
-    """, LEADS=named(v.arguments), FEATURES=features(v), OF=v.of, CHECKED=checked(v), DTYPE=v.dtype,
+    """,
+        LEADS=named(v.arguments),
+        FEATURES=features(v),
+        OF=v.of,
+        CHECKED=checked(v),
+        DTYPE=v.dtype,
         LOCAL=[Assign(Name(a), call("_local", Name(a))) for a in v.arguments],
-        TRAINED=v.trained, NUMBERS=v.numbers, FROZEN=v.frozen, LOGITS=frozen, HELD=v.buffers,
-        SETTINGS=v.settings, LAYOUT=v.layout, MASK=v.mask, BODY=v.body, RETURNED=returned(v),
-        PADDED=padded(token_features(v), v.layout, quote("1")))
+        TRAINED=v.trained,
+        NUMBERS=v.numbers,
+        FROZEN=v.frozen,
+        LOGITS=frozen,
+        HELD=v.buffers,
+        SETTINGS=v.settings,
+        LAYOUT=v.layout,
+        MASK=v.mask,
+        BODY=v.body,
+        RETURNED=returned(v),
+        PADDED=padded(token_features(v), v.layout, quote("1")),
+    )
     leads = [Argument(name, TENSOR) for name in (*v.arguments, "labels")]
-    own = [option("inplace_backward", "bool", "False"), option("vocab_group", "Any"),
-           option("rows", "int | None")]
+    own = [
+        option("inplace_backward", "bool", "False"),
+        option("vocab_group", "Any"),
+        option("rows", "int | None"),
+    ]
     return function(v, leads, own, body)

@@ -61,8 +61,14 @@ def of_file(v: Any) -> list[str]:
     if v.backend != "eager":
         head += f', backend "{v.backend}"'
     needs = NEEDS.get(v.backend, "torch and nothing else.")
-    lines = [*v.summary, "", f"{head}; digest of spec", f"and templates {v.digest}.",
-             *f"{v.needs} {needs}".splitlines(), "This file is yours, without conditions."]
+    lines = [
+        *v.summary,
+        "",
+        f"{head}; digest of spec",
+        f"and templates {v.digest}.",
+        *f"{v.needs} {needs}".splitlines(),
+        "This file is yours, without conditions.",
+    ]
     if v.backend not in ("eager", "logps"):
         lines += PASSES.format(v.stat_names).splitlines()
         lines += (HEADS.format(v.of) if v.backend == "linear" else KEPT).splitlines()
@@ -73,8 +79,16 @@ def of_function(v: Any) -> tuple[str, ...]:
     """Those of the function's."""
     values = " and features" if v.bounded else ""
     whole = v.backend == "logps"
-    lines = [*v.summary, "", *v.formula, "", *(LAYOUTS + (" in (N,)." if whole else TOKENS)).format(
-        v.of, "logits" if v.backend == "eager" else "inputs").splitlines(), *v.beside]
+    lines = [
+        *v.summary,
+        "",
+        *v.formula,
+        "",
+        *(LAYOUTS + (" in (N,)." if whole else TOKENS))
+        .format(v.of, "logits" if v.backend == "eager" else "inputs")
+        .splitlines(),
+        *v.beside,
+    ]
     if v.whole:
         lines.append(f"Without labels, log-probabilities are those of whole responses, ({v.of}B,).")
     lines += ["", "Args:", *_leads(v)]
@@ -91,20 +105,22 @@ def of_function(v: Any) -> tuple[str, ...]:
 
 
 def _only_counted(v: Any) -> str:
-    return (f"    labels: ({v.of}B, T) or (N,), int64; only where they are ignore_index counts: "
-            "positions that are\n        not part of the response (prompt or padding).")
+    return (
+        f"    labels: ({v.of}B, T) or (N,), int64; only where they are ignore_index counts: "
+        "positions that are\n        not part of the response (prompt or padding)."
+    )
 
 
 def _leads(v: Any) -> list[str]:
     """What the function computes from."""
     if v.backend == "logps":
         said = f"({v.of}B, T) or (N,), log-probabilities of the labels"
-        return [f"    {a}: {said}{'; no gradient' if n else ''}."
-                for n, a in enumerate(v.arguments)]
+        return [f"    {a}: {said}{'; no gradient' if n else ''}." for n, a in enumerate(v.arguments)]
     if v.backend == "linear":
-        return [f"    policy_hidden: ({v.of}B, T, D) or (N, D), the trained policy's last hidden "
-                "states.",
-                "    policy_weight: (V, D), its output head: logits are hidden @ weight.T + bias."]
+        return [
+            f"    policy_hidden: ({v.of}B, T, D) or (N, D), the trained policy's last hidden states.",
+            "    policy_weight: (V, D), its output head: logits are hidden @ weight.T + bias.",
+        ]
     return [f"    {meaning}; (N, V) where packed." for _, meaning in v.logits]
 
 
@@ -112,8 +128,11 @@ def _own(v: Any) -> list[str]:
     """The options of the backend."""
     if v.backend == "logps":
         needed = ", and then needed" if v.needs_lengths else ""
-        return [f"    sequence_lengths: ({v.of}B,), the tokens of each response; only without "
-                f"labels{needed}."] if v.whole else []
+        return (
+            [f"    sequence_lengths: ({v.of}B,), the tokens of each response; only without labels{needed}."]
+            if v.whole
+            else []
+        )
     if v.backend == "eager":
         return []
     if v.backend != "linear":
@@ -121,12 +140,17 @@ def _own(v: Any) -> list[str]:
     lines = ["    policy_bias: (V,), or None."]
     for policy, argument in v.frozen_arguments:
         short = argument.removesuffix("_logits")
-        lines.append(f"    {short}_hidden, {short}_weight, {short}_bias: those of {policy}, frozen "
-                     "(no gradient).")
+        lines.append(
+            f"    {short}_hidden, {short}_weight, {short}_bias: those of {policy}, frozen (no gradient)."
+        )
         if policy in v.label_only:
-            lines.append(f"    {short}_token_logps: ({v.of}B, T) or (N,), its log-probabilities of "
-                         "the labels, instead.")
-    return [*lines,
-            "    logit_softcap: logits become logit_softcap * tanh(logits / logit_softcap); inf is "
-            "none.",
-            "    logit_temperature: logits are then divided by it.", ROWS]
+            lines.append(
+                f"    {short}_token_logps: ({v.of}B, T) or (N,), its log-probabilities of "
+                "the labels, instead."
+            )
+    return [
+        *lines,
+        "    logit_softcap: logits become logit_softcap * tanh(logits / logit_softcap); inf is none.",
+        "    logit_temperature: logits are then divided by it.",
+        ROWS,
+    ]

@@ -61,15 +61,15 @@ def named(names: Iterable[str]) -> Table:
 
 def features(v: Any) -> list[Statement]:
     """Refuse features of other shapes."""
-    table = Table(tuple((Constant(name), Row("()", (Name(name), Constant(kind))))
-                        for name, _, kind in v.features))
+    table = Table(
+        tuple((Constant(name), Row("()", (Name(name), Constant(kind)))) for name, _, kind in v.features)
+    )
     check = call("_check_features", table, Name("labels"), Name("cu_seqlens"), Number(str(v.of)))
     return [Run(check)] if v.features else []
 
 
 def padded(names: Iterable[str], layout: str, outside: Code) -> list[Statement]:
-    return [Assign(Name(name), call("_padded", Name(name), Name(layout), outside))
-            for name in names]
+    return [Assign(Name(name), call("_padded", Name(name), Name(layout), outside)) for name in names]
 
 
 def token_features(v: Any) -> list[str]:
@@ -85,23 +85,32 @@ def checked(v: Any) -> list[Statement]:
     found += v.refusals
     values: list[Statement] = []
     for feature, (inside, meaning) in v.bounded.items():
-        values += [Assign(Name("inside"), inside),
-                   Run(call("_check_values", Constant(feature), Name(feature), Name("inside"),
-                            Constant(meaning)))]
+        values += [
+            Assign(Name("inside"), inside),
+            Run(call("_check_values", Constant(feature), Name(feature), Name("inside"), Constant(meaning))),
+        ]
     found += [If(Name("validate"), tuple(values))] if values else []
-    return [*found, *block("""
+    return [
+        *found,
+        *block("""
         if num_pairs is not None and (validate or not isinstance(num_pairs, Tensor)):
             num_pairs = _positive("num_pairs", num_pairs)
-    """)]
+    """),
+    ]
 
 
 def returned(v: Any) -> tuple[Statement, ...]:
     """The loss and, where they are asked for, the metrics."""
-    return block("""
+    return block(
+        """
         total = _reduced(LOSS, reduction, num_pairs)
         if not metrics:
             return total
         with torch.no_grad():
             METRICS
         return total, _logged(LOGGED, reduction)
-    """, LOSS=v.loss, METRICS=v.metric_lines, LOGGED=v.metric_name)
+    """,
+        LOSS=v.loss,
+        METRICS=v.metric_lines,
+        LOGGED=v.metric_name,
+    )

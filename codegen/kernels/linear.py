@@ -19,16 +19,7 @@ from midpo.codegen.statements.nodes import (
 )
 from midpo.codegen.statements.quote import block, quote
 
-from .frame import (
-    TENSOR,
-    checked,
-    features,
-    function,
-    named,
-    option,
-    padded,
-    token_features,
-)
+from .frame import TENSOR, checked, features, function, named, option, padded, token_features
 
 LABEL_LOGPS = "_token_logps"
 
@@ -41,9 +32,12 @@ def linear(v: Any) -> Function:
         table = named([name])
         absent = quote("{{}} if {} is None else {}", name, table)
         hidden += [(None, absent)] if policy in v.label_only else table.items
-    given = [*(f"{short}{LABEL_LOGPS}" for policy, short in shorts if policy in v.label_only),
-             *(name for name, *_ in (*v.features, *v.parameters))]
-    body = block("""
+    given = [
+        *(f"{short}{LABEL_LOGPS}" for policy, short in shorts if policy in v.label_only),
+        *(name for name, *_ in (*v.features, *v.parameters)),
+    ]
+    body = block(
+        """
         flags = {"metrics": metrics, "validate": validate}
         _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen, "rows": rows}, flags)
         held = isinstance(policy_weight, Tensor) and policy_weight.dim() == 2
@@ -67,17 +61,30 @@ def linear(v: Any) -> Function:
             FUNCTION, _losses, PASSES, OPERATORS, batch, fixed, reduction, num_pairs, ORDERS
         )
         return (total, _logged(logged, reduction)) if metrics else total
-    """, HIDDEN=Table(tuple(hidden)), FEATURES=features(v), OF=v.of, CHECKED=checked(v),
-        DTYPE=v.dtype, TRAINED=v.trained, FROZEN=v.frozen, NUMBERS=v.numbers, GIVEN=named(given),
-        FUNCTION=Constant(v.function), ORDERS=Constant(v.orders_batch),
-        HEADS=[line for policy, short in shorts for line in _frozen(v, policy, short)])
+    """,
+        HIDDEN=Table(tuple(hidden)),
+        FEATURES=features(v),
+        OF=v.of,
+        CHECKED=checked(v),
+        DTYPE=v.dtype,
+        TRAINED=v.trained,
+        FROZEN=v.frozen,
+        NUMBERS=v.numbers,
+        GIVEN=named(given),
+        FUNCTION=Constant(v.function),
+        ORDERS=Constant(v.orders_batch),
+        HEADS=[line for policy, short in shorts for line in _frozen(v, policy, short)],
+    )
     leads = [Argument(name, TENSOR) for name in ("policy_hidden", "policy_weight", "labels")]
     own = [option("policy_bias", "Tensor | None")]
     for policy, short in shorts:
         parts = ("_hidden", "_weight", "_bias", *([LABEL_LOGPS] * (policy in v.label_only)))
         own += [option(f"{short}{part}", "Tensor | None") for part in parts]
-    own += [option("logit_softcap", "float | None"), option("logit_temperature", "float", "1.0"),
-            option("rows", "int | None")]
+    own += [
+        option("logit_softcap", "float | None"),
+        option("logit_temperature", "float", "1.0"),
+        option("rows", "int | None"),
+    ]
     return function(v, leads, own, body)
 
 
@@ -87,29 +94,41 @@ def _shorts(v: Any) -> list[tuple[str, str]]:
 
 def _frozen(v: Any, policy: str, short: str) -> tuple[Statement, ...]:
     """Take a frozen policy's head, or its log-probabilities of the labels where they are enough."""
-    hidden, weight, bias, logps = (
-        f"{short}{part}" for part in ("_hidden", "_weight", "_bias", LABEL_LOGPS))
+    hidden, weight, bias, logps = (f"{short}{part}" for part in ("_hidden", "_weight", "_bias", LABEL_LOGPS))
     holes = {"HIDDEN": hidden, "WEIGHT": weight, "BIAS": bias, "LOGPS": logps, "FROZEN": v.frozen}
     texts = {"S": Constant(short), "L": Constant(logps), "P": Constant(policy)}
     if policy in v.label_only:
-        needed = block("""
+        needed = block(
+            """
             if LOGPS is not None:
                 held = isinstance(LOGPS, Tensor)
                 held = held and LOGPS.shape == labels.shape
                 _need(held, L, LOGPS, tuple(labels.shape))
             elif HIDDEN is None or WEIGHT is None:
                 raise ValueError(SAID)
-        """, SAID=Constant(f"{hidden}: got nothing, needs it or {logps}"), **holes, **texts)
+        """,
+            SAID=Constant(f"{hidden}: got nothing, needs it or {logps}"),
+            **holes,
+            **texts,
+        )
     else:
-        needed = block("""
+        needed = block(
+            """
             if HIDDEN is None or WEIGHT is None:
                 raise ValueError(SAID)
-        """, SAID=Constant(f"{hidden}: got nothing, needs it with {weight}"), **holes)
-    return needed + block("""
+        """,
+            SAID=Constant(f"{hidden}: got nothing, needs it with {weight}"),
+            **holes,
+        )
+    return needed + block(
+        """
         if HIDDEN is not None and WEIGHT is not None:
             _check_head(S, HIDDEN, WEIGHT, BIAS, size)
             FROZEN[P] = [x.detach() for x in _head(HIDDEN, WEIGHT, BIAS)]
-    """, **holes, **texts)
+    """,
+        **holes,
+        **texts,
+    )
 
 
 def losses(v: Any) -> Function:
@@ -119,7 +138,8 @@ def losses(v: Any) -> Function:
     if given:
         row = Row("" if len(given) > 1 else "()", tuple(map(Name, given)))
         taken.append(Assign(row, quote("batch.given.values()")))
-    body = block("""
+    body = block(
+        """
         TRAINED, FROZEN = batch.trained, batch.frozen
         labels, cu_seqlens = batch.labels, batch.cu_seqlens
         DTYPE = _accumulation(TRAINED[0])
@@ -138,15 +158,35 @@ def losses(v: Any) -> Function:
         with torch.no_grad():
             METRICS
         return LOSS, LOGGED
-    """, TRAINED=v.trained, FROZEN=v.frozen, DTYPE=v.dtype, SETTINGS=v.settings, LAYOUT=v.layout,
-        TAKEN=taken, PADDED=padded(token_features(v), v.layout, quote("1")), MASK=v.mask,
-        BODY=v.body, LOSS=v.loss, METRICS=v.metric_lines, LOGGED=v.metric_name)
-    kinds = {v.walk: "Any", "batch": "_Batch", "keep": "int", "longest": "int | None",
-             "ignore_index": "int", "reduction": "str | None", "rows": "int",
-             v.numbers: "list[float]"}
+    """,
+        TRAINED=v.trained,
+        FROZEN=v.frozen,
+        DTYPE=v.dtype,
+        SETTINGS=v.settings,
+        LAYOUT=v.layout,
+        TAKEN=taken,
+        PADDED=padded(token_features(v), v.layout, quote("1")),
+        MASK=v.mask,
+        BODY=v.body,
+        LOSS=v.loss,
+        METRICS=v.metric_lines,
+        LOGGED=v.metric_name,
+    )
+    kinds = {
+        v.walk: "Any",
+        "batch": "_Batch",
+        "keep": "int",
+        "longest": "int | None",
+        "ignore_index": "int",
+        "reduction": "str | None",
+        "rows": "int",
+        v.numbers: "list[float]",
+    }
     arguments = tuple(Argument(name, quote(kind)) for name, kind in kinds.items())
-    doc = ("The loss of each pair, and what trainers log of it unless `reduction` is None. "
-           f"`{v.walk}` gives", "the statistics of a pass.")
+    doc = (
+        f"The loss of each pair, and what trainers log of it unless `reduction` is None. `{v.walk}` gives",
+        "the statistics of a pass.",
+    )
     return Function("_losses", arguments, quote("tuple[Tensor, dict[str, Tensor]]"), doc, body)
 
 
@@ -154,8 +194,9 @@ def constants(v: Any) -> list[Statement]:
     """What the passes and the batch's parts are called."""
     table = [(name, "token") for name in v.given_names]
     table += [(name, kind) for name, _, kind in v.features]
-    found: list[Statement] = [Assign(Name("KINDS"), Table(tuple(
-        (Constant(name), Constant(kind)) for name, kind in table)))]
+    found: list[Statement] = [
+        Assign(Name("KINDS"), Table(tuple((Constant(name), Constant(kind)) for name, kind in table)))
+    ]
     for name, one in (("PASSES", "_PASS"), ("OPERATORS", "_forward")):
         each = tuple(Name(f"{one}{c['suffix']}") for c in v.chunks)
         found.append(Assign(Name(name), Row("()", each)))

@@ -35,22 +35,34 @@ def functions(c: Mapping[str, Any]) -> list[Statement]:
     """The sums of a pass, where it has some, and its gradient."""
     found: list[Statement] = []
     if c["sums"]:
-        arguments = (*_tensors(c["tables"]), Argument("contexts", CONTEXTS),
-                     Argument("numbers", NUMBERS), *_tensors(["like"]), *_ways(c)[:1])
-        body = (*_given(c, c["forward_dtype"]), *c["forward"],
-                Return(_row("[]", c["sums"])))
+        arguments = (
+            *_tensors(c["tables"]),
+            Argument("contexts", CONTEXTS),
+            Argument("numbers", NUMBERS),
+            *_tensors(["like"]),
+            *_ways(c)[:1],
+        )
+        body = (*_given(c, c["forward_dtype"]), *c["forward"], Return(_row("[]", c["sums"])))
         doc = (f"{', '.join(c['sums'])}: each (n,), for n rows of the tables (n, V).",)
         name = f"_statistics{c['suffix']}"
         found.append(Function(name, arguments, CONTEXTS, doc, body))
     tables = [*c["retables"], "index", "ours"]
     arguments = (
-        *_tensors(tables), Argument("contexts", CONTEXTS), Argument("numbers", NUMBERS),
-        *_tensors(["statistics", "seeds", "like"]), *_ways(c),
+        *_tensors(tables),
+        Argument("contexts", CONTEXTS),
+        Argument("numbers", NUMBERS),
+        *_tensors(["statistics", "seeds", "like"]),
+        *_ways(c),
     )
     values = [_unpacked(c["names"], Name("statistics"))] if c["uses_values"] else []
     slopes = Row("", (Name("gradient"), _row("[]", c["context_gradients"])))
-    body = (_unpacked(c["seeds"], Name("seeds")), *values, *_given(c, c["backward_dtype"]),
-            *c["backward"], Return(slopes))
+    body = (
+        _unpacked(c["seeds"], Name("seeds")),
+        *values,
+        *_given(c, c["backward_dtype"]),
+        *c["backward"],
+        Return(slopes),
+    )
     name, kind = f"_gradient{c['suffix']}", quote("tuple[Tensor, list[Tensor]]")
     return [*found, Function(name, arguments, kind, GRADIENT, body)]
 
@@ -74,10 +86,8 @@ def plan(v: Any, c: Mapping[str, Any]) -> list[Statement]:
     if v.backend in ("triton", "native"):
         keywords |= _of_rows(v, c)
     made = Call(Name(f"_{PASSES[v.backend]}Pass"), (), tuple(keywords.items()))
-    operator = call("_operators", Constant(f"{v.function}_{v.short}{suffix}"),
-                    Name(f"_PASS{suffix}"))
-    return [Assign(Name(f"_PASS{suffix}"), made, spread=True),
-            Assign(Name(f"_forward{suffix}"), operator)]
+    operator = call("_operators", Constant(f"{v.function}_{v.short}{suffix}"), Name(f"_PASS{suffix}"))
+    return [Assign(Name(f"_PASS{suffix}"), made, spread=True), Assign(Name(f"_forward{suffix}"), operator)]
 
 
 def _of_rows(v: Any, c: Mapping[str, Any]) -> dict[str, Code]:
@@ -91,7 +101,8 @@ def _of_rows(v: Any, c: Mapping[str, Any]) -> dict[str, Code]:
     if v.backend == "native":
         return found | {"source": Name("SOURCE"), "suffix": Constant(suffix)}
     kernels: dict[str, Code] = {
-        name: Name(f"_{name}{suffix}") for name in ("online", "combine", "sums", "slopes")}
+        name: Name(f"_{name}{suffix}") for name in ("online", "combine", "sums", "slopes")
+    }
     return found | kernels | {"moments": constant(len(c["walked"]) + len(c["accumulated"]))}
 
 

@@ -24,7 +24,8 @@ from .frame import (
 
 def eager(v: Any) -> Function:
     arguments = [name for name, _ in v.logits]
-    body = block("""
+    body = block(
+        """
         flags = {"metrics": metrics, "validate": validate}
         _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen}, flags)
         _check(LEADS, labels, OF, ignore_index, cu_seqlens, validate)
@@ -39,18 +40,31 @@ def eager(v: Any) -> Function:
         COUNTED
         BODY
         RETURNED
-    """, LEADS=named(arguments), FEATURES=features(v), OF=v.of, CHECKED=checked(v), DTYPE=v.dtype,
-        PADDED=[*padded(arguments, "packing", Number("0")),
-                *padded(token_features(v), "packing", Number("1"))],
-        MASK=v.mask, BODY=v.body, RETURNED=returned(v),
-        COUNTED=[Assign(Name(name), quote("torch.where({}.unsqueeze(-1), {}, 0.0)", v.mask, name))
-                 for name in arguments])
+    """,
+        LEADS=named(arguments),
+        FEATURES=features(v),
+        OF=v.of,
+        CHECKED=checked(v),
+        DTYPE=v.dtype,
+        PADDED=[
+            *padded(arguments, "packing", Number("0")),
+            *padded(token_features(v), "packing", Number("1")),
+        ],
+        MASK=v.mask,
+        BODY=v.body,
+        RETURNED=returned(v),
+        COUNTED=[
+            Assign(Name(name), quote("torch.where({}.unsqueeze(-1), {}, 0.0)", v.mask, name))
+            for name in arguments
+        ],
+    )
     leads = [Argument(name, TENSOR) for name in (*arguments, "labels")]
     return function(v, leads, (), body)
 
 
 def logps(v: Any) -> Function:
-    body = block("""
+    body = block(
+        """
         flags = {"metrics": metrics, "validate": validate}
         _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen}, flags)
         WHOLE
@@ -65,11 +79,22 @@ def logps(v: Any) -> Function:
             PADDED
         BODY
         RETURNED
-    """, LEADS=named(v.arguments), FEATURES=features(v), OF=v.of, CHECKED=checked(v), DTYPE=v.dtype,
-        FIRST=v.arguments[0], MASK=v.mask, BODY=v.body, RETURNED=returned(v),
+    """,
+        LEADS=named(v.arguments),
+        FEATURES=features(v),
+        OF=v.of,
+        CHECKED=checked(v),
+        DTYPE=v.dtype,
+        FIRST=v.arguments[0],
+        MASK=v.mask,
+        BODY=v.body,
+        RETURNED=returned(v),
         WHOLE=_of_whole_responses(v) if v.whole else (),
-        PADDED=[*padded(v.arguments, "packing", quote("-1.0")),
-                *padded(token_features(v), "packing", quote("1.0"))])
+        PADDED=[
+            *padded(v.arguments, "packing", quote("-1.0")),
+            *padded(token_features(v), "packing", quote("1.0")),
+        ],
+    )
     leads = [Argument(name, TENSOR) for name in v.arguments]
     labels = Argument("labels", OPTIONAL, NONE) if v.whole else Argument("labels", TENSOR)
     own = [option("sequence_lengths", "Tensor | None")] if v.whole else []
@@ -80,17 +105,23 @@ def _of_whole_responses(v: Any) -> Any:
     """Take log-probabilities of whole responses where there are no labels."""
     lengths = block("_check_lengths(sequence_lengths, labels.shape[0], validate)")
     if not v.needs_lengths:
-        lengths = block("""
+        lengths = block(
+            """
             if sequence_lengths is not None:
                 CHECK
-        """, CHECK=lengths)
-    return block("""
+        """,
+            CHECK=lengths,
+        )
+    return block(
+        """
         if labels is None:
             EACH
             labels = torch.zeros_like(FIRST, dtype=torch.int64)
             LENGTHS
         elif sequence_lengths is not None:
             raise ValueError("sequence_lengths: got it beside labels, needs one of them")
-    """, FIRST=v.arguments[0], LENGTHS=lengths,
-        EACH=[Assign(Name(a), call("_whole", Constant(a), Name(a), Number(str(v.of))))
-              for a in v.arguments])
+    """,
+        FIRST=v.arguments[0],
+        LENGTHS=lengths,
+        EACH=[Assign(Name(a), call("_whole", Constant(a), Name(a), Number(str(v.of)))) for a in v.arguments],
+    )

@@ -40,9 +40,9 @@ def gradient(loss: Sym, leaves: Sequence[tuple[Given, Sym]], layout: Layout) -> 
     up = sym(obj(seeds(loss.ptr.size), loss.ptr.shape), loss.sizes, loss.dtype)
     with Calls():  # for what a hand-written backward reads; torch.autograd.grad would switch it off
         found = _engine_run_backward(
-            (loss,), (up,), False, False, tuple(x for _, x in asked), True, accumulate_grad=False)
-    parts = [paired(g, given, x, layout)
-             for (given, x), g in zip(asked, found, strict=True) if g is not None]
+            (loss,), (up,), False, False, tuple(x for _, x in asked), True, accumulate_grad=False
+        )
+    parts = [paired(g, given, x, layout) for (given, x), g in zip(asked, found, strict=True) if g is not None]
     return Add(*parts)
 
 
@@ -94,8 +94,10 @@ def _concrete(g: Sym, given: Given, layout: Layout) -> Expr:
             if not given.vocabulary:
                 parts.append(finite(g.entries[row, at]) * moved)
             elif layout.vocabulary:
-                parts += [finite(g.entries[row, at, v]) * at_label(moved, Integer(v))
-                          for v in range(layout.vocabulary)]
+                parts += [
+                    finite(g.entries[row, at, v]) * at_label(moved, Integer(v))
+                    for v in range(layout.vocabulary)
+                ]
             else:
                 body = finite(g.entries[row, at, 0]) * moved
                 parts.append(vocab_sum(body) if body != 0 else S.Zero)

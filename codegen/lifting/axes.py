@@ -14,18 +14,7 @@ from typing import Any
 import numpy as np
 from sympy import Add, Expr, Integer, Mul, S, Symbol
 
-from midpo.numeric.code.places import (
-    IS,
-    UNIT,
-    VOCABULARY,
-    Padding,
-    T,
-    V,
-    is_label,
-    opaque,
-    unknown,
-    unknowns,
-)
+from midpo.numeric.code.places import IS, UNIT, VOCABULARY, Padding, T, V, is_label, opaque, unknown, unknowns
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.domains.intervals import NONNEGATIVE
 from midpo.symbolic.language.building import rebuild, rename_index
@@ -159,8 +148,9 @@ def vocab_sum(e: Any) -> Expr:
     left = Add(*rest)
     if _picks(left):
         refuse("a choice of one vocabulary entry inside a function")
-    return Add(*found, *([VocabSum(left, V)] if V in left.free_symbols else
-                         [VOCABULARY * left] if left != 0 else []))
+    return Add(
+        *found, *([VocabSum(left, V)] if V in left.free_symbols else [VOCABULARY * left] if left != 0 else [])
+    )
 
 
 def at_label(e: Any, label: Any) -> Expr:
@@ -168,8 +158,7 @@ def at_label(e: Any, label: Any) -> Expr:
     e, label = expr_of(e), expr_of(label)
     if V not in e.free_symbols:
         return e
-    if label.free_symbols & {T} and any(
-            V in b.free_symbols for b in e.atoms(*BINDERS) if b.args[1] == T):
+    if label.free_symbols & {T} and any(V in b.free_symbols for b in e.atoms(*BINDERS) if b.args[1] == T):
         refuse("a label inside a sum over positions")
     picks = {p: S.One if p.args[2] == label else Feature(IS, label, p.args[2]) for p in _picks(e)}
     found = rename_index(e.xreplace(picks), V, label)

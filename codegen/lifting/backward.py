@@ -24,9 +24,7 @@ def softmax_backward(g: Sym, out: Any, d: int, dtype: Any) -> Sym:
     return times(out, minus(g, sum_of(times(g, out), [d], True)))
 
 
-def nll_backward(
-    g: Sym, x: Any, target: Any, weight: Any, reduction: int, ignored: int, number: Any
-) -> Sym:
+def nll_backward(g: Sym, x: Any, target: Any, weight: Any, reduction: int, ignored: int, number: Any) -> Sym:
     """Minus the upstream gradient at each target that is not ignored, 0 elsewhere."""
     x, target = wrap(x), wrap(target)
     scale = pointwise("div", g, number) if reduction == 1 else g
@@ -68,6 +66,8 @@ def mse_backward(g: Sym, x: Any, y: Any, reduction: int) -> Sym:
 
 BACKWARD: dict[str, Callable[..., Any]] = {
     "_log_softmax_backward_data": log_softmax_backward,
-    "_softmax_backward_data": softmax_backward, "nll_loss_backward": nll_backward,
-    "gather_backward": gather_backward, "mse_loss_backward": mse_backward,
+    "_softmax_backward_data": softmax_backward,
+    "nll_loss_backward": nll_backward,
+    "gather_backward": gather_backward,
+    "mse_loss_backward": mse_backward,
 }

@@ -24,14 +24,70 @@ from .truths import nonzero
 _SHAPE: Any = torch.Tensor.shape.__get__  # type: ignore[attr-defined]
 # Functions whose plain numbers are operands; elsewhere a size is a size.
 _OPERANDS = {
-    "add", "sub", "mul", "div", "true_divide", "rsub", "pow", "float_power", "maximum", "minimum",
-    "clamp", "clip", "clamp_min", "clamp_max", "where", "eq", "ne", "ge", "gt", "le", "lt",
-    "masked_fill", "tensor", "as_tensor", "full", "full_like", "scalar_tensor", "fill_",
-    "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__", "__div__", "__rdiv__",
-    "__truediv__", "__rtruediv__", "__pow__", "__rpow__", "__ge__", "__gt__", "__le__", "__lt__",
-    "__eq__", "__ne__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "add_", "sub_", "mul_",
-    "div_", "multiply", "divide", "subtract", "addcmul", "addcdiv", "lerp", "softplus",
-    "logaddexp", "new_tensor", "new_full",
+    "add",
+    "sub",
+    "mul",
+    "div",
+    "true_divide",
+    "rsub",
+    "pow",
+    "float_power",
+    "maximum",
+    "minimum",
+    "clamp",
+    "clip",
+    "clamp_min",
+    "clamp_max",
+    "where",
+    "eq",
+    "ne",
+    "ge",
+    "gt",
+    "le",
+    "lt",
+    "masked_fill",
+    "tensor",
+    "as_tensor",
+    "full",
+    "full_like",
+    "scalar_tensor",
+    "fill_",
+    "__add__",
+    "__radd__",
+    "__sub__",
+    "__rsub__",
+    "__mul__",
+    "__rmul__",
+    "__div__",
+    "__rdiv__",
+    "__truediv__",
+    "__rtruediv__",
+    "__pow__",
+    "__rpow__",
+    "__ge__",
+    "__gt__",
+    "__le__",
+    "__lt__",
+    "__eq__",
+    "__ne__",
+    "__iadd__",
+    "__isub__",
+    "__imul__",
+    "__itruediv__",
+    "add_",
+    "sub_",
+    "mul_",
+    "div_",
+    "multiply",
+    "divide",
+    "subtract",
+    "addcmul",
+    "addcdiv",
+    "lerp",
+    "softplus",
+    "logaddexp",
+    "new_tensor",
+    "new_full",
 }
 
 
@@ -73,6 +129,7 @@ def truth_of(x: Sym) -> bool:
 def listed(x: Sym) -> Any:
     if x.tax is not None or x.vax is not None:
         refuse("a tensor with an axis of any length becomes a list")
+
     def one(e: Any) -> Any:
         return number(sym(obj([e], ()), (), x.dtype))
 
@@ -97,10 +154,18 @@ def _length(x: Sym) -> Any:
 
 
 _READS: dict[str, Any] = {
-    "item": number, "tolist": listed, "__bool__": truth_of, "__int__": _whole, "__index__": _whole,
-    "__float__": _real, "is_nonzero": truth_of, "__len__": lambda x: int.__int__(x.sizes[0]),
-    "numel": lambda x: shape_of(x).numel(), "nelement": lambda x: shape_of(x).numel(),
-    "__format__": lambda x, how: "tensor", "__repr__": lambda x, **k: "tensor",
+    "item": number,
+    "tolist": listed,
+    "__bool__": truth_of,
+    "__int__": _whole,
+    "__index__": _whole,
+    "__float__": _real,
+    "is_nonzero": truth_of,
+    "__len__": lambda x: int.__int__(x.sizes[0]),
+    "numel": lambda x: shape_of(x).numel(),
+    "nelement": lambda x: shape_of(x).numel(),
+    "__format__": lambda x, how: "tensor",
+    "__repr__": lambda x, **k: "tensor",
 }
 
 
@@ -126,8 +191,9 @@ class Calls(TorchFunctionMode):
         if name == "softplus" and any(isinstance(a, Number) for a in (*args, *kwargs.values())):
             return _softplus(*args, **kwargs)
         operands = name in _OPERANDS
-        return func(*(_tensors(a, operands) for a in args),
-                    **{k: _tensors(v, operands) for k, v in kwargs.items()})
+        return func(
+            *(_tensors(a, operands) for a in args), **{k: _tensors(v, operands) for k, v in kwargs.items()}
+        )
 
 
 def _remembers(value: Any) -> bool:

@@ -43,12 +43,27 @@ def gather(x: Sym, d: int, index: Any, **_: Any) -> Sym:
             return sym(np.take_along_axis(x.entries[kept], at, d), index.sizes, x.dtype)
         if len({whole(i) for i in index.entries.reshape(-1)}) == 1:
             one = whole(index.entries.reshape(-1)[0])
-            return moved(x, lambda a: np.take(a, [one], d),
-                         [1 if a == d else n for a, n in enumerate(x.sizes)], lambda i: i)
-        at = np.broadcast_to(places(index), [n if a != d else index.ptr.shape[d]
-                                             for a, n in enumerate(x.ptr.shape)])
-        tax, _v, dom = aligned([index, moved(x, lambda a: np.take(a, [0], d), [
-            1 if a == d else n for a, n in enumerate(x.sizes)], lambda i: i)], x.ptr.ndim)
+            return moved(
+                x,
+                lambda a: np.take(a, [one], d),
+                [1 if a == d else n for a, n in enumerate(x.sizes)],
+                lambda i: i,
+            )
+        at = np.broadcast_to(
+            places(index), [n if a != d else index.ptr.shape[d] for a, n in enumerate(x.ptr.shape)]
+        )
+        tax, _v, dom = aligned(
+            [
+                index,
+                moved(
+                    x,
+                    lambda a: np.take(a, [0], d),
+                    [1 if a == d else n for a, n in enumerate(x.sizes)],
+                    lambda i: i,
+                ),
+            ],
+            x.ptr.ndim,
+        )
         data = np.take_along_axis(x.entries, at, d)
         return sym(data, index.sizes, x.dtype, tax, None, dom)
     if index.ptr.shape[d] != 1:
@@ -72,10 +87,9 @@ def scatter(x: Sym, d: int, index: Any, source: Any, add: bool = False, **_: Any
         if _between_two(x, d, index):
             return _scattered_by_step(x, d, index, values, add)
         data = x.entries.copy()
-        given = np.broadcast_to(values.entries, index.ptr.shape) if values.ptr.ndim == 0 else (
-            values.entries)
+        given = np.broadcast_to(values.entries, index.ptr.shape) if values.ptr.ndim == 0 else (values.entries)
         for at in np.ndindex(index.ptr.shape):
-            to = (*at[:d], whole(index.entries[at]), *at[d + 1:])
+            to = (*at[:d], whole(index.entries[at]), *at[d + 1 :])
             data[to] = finite(data[to]) + finite(given[at]) if add else given[at]
         return sym(data, x.sizes, x.dtype)
     if index.ptr.shape[d] != 1:
@@ -139,8 +153,15 @@ def _masked(x: Sym, mask: Sym) -> Sym:
     full = np.broadcast_to(x.ptr, lead + x.ptr.shape[n:])
     if x.tax is None and mask.tax is None and not (x.vax is not None and x.vax < n):
         pointers = full[pick]
-        found: Sym = Sym(x.buf, pointers, (len(pointers), *x.sizes[n:]), x.dtype, None,
-                         None if x.vax is None else x.vax - n + 1, None)
+        found: Sym = Sym(
+            x.buf,
+            pointers,
+            (len(pointers), *x.sizes[n:]),
+            x.dtype,
+            None,
+            None if x.vax is None else x.vax - n + 1,
+            None,
+        )
         return found
     if (x.tax is not None and x.tax >= n) or (x.vax is not None and x.vax < n):
         refuse("a mask over part of the axes")
@@ -153,9 +174,14 @@ def _masked(x: Sym, mask: Sym) -> Sym:
     pointers = full[pick]
     size = hints().of(dom)
     kept: Sym = Sym(
-        x.buf, pointers, (size, *x.sizes[n:]), x.dtype, 0,
+        x.buf,
+        pointers,
+        (size, *x.sizes[n:]),
+        x.dtype,
+        0,
         None if x.vax is None else x.vax - n + 1,
-        np.broadcast_to(dom.reshape((-1,) + (1,) * (pointers.ndim - 1)), pointers.shape))
+        np.broadcast_to(dom.reshape((-1,) + (1,) * (pointers.ndim - 1)), pointers.shape),
+    )
     return kept
 
 
@@ -176,8 +202,7 @@ def _key(indices: Sequence[Any]) -> tuple[Any, ...]:
 def index(x: Sym, indices: Sequence[Any]) -> Sym:
     """x[...] with tensors as indices, None where an axis is taken whole."""
     first = next((wrap(i) for i in indices if i is not None), None)
-    if first is not None and first.dtype == torch.bool and indices[0] is not None and (
-            len(indices) == 1):
+    if first is not None and first.dtype == torch.bool and indices[0] is not None and (len(indices) == 1):
         return _masked(x, first)
     touched = [d for d, i in enumerate(indices) if i is not None]
     if x.vax is not None and touched == [x.vax]:
@@ -265,7 +290,13 @@ def arange(*args: Any, dtype: torch.dtype | None = None, **_: Any) -> Sym:
 
 
 INDEXING: dict[str, Callable[..., Any]] = {
-    "gather": gather, "scatter": scatter, "scatter_add": scatter_add, "masked_fill": masked_fill,
-    "index": index, "index_select": index_select, "index_put": index_put,
-    "nonzero": nonzero_places, "arange": arange,
+    "gather": gather,
+    "scatter": scatter,
+    "scatter_add": scatter_add,
+    "masked_fill": masked_fill,
+    "index": index,
+    "index_select": index_select,
+    "index_put": index_put,
+    "nonzero": nonzero_places,
+    "arange": arange,
 }

@@ -69,8 +69,15 @@ class Inputs:
         total = self.hints.total + units
         if not given.vocabulary:
             return sym(data, (rows, total), dtype, 1, None, dom, requires_grad=grad)
-        return sym(data[..., None], (rows, total, self.hints.vocabulary), dtype, 1, 2,
-                   dom[..., None], requires_grad=grad)
+        return sym(
+            data[..., None],
+            (rows, total, self.hints.vocabulary),
+            dtype,
+            1,
+            2,
+            dom[..., None],
+            requires_grad=grad,
+        )
 
     def concrete(self, given: Given) -> Sym:
         """At concrete positions, and at concrete vocabulary entries where these are."""
@@ -83,9 +90,9 @@ class Inputs:
         if not given.vocabulary:
             return sym(data, (rows, width), dtype, requires_grad=grad)
         if not self.layout.vocabulary:
-            return sym(data[..., None], (rows, width, self.hints.vocabulary), dtype, None, 2,
-                       requires_grad=grad)
+            return sym(
+                data[..., None], (rows, width, self.hints.vocabulary), dtype, None, 2, requires_grad=grad
+            )
         size = self.layout.vocabulary
-        wide = obj((at_label(e, Integer(v)) for e in entries for v in range(size)),
-                   (rows, width, size))
+        wide = obj((at_label(e, Integer(v)) for e in entries for v in range(size)), (rows, width, size))
         return sym(wide, (rows, width, size), dtype, requires_grad=grad)

@@ -71,8 +71,10 @@ def lift(binding: Binding, layout: Layout, *, slope: bool = True) -> Lifted | No
                 return Lifted(**{**vars(found), "why": str(why).removeprefix(_GRADIENT)})
         return NotLifted(str(why).removeprefix(_GRADIENT))
     if (first.losses, first.slope) != (second.losses, second.slope):
-        return NotLifted("two runs gave two formulas: the code draws random numbers, reads the "
-                         "clock or changes state, or a size goes into the loss as a number")
+        return NotLifted(
+            "two runs gave two formulas: the code draws random numbers, reads the "
+            "clock or changes state, or a size goes into the loss as a number"
+        )
     return first
 
 
@@ -95,16 +97,23 @@ def _lifted(binding: Binding, layout: Layout, seed: int, slope: bool) -> Lifted:
     first = runs[0][1]
     if any(run.shape != first.shape for _, run in runs):
         raise CannotLift("the loss has another shape on another path")
-    losses = tuple(checked(sum((w * run.losses[n] for w, run in runs), S.Zero))
-                   for n in range(len(first.losses)))
+    losses = tuple(
+        checked(sum((w * run.losses[n] for w, run in runs), S.Zero)) for n in range(len(first.losses))
+    )
     whole = checked(sum((w * run.slope for w, run in runs), S.Zero)) if slope else None
     traces = [run.trace for _, run in runs]
     return Lifted(
-        layout, losses, first.shape, whole, "",
+        layout,
+        losses,
+        first.shape,
+        whole,
+        "",
         {k: v for t in traces for k, v in t.constants.items()},
         tuple(dict.fromkeys(h for t in traces for h in t.hypotheses)),
         dict(sum((t.casts for t in traces), Counter())),
-        dict(sum((t.operations for t in traces), Counter())), len(runs))
+        dict(sum((t.operations for t in traces), Counter())),
+        len(runs),
+    )
 
 
 @dataclass(frozen=True)
@@ -115,9 +124,7 @@ class _Run:
     trace: Trace
 
 
-def _run(
-    binding: Binding, layout: Layout, hints: Hints, trace: Trace, slope: bool
-) -> _Run:
+def _run(binding: Binding, layout: Layout, hints: Hints, trace: Trace, slope: bool) -> _Run:
     """One run along one path. Raises: CannotLift, also for the code's own errors."""
     with tracing(trace), sized(hints), _bounded(), _eager(), floats(binding.function):
         inputs = Inputs(layout, hints)
@@ -163,8 +170,11 @@ def _parameter(e: Expr) -> Any:
 def _told(binding: Binding, error: BaseException) -> str:
     """The code's own error, with its last line."""
     code = getattr(getattr(binding.function, "__func__", binding.function), "__code__", None)
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__)
-             if code is not None and f.filename == code.co_filename]
+    lines = [
+        f.lineno
+        for f in traceback.extract_tb(error.__traceback__)
+        if code is not None and f.filename == code.co_filename
+    ]
     where = f"line {lines[-1]}: " if lines else ""
     text = " ".join(str(error).split()) or "no message"
     return f"{where}the code raises {type(error).__name__}: {text[:300]}"
@@ -176,8 +186,7 @@ def _bounded() -> Iterator[None]:
     thread = threading.get_ident()
 
     def stop() -> None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread), ctypes.py_object(OutOfTime))
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(OutOfTime))
 
     timer = threading.Timer(MAX_SECONDS + 1, stop)
     timer.daemon = True

@@ -57,12 +57,14 @@ def unsqueeze(x: Sym, d: int) -> Sym:
 
 
 def squeeze(x: Sym, dims: Any = None) -> Sym:
-    asked = range(x.ptr.ndim) if dims is None else [
-        axis_of(d, x.ptr.ndim) for d in ([dims] if isinstance(dims, int) else dims)]
+    asked = (
+        range(x.ptr.ndim)
+        if dims is None
+        else [axis_of(d, x.ptr.ndim) for d in ([dims] if isinstance(dims, int) else dims)]
+    )
     gone = [d for d in asked if x.sizes[d] == 1]
     kept = [d for d in range(x.ptr.ndim) if d not in gone]
-    return moved(x, lambda a: a.reshape([a.shape[d] for d in kept]), [x.sizes[d] for d in kept],
-                 kept.index)
+    return moved(x, lambda a: a.reshape([a.shape[d] for d in kept]), [x.sizes[d] for d in kept], kept.index)
 
 
 def permute(x: Sym, dims: Sequence[int]) -> Sym:
@@ -100,8 +102,7 @@ def expand(x: Sym, size: Sequence[int], **_: Any) -> Sym:
         else:
             tax = d
     pointers = np.broadcast_to(x.ptr.reshape((1,) * off + x.ptr.shape), store)
-    dom = None if x.dom is None else np.broadcast_to(
-        x.domains().reshape((1,) * off + x.ptr.shape), store)
+    dom = None if x.dom is None else np.broadcast_to(x.domains().reshape((1,) * off + x.ptr.shape), store)
     found: Sym = Sym(x.buf, pointers, shape, x.dtype, tax, vax, dom)
     return found
 
@@ -165,13 +166,11 @@ def _groups(old: list[int], new: list[int]) -> list[tuple[list[int], list[int]]]
     return found
 
 
-def slice_of(
-    x: Sym, d: int = 0, start: Any = None, end: Any = None, step: int = 1
-) -> Sym:
+def slice_of(x: Sym, d: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Sym:
     d = axis_of(d, x.ptr.ndim)
     n = x.sizes[d]
     start, end, step = slice(start, end, step).indices(n)
-    shape = [*x.sizes[:d], len(range(start, end, step)), *x.sizes[d + 1:]]
+    shape = [*x.sizes[:d], len(range(start, end, step)), *x.sizes[d + 1 :]]
     before = (slice(None),) * d
     if shape[d] == n:
         return same(x)
@@ -202,8 +201,7 @@ def _any_numbers(x: Sym, d: int, shape: Sequence[int]) -> Sym:
     """Some single positions of a row: any numbers, as nothing says which they are."""
     store = [shape[d] if a == d else n for a, n in enumerate(x.ptr.shape)]
     wide = V if x.vax is not None else S.Zero
-    entries = obj((fresh("a single position of a response", wide)
-                   for _ in range(math.prod(store))), store)
+    entries = obj((fresh("a single position of a response", wide) for _ in range(math.prod(store))), store)
     return sym(entries, shape, x.dtype, None, x.vax)
 
 
@@ -235,8 +233,15 @@ def select(x: Sym, d: int, i: Any) -> Sym:
         stored = 0 if at == 0 else x.ptr.shape[d] - 1
         if not all(q == UNIT for q in np.take(x.domains(), stored, d).reshape(-1)):
             refuse("one position of a response of any length")
-        found: Sym = Sym(x.buf, np.take(x.ptr, stored, d), shape, x.dtype, None,
-                         None if x.vax is None else x.vax - (x.vax > d), None)
+        found: Sym = Sym(
+            x.buf,
+            np.take(x.ptr, stored, d),
+            shape,
+            x.dtype,
+            None,
+            None if x.vax is None else x.vax - (x.vax > d),
+            None,
+        )
         return found
     return moved(x, lambda a: np.take(a, stored, d), shape, lambda a: a - (a > d))
 
@@ -258,8 +263,7 @@ def unbind(x: Sym, d: int = 0) -> list[Sym]:
 
 
 def cat(xs: Sequence[Any], d: int = 0) -> Sym:
-    parts = [p for p in map(wrap, xs) if not (p.ptr.ndim == 1 and p.sizes == (0,))] or [
-        wrap(xs[0])]
+    parts = [p for p in map(wrap, xs) if not (p.ptr.ndim == 1 and p.sizes == (0,))] or [wrap(xs[0])]
     n = parts[0].ptr.ndim
     d = axis_of(d, n)
     tax = next((p.tax for p in parts if p.tax is not None), None)
@@ -282,8 +286,7 @@ def cat(xs: Sequence[Any], d: int = 0) -> Sym:
             dom = None if d != tax else refuse("positions of no response are put together")
         elif d != tax:
             dom = _filled(dom, d, data)
-    shape = [sum(p.sizes[d] for p in parts) if a == d else max(p.sizes[a] for p in parts)
-             for a in range(n)]
+    shape = [sum(p.sizes[d] for p in parts) if a == d else max(p.sizes[a] for p in parts) for a in range(n)]
     dtype = parts[0].dtype
     for p in parts[1:]:
         dtype = torch.promote_types(dtype, p.dtype)
@@ -315,8 +318,7 @@ def roll(x: Sym, shifts: Any, dims: Any = ()) -> Sym:
 
 def repeat(x: Sym, times: Sequence[int]) -> Sym:
     off = len(times) - x.ptr.ndim
-    wide = moved(x, lambda a: a.reshape((1,) * off + a.shape), (1,) * off + x.sizes,
-                 lambda i: i + off)
+    wide = moved(x, lambda a: a.reshape((1,) * off + a.shape), (1,) * off + x.sizes, lambda i: i + off)
     _no_symbolic(wide, [d for d, n in enumerate(times) if n != 1], "is repeated")
     shape = [int.__int__(n) * m for n, m in zip(times, wide.sizes, strict=True)]
     if any(int.__int__(n) >= BIG for n in times):
@@ -360,8 +362,13 @@ def zeros_beside(g: Sym, sizes: Sequence[int], d: int, start: int, end: int) -> 
             refuse("a gradient of a part of an axis of any length")
         count = n if d == g.tax and g.dom is not None else 1
         one = [1 if a == d and count > 1 else m for a, m in enumerate(shape)]
-        parts.append([plain(one, S.Zero, g.dtype)] * count if count > 1 else
-                     [plain(shape, S.Zero, g.dtype)] if n else [])
+        parts.append(
+            [plain(one, S.Zero, g.dtype)] * count
+            if count > 1
+            else [plain(shape, S.Zero, g.dtype)]
+            if n
+            else []
+        )
     pieces = [*parts[0], g, *parts[1]]
     return cat(pieces, d) if len(pieces) > 1 else clone(g)
 
@@ -371,7 +378,7 @@ def slice_backward(g: Sym, sizes: Any, d: int, start: int, end: int, step: int) 
         return zeros_beside(g, sizes, d, start, end)
     d = axis_of(d, len(sizes))
     _no_symbolic(g, [d], "is cut in steps")
-    data = np.full([*g.ptr.shape[:d], sizes[d], *g.ptr.shape[d + 1:]], S.Zero, dtype=object)
+    data = np.full([*g.ptr.shape[:d], sizes[d], *g.ptr.shape[d + 1 :]], S.Zero, dtype=object)
     data[(slice(None),) * d + (slice(*slice(start, end, step).indices(sizes[d])),)] = g.entries
     return sym(data, tuple(sizes), g.dtype, g.tax, g.vax)
 
@@ -391,20 +398,44 @@ def diagonal(x: Sym, offset: int = 0, a: int = 0, b: int = 1) -> Sym:
     n = len(np.diagonal(x.ptr, offset, a, b).reshape(-1, 1)) if not rest else None
     shape = [x.sizes[d] for d in rest]
     pointers = np.diagonal(x.ptr, offset, a, b)
-    return moved(x, lambda q: np.diagonal(q, offset, a, b),
-                 [*shape, pointers.shape[-1] if n is None else n], rest.index)
+    return moved(
+        x,
+        lambda q: np.diagonal(q, offset, a, b),
+        [*shape, pointers.shape[-1] if n is None else n],
+        rest.index,
+    )
 
 
 VIEWS: dict[str, Operation] = {
-    "detach": same, "alias": same, "lift_fresh": same, "lift_fresh_copy": clone,
-    "unsqueeze": unsqueeze, "squeeze": squeeze,
-    "permute": permute, "transpose": transpose, "t": transposed, "expand": expand, "view": view,
-    "_unsafe_view": view, "slice": slice_of,
-    "select": select, "split": split, "split_with_sizes": split, "unbind": unbind,
+    "detach": same,
+    "alias": same,
+    "lift_fresh": same,
+    "lift_fresh_copy": clone,
+    "unsqueeze": unsqueeze,
+    "squeeze": squeeze,
+    "permute": permute,
+    "transpose": transpose,
+    "t": transposed,
+    "expand": expand,
+    "view": view,
+    "_unsafe_view": view,
+    "slice": slice_of,
+    "select": select,
+    "split": split,
+    "split_with_sizes": split,
+    "unbind": unbind,
     "diagonal": diagonal,
 }
 MOVEMENT: dict[str, Operation] = {
-    **VIEWS, "clone": clone, "_to_copy": to_dtype, "cat": cat,
-    "stack": stack, "flip": flip, "roll": roll, "repeat": repeat, "constant_pad_nd": pad,
-    "slice_backward": slice_backward, "select_backward": select_backward,
+    **VIEWS,
+    "clone": clone,
+    "_to_copy": to_dtype,
+    "cat": cat,
+    "stack": stack,
+    "flip": flip,
+    "roll": roll,
+    "repeat": repeat,
+    "constant_pad_nd": pad,
+    "slice_backward": slice_backward,
+    "select_backward": select_backward,
 }

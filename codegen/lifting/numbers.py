@@ -51,8 +51,10 @@ def expr_of(x: Any) -> Expr:
 def read(x: float, single: bool = False) -> Expr:
     """A float constant; with `single` it was rounded to float32."""
     if math.isnan(x):
-        refuse("a NaN, or a parameter that went through a function of Python, flows into a tensor; "
-               "give the parameter as a number (--set ARG=0.1)")
+        refuse(
+            "a NaN, or a parameter that went through a function of Python, flows into a tensor; "
+            "give the parameter as a number (--set ARG=0.1)"
+        )
     if math.isinf(x):
         return S.Infinity if x > 0 else S.NegativeInfinity
     if x == int(x) and abs(x) < 2**53:
@@ -133,6 +135,7 @@ def _compared(f: Callable[[Expr, Expr], bool | Expr]) -> Callable[[Any, Any], An
         if isinstance(other, float) and math.isinf(other):
             return f(S.Zero, S.One if other > 0 else S.NegativeOne)
         return truth(f(self.expr, expr_of(other)))
+
     return compare
 
 
@@ -163,6 +166,7 @@ def _arithmetic(f: Callable[[Expr, Expr], Expr], swapped: bool = False) -> Calla
             return NotImplemented
         a, b = self.expr, expr_of(other)
         return Number(f(b, a) if swapped else f(a, b))
+
     return operate
 
 
@@ -203,8 +207,9 @@ class Number(_Compared, float):
         return self if self >= 0 else -self
 
     def _lost(self, *args: Any) -> Any:
-        refuse("a parameter or a value becomes a whole number; give the parameter as a number "
-               "(--set ARG=0.1)")
+        refuse(
+            "a parameter or a value becomes a whole number; give the parameter as a number (--set ARG=0.1)"
+        )
 
     __int__ = __round__ = __floor__ = __ceil__ = __trunc__ = __index__ = _lost
     __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __divmod__ = _lost
@@ -228,6 +233,7 @@ def _sized(f: Callable[[int, int], int], g: Callable[[Expr, Expr], Expr]) -> Cal
         if not isinstance(other, int):
             return NotImplemented
         return size(f(int.__int__(self), int.__int__(other)), g(self.expr, expr_of(other)))
+
     return operate
 
 

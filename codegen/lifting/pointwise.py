@@ -16,18 +16,7 @@ import torch
 from sympy import Expr, Integer, Rational, S
 
 from midpo.numeric.code.places import opaque
-from midpo.symbolic.language.nodes import (
-    Abs,
-    Exp,
-    Log,
-    LogSigmoid,
-    Max,
-    Min,
-    Relu,
-    Sigmoid,
-    Sqrt,
-    Tanh,
-)
+from midpo.symbolic.language.nodes import Abs, Exp, Log, LogSigmoid, Max, Min, Relu, Sigmoid, Sqrt, Tanh
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 
 from .axes import POSITION, fresh, is_label, obj, positions, within
@@ -53,9 +42,11 @@ class Row:
 
 def real(f: Callable[..., Expr]) -> Callable[..., Expr]:
     """A meaning on real numbers: no labels, no infinities, no division by 0."""
+
     def meaning(*args: Any) -> Expr:
         xs = [finite(a) for a in args]
         return finite(f(*xs))
+
     return meaning
 
 
@@ -181,8 +172,14 @@ def _sign(x: Expr) -> Any:
 def _rounded(how: Callable[[Any], Any], name: str) -> Callable[..., Any]:
     def meaning(x: Any, *_: Any) -> Any:
         e = finite(x)
-        return Integer(how(e)) if e.is_Rational else e if e.is_integer else fresh(
-            f"a value is rounded ({name})", e)
+        return (
+            Integer(how(e))
+            if e.is_Rational
+            else e
+            if e.is_integer
+            else fresh(f"a value is rounded ({name})", e)
+        )
+
     return meaning
 
 
@@ -200,6 +197,7 @@ def _known(answer: bool) -> Callable[[Any], bool]:
     def meaning(x: Any) -> bool:
         suppose("values are finite")
         return infinite(x) != answer
+
     return meaning
 
 
@@ -212,36 +210,58 @@ def _smooth_entropy(x: Expr, y: Expr) -> Expr:
 
 
 POINTWISE: dict[str, Row] = {
-    "add": Row(_add), "sub": Row(_sub), "rsub": Row(lambda a, b, k=1: _sub(b, a, k)),
-    "mul": Row(_mul), "div": Row(_div, "float"),
+    "add": Row(_add),
+    "sub": Row(_sub),
+    "rsub": Row(lambda a, b, k=1: _sub(b, a, k)),
+    "mul": Row(_mul),
+    "div": Row(_div, "float"),
     "neg": Row(lambda a: -a if infinite(a) else real(lambda x: -x)(a)),
     "reciprocal": Row(lambda a: _div(1, a), "float"),
-    "pow": Row(real(_pow)), "square": Row(real(lambda x: x**2)),
-    "sqrt": Row(real(Sqrt), "float"), "rsqrt": Row(real(lambda x: 1 / Sqrt(x)), "float"),
-    "exp": Row(_exp, "float"), "expm1": Row(lambda a: _exp(a) - 1, "float"),
+    "pow": Row(real(_pow)),
+    "square": Row(real(lambda x: x**2)),
+    "sqrt": Row(real(Sqrt), "float"),
+    "rsqrt": Row(real(lambda x: 1 / Sqrt(x)), "float"),
+    "exp": Row(_exp, "float"),
+    "expm1": Row(lambda a: _exp(a) - 1, "float"),
     "exp2": Row(real(lambda x: Exp(x * Log(Integer(2)))), "float"),
-    "log": Row(real(log), "float"), "log1p": Row(real(lambda x: log(1 + x)), "float"),
+    "log": Row(real(log), "float"),
+    "log1p": Row(real(lambda x: log(1 + x)), "float"),
     "log2": Row(real(lambda x: log(x) / Log(Integer(2))), "float"),
     "log10": Row(real(lambda x: log(x) / Log(Integer(10))), "float"),
-    "sigmoid": Row(real(Sigmoid), "float"), "tanh": Row(real(Tanh), "float"),
-    "log_sigmoid": Row(real(LogSigmoid), "float"), "softplus": Row(real(_softplus)),
-    "relu": Row(real(Relu)), "abs": Row(real(Abs)), "sign": Row(real(_sign)),
-    "sgn": Row(real(_sign)), "logaddexp": Row(real(lambda a, b: Log(Exp(a) + Exp(b)))),
+    "sigmoid": Row(real(Sigmoid), "float"),
+    "tanh": Row(real(Tanh), "float"),
+    "log_sigmoid": Row(real(LogSigmoid), "float"),
+    "softplus": Row(real(_softplus)),
+    "relu": Row(real(Relu)),
+    "abs": Row(real(Abs)),
+    "sign": Row(real(_sign)),
+    "sgn": Row(real(_sign)),
+    "logaddexp": Row(real(lambda a, b: Log(Exp(a) + Exp(b)))),
     "xlogy": Row(real(_smooth_entropy), "float"),
-    "maximum": Row(maximum), "minimum": Row(minimum),
-    "clamp_min": Row(maximum, "first"), "clamp_max": Row(minimum, "first"),
-    "where": Row(where), "ge": Row(ge, "bool"), "gt": Row(gt, "bool"),
-    "le": Row(lambda a, b: ge(b, a), "bool"), "lt": Row(lambda a, b: gt(b, a), "bool"),
-    "eq": Row(eq, "bool"), "ne": Row(lambda a, b: inverse(eq(a, b)), "bool"),
-    "logical_and": Row(both, "bool"), "logical_or": Row(either, "bool"),
+    "maximum": Row(maximum),
+    "minimum": Row(minimum),
+    "clamp_min": Row(maximum, "first"),
+    "clamp_max": Row(minimum, "first"),
+    "where": Row(where),
+    "ge": Row(ge, "bool"),
+    "gt": Row(gt, "bool"),
+    "le": Row(lambda a, b: ge(b, a), "bool"),
+    "lt": Row(lambda a, b: gt(b, a), "bool"),
+    "eq": Row(eq, "bool"),
+    "ne": Row(lambda a, b: inverse(eq(a, b)), "bool"),
+    "logical_and": Row(both, "bool"),
+    "logical_or": Row(either, "bool"),
     "logical_not": Row(lambda a: inverse(nonzero(a)), "bool"),
     "logical_xor": Row(differ, "bool"),
-    "bitwise_and": Row(both, "bool"), "bitwise_or": Row(either, "bool"),
+    "bitwise_and": Row(both, "bool"),
+    "bitwise_or": Row(either, "bool"),
     "bitwise_not": Row(lambda a: inverse(nonzero(a)), "bool"),
     "bitwise_xor": Row(differ, "bool"),
     "isnan": Row(lambda a: _known(True)(a) and False, "bool"),
-    "isinf": Row(_known(False), "bool"), "isfinite": Row(_known(True), "bool"),
-    "nan_to_num": Row(_cleaned), "round": Row(_rounded(_half_even, "round")),
+    "isinf": Row(_known(False), "bool"),
+    "isfinite": Row(_known(True), "bool"),
+    "nan_to_num": Row(_cleaned),
+    "round": Row(_rounded(_half_even, "round")),
     "floor": Row(_rounded(lambda x: x.floor(), "floor")),
     "ceil": Row(_rounded(lambda x: x.ceiling(), "ceil")),
     "trunc": Row(_rounded(int, "trunc")),
@@ -259,12 +279,20 @@ def pointwise(name: str, *args: Any, alpha: Any = 1) -> Sym:
     row = POINTWISE[name]
     tensors = [wrap(a) for a in args]
     shape = torch.broadcast_shapes(  # type: ignore[no-untyped-call]
-        *(t.sizes for t in tensors))
+        *(t.sizes for t in tensors)
+    )
     tax, vax, dom = aligned(tensors, len(shape))
     arrays = spread(tensors, len(shape))
-    numbered = tax is not None and dom is not None and any(
-        isinstance(e, Expr) and e.has(POSITION) for t in tensors if t.tax is not None
-        and t.dom is None for e in t.entries.reshape(-1))
+    numbered = (
+        tax is not None
+        and dom is not None
+        and any(
+            isinstance(e, Expr) and e.has(POSITION)
+            for t in tensors
+            if t.tax is not None and t.dom is None
+            for e in t.entries.reshape(-1)
+        )
+    )
     if numbered:
         assert tax is not None
         arrays = [placed(a, dom, tax) for a in arrays]
@@ -272,18 +300,17 @@ def pointwise(name: str, *args: Any, alpha: Any = 1) -> Sym:
     meaning = row.meaning
     if extra:
         given = expr_of(alpha)
-        data = obj((meaning(*es, given) for es in zip(*map(_flat, arrays), strict=True)),
-                   arrays[0].shape)
+        data = obj((meaning(*es, given) for es in zip(*map(_flat, arrays), strict=True)), arrays[0].shape)
     else:
-        data = obj((meaning(*es) for es in zip(*map(_flat, arrays), strict=True)),
-                   arrays[0].shape)
+        data = obj((meaning(*es) for es in zip(*map(_flat, arrays), strict=True)), arrays[0].shape)
     if numbered:
         flat = zip(data.reshape(-1), np.broadcast_to(dom, data.shape).reshape(-1), strict=True)
         data = obj((_known_truth(within(e, d), row) for e, d in flat), data.shape)
     whole = tensors[1:] if name == "where" else tensors
 
-    return sym(data, shape, result_type(row.kind, whole, args[1:] if name == "where" else args),
-               tax, vax, dom)
+    return sym(
+        data, shape, result_type(row.kind, whole, args[1:] if name == "where" else args), tax, vax, dom
+    )
 
 
 def placed(array: Any, dom: Any, tax: int) -> Any:
@@ -344,5 +371,3 @@ def times(a: Any, b: Any) -> Sym:
 
 def minus(a: Any, b: Any) -> Sym:
     return pointwise("sub", a, b)
-
-

@@ -30,8 +30,12 @@ def axes_of(x: Sym, dims: Any) -> list[int]:
 
 
 def reduced(
-    x: Sym, dims: Any, keepdim: bool, together: Together,
-    tokens: Callable[[Any, Any], Any] | None = None, entries: Callable[[Any], Any] | None = None,
+    x: Sym,
+    dims: Any,
+    keepdim: bool,
+    together: Together,
+    tokens: Callable[[Any, Any], Any] | None = None,
+    entries: Callable[[Any], Any] | None = None,
 ) -> Sym:
     """`together` of the stored entries along `dims`; before, `tokens(entry, domain)` over the
     positions of a segment and `entries(entry)` over the vocabulary, where these are reduced."""
@@ -69,9 +73,7 @@ def total(entries: list[Any]) -> Expr:
     return Add(*map(finite, entries))
 
 
-def sum_of(
-    x: Sym, dims: Any = None, keepdim: bool = False, dtype: torch.dtype | None = None
-) -> Sym:
+def sum_of(x: Sym, dims: Any = None, keepdim: bool = False, dtype: torch.dtype | None = None) -> Sym:
     found = reduced(x, dims, keepdim, total, token_sum, vocab_sum)
     whole = dtype or (x.dtype if x.dtype.is_floating_point else torch.int64)
     return like(found, found.entries.reshape(-1), whole)
@@ -79,6 +81,7 @@ def sum_of(
 
 def number_of(x: Sym, dims: Any, keepdim: bool) -> Sym:
     """Over how many entries a reduction goes."""
+
     def positions(e: Any, domain: Any) -> Expr:
         if domain is None:
             refuse("a mean over positions of what belongs to no response")
@@ -117,6 +120,7 @@ def extremum(pick: Callable[[Any, Any], Any]) -> Callable[..., Sym]:
             return e
 
         return reduced(x, dims, keepdim, together, known, known)
+
     return of
 
 
@@ -125,11 +129,13 @@ amax, amin = extremum(maximum), extremum(minimum)
 
 def with_places(of: Callable[..., Sym]) -> Callable[..., Any]:
     """max and min along an axis come with places, which only numbers can tell."""
+
     def both_of(x: Sym, d: Any = None, keepdim: bool = False) -> Any:
         if d is None:
             return of(x)
         values = of(x, d, keepdim)
         return values, mapped(values, lambda e: _place(x, d), torch.int64)
+
     return both_of
 
 
@@ -147,6 +153,7 @@ def argmax(x: Sym, d: Any = None, keepdim: bool = False) -> Sym:
 
 def quantified(join: Callable[[Any, Any], Any], neutral: bool) -> Callable[..., Sym]:
     """any and all: over a segment what each position says, where padding may be empty."""
+
     def positions(e: Any, domain: Any) -> Any:
         e = nonzero(e)
         if isinstance(e, Expr) and T in e.free_symbols:
@@ -171,6 +178,7 @@ def quantified(join: Callable[[Any, Any], Any], neutral: bool) -> Callable[..., 
         decided = _decided_by_others(x, dims, neutral)
         found = reduced(decided, dims, keepdim, together, positions, entries_of)
         return like(found, found.entries.reshape(-1), torch.bool)
+
     return of
 
 
@@ -181,8 +189,11 @@ def _decided_by_others(x: Sym, dims: Any, neutral: bool) -> Sym:
     rows = np.moveaxis(x.entries, x.tax, -1)
     doms = np.moveaxis(x.domains(), x.tax, -1)
     for at in np.ndindex(rows.shape[:-1]):
-        says = [nonzero(e) for e, d in zip(rows[at], doms[at], strict=True)
-                if d is not None and not isinstance(d, Padding)]
+        says = [
+            nonzero(e)
+            for e, d in zip(rows[at], doms[at], strict=True)
+            if d is not None and not isinstance(d, Padding)
+        ]
         if any(s is (not neutral) for s in says):
             for n in range(rows.shape[-1]):
                 rows[at][n] = not neutral
@@ -195,8 +206,7 @@ def _decided_by_others(x: Sym, dims: Any, neutral: bool) -> Sym:
 
 
 def exponentials(entries: list[Any]) -> Expr:
-    return Add(*(S.Zero if e == S.NegativeInfinity else S.One if e == 0 else Exp(finite(e))
-                 for e in entries))
+    return Add(*(S.Zero if e == S.NegativeInfinity else S.One if e == 0 else Exp(finite(e)) for e in entries))
 
 
 def logsumexp(x: Sym, dims: Any, keepdim: bool = False) -> Sym:
@@ -317,9 +327,7 @@ def mse(x: Sym, y: Any, reduction: int = 1) -> Sym:
     return combined(pointwise("square", minus(x, y)), reduction)
 
 
-def nll(
-    x: Sym, target: Any, weight: Any, reduction: int, ignored: int
-) -> tuple[Sym, Sym]:
+def nll(x: Sym, target: Any, weight: Any, reduction: int, ignored: int) -> tuple[Sym, Sym]:
     """Minus the entry at the target, 0 where that is ignored, and how many are not."""
     if weight is not None:
         refuse("weights of a cross-entropy")
@@ -361,22 +369,41 @@ def norm(x: Sym, p: Any = 2, dims: Any = None, keepdim: bool = False, dtype: Any
     return pointwise("sqrt", sum_of(pointwise("square", x), dims, keepdim))
 
 
-def variance(
-    x: Sym, dims: Any = None, correction: Any = 1, keepdim: bool = False, **_: Any
-) -> Sym:
+def variance(x: Sym, dims: Any = None, correction: Any = 1, keepdim: bool = False, **_: Any) -> Sym:
     apart = pointwise("square", minus(x, mean(x, dims, True)))
     number = pointwise("sub", number_of(x, dims, keepdim), 1 if correction is None else correction)
     return pointwise("div", sum_of(apart, dims, keepdim), number)
 
 
 REDUCTIONS: dict[str, Callable[..., Any]] = {
-    "sum": sum_of, "mean": mean, "prod": prod, "amax": amax, "amin": amin,
-    "max": with_places(amax), "min": with_places(amin), "argmax": argmax, "argmin": argmax,
-    "any": quantified(either, False), "all": quantified(both, True), "logsumexp": logsumexp,
-    "_log_softmax": log_softmax, "_softmax": softmax, "cumsum": cumsum, "sort": sort,
-    "mm": matrix_product, "bmm": matrix_product, "mv": matrix_product, "dot": matrix_product,
-    "addmm": addmm, "binary_cross_entropy_with_logits": cross_entropy_with_logits,
-    "mse_loss": mse, "nll_loss_forward": nll, "log_sigmoid_forward": log_sigmoid_forward,
-    "clamp": clamp, "addcmul": addcmul, "addcdiv": addcdiv, "linalg_vector_norm": norm,
+    "sum": sum_of,
+    "mean": mean,
+    "prod": prod,
+    "amax": amax,
+    "amin": amin,
+    "max": with_places(amax),
+    "min": with_places(amin),
+    "argmax": argmax,
+    "argmin": argmax,
+    "any": quantified(either, False),
+    "all": quantified(both, True),
+    "logsumexp": logsumexp,
+    "_log_softmax": log_softmax,
+    "_softmax": softmax,
+    "cumsum": cumsum,
+    "sort": sort,
+    "mm": matrix_product,
+    "bmm": matrix_product,
+    "mv": matrix_product,
+    "dot": matrix_product,
+    "addmm": addmm,
+    "binary_cross_entropy_with_logits": cross_entropy_with_logits,
+    "mse_loss": mse,
+    "nll_loss_forward": nll,
+    "log_sigmoid_forward": log_sigmoid_forward,
+    "clamp": clamp,
+    "addcmul": addcmul,
+    "addcdiv": addcdiv,
+    "linalg_vector_norm": norm,
     "var": variance,
 }

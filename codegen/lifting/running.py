@@ -22,13 +22,23 @@ from .tensor import Sym, mapped, plain, sym, wrap
 from .trace import current, refuse
 
 # Options of torch's that say nothing of values.
-_SILENT = {"memory_format", "layout", "device", "pin_memory", "non_blocking", "out", "generator",
-           "implicit", "copy"}
+_SILENT = {
+    "memory_format",
+    "layout",
+    "device",
+    "pin_memory",
+    "non_blocking",
+    "out",
+    "generator",
+    "implicit",
+    "copy",
+}
 
 
 def _alike(value: int) -> Callable[..., Sym]:
     def made(x: Sym, dtype: torch.dtype | None = None, **_: Any) -> Sym:
         return mapped(x, lambda e: expr_of(value), dtype or x.dtype)
+
     return made
 
 
@@ -39,12 +49,14 @@ def _full_like(x: Sym, value: Any, dtype: torch.dtype | None = None, **_: Any) -
 def _of_size(value: int) -> Callable[..., Sym]:
     def made(size: Any, dtype: torch.dtype | None = None, **_: Any) -> Sym:
         return plain(size, expr_of(value), dtype or torch.get_default_dtype())
+
     return made
 
 
 def _new(value: int) -> Callable[..., Sym]:
     def made(x: Sym, size: Any, dtype: torch.dtype | None = None, **_: Any) -> Sym:
         return plain(size, expr_of(value), dtype or x.dtype)
+
     return made
 
 
@@ -66,8 +78,11 @@ def _eye(n: int, m: int | None = None, dtype: Any = None, **_: Any) -> Sym:
     if n >= 300:
         refuse("an identity matrix of any size")
     shape = (n, n if m is None else m)
-    return sym(obj((S.One if i == j else S.Zero for i, j in np.ndindex(shape)), shape), shape,
-               dtype or torch.get_default_dtype())
+    return sym(
+        obj((S.One if i == j else S.Zero for i, j in np.ndindex(shape)), shape),
+        shape,
+        dtype or torch.get_default_dtype(),
+    )
 
 
 def _copy(x: Sym, source: Any, *_: Any) -> Sym:
@@ -83,16 +98,33 @@ def _zero(x: Sym) -> Sym:
 
 
 CREATION: dict[str, Callable[..., Any]] = {
-    "zeros_like": _alike(0), "ones_like": _alike(1), "empty_like": _alike(0),
-    "full_like": _full_like, "zeros": _of_size(0), "ones": _of_size(1), "empty": _of_size(0),
-    "full": _full, "new_zeros": _new(0), "new_ones": _new(1), "new_empty": _new(0),
-    "new_full": _new_full, "scalar_tensor": _scalar, "eye": _eye, "copy": _copy, "fill": _fill,
-    "zero": _zero, "_local_scalar_dense": number,
+    "zeros_like": _alike(0),
+    "ones_like": _alike(1),
+    "empty_like": _alike(0),
+    "full_like": _full_like,
+    "zeros": _of_size(0),
+    "ones": _of_size(1),
+    "empty": _of_size(0),
+    "full": _full,
+    "new_zeros": _new(0),
+    "new_ones": _new(1),
+    "new_empty": _new(0),
+    "new_full": _new_full,
+    "scalar_tensor": _scalar,
+    "eye": _eye,
+    "copy": _copy,
+    "fill": _fill,
+    "zero": _zero,
+    "_local_scalar_dense": number,
     "is_same_size": lambda a, b: wrap(a).sizes == wrap(b).sizes,
 }
 ROWS: dict[str, Callable[..., Any]] = {
     **{name: (lambda *a, _n=name, **k: pointwise(_n, *a, **k)) for name in POINTWISE},
-    **CREATION, **MOVEMENT, **INDEXING, **REDUCTIONS, **BACKWARD,
+    **CREATION,
+    **MOVEMENT,
+    **INDEXING,
+    **REDUCTIONS,
+    **BACKWARD,
 }
 # Functions of sizes alone, or of lists of tensors: no first tensor to wrap.
 _UNWRAPPED = {"cat", "stack", "zeros", "ones", "empty", "full", "scalar_tensor", "eye", "arange"}

@@ -50,14 +50,20 @@ class Sym(torch.Tensor):
 
     @staticmethod
     def __new__(
-        cls: Any, buf: Any, ptr: Any, shape: Sequence[int], dtype: torch.dtype,
-        tax: int | None = None, vax: int | None = None, dom: Any = None,
+        cls: Any,
+        buf: Any,
+        ptr: Any,
+        shape: Sequence[int],
+        dtype: torch.dtype,
+        tax: int | None = None,
+        vax: int | None = None,
+        dom: Any = None,
         requires_grad: bool = False,
     ) -> Any:
         sizes = tuple(map(int.__int__, shape))
         self = torch.Tensor._make_wrapper_subclass(
-            cls, sizes, dtype=dtype, device=torch.device("cpu"),
-            requires_grad=requires_grad)
+            cls, sizes, dtype=dtype, device=torch.device("cpu"), requires_grad=requires_grad
+        )
         self.buf, self.ptr, self.tax, self.vax, self.dom = buf, ptr, tax, vax, dom
         self.sizes = sizes
         assert ptr.ndim == len(tuple(shape)), (ptr.shape, shape)
@@ -94,8 +100,13 @@ class Sym(torch.Tensor):
 
 
 def sym(
-    data: Any, shape: Sequence[int] | None = None, dtype: torch.dtype = torch.float32,
-    tax: int | None = None, vax: int | None = None, dom: Any = None, requires_grad: bool = False,
+    data: Any,
+    shape: Sequence[int] | None = None,
+    dtype: torch.dtype = torch.float32,
+    tax: int | None = None,
+    vax: int | None = None,
+    dom: Any = None,
+    requires_grad: bool = False,
 ) -> Sym:
     """A tensor with a storage of its own."""
     ptr = np.arange(data.size).reshape(data.shape)
@@ -116,9 +127,14 @@ def mapped(x: Sym, f: Callable[[Any], Any], dtype: torch.dtype | None = None) ->
 def moved(x: Sym, f: Callable[[Any], Any], shape: Sequence[int], axis: Callable[[int], int]) -> Sym:
     """A view: `f` acts on arrays of the stored shape, `axis` says where an axis goes."""
     found: Sym = Sym(
-        x.buf, f(x.ptr), shape, x.dtype,
-        None if x.tax is None else axis(x.tax), None if x.vax is None else axis(x.vax),
-        None if x.dom is None else f(x.domains()))
+        x.buf,
+        f(x.ptr),
+        shape,
+        x.dtype,
+        None if x.tax is None else axis(x.tax),
+        None if x.vax is None else axis(x.vax),
+        None if x.dom is None else f(x.domains()),
+    )
     return found
 
 
@@ -155,8 +171,7 @@ def plain(size: Sequence[int], value: Any, dtype: torch.dtype) -> Sym:
                 refuse("two token axes in one tensor")
             tax = at
         store.append(1 if hint >= BIG else hint)
-    return sym(obj([value] * math.prod(store), store), tuple(map(int.__int__, size)), dtype, tax,
-               vax)
+    return sym(obj([value] * math.prod(store), store), tuple(map(int.__int__, size)), dtype, tax, vax)
 
 
 def aligned(parts: Sequence[Sym], ndim: int) -> tuple[int | None, int | None, Any]:

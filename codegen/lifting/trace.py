@@ -22,8 +22,10 @@ _TORCH = os.path.dirname(torch.__file__)
 _HERE = os.path.dirname(__file__)
 _LIBRARY = os.path.dirname(os.__file__)
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
-_OURS = tuple(os.path.join(_ROOT, floor) + os.sep
-              for floor in ("symbolic", "numeric", "codegen", "proofs", "midpo", "commands"))
+_OURS = tuple(
+    os.path.join(_ROOT, floor) + os.sep
+    for floor in ("symbolic", "numeric", "codegen", "proofs", "midpo", "commands")
+)
 
 
 class CannotLift(BaseException):

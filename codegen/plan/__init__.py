@@ -1,12 +1,12 @@
 """What is computed and in which form: lowering, stable sums, statistics of the vocabulary.
 
-    cancellation  sums whose terms cancel where a number is near a limit, as terms that do not
-    derivatives   derivatives of sums over the vocabulary in a log-probability
-    exponentials  sums of multiples of exponentials
-    log_sums      logarithms of sums over the vocabulary
-    lower         canonical form -> a form that keeps its digits
-    metrics       what trainers log of a loss, one number a pair
-    online        which sums over the vocabulary one pass over the logits gives
-    stable        identities of sums that keep digits
-    statistics    what a loss needs to know of the logits at a position, and its gradient
+cancellation  sums whose terms cancel where a number is near a limit, as terms that do not
+derivatives   derivatives of sums over the vocabulary in a log-probability
+exponentials  sums of multiples of exponentials
+log_sums      logarithms of sums over the vocabulary
+lower         canonical form -> a form that keeps its digits
+metrics       what trainers log of a loss, one number a pair
+online        which sums over the vocabulary one pass over the logits gives
+stable        identities of sums that keep digits
+statistics    what a loss needs to know of the logits at a position, and its gradient
 """

@@ -17,16 +17,7 @@ import sympy
 from sympy import Add, Dummy, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.nodes import (
-    Exp,
-    Log,
-    LogSigmoid,
-    Node,
-    Parameter,
-    Sigmoid,
-    Sqrt,
-    structural,
-)
+from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Node, Parameter, Sigmoid, Sqrt, structural
 from midpo.symbolic.loss import is_constant
 
 from .stable import collected, is_discount
@@ -119,8 +110,12 @@ def _odds(terms: list[Expr]) -> Iterator[Piece]:
     for term, node in [(t, f) for t in terms for f in Mul.make_args(t)]:
         shape = Exp(LogSigmoid(*node.args)) if isinstance(node, Sigmoid) else node
         others = [t for t in terms if t != term]
-        if isinstance(shape, Exp) and isinstance(shape.args[0], LogSigmoid) and term in terms and (
-                _take([-term / node / 2], others)):
+        if (
+            isinstance(shape, Exp)
+            and isinstance(shape.args[0], LogSigmoid)
+            and term in terms
+            and (_take([-term / node / 2], others))
+        ):
             terms[:] = others
             yield Piece(term / node / 2, shape.args[0].args[0], odd=True)
 
@@ -128,11 +123,18 @@ def _odds(terms: list[Expr]) -> Iterator[Piece]:
 def _roots(terms: list[Expr]) -> Iterator[Piece]:
     """k*sqrt(1 + x) - k, which is k*x/(1 + sqrt(1 + x))."""
     for term, node in [(t, f) for t in terms for f in Mul.make_args(t)]:
-        inside = (node.args[0] if isinstance(node, Sqrt) or (
-            isinstance(node, Pow) and node.exp == S.Half) else S.Zero)
+        inside = (
+            node.args[0]
+            if isinstance(node, Sqrt) or (isinstance(node, Pow) and node.exp == S.Half)
+            else S.Zero
+        )
         others = [t for t in terms if t != term]
-        if isinstance(inside, Add) and S.One in inside.args and term in terms and (
-                _take([-term / node], others)):
+        if (
+            isinstance(inside, Add)
+            and S.One in inside.args
+            and term in terms
+            and (_take([-term / node], others))
+        ):
             terms[:] = others
             yield Piece(term / node, inside - 1, root=True)
 

@@ -45,8 +45,7 @@ class Tilt:
 
 def is_log_sum(expr: Expr) -> bool:
     """Whether `expr` is the logarithm of such a sum."""
-    return isinstance(expr, Log) and isinstance(expr.args[0], VocabSum) and (
-        tilt(expr.args[0]) is not None)
+    return isinstance(expr, Log) and isinstance(expr.args[0], VocabSum) and (tilt(expr.args[0]) is not None)
 
 
 @lru_cache(maxsize=4096)
@@ -74,8 +73,17 @@ def tilt(total: VocabSum) -> Tilt | None:
         return None
     own = [log for f, log in zip(factors, logs, strict=True) if not isinstance(f, Exp)]
     exponent = Add(*(slope * log for log, slope in slopes.items()), constant)
-    return Tilt(exponent, Add(*(log for one in own for log in one.atoms(Log)
-                                if is_log_probability(log) and index in log.free_symbols)))
+    return Tilt(
+        exponent,
+        Add(
+            *(
+                log
+                for one in own
+                for log in one.atoms(Log)
+                if is_log_probability(log) and index in log.free_symbols
+            )
+        ),
+    )
 
 
 def _is_plain(slope: Expr) -> bool:
@@ -112,8 +120,7 @@ def in_logarithms(expr: Any) -> Any:
     exponent: Expr = S.Zero
     rest: list[Expr] = []
     for factor in Mul.make_args(expr):
-        base, power = ((factor.args[0], Rational(1, 2)) if isinstance(factor, Sqrt)
-                       else factor.as_base_exp())
+        base, power = (factor.args[0], Rational(1, 2)) if isinstance(factor, Sqrt) else factor.as_base_exp()
         inner = None if power.is_Integer and power > 0 else _known(base)
         if inner is None:
             rest.append(_within(factor) if factor == expr else in_logarithms(factor))

@@ -45,19 +45,12 @@ from midpo.symbolic.work import allowance
 
 from .exponentials import is_exponential, logarithm
 from .log_sums import tilt
-from .stable import (
-    collected,
-    distributed,
-    gather,
-    logistic_shares,
-    mirrored,
-    reflect,
-    shares,
-    weigh,
-)
+from .stable import collected, distributed, gather, logistic_shares, mirrored, reflect, shares, weigh
 
-AS_WRITTEN = ("the loss is computed as it is written: no form that keeps its digits was found, so "
-              "large logits or long responses may cost digits")
+AS_WRITTEN = (
+    "the loss is computed as it is written: no form that keeps its digits was found, so "
+    "large logits or long responses may cost digits"
+)
 
 _COUNTED = """its term does not depend on the index, so that it counts the vocabulary
   expected: a term with that index, as pi(y, t, v); or the size as a parameter, [parameters]
@@ -78,13 +71,16 @@ def _plain_logs(node: Exp) -> Any:
 _EXP_LOG = RULES["exp_log"]
 # What stands outside a logarithm becomes an exponential; reflections would cost digits.
 _EXPONENTIALS = (
-    *(RULES[name] for name in (
-        "probability_exp", "token_product_exp", "power_exp", "exp_product", "exp_zero",
-    )),
-    RULES["stop_gradient_exp"], replace(_EXP_LOG, find=_plain_logs),
+    *(
+        RULES[name]
+        for name in ("probability_exp", "token_product_exp", "power_exp", "exp_product", "exp_zero")
+    ),
+    RULES["stop_gradient_exp"],
+    replace(_EXP_LOG, find=_plain_logs),
 )
 _SETTLED = (*phase("log", "token"), RULES["log_extremum"], RULES["step_log"], *_EXPONENTIALS)
 _LINEAR = (RULES["token_sum_linear"],)
+
 
 def _of_lengths(name: str) -> Rule:
     """A rule of steps, for cuts that speak of lengths and positions alone."""
@@ -98,8 +94,7 @@ def _of_lengths(name: str) -> Rule:
 
 
 # A cut of whole numbers in whole numbers: no rounding tells where it is 0.
-_CUTS = (_EXP_LOG, *map(_of_lengths, ("step_sign", "step_constant", "step_thresholds")),
-         RULES["step_whole"])
+_CUTS = (_EXP_LOG, *map(_of_lengths, ("step_sign", "step_constant", "step_thresholds")), RULES["step_whole"])
 # The way a loss is computed as written: the probability of a response is no atom of a kernel.
 _WRITTEN = tuple(RULES[name] for name in ("chain_rule", "probability_exp"))
 
@@ -146,9 +141,7 @@ def lower(spec: Spec, *, as_written: bool = False) -> Lowered:
     return found
 
 
-def _lowered(
-    margin: Expr | None, loss: Expr, form: Callable[[Expr], Derivation]
-) -> Lowered:
+def _lowered(margin: Expr | None, loss: Expr, form: Callable[[Expr], Derivation]) -> Lowered:
     chains, sides = [], None
     if margin is not None:
         stated = stated_sides(margin)
@@ -210,8 +203,7 @@ def stable(expr: Expr) -> Derivation:
     beside = _beside_exponentials(chain.end)
     if beside:
         chain = _as_exponentials(chain, {x: Exp(Log(x)) for x in beside})
-        chain.apply((RULES["log_sigmoid"], RULES["log_extremum"], RULES["log_exp"],
-                     RULES["exp_product"]))
+        chain.apply((RULES["log_sigmoid"], RULES["log_extremum"], RULES["log_exp"], RULES["exp_product"]))
     return chain
 
 
@@ -266,19 +258,26 @@ def _totals_as_exponentials(chain: Derivation) -> Derivation:
     """S as exp(log(S)) where S is a sum over the vocabulary that needs a maximum of its own and
     stands in a logarithm, a quotient, a root, or a product with what may be as far out."""
     products = [p for p in chain.end.atoms(Mul) if sum(map(is_exponential, p.args)) > 1]
-    inside = {total for node in (*chain.end.atoms(Log, Pow, Sqrt), *products)
-              for total in node.atoms(VocabSum) if tilt(total) is not None}
+    inside = {
+        total
+        for node in (*chain.end.atoms(Log, Pow, Sqrt), *products)
+        for total in node.atoms(VocabSum)
+        if tilt(total) is not None
+    }
     return _as_exponentials(chain, {total: Exp(Log(total)) for total in inside})
 
 
 def _as_exponentials(chain: Derivation, table: dict[Expr, Expr]) -> Derivation:
     """The chain with each x**k of the table, x > 0, as exp(k*log(x)), whatever it stands in."""
     back = Derivation(_replaced(chain.end, table))
-    back.replace("exp_log", [
-        Instance(new, old, (((base, exponent),), S.Zero))
-        for old, new in sorted(table.items(), key=lambda row: structural(row[0]))
-        for base, exponent in [_base_and_exponent(old)]
-    ])
+    back.replace(
+        "exp_log",
+        [
+            Instance(new, old, (((base, exponent),), S.Zero))
+            for old, new in sorted(table.items(), key=lambda row: structural(row[0]))
+            for base, exponent in [_base_and_exponent(old)]
+        ],
+    )
     return chain.joined(back) if back.end == chain.end else chain
 
 
@@ -299,13 +298,24 @@ def _powers_as_exponentials(chain: Derivation) -> Derivation:
     """S**k as exp(k*log(S)) where S is a sum of exponentials and k no 1: quotients of such sums are
     exponentials of differences."""
     for _ in range(MAX_ROUNDS):
-        roots = [n for n in chain.end.atoms(Sqrt) if _outside_vocabulary(chain.end, n)
-                 and (isinstance(n.args[0], Exp) or _has_logarithm(n.args[0]))]
+        roots = [
+            n
+            for n in chain.end.atoms(Sqrt)
+            if _outside_vocabulary(chain.end, n) and (isinstance(n.args[0], Exp) or _has_logarithm(n.args[0]))
+        ]
         if roots:
-            chain.replace("sqrt_power", [Instance(n, RULES["sqrt_power"].right(*n.args), n.args)
-                                         for n in sorted(roots, key=structural)])
-        powers = [n for n in chain.end.atoms(Pow) if isinstance(n.exp, Rational)
-                  and _outside_vocabulary(chain.end, n) and _has_logarithm(n.base)]
+            chain.replace(
+                "sqrt_power",
+                [
+                    Instance(n, RULES["sqrt_power"].right(*n.args), n.args)
+                    for n in sorted(roots, key=structural)
+                ],
+            )
+        powers = [
+            n
+            for n in chain.end.atoms(Pow)
+            if isinstance(n.exp, Rational) and _outside_vocabulary(chain.end, n) and _has_logarithm(n.base)
+        ]
         if not powers and not roots:
             return chain
         before = chain.end

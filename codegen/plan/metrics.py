@@ -52,8 +52,9 @@ def implicit_rewards(lowered: Lowered) -> Rewards | None:
     terms = Add.make_args(lowered.loss if lowered.margin is None else lowered.margin)
     found = {_oriented(sides) for term in terms for sides in _inside(term, _sides)}
     if not found:
-        chosen, rejected = ({_signed(e) for term in terms for e in _inside(term, partial(_of, y))}
-                            for y in (CHOSEN, REJECTED))
+        chosen, rejected = (
+            {_signed(e) for term in terms for e in _inside(term, partial(_of, y))} for y in (CHOSEN, REJECTED)
+        )
         swapped = {e.xreplace({CHOSEN: REJECTED}) for e in chosen}
         if len(chosen) == 1 and swapped == rejected:
             return chosen.pop(), rejected.pop()
@@ -103,26 +104,26 @@ def _oriented(sides: Rewards) -> Rewards:
 
 def _signed(reward: Expr) -> Expr:
     """A reward, or less it: what grows with the policy's probability of the response."""
-    first = min((t for t in Add.make_args(reward) if t.has(POLICY)),
-                key=lambda t: (not any(isinstance(f, TokenSum) for f in Mul.make_args(t)), str(t)))
+    first = min(
+        (t for t in Add.make_args(reward) if t.has(POLICY)),
+        key=lambda t: (not any(isinstance(f, TokenSum) for f in Mul.make_args(t)), str(t)),
+    )
     return -reward if first.as_coeff_Mul()[0] < 0 else reward
 
 
-def entries(
-    printer: Printer, lowered: Lowered, policies: tuple[str, ...]
-) -> list[tuple[str, Code]]:
+def entries(printer: Printer, lowered: Lowered, policies: tuple[str, ...]) -> list[tuple[str, Code]]:
     """(key, its value for each pair), under the names that trainers log."""
     found: list[tuple[str, Code]] = []
     if (rewards := implicit_rewards(lowered)) is not None:
-        names = [printer.bind(("reward", side), f"{side}_reward", printer(reward, "pair"))
-                 for side, reward in zip(("chosen", "rejected"), rewards, strict=True)]
-        found = [(f"rewards/{side}", name)
-                 for side, name in zip(("chosen", "rejected"), names, strict=True)]
+        names = [
+            printer.bind(("reward", side), f"{side}_reward", printer(reward, "pair"))
+            for side, reward in zip(("chosen", "rejected"), rewards, strict=True)
+        ]
+        found = [(f"rewards/{side}", name) for side, name in zip(("chosen", "rejected"), names, strict=True)]
         chosen, rejected = names
         found += [
             ("rewards/margins", quote("{} - {}", chosen, rejected)),
-            ("rewards/accuracies",
-             quote("({} > {}).to({}.dtype)", chosen, rejected, printer.locals["loss"])),
+            ("rewards/accuracies", quote("({} > {}).to({}.dtype)", chosen, rejected, printer.locals["loss"])),
         ]
     t = Index("t", position=True)
     for policy in policies:
@@ -142,7 +143,6 @@ def entries(
             kind, *policies_ = key if named else (type(key).__name__, *key.args[:-2])
             kind = {"Divergence": "kl", "Entropy": "entropy"}.get(kind, kind)
             shorts = [policy_argument(p).removesuffix("_logits") for p in policies_]
-            value = quote("_of_tokens({}, {}, reduction, {})", local, printer.mask,
-                          len(printer.roles))
+            value = quote("_of_tokens({}, {}, reduction, {})", local, printer.mask, len(printer.roles))
             found.append((f"{kind}/{'_'.join(shorts)}", value))
     return found

@@ -65,8 +65,7 @@ def terms_of(body: Expr) -> tuple[Term, ...] | None:
             linear[log] = linear.get(log, S.Zero) + factor
         found[weight] = constant, linear
     return tuple(
-        Term(weight, constant, _coefficients(linear))
-        for weight, (constant, linear) in found.items()
+        Term(weight, constant, _coefficients(linear)) for weight, (constant, linear) in found.items()
     )
 
 

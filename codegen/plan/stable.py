@@ -187,12 +187,13 @@ def shares(expr: Expr) -> list[Instance]:
         parts = signed(inside) if isinstance(inside, Add) else None
         if parts is None or parts.minus:
             continue
-        taken = {a for a in by_exponent(inside)
-                 if a != 0 and set(Add.make_args(expand(-scale * a))) <= terms}
+        taken = {a for a in by_exponent(inside) if a != 0 and set(Add.make_args(expand(-scale * a))) <= terms}
         found[log] = found.get(log, taken) & taken  # the same one wherever it stands
-    return [Instance(log, row.right(log.args[0], a), (log.args[0], a))
-            for log, taken in sorted(found.items(), key=lambda item: structural(item[0]))
-            for a in sorted(taken, key=structural)[:1]]
+    return [
+        Instance(log, row.right(log.args[0], a), (log.args[0], a))
+        for log, taken in sorted(found.items(), key=lambda item: structural(item[0]))
+        for a in sorted(taken, key=structural)[:1]
+    ]
 
 
 def mirrored(expr: Expr) -> list[Instance]:
@@ -204,8 +205,11 @@ def mirrored(expr: Expr) -> list[Instance]:
         taken = set(Add.make_args(expand(-scale * log.args[0]))) <= terms
         taken = taken or _against(scale, log.args[0], terms)
         found[log] = found.get(log, True) and taken
-    return [Instance(log, row.right(-log.args[0]), (-log.args[0],))
-            for log, taken in sorted(found.items(), key=lambda item: structural(item[0])) if taken]
+    return [
+        Instance(log, row.right(-log.args[0]), (-log.args[0],))
+        for log, taken in sorted(found.items(), key=lambda item: structural(item[0]))
+        if taken
+    ]
 
 
 def _against(scale: Expr, x: Expr, terms: set[Expr]) -> bool:
@@ -213,16 +217,20 @@ def _against(scale: Expr, x: Expr, terms: set[Expr]) -> bool:
     of constants: what they have in common is a multiple of x."""
     for term in terms:
         share = term / LogSigmoid(-x)
-        if is_constant(scale) and is_constant(share) and (
-            is_nonnegative(sympy.numer(scale)) and is_negative(sympy.numer(share))
-            and sympy.denom(scale) == sympy.denom(share) != 1):
+        if (
+            is_constant(scale)
+            and is_constant(share)
+            and (
+                is_nonnegative(sympy.numer(scale))
+                and is_negative(sympy.numer(share))
+                and sympy.denom(scale) == sympy.denom(share) != 1
+            )
+        ):
             return True
     return False
 
 
-def _logarithms(
-    expr: Expr, kind: type[Expr] = Log
-) -> Iterator[tuple[Expr, Expr, set[Expr]]]:
+def _logarithms(expr: Expr, kind: type[Expr] = Log) -> Iterator[tuple[Expr, Expr, set[Expr]]]:
     """Each term k*log(x) of each sum in `expr` as log(x), k and the terms beside it."""
     for total in sorted({expr, *expr.atoms(Add)}, key=structural):
         terms = set(Add.make_args(total))
@@ -296,6 +304,7 @@ def _merge(groups: dict[tuple[Expr, ...], dict[Expr, Expr]]) -> None:
 
 def _discount(above: Expr, below: Expr) -> Expr | None:
     """The quotient of two weights where it is exp(a) with an a of parameters and lengths alone."""
+
     def parts(weight: Expr) -> tuple[Expr, Expr]:
         factors = Mul.make_args(weight)
         grown = [f for f in factors if isinstance(f, Exp)]
@@ -308,9 +317,14 @@ def _discount(above: Expr, below: Expr) -> Expr | None:
 
 def _opposed(first: dict[Expr, Expr], second: dict[Expr, Expr]) -> bool:
     """Whether each summand of one stands in the other, but for a discount, with the other sign."""
+
     def bare(summands: dict[Expr, Expr]) -> dict[Expr, int]:
-        return {Mul(*(f for f in Mul.make_args(s) if not isinstance(f, Exp) or not
-                      is_discount(f.args[0]))): _powers(scale)[0] for s, scale in summands.items()}
+        return {
+            Mul(
+                *(f for f in Mul.make_args(s) if not isinstance(f, Exp) or not is_discount(f.args[0]))
+            ): _powers(scale)[0]
+            for s, scale in summands.items()
+        }
 
     ours, theirs = bare(first), bare(second)
     return ours.keys() == theirs.keys() and all(ours[s] * theirs[s] < 0 for s in ours)
@@ -321,9 +335,7 @@ def is_discount(exponent: Expr) -> bool:
     return exponent.atoms(Node) <= exponent.atoms(Log, Length) and not exponent.has(TokenProb)
 
 
-def _counts(
-    rest: list[Expr], weight: Expr, response: Expr, summands: dict[Expr, Expr]
-) -> dict[Expr, Expr]:
+def _counts(rest: list[Expr], weight: Expr, response: Expr, summands: dict[Expr, Expr]) -> dict[Expr, Expr]:
     """The 1 of exp(x) - 1, which counted over the tokens became a length, back as a summand; it is
     taken from `rest`."""
     for summand, scale in summands.items():
@@ -340,8 +352,11 @@ def _common_factor(terms: list[tuple[Expr, Expr]], response: Expr) -> Expr:
     shared = _powers(terms[0][0])[1]
     for scale, _ in terms[1:]:
         powers = _powers(scale)[1]
-        shared = {base: min(count, powers[base], key=abs) for base, count in shared.items()
-                  if count * powers.get(base, 0) > 0}
+        shared = {
+            base: min(count, powers[base], key=abs)
+            for base, count in shared.items()
+            if count * powers.get(base, 0) > 0
+        }
 
     def key(term: tuple[Expr, Expr]) -> tuple[bool, bool, str]:
         summand = term[1].xreplace({response: RESPONSE})
@@ -355,17 +370,25 @@ def _common_factor(terms: list[tuple[Expr, Expr]], response: Expr) -> Expr:
 def _poles(common: Expr, summands: dict[Expr, Expr]) -> Expr:
     """What `common` divides by that exponentials of data depend on: where it is near 0 they cancel,
     term by term."""
-    spoken = {s for summand in summands for node in summand.atoms(Exp)
-              if node.has(TokenProb) for s in node.free_symbols if isinstance(s, Parameter)}
-    return Mul(*(f for f in Mul.make_args(common) if f.is_Pow and f.exp.is_negative
-                 and f.free_symbols & spoken)) if len(summands) > 1 else S.One
+    spoken = {
+        s
+        for summand in summands
+        for node in summand.atoms(Exp)
+        if node.has(TokenProb)
+        for s in node.free_symbols
+        if isinstance(s, Parameter)
+    }
+    return (
+        Mul(*(f for f in Mul.make_args(common) if f.is_Pow and f.exp.is_negative and f.free_symbols & spoken))
+        if len(summands) > 1
+        else S.One
+    )
 
 
 def _quotient(scale: Expr, common: Expr) -> Expr:
     """scale/common, where c - 1 and 1 - c are one factor."""
     (number, powers), (sign, shared) = _powers(scale), _powers(common)
-    return number / sign * Mul(*(Pow(base, count - shared.get(base, 0))
-                                 for base, count in powers.items()))
+    return number / sign * Mul(*(Pow(base, count - shared.get(base, 0)) for base, count in powers.items()))
 
 
 def _powers(scale: Expr) -> tuple[Expr, dict[Expr, int]]:

@@ -108,9 +108,7 @@ def _short(policy: str) -> str:
 def generic(node: Expr) -> Expr:
     """`node` for the response y and the position t, whichever it speaks of."""
     spoken = dict.fromkeys(roles(node), RESPONSE)
-    free = {
-        i: POSITION for i in node.free_symbols if isinstance(i, Index) and i.is_positive
-    }
+    free = {i: POSITION for i in node.free_symbols if isinstance(i, Index) and i.is_positive}
     return node.xreplace(spoken).xreplace(free)
 
 
@@ -127,8 +125,9 @@ def statistic(node: Expr) -> Statistic | None:
         (total,) = node.args
         found = _sum(total)
         assert found.body is not None
-        return replace(found, node=Log(found.node), name="vocab_log_sum",
-                       tilt=tilt(VocabSum(found.body, ENTRY)))
+        return replace(
+            found, node=Log(found.node), name="vocab_log_sum", tilt=tilt(VocabSum(found.body, ENTRY))
+        )
     return _sum(node) if isinstance(node, VocabSum) else None
 
 
@@ -191,9 +190,7 @@ def statistics(exprs: Iterable[Expr]) -> tuple[Statistic, ...]:
         for found in statistics_in(expr):
             stopped = not found.is_label and found.node not in live
             distinct.setdefault(found.node, replace(found, stopped=stopped))
-    return tuple(
-        sorted(distinct.values(), key=lambda s: (not s.is_label, s.policies[:1] != ("pi",)))
-    )
+    return tuple(sorted(distinct.values(), key=lambda s: (not s.is_label, s.policies[:1] != ("pi",))))
 
 
 def stages(found: tuple[Statistic, ...]) -> list[tuple[Statistic, ...]]:
@@ -265,9 +262,7 @@ def by_entry(expr: Expr) -> dict[Expr, Expr]:
     for term in Add.make_args(expr):
         factors = Mul.make_args(term)
         part = Mul(*(f for f in factors if ENTRY in f.free_symbols))
-        found[part] = found.get(part, S.Zero) + Mul(
-            *(f for f in factors if ENTRY not in f.free_symbols)
-        )
+        found[part] = found.get(part, S.Zero) + Mul(*(f for f in factors if ENTRY not in f.free_symbols))
     return {part: scale for part, scale in found.items() if scale != 0}
 
 
@@ -289,4 +284,3 @@ def weighted(expr: Expr) -> dict[Expr, Expr]:
         weight = Mul(*(f for f in Mul.make_args(term) if is_probability_power(f)))
         found[weight] = found.get(weight, S.Zero) + term / weight
     return {weight: rest for weight, rest in found.items() if rest != 0}
-

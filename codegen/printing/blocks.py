@@ -15,25 +15,10 @@ from sympy import Expr, Pow, Rational, S, Symbol
 
 from midpo.codegen.plan.derivatives import is_log_probability
 from midpo.codegen.plan.statistics import ENTRY, probability, weighted
-from midpo.codegen.statements.nodes import (
-    UNARY,
-    Code,
-    Group,
-    Name,
-    Pair,
-    call,
-    product,
-    total,
-)
+from midpo.codegen.statements.nodes import UNARY, Code, Group, Name, Pair, call, product, total
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.nodes import (
-    Index,
-    Log,
-    Parameter,
-    Sqrt,
-    VocabProb,
-)
+from midpo.symbolic.language.nodes import Index, Log, Parameter, Sqrt, VocabProb
 from midpo.symbolic.language.text import text
 from midpo.symbolic.language.words import word_of
 
@@ -68,15 +53,7 @@ TRITON = Dialect(
     zeros="tl.zeros((BLOCK,), tl.float32)",
 )
 
-C = Dialect(
-    "C",
-    "c",
-    decay="_decay",
-    where="_where",
-    inside="{0}",
-    constant="{0}",
-    zeros="0.0",
-)
+C = Dialect("C", "c", decay="_decay", where="_where", inside="{0}", constant="{0}", zeros="0.0")
 
 
 class BlockPrinter(RowsPrinter):
@@ -120,8 +97,7 @@ class BlockPrinter(RowsPrinter):
             return right
         left = self.named(weight, "weight")
         inside = right if isinstance(right, Group) else Group(right)
-        return call(self.dialect.where, quote("{} == 0.0", left), quote("0.0"),
-                    Pair(left, "*", inside))
+        return call(self.dialect.where, quote("{} == 0.0", left), quote("0.0"), Pair(left, "*", inside))
 
     def named(self, expr: Expr, wanted: str) -> Name:
         """A block's name, so that it can be used twice."""

@@ -8,15 +8,7 @@ from midpo.codegen.plan.cancellation import completed
 from midpo.codegen.plan.lower import Lowered
 from midpo.codegen.statements.nodes import PRODUCT, UNARY, Code, Name, Pair, Statement
 from midpo.codegen.statements.quote import quote
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    MARGIN,
-    REJECTED,
-    RESPONSE,
-    Exp,
-    Further,
-    Sorted,
-)
+from midpo.symbolic.language.nodes import CHOSEN, MARGIN, REJECTED, RESPONSE, Exp, Further, Sorted
 from midpo.symbolic.loss import is_constant
 
 from .printer import Printer
@@ -31,8 +23,12 @@ def body_of(printer: Printer, lowered: Lowered) -> list[Statement]:
         printer.locals[MARGIN] = margin
     value = printer(lowered.loss, "pair")
     if printer.is_scalar(lowered.loss):  # a loss that no logits enter
-        value = quote("labels.new_full((labels.shape[0] // {},), {}, dtype={})",
-                      len(printer.roles), value, printer.dtype)
+        value = quote(
+            "labels.new_full((labels.shape[0] // {},), {}, dtype={})",
+            len(printer.roles),
+            value,
+            printer.dtype,
+        )
     loss = printer.name("loss")
     printer.assign(loss, value)
     printer.locals["loss"] = loss
@@ -63,9 +59,9 @@ def _margin(printer: Printer, margin: Expr) -> Code:
         printer.unpack([*names, *beside], quote("{}.chunk({})", reward, len(printer.roles)))
         whole = quote("{} - {}", *names)
     for scale, growth in growths:
+
         def factor(scale: Expr, growth: Code = growth) -> Code:
-            return growth if scale == 1 else Pair(
-                printer.wrapped(scale, "pair", UNARY), "*", growth)
+            return growth if scale == 1 else Pair(printer.wrapped(scale, "pair", UNARY), "*", growth)
 
         whole = added(whole, scale, factor)
     if rest != S.Zero:

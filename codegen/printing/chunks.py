@@ -12,15 +12,8 @@ from dataclasses import dataclass, replace
 from sympy import Expr, Symbol
 
 from midpo.codegen.names import marked
-from midpo.codegen.plan.statistics import (
-    Slope,
-    Statistic,
-    scalars,
-    slope,
-)
-from midpo.codegen.statements.nodes import (
-    Statement,
-)
+from midpo.codegen.plan.statistics import Slope, Statistic, scalars, slope
+from midpo.codegen.statements.nodes import Statement
 from midpo.codegen.statements.quote import quote
 
 from . import memory

@@ -7,25 +7,14 @@ from collections.abc import Iterable
 from sympy import Expr, S, Symbol
 
 from midpo.codegen.plan.log_sums import Tilt
-from midpo.codegen.plan.statistics import (
-    ENTRY,
-    EXTRA,
-    TILTED,
-    VALUE,
-    Slope,
-    Statistic,
-    probability,
-    weighted,
-)
+from midpo.codegen.plan.statistics import ENTRY, EXTRA, TILTED, VALUE, Slope, Statistic, probability, weighted
 from midpo.codegen.statements.nodes import ATOM, Code, Group, Name, Pair, Run, call, total
 from midpo.codegen.statements.quote import quote
 
 from .tables import chained, rows_printer, summed
 
 
-def shared_contexts(
-    group: tuple[Statistic, ...],
-) -> tuple[list[Expr], dict[Statistic, dict[Symbol, Symbol]]]:
+def shared_contexts(group: tuple[Statistic, ...]) -> tuple[list[Expr], dict[Statistic, dict[Symbol, Symbol]]]:
     """All contexts of a pass, each once, and each statistic's symbols in their common names."""
     shared: list[Expr] = []
     renamed: dict[Statistic, dict[Symbol, Symbol]] = {}
@@ -127,8 +116,9 @@ class Backward:
             (one,) = labels
             name = self.names[one, False]  # 1 - p, from log p: of p no digits are left
             printer.assign("at_label", quote("{} * -torch.expm1({})", f"grad_{name}", name))
-            printer.assign("at_label", quote(
-                "torch.where(ours, at_label[:, None], gradient.gather(-1, index))"))
+            printer.assign(
+                "at_label", quote("torch.where(ours, at_label[:, None], gradient.gather(-1, index))")
+            )
             self.run("gradient.scatter_(-1, index, at_label)")
         elif labels:
             seeds = total(Name(f"grad_{self.names[s, False]}") for s in labels)

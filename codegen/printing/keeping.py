@@ -13,27 +13,10 @@ from sympy import Add, Expr, Mul, S, Symbol
 from midpo.codegen.plan.cancellation import Piece, by_logarithm
 from midpo.codegen.plan.exponentials import is_positive_total, signed
 from midpo.codegen.plan.log_sums import Tilt
-from midpo.codegen.statements.nodes import (
-    UNARY,
-    Code,
-    Name,
-    Number,
-    Pair,
-    call,
-    fraction,
-    negative,
-)
+from midpo.codegen.statements.nodes import UNARY, Code, Name, Number, Pair, call, fraction, negative
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.nodes import (
-    RESPONSE,
-    Entropy,
-    Exp,
-    Log,
-    Parameter,
-    TokenProb,
-    TokenSum,
-)
+from midpo.symbolic.language.nodes import RESPONSE, Entropy, Exp, Log, Parameter, TokenProb, TokenSum
 from midpo.symbolic.language.signs import is_negative, is_positive
 from midpo.symbolic.language.text import split_fraction
 from midpo.symbolic.language.words import BY_NODE
@@ -53,8 +36,7 @@ def piece(printer: Scribe, piece: Piece, level: str, scale: Expr) -> Code:
         half = call("_tanh_of_half", printer.tensor(piece.exponent, level))
         return term_of(printer, scale, half, level)
     if piece.root:
-        name = printer.bind(("under", level, piece.exponent), "under",
-                            printer.tensor(piece.exponent, level))
+        name = printer.bind(("under", level, piece.exponent), "under", printer.tensor(piece.exponent, level))
         return term_of(printer, scale, quote("({0} / (1 + torch.sqrt(1 + {0})))", name), level)
     if piece.least is not None:
         return term_of(printer, scale, gap_of_exponentials(printer, piece, level), level)
@@ -64,8 +46,9 @@ def piece(printer: Scribe, piece: Piece, level: str, scale: Expr) -> Code:
         written = call("_exp_remainder", printer.tensor(piece.exponent, level))
     elif len(grown) == 1:
         scale /= grown[0]
-        written = call("_exp_growth", printer.tensor(grown[0].args[0], level),
-                       printer.tensor(piece.exponent, level))
+        written = call(
+            "_exp_growth", printer.tensor(grown[0].args[0], level), printer.tensor(piece.exponent, level)
+        )
     else:
         written = complement(printer, piece.exponent, level)
     if scale == 1:
@@ -87,17 +70,17 @@ def gap_of_exponentials(printer: Scribe, piece: Piece, level: str) -> Code:
     """exp(a + x) - exp(a) by the larger of the two, so that nothing infinite is multiplied by 0."""
     assert piece.least is not None
     gap = printer.bind(("gap", level, piece.exponent), "gap", printer(piece.exponent, level))
-    both = [printer.tensor(e, level)
-            for e in (by_logarithm(piece.least + piece.exponent), piece.least)]
-    top = printer.bind(("larger", level, piece), "larger",
-                       quote("torch.exp(torch.maximum({}, {}))", *both))
-    return printer.bind(("discount", level, piece), "discount",
-                        quote("-{0} * torch.sign({1}) * torch.expm1(-{1}.abs())", top, gap))
+    both = [printer.tensor(e, level) for e in (by_logarithm(piece.least + piece.exponent), piece.least)]
+    top = printer.bind(("larger", level, piece), "larger", quote("torch.exp(torch.maximum({}, {}))", *both))
+    return printer.bind(
+        ("discount", level, piece),
+        "discount",
+        quote("-{0} * torch.sign({1}) * torch.expm1(-{1}.abs())", top, gap),
+    )
 
 
 def term_of(printer: Scribe, scale: Expr, written: Code, level: str) -> Code:
-    above, below = ([printer.wrapped(f, level, UNARY) for f in factors]
-                    for factors in split_fraction(scale))
+    above, below = ([printer.wrapped(f, level, UNARY) for f in factors] for factors in split_fraction(scale))
     return fraction([*above, written], below)
 
 
@@ -116,8 +99,7 @@ def _grows(printer: Scribe, factor: Expr) -> bool:
     """Whether a factor is an exponential of data, or a sum with one."""
     if isinstance(factor, Add):
         return any(_grows(printer, f) for t in factor.args for f in Mul.make_args(t))
-    return isinstance(factor, Exp) and not printer.is_scalar(factor) and (
-        parameter_power(factor) is None)
+    return isinstance(factor, Exp) and not printer.is_scalar(factor) and (parameter_power(factor) is None)
 
 
 def logarithm(printer: Scribe, inside: Expr, level: str) -> Code:
@@ -159,8 +141,10 @@ def log_of_total(printer: Scribe, total: TokenSum, level: str) -> Code:
     """The logarithm of a sum of positive terms over the tokens."""
     body, _, response = total.args
     name = printer.local(
-        ("log of", total.xreplace({response: RESPONSE})), "token_log_sum",
-        lambda: call("_token_log_sum", Name(printer.mask), printer(Log(body), "token")))
+        ("log of", total.xreplace({response: RESPONSE})),
+        "token_log_sum",
+        lambda: call("_token_log_sum", Name(printer.mask), printer(Log(body), "token")),
+    )
     return printer.lift(total, name, "row", level)
 
 
@@ -199,10 +183,17 @@ def logsigmoid_difference(printer: Scribe, a: Expr, b: Expr, level: str) -> Code
     x, y = (printer.bind(("logit", level, e), "logit", printer(e, level)) for e in (a, b))
     gap = printer.bind(("gap", level, a, b), "gap", _apart(printer, a, b, x, y, level))
     near = printer.bind(
-        ("near", level, a, b), "near",
-        quote("torch.log1p(torch.exp(F.logsigmoid(-{})) * torch.expm1({}.clamp(-1, 1)))", x, gap))
-    written = quote("torch.where({gap}.abs() < 1, {near}, F.logsigmoid({x}) - F.logsigmoid({y}))",
-                    gap=gap, near=near, x=x, y=y)
+        ("near", level, a, b),
+        "near",
+        quote("torch.log1p(torch.exp(F.logsigmoid(-{})) * torch.expm1({}.clamp(-1, 1)))", x, gap),
+    )
+    written = quote(
+        "torch.where({gap}.abs() < 1, {near}, F.logsigmoid({x}) - F.logsigmoid({y}))",
+        gap=gap,
+        near=near,
+        x=x,
+        y=y,
+    )
     return printer.bind(("difference", level, a, b), "difference", written)
 
 
@@ -232,9 +223,14 @@ def bernoulli_divergence(printer: Scribe, a: Expr, b: Expr, level: str) -> Code:
     local("gap", "gap", _apart(printer, b, a, y, x, level))
     local("step", "step", written("{turn} * {gap}.clamp(-1, 1)"))
     local("log", "log_ratio", written("torch.log1p({share} * torch.expm1({step}))"))
-    local("far", "far", written(
-        "torch.exp(F.logsigmoid({x})) * (F.logsigmoid({x}) - F.logsigmoid({y}))"
-        " + torch.exp(F.logsigmoid(-{x})) * (F.logsigmoid(-{x}) - F.logsigmoid(-{y}))"))
+    local(
+        "far",
+        "far",
+        written(
+            "torch.exp(F.logsigmoid({x})) * (F.logsigmoid({x}) - F.logsigmoid({y}))"
+            " + torch.exp(F.logsigmoid(-{x})) * (F.logsigmoid(-{x}) - F.logsigmoid(-{y}))"
+        ),
+    )
     near = "{share} * _exp_remainder({step}) - _exp_remainder({log})"
     return local("found", "divergence", written(f"torch.where({{gap}}.abs() < 1, {near}, {{far}})"))
 
@@ -243,8 +239,11 @@ def log_of_complement(printer: Scribe, exponent: Code) -> Code:
     """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
     x = printer.bind(("exponent", exponent), "exponent", exponent)
     near = "{0}.clamp(-0.5, -torch.finfo({0}.dtype).tiny)"
-    written = quote(f"torch.where({{0}} > -0.5, torch.log(-torch.expm1({near})), "
-                    "torch.log1p(-torch.exp({0}.clamp(max=-0.5))))", x)
+    written = quote(
+        f"torch.where({{0}} > -0.5, torch.log(-torch.expm1({near})), "
+        "torch.log1p(-torch.exp({0}.clamp(max=-0.5))))",
+        x,
+    )
     return printer.bind(("complement", x), "complement", written)
 
 

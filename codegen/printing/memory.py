@@ -40,9 +40,7 @@ def is_in_place(found: Call) -> bool:
     return False
 
 
-def spending(
-    lines: Sequence[Statement], tables: Iterable[tuple[bool, str]]
-) -> tuple[Statement, ...]:
+def spending(lines: Sequence[Statement], tables: Iterable[tuple[bool, str]]) -> tuple[Statement, ...]:
     """The lines with a difference of two tables, and the product that an expectation sums, made in
     the memory of a table where that is the last time that it is spoken of. `tables` says of each
     whether it holds logarithms."""

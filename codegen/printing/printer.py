@@ -108,9 +108,7 @@ class Printer:
 
     guards = True  # whether exponentials inside functions keep infinities out of the gradient
 
-    def __init__(
-        self, taken: Iterable[str], roles: tuple[Symbol, ...] = (CHOSEN, REJECTED)
-    ) -> None:
+    def __init__(self, taken: Iterable[str], roles: tuple[Symbol, ...] = (CHOSEN, REJECTED)) -> None:
         self.name = Namer(taken)
         self.roles = roles
         self.lines: list[Statement] = []
@@ -224,8 +222,9 @@ class Printer:
             return grown
         if len(above) == 1 and not below:
             return self(above[0], level)
-        return fraction([self.wrapped(f, level, UNARY) for f in above],
-                        [self.wrapped(f, level, UNARY) for f in below])
+        return fraction(
+            [self.wrapped(f, level, UNARY) for f in above], [self.wrapped(f, level, UNARY) for f in below]
+        )
 
     def power(self, expr: Pow, level: str) -> Code:
         base, exponent = expr.args
@@ -269,8 +268,7 @@ class Printer:
     def argument(self, expr: Any, level: str) -> Code:
         """`expr` as a function's argument; a long one gets a line of its own."""
         written = self(expr, level)
-        return written if is_short(written) else self.bind(
-            ("argument", level, expr), "inner", written)
+        return written if is_short(written) else self.bind(("argument", level, expr), "inner", written)
 
     def tensor(self, expr: Any, level: str) -> Code:
         """`expr` as a tensor, also where it is a Python number: torch's functions need one."""
@@ -297,9 +295,7 @@ class Printer:
             (role,) = roles(expr)
             return Name(self.share(role, name))
         if (native, level) not in LIFT:
-            raise NotYet(
-                f"no kernel for {text(expr)}: it mixes positions or entries of two indices"
-            )
+            raise NotYet(f"no kernel for {text(expr)}: it mixes positions or entries of two indices")
         return quote(LIFT[native, level], name, len(self.roles))
 
     def share(self, role: Symbol, name: str) -> str:
@@ -344,20 +340,19 @@ class Printer:
         if isinstance(expr, Prob):
             whole = TokenSum(Log(TokenProb(*expr.args, POSITION)), POSITION, expr.args[1])
             summed = self(whole, "row")
-            return "row", self.local(("prob", expr.xreplace({expr.args[1]: RESPONSE})), "prob",
-                                     lambda: quote("{}.exp()", summed))
+            return "row", self.local(
+                ("prob", expr.xreplace({expr.args[1]: RESPONSE})), "prob", lambda: quote("{}.exp()", summed)
+            )
         if isinstance(expr, Exp) and is_token_logp(expr.args[0]):
             return self.atom(expr.args[0].args[0])
         if isinstance(expr, TokenProb):
             logps = self.at_labels(expr.args[0])
             wanted = policy_argument(expr.args[0]).replace("_logits", "_token_probs")
-            return "token", self.local(
-                ("prob", expr.args[0]), wanted, lambda: quote("{}.exp()", logps))
+            return "token", self.local(("prob", expr.args[0]), wanted, lambda: quote("{}.exp()", logps))
         if isinstance(expr, VocabProb):
             logps = self.policy(expr.args[0])
             wanted = policy_argument(expr.args[0]).replace("_logits", "_probs")
-            return "vocab", self.local(
-                ("probs", expr.args[0]), wanted, lambda: quote("{}.exp()", logps))
+            return "vocab", self.local(("probs", expr.args[0]), wanted, lambda: quote("{}.exp()", logps))
         if isinstance(expr, (Divergence, Entropy)):
             return "token", self.divergence(expr)
         if isinstance(expr, (TokenSum, TokenProd)):
@@ -380,8 +375,9 @@ class Printer:
         kind = "kl" if isinstance(expr, Divergence) else "entropy"
         short = [policy_argument(p).removesuffix("_logits") for p in policies]
         arguments = [Name(self.policy(policy)) for policy in policies]
-        return self.local((kind, *policies), "_".join([kind, *short]),
-                          lambda: call(f"_{kind}", *arguments, Name(self.mask)))
+        return self.local(
+            (kind, *policies), "_".join([kind, *short]), lambda: call(f"_{kind}", *arguments, Name(self.mask))
+        )
 
     def token_binder(self, expr: Expr) -> str:
         body, index, response = expr.args
@@ -414,9 +410,10 @@ class Printer:
         assert tilted is not None
         self.require_one_index(total, total.args[1])
         return self.local(
-            ("vocab", at_a_place(expr)), "vocab_log_sum",
-            lambda: quote("_counted({}, {}.logsumexp(-1))", self.mask,
-                          tilted_exponents(self, tilted)))
+            ("vocab", at_a_place(expr)),
+            "vocab_log_sum",
+            lambda: quote("_counted({}, {}.logsumexp(-1))", self.mask, tilted_exponents(self, tilted)),
+        )
 
     def vocab_sum(self, expr: VocabSum) -> str:
         body, index = expr.args
@@ -429,7 +426,6 @@ class Printer:
             weight = Mul(*(f for f in Mul.make_args(term) if is_probability(f)))
             if weight == 1:
                 return quote("{}.sum(-1)", self.wrapped(term, "vocab", ATOM))
-            return call("_mean", self(weight, "vocab"), self.tensor(term / weight, "vocab"),
-                        Name(self.mask))
+            return call("_mean", self(weight, "vocab"), self.tensor(term / weight, "vocab"), Name(self.mask))
 
         return self.local(("vocab", at_a_place(expr)), "vocab_sum", value)

@@ -26,15 +26,61 @@ from .gradient import Backward, shared_contexts
 from .writing import Namer
 
 # What the template calls its own.
-WORDS = frozenset((
-    "tl", "torch", "triton", "row", "label", "here", "known", "labels", "contexts",
-    "values", "normalisers", "states", "seeds", "outside", "z", "tokens", "columns", "size",
-    "start", "span", "first", "last", "whole", "begin", "at", "inside", "start_at",
-    "stop_at", "gradient", "out", "gradient_outer", "gradient_inner", "split", "part",
-    "REST", "LOWEST", "NEAR", "SPLITS", "BLOCK", "STAGES", "_exp", "_moved", "_block",
-    "_place",
-    "_probability", "_tanh", "_log_sigmoid", "k", "n", "at_label", "logit",
-))
+WORDS = frozenset(
+    (
+        "tl",
+        "torch",
+        "triton",
+        "row",
+        "label",
+        "here",
+        "known",
+        "labels",
+        "contexts",
+        "values",
+        "normalisers",
+        "states",
+        "seeds",
+        "outside",
+        "z",
+        "tokens",
+        "columns",
+        "size",
+        "start",
+        "span",
+        "first",
+        "last",
+        "whole",
+        "begin",
+        "at",
+        "inside",
+        "start_at",
+        "stop_at",
+        "gradient",
+        "out",
+        "gradient_outer",
+        "gradient_inner",
+        "split",
+        "part",
+        "REST",
+        "LOWEST",
+        "NEAR",
+        "SPLITS",
+        "BLOCK",
+        "STAGES",
+        "_exp",
+        "_moved",
+        "_block",
+        "_place",
+        "_probability",
+        "_tanh",
+        "_log_sigmoid",
+        "k",
+        "n",
+        "at_label",
+        "logit",
+    )
+)
 
 LINES = ("rescale", "accumulate", "finish", "second", "slopes")
 
@@ -59,8 +105,10 @@ def sums_of(found: Chunk) -> Sums:
     names = dict(zip(keys, found.names, strict=True))
     back = Backward(group, slopes, renamed, names, ())
     total, outside = back.totals(len(found.contexts))
-    weights = {probability(name): Exp(tilt.exponent - Symbol(value, real=True))
-               for name, (tilt, value) in back.tilted.items()}
+    weights = {
+        probability(name): Exp(tilt.exponent - Symbol(value, real=True))
+        for name, (tilt, value) in back.tilted.items()
+    }
     total, outside = total.xreplace(weights), [e.xreplace(weights) for e in outside]
     bodies = [s.policies[0] if s.body is None else s.body.xreplace(renamed[s]) for s in group]
     bodies += [slopes[s].inner.xreplace(renamed[s]) for s in extra]
@@ -115,8 +163,11 @@ class _Kernels:
         table = {name: self.name("statistic") for name in found.names if is_marked(name)}
         seeds = {f"grad_{old}": f"grad_{new}" for old, new in table.items()}
         self.name.taken.update(seeds.values())
-        return replace(found, names=tuple(table.get(n, n) for n in found.names),
-                       seeds=tuple(seeds.get(n, n) for n in found.seeds))
+        return replace(
+            found,
+            names=tuple(table.get(n, n) for n in found.names),
+            seeds=tuple(seeds.get(n, n) for n in found.seeds),
+        )
 
     def _names(self, policy: str, number: int) -> dict[str, str]:
         logits = policy_argument(policy)
@@ -171,8 +222,9 @@ class _Kernels:
         for weight, linear in self.moments.forms:
             forms[weight, linear] = name = self.name("moment")
             whole, scale = names[weight]
-            moved.assign(name, quote("_moved({}, {}, {}, {})", name, whole,
-                                     moved.sum_of(linear, shifts), scale))
+            moved.assign(
+                name, quote("_moved({}, {}, {}, {})", name, whole, moved.sum_of(linear, shifts), scale)
+            )
         for weight, (name, scale) in names.items():
             moved.assign(name, Name(scale), "*=")
             exponentials[weight] = each = self.name("each")
@@ -182,8 +234,9 @@ class _Kernels:
             value = added.sum_of(linear, logits)
             each = exponentials[weight]
             value = value if isinstance(value, Name) else Group(value)
-            kept = call(self.dialect.where, quote("{} == 0.0", each), quote("0.0"),
-                        Pair(Name(each), "*", value))
+            kept = call(
+                self.dialect.where, quote("{} == 0.0", each), quote("0.0"), Pair(Name(each), "*", value)
+            )
             added.assign(name, kept, "+=")
         return {
             "weights": {w: n for w, (n, _) in names.items()},
@@ -194,9 +247,7 @@ class _Kernels:
             "accumulate": added.lines,
         }
 
-    def finish(
-        self, weights: Mapping[Coefficients, str], forms: Mapping[Any, str]
-    ) -> dict[str, Any]:
+    def finish(self, weights: Mapping[Coefficients, str], forms: Mapping[Any, str]) -> dict[str, Any]:
         """The lines that turn moments into sums over the vocabulary, and what is at the label."""
         printer = self.printer()
         labels = []
@@ -208,19 +259,13 @@ class _Kernels:
                 printer.assign(name, printer(total, "token"))
         stored = [
             (place, name)
-            for place, (name, body) in enumerate(
-                zip(self.found.names, self.sums.bodies, strict=True)
-            )
+            for place, (name, body) in enumerate(zip(self.found.names, self.sums.bodies, strict=True))
             if not isinstance(body, str)
         ]
         return {"at_label": labels, "finish": printer.lines, "stored": stored}
 
     def value(
-        self,
-        term: Term,
-        weights: Mapping[Coefficients, str],
-        forms: Mapping[Any, str],
-        printer: BlockPrinter,
+        self, term: Term, weights: Mapping[Coefficients, str], forms: Mapping[Any, str], printer: BlockPrinter
     ) -> Expr:
         """A term of a sum in its moments, as `online` states it."""
 
@@ -250,7 +295,8 @@ class _Kernels:
     def reads(self, printer: BlockPrinter) -> list[dict[str, Any]]:
         """The policies whose blocks are used, and whether as logarithms and as probabilities."""
         return [
-            {**table, "number": number} | {k: (p, k) in printer.read for k in ("logps", "probs")}
+            {**table, "number": number}
+            | {k: (p, k) in printer.read for k in ("logps", "probs")}
             | {"logps_name": table["logps"], "probs_name": table["probs"]}
             for number, (p, table) in enumerate(self.tables.items())
             if {(p, "logps"), (p, "probs")} & printer.read

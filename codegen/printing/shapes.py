@@ -36,9 +36,7 @@ OTHER = Symbol("other response of the pair")
 def at_a_place(expr: Expr) -> Expr:
     """`expr` for any response and position."""
     generic = expr.xreplace(dict.fromkeys(roles(expr), RESPONSE))
-    return generic.xreplace(
-        {i: Symbol("position") for i in generic.free_symbols if isinstance(i, Index)}
-    )
+    return generic.xreplace({i: Symbol("position") for i in generic.free_symbols if isinstance(i, Index)})
 
 
 def is_torch_number(expr: Expr) -> bool:
@@ -68,8 +66,7 @@ def is_probability(factor: Any) -> bool:
 
 def logsigmoids_apart(expr: Add) -> tuple[Expr, Expr, Expr] | None:
     """The (k, a, b) of k*(logsigmoid(a) - logsigmoid(b)), else None."""
-    found = [(t / f, f.args[0]) for t in expr.args
-             for f in Mul.make_args(t) if isinstance(f, LogSigmoid)]
+    found = [(t / f, f.args[0]) for t in expr.args for f in Mul.make_args(t) if isinstance(f, LogSigmoid)]
     if len(found) != 2 or len(expr.args) != 2 or found[0][0] != -found[1][0]:
         return None
     (scale, a), (_, b) = sorted(found, key=lambda term: bool(term[0].as_coeff_Mul()[0] < 0))

@@ -59,8 +59,11 @@ class RowsPrinter(Printer):
         policy they are made from others'."""
         if policy in self.tilted:
             tilt, value = self.tilted[policy]
-            return self.local(policy, "tilted", lambda: quote(
-                "torch.exp({} - {}[:, None])", tilted_exponents(self, tilt), value))
+            return self.local(
+                policy,
+                "tilted",
+                lambda: quote("torch.exp({} - {}[:, None])", tilted_exponents(self, tilt), value),
+            )
         if (policy, kind) not in self.tables:
             wanted = policy_argument(policy).replace("_logits", ENDINGS[kind])
             self.tables[policy, kind] = self.name(wanted)
@@ -112,9 +115,7 @@ def grouped(printer: RowsPrinter, rest: Expr) -> Code:
     """A factor at vocabulary level, with the entry's parts that share a coefficient gathered."""
     whole: Code | None = None
     for scale, parts in _pieces(rest):
-        negative = parts != 1 and all(
-            t.as_coeff_Mul()[0] < 0 for t in ordered_terms(Add(parts))
-        )
+        negative = parts != 1 and all(t.as_coeff_Mul()[0] < 0 for t in ordered_terms(Add(parts)))
         parts = -parts if negative else parts
         if parts == 1:
             term = printer.coefficient(scale)

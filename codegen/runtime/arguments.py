@@ -122,8 +122,14 @@ FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 
 
 def _check(
-    leads: dict[str, Tensor], labels: Tensor, of: int, ignore_index: int,
-    cu_seqlens: Tensor | None, validate: bool, vocabulary: int | None = None, sharded: bool = False,
+    leads: dict[str, Tensor],
+    labels: Tensor,
+    of: int,
+    ignore_index: int,
+    cu_seqlens: Tensor | None,
+    validate: bool,
+    vocabulary: int | None = None,
+    sharded: bool = False,
 ) -> None:
     """Refuse wrong arguments by name: nothing is broadcast. `leads` have the labels' shape and one
     more dimension: the vocabulary's or, where it is given, that of hidden states."""
@@ -145,8 +151,12 @@ def _check(
 
 
 def _check_logps(
-    logps: dict[str, Tensor], labels: Tensor, of: int, ignore_index: int,
-    cu_seqlens: Tensor | None, validate: bool,
+    logps: dict[str, Tensor],
+    labels: Tensor,
+    of: int,
+    ignore_index: int,
+    cu_seqlens: Tensor | None,
+    validate: bool,
 ) -> None:
     """Refuse wrong arguments by name: nothing is broadcast."""
     sequences = _sequences(labels, cu_seqlens, validate, of)

@@ -22,8 +22,14 @@ except ImportError:  # the loop over chunks needs torch only
 # (entries, warps, stages) of a program: a block of the vocabulary, and how many are on their way
 # from memory at once; the first where none is measured.
 BLOCKS = (
-    (4096, 8, 3), (1024, 4, 3), (2048, 4, 3), (2048, 8, 1),
-    (2048, 8, 3), (4096, 8, 1), (4096, 16, 2), (8192, 16, 2),
+    (4096, 8, 3),
+    (1024, 4, 3),
+    (2048, 4, 3),
+    (2048, 8, 1),
+    (2048, 8, 3),
+    (4096, 8, 1),
+    (4096, 16, 2),
+    (8192, 16, 2),
 )
 PART = 8192  # entries of a row that are worth a program of their own
 # Under TRITON_INTERPRET=1: the block, and how many programs there are to divide the rows among.
@@ -172,6 +178,9 @@ class _TritonPass(_RowsPass):
         splits = 1 if contexts else _splits(gradient, labels)
         with torch.cuda.device_of(labels):
             _launch(
-                self.slopes, (labels.numel(), splits), *given,
-                SPLITS=splits, measured=not overwrites,
+                self.slopes,
+                (labels.numel(), splits),
+                *given,
+                SPLITS=splits,
+                measured=not overwrites,
             )

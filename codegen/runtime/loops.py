@@ -21,8 +21,16 @@ from midpo.codegen.runtime.shards import _reduce_tops, _reduce_values
 
 COMPILERS = ("cc", "gcc", "clang")
 FLAGS = (
-    "-std=c11", "-O3", "-march=native", "-funroll-loops", "-fopenmp-simd", "-ffp-contract=fast",
-    "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared",
+    "-std=c11",
+    "-O3",
+    "-march=native",
+    "-funroll-loops",
+    "-fopenmp-simd",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fPIC",
+    "-shared",
 )
 
 
@@ -48,7 +56,11 @@ def _compiled(source: str, command: list[str]) -> tuple[Any, str]:
             path = os.path.join(folder, "rows.so")
             subprocess.run(
                 [*command, "-x", "c", "-", "-o", path, "-lm"],
-                input=source, capture_output=True, text=True, check=True, timeout=120,
+                input=source,
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=120,
             )
             return ctypes.CDLL(path), ""
     except subprocess.CalledProcessError as error:
@@ -102,8 +114,10 @@ class _NativePass(_RowsPass):
         library, _ = _library(self.source, given[0].dtype == torch.bfloat16)
         loop = getattr(library, f"{name}{self.suffix}")
         arguments = [
-            ctypes.c_void_p(x.data_ptr()) if isinstance(x, Tensor)
-            else ctypes.c_float(x) if isinstance(x, float)
+            ctypes.c_void_p(x.data_ptr())
+            if isinstance(x, Tensor)
+            else ctypes.c_float(x)
+            if isinstance(x, float)
             else ctypes.c_int64(x)
             for x in given
         ]

@@ -15,9 +15,7 @@ from .nodes import Assign, Code, Name, Number, Statement, changed
 WIDTH = 92
 
 
-def statements(
-    lines: Iterable[Statement], declared: Collection[str] = (), kind: str = "float"
-) -> list[str]:
+def statements(lines: Iterable[Statement], declared: Collection[str] = (), kind: str = "float") -> list[str]:
     """Assignments as statements; a name's first one declares it, unless it is `declared`."""
     known, found = set(declared), []
     for line in lines:
@@ -26,8 +24,12 @@ def statements(
         head = "" if name in known else f"{kind} "
         known.add(name)
         found += textwrap.wrap(
-            f"{head}{name} {line.sign} {text(line.value)};", WIDTH, subsequent_indent="    ",
-            break_long_words=False, break_on_hyphens=False)
+            f"{head}{name} {line.sign} {text(line.value)};",
+            WIDTH,
+            subsequent_indent="    ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
     return found
 
 

@@ -309,8 +309,7 @@ def bound(nodes: Iterable[Node]) -> set[str]:
 
 def changed(node: Part, change: Callable[[Any], Any]) -> Part:
     """`node` with each part, and then itself, as `change` has it."""
-    made = {field.name: _changed(getattr(node, field.name), change)
-            for field in fields(node)}  # type: ignore[arg-type]
+    made = {field.name: _changed(getattr(node, field.name), change) for field in fields(node)}  # type: ignore[arg-type]
     found: Part = change(replace(node, **made))  # type: ignore[type-var]
     return found
 

@@ -43,11 +43,19 @@ from .nodes import (
 )
 
 WIDTH = 92
-_CHOICE, _OR, _AND, _NOT, _COMPARED, _BAR, _AMPERSAND, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = (
-    range(12))
+_CHOICE, _OR, _AND, _NOT, _COMPARED, _BAR, _AMPERSAND, _SUM, _PRODUCT, _SIGN, _POWER, _ATOM = range(12)
 _ORDER = {
-    "or": _OR, "and": _AND, "|": _BAR, "&": _AMPERSAND, "+": _SUM, "-": _SUM, "*": _PRODUCT,
-    "/": _PRODUCT, "//": _PRODUCT, "%": _PRODUCT, "**": _POWER,
+    "or": _OR,
+    "and": _AND,
+    "|": _BAR,
+    "&": _AMPERSAND,
+    "+": _SUM,
+    "-": _SUM,
+    "*": _PRODUCT,
+    "/": _PRODUCT,
+    "//": _PRODUCT,
+    "%": _PRODUCT,
+    "**": _POWER,
 }
 
 
@@ -122,8 +130,7 @@ def text(code: Code) -> str:
         case Group(of):
             return f"({text(of)})"
         case Message(pieces):
-            inside = (_escaped(each) if isinstance(each, str) else f"{{{text(each)}}}"
-                      for each in pieces)
+            inside = (_escaped(each) if isinstance(each, str) else f"{{{text(each)}}}" for each in pieces)
             return f'f"{"".join(inside)}"'
         case Each(value, target, of):
             return f"[{text(value)} for {text(target)} in {text(of)}]"
@@ -180,7 +187,7 @@ def _function(function: Function) -> Iterator[str]:
     yield f") -> {text(function.returns)}:"
     if function.doc:
         first, *more = function.doc
-        end = ["    \"\"\""] if len(more) > 1 else []
+        end = ['    """'] if len(more) > 1 else []
         *most, last = [f'"""{first}', *more]
         yield from _indented([*most, last if end else f'{last}"""'])
         yield from end

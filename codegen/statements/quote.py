@@ -41,12 +41,29 @@ from .nodes import (
 )
 
 _PAIRS: dict[type[ast.AST], str] = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%",
-    ast.Pow: "**", ast.BitAnd: "&", ast.BitOr: "|", ast.And: "and", ast.Or: "or",
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.FloorDiv: "//",
+    ast.Mod: "%",
+    ast.Pow: "**",
+    ast.BitAnd: "&",
+    ast.BitOr: "|",
+    ast.And: "and",
+    ast.Or: "or",
 }
 _COMPARED: dict[type[ast.AST], str] = {
-    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
-    ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+    ast.In: "in",
+    ast.NotIn: "not in",
 }
 _SIGNS: dict[type[ast.AST], str] = {ast.USub: "-", ast.Invert: "~", ast.Not: "not "}
 
@@ -66,10 +83,8 @@ def quote(piece: str, *holes: Code | str | int, **named: Code | str | int) -> Co
 
 def block(piece: str, **holes: Code | str | int | Sequence[Statement]) -> tuple[Statement, ...]:
     """The statements of a piece, its names that are `holes` filled."""
-    codes = {name: code(value) for name, value in holes.items()
-             if isinstance(value, (Code, str, int))}
-    whole = {name: tuple(value) for name, value in holes.items()
-             if not isinstance(value, (Code, str, int))}
+    codes = {name: code(value) for name, value in holes.items() if isinstance(value, (Code, str, int))}
+    whole = {name: tuple(value) for name, value in holes.items() if not isinstance(value, (Code, str, int))}
 
     def fill(node: Any) -> Any:
         return codes.get(node.id, node) if isinstance(node, Name) else node
@@ -159,11 +174,11 @@ def _code(node: ast.AST | None) -> Code:
         case ast.BinOp(left, sign, right):
             return Pair(_code(left), _PAIRS[type(sign)], _code(right))
         case ast.BoolOp(sign, values):
-            return reduce(lambda left, right: Pair(left, _PAIRS[type(sign)], right),
-                          map(_code, values))
+            return reduce(lambda left, right: Pair(left, _PAIRS[type(sign)], right), map(_code, values))
         case ast.Compare(lead, signs, others):
-            compared = [(_COMPARED[type(sign)], _code(other))
-                        for sign, other in zip(signs, others, strict=True)]
+            compared = [
+                (_COMPARED[type(sign)], _code(other)) for sign, other in zip(signs, others, strict=True)
+            ]
             return Comparison(_code(lead), tuple(compared))
         case ast.IfExp(test, yes, no):
             return Choice(_code(yes), _code(test), _code(no))
@@ -187,5 +202,3 @@ def _part(node: ast.expr | None) -> Code | None:
 
 def _codes(nodes: list[ast.expr]) -> tuple[Code, ...]:
     return tuple(map(_code, nodes))
-
-

@@ -18,9 +18,7 @@ TRIALS = 80  # as in proofs.audit.audit, which imports numpy; a test compares
 @click.command("audit")
 @options.specs
 @options.as_json
-@click.option(
-    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Of random policies."
-)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of random policies.")
 @click.option(
     "--trials",
     default=TRIALS,
@@ -29,9 +27,7 @@ TRIALS = 80  # as in proofs.audit.audit, which imports numpy; a test compares
     help="Random pairs on which the two gradients are compared.",
 )
 @options.pairs
-def command(
-    specs: tuple[str, ...], as_json: bool, seed: int, trials: int, pairs: str | None
-) -> None:
+def command(specs: tuple[str, ...], as_json: bool, seed: int, trials: int, pairs: str | None) -> None:
     """What a recovery does and does not mean: gradient, optimum, labels, mass, domain.
 
     A prior that depends on the policy recovers a loss only if it is differentiated, while the

@@ -28,8 +28,13 @@ if TYPE_CHECKING:
 @click.option("--check", "with_check", is_flag=True, help="Have Coq check them (needs coqc).")
 @click.option("--coqchk", is_flag=True, help="Check again with coqchk (slow); implies --check.")
 def command(
-    specs: tuple[str, ...], whole: bool, as_json: bool, output: str, parents: bool,
-    with_check: bool, coqchk: bool,
+    specs: tuple[str, ...],
+    whole: bool,
+    as_json: bool,
+    output: str,
+    parents: bool,
+    with_check: bool,
+    coqchk: bool,
 ) -> None:
     """Write each recovery as a theorem for Coq, beside the library it rests on.
 
@@ -76,9 +81,7 @@ def command(
     sys.exit(_status(found, with_check))
 
 
-def _checked(
-    found: list[Certificate], as_json: bool, coqchk: bool
-) -> tuple[str, list[Certificate]]:
+def _checked(found: list[Certificate], as_json: bool, coqchk: bool) -> tuple[str, list[Certificate]]:
     from midpo.proofs.certify import certificate
     from midpo.proofs.certify import runner as rocq_runner
 

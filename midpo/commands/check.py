@@ -67,9 +67,7 @@ def command(
     given = given_of(code, settings, bindings)
     chosen = context.get_parameter_source("backend") is not ParameterSource.DEFAULT
     if code is not None and chosen:
-        raise MidpoError(
-            "--code and --backend\n  expected: one of them; a generated file names its backend"
-        )
+        raise MidpoError("--code and --backend\n  expected: one of them; a generated file names its backend")
 
     def answer(name: str) -> tuple[dict[str, Any], int]:
         with bar(as_json, name, trials) as advance:
@@ -93,15 +91,11 @@ def command(
     each(specs, as_json, answer)
 
 
-def given_of(
-    code: str | None, settings: Sequence[str], bindings: Sequence[str]
-) -> dict[str, dict[str, str]]:
+def given_of(code: str | None, settings: Sequence[str], bindings: Sequence[str]) -> dict[str, dict[str, str]]:
     """What --set and --bind say of the code's arguments. Raises: MidpoError."""
     if code is None and (settings or bindings):
         option = "set" if settings else "bind"
-        raise MidpoError(
-            f"--{option} without --code\n  expected: --code FILE.py:FUNCTION beside it"
-        )
+        raise MidpoError(f"--{option} without --code\n  expected: --code FILE.py:FUNCTION beside it")
     return {
         "arguments": arguments_of("set", settings, "beta=alpha"),
         "bind": arguments_of("bind", bindings, "keep=not mask"),
@@ -114,8 +108,6 @@ def arguments_of(option: str, settings: Sequence[str], example: str) -> dict[str
     for setting in settings:
         name, equals, written = setting.partition("=")
         if not equals or not name.strip().isidentifier() or not written.strip():
-            raise MidpoError(
-                f"--{option} {setting}\n  expected: ARG=EXPR, as --{option} {example}"
-            )
+            raise MidpoError(f"--{option} {setting}\n  expected: ARG=EXPR, as --{option} {example}")
         found[name.strip()] = written.strip()
     return found

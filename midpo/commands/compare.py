@@ -11,8 +11,7 @@ from midpo.streams import print_json
 
 from . import options
 
-STATUS = {"different": NEGATIVE, "undecided": UNDECIDED, "special case": SPECIAL,
-          "limiting case": SPECIAL}
+STATUS = {"different": NEGATIVE, "undecided": UNDECIDED, "special case": SPECIAL, "limiting case": SPECIAL}
 
 
 @click.command("compare")

@@ -64,11 +64,7 @@ def command(
     from midpo.rows import class_of, csv_table, markdown_table, row
     from midpo.symbolic.language.spec import catalogue, load
 
-    wanted = {
-        "token_level": token_level,
-        "needs_reference": needs_reference,
-        "label_free": label_free,
-    }
+    wanted = {"token_level": token_level, "needs_reference": needs_reference, "label_free": label_free}
     asked = with_class or bool(classes) or order == "class"
     found = []
     for name in catalogue():

@@ -16,9 +16,7 @@ BACKENDS = ("eager", "fused", "linear", "triton", "native", "logps")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-as_json = click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON document and nothing else."
-)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 specs = click.argument("specs", nargs=-1, required=True, metavar="SPEC...")
 seed = click.option("--seed", default=0, show_default=True, help="Of the random logits.")
 trials = click.option(
@@ -42,7 +40,7 @@ bindings = click.option(
     multiple=True,
     metavar="ARG=EXPR",
     help="What an argument of --code is made of: logps=cat(policy_chosen_logps, "
-    "policy_rejected_logps), batch={\"labels\": labels}; may be repeated (docs/code.md).",
+    'policy_rejected_logps), batch={"labels": labels}; may be repeated (docs/code.md).',
 )
 backend = click.option(
     "--backend",
@@ -59,21 +57,26 @@ pairs = click.option(
 force = click.option(
     "--force", is_flag=True, help="Replace a file that midpo did not write, or that was edited."
 )
-parents = click.option(
-    "--parents", is_flag=True, help="Make the folders that are missing on the way, too."
-)
+parents = click.option("--parents", is_flag=True, help="Make the folders that are missing on the way, too.")
 
 
 def output_file(what: str, **more: Any) -> Decorator:
     """-o FILE, where - is standard output."""
-    return click.option("-o", "--output", metavar="FILE", callback=_file,
-                        help=f"{what}; - is standard output.", **more)
+    return click.option(
+        "-o", "--output", metavar="FILE", callback=_file, help=f"{what}; - is standard output.", **more
+    )
 
 
 def output_folder(what: str, **more: Any) -> Decorator:
     """-o FOLDER, made where it is not there yet."""
-    return click.option("-o", "--output", metavar="FOLDER", callback=_folder,
-                        help=f"The folder to write {what} into, made if it is not there.", **more)
+    return click.option(
+        "-o",
+        "--output",
+        metavar="FOLDER",
+        callback=_folder,
+        help=f"The folder to write {what} into, made if it is not there.",
+        **more,
+    )
 
 
 def _file(context: click.Context, option: click.Parameter, value: str | None) -> str | None:

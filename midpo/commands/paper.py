@@ -20,9 +20,7 @@ from . import options
 @options.force
 @options.seed
 @options.trials
-def command(
-    as_json: bool, output: str, parents: bool, force: bool, seed: int, trials: int
-) -> None:
+def command(as_json: bool, output: str, parents: bool, force: bool, seed: int, trials: int) -> None:
     """Reproduce the paper: prove its eight recoveries, generate and cross-check the eight kernels,
     and write the report.
 

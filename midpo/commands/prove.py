@@ -115,8 +115,10 @@ def _shape(written: str) -> tuple[tuple[int, ...], int]:
     """1,2,4 as the lengths 1 and 2 of rows padded to 4. Raises: MidpoError."""
     parts = [part.strip() for part in written.split(",")]
     if len(parts) < 3 or not all(part.isdecimal() and 0 < int(part) < 9 for part in parts):
-        raise MidpoError(f"--shapes {written}\n  expected: the tokens of each row, chosen ones "
-                         "first, and the length of all, as 1,2,4")
+        raise MidpoError(
+            f"--shapes {written}\n  expected: the tokens of each row, chosen ones "
+            "first, and the length of all, as 1,2,4"
+        )
     *lengths, total = map(int, parts)
     return tuple(lengths), total
 

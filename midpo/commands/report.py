@@ -24,18 +24,11 @@ from . import options
 @click.option("--all", "every", is_flag=True, help="The whole catalogue, as with no SPEC.")
 @click.option("--html", is_flag=True, help="One HTML page instead of LaTeX.")
 @click.option(
-    "--check",
-    "with_check",
-    is_flag=True,
-    help="Cross-check the kernels and include the table (needs torch).",
+    "--check", "with_check", is_flag=True, help="Cross-check the kernels and include the table (needs torch)."
 )
 @click.option("--certify", "certified", is_flag=True, help="Have Coq's kernel check each (coqc).")
-@click.option(
-    "--audit/--no-audit", default=True, show_default=True, help="What a recovery does not mean."
-)
-@click.option(
-    "--plots/--no-plots", default=None, help="Needs matplotlib.  [default: not in a fragment]"
-)
+@click.option("--audit/--no-audit", default=True, show_default=True, help="What a recovery does not mean.")
+@click.option("--plots/--no-plots", default=None, help="Needs matplotlib.  [default: not in a fragment]")
 @click.option(
     "--kernels/--no-kernels",
     default=None,
@@ -69,10 +62,7 @@ from . import options
     help="A table of benchmarks/kernels.py to draw.",
 )
 @click.option(
-    "--pdf/--no-pdf",
-    default=True,
-    show_default=True,
-    help="Compile the report if a TeX is installed.",
+    "--pdf/--no-pdf", default=True, show_default=True, help="Compile the report if a TeX is installed."
 )
 def command(
     specs: tuple[str, ...],
@@ -127,8 +117,9 @@ def command(
         from midpo.page import write
 
         with bar(as_json, "report", len(loaded)) as advance:
-            page = write(loaded, output, checks=checks, certify=certified, audit=audit,
-                         jobs=cores(), progress=advance)
+            page = write(
+                loaded, output, checks=checks, certify=certified, audit=audit, jobs=cores(), progress=advance
+            )
         if as_json:
             print_json({"specs": [s.name for s in loaded], "html": str(page), "left_out": lacking})
         else:
@@ -155,15 +146,18 @@ def command(
     _wrote(written, as_json, [s.name for s in loaded], lacking)
 
 
-def _wrote(
-    written: Any, as_json: bool, names: Sequence[str], lacking: Sequence[str]
-) -> None:
+def _wrote(written: Any, as_json: bool, names: Sequence[str], lacking: Sequence[str]) -> None:
     files = {"tex": str(written.tex), "pdf": str(written.pdf) if written.pdf else None}
     if as_json:
         others = list(map(str, written.others))
         print_json(
-            {"specs": list(names), **files, "others": others, "message": written.message,
-             "left_out": list(lacking)}
+            {
+                "specs": list(names),
+                **files,
+                "others": others,
+                "message": written.message,
+                "left_out": list(lacking),
+            }
         )
         return
     for path in filter(None, files.values()):

@@ -45,6 +45,7 @@ def command(specs: tuple[str, ...], as_json: bool, steps: bool, certified: bool)
         if not as_json:
             answers.kernel(found)
         return described | {"kernel": found.kernel, "certificate": found.as_json()}, max(
-            (code, found.status), key=(OK, UNDECIDED, NEGATIVE).index)
+            (code, found.status), key=(OK, UNDECIDED, NEGATIVE).index
+        )
 
     each(specs, as_json, answer)

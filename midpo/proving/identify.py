@@ -37,8 +37,10 @@ def identify(code: Code, **options: Any) -> CodeProof:
             return found
         best = best or found
     if best is None:
-        raise MidpoError(f"{code.name}: no row of the catalogue agrees with it at random inputs\n"
-                         "  expected: midpo prove SPEC --code ..., with the spec of its loss")
+        raise MidpoError(
+            f"{code.name}: no row of the catalogue agrees with it at random inputs\n"
+            "  expected: midpo prove SPEC --code ..., with the spec of its loss"
+        )
     return best
 
 
@@ -59,11 +61,11 @@ def agreeing(code: Code, unshifted: bool) -> Iterator[tuple[Spec, dict[str, Any]
 def _assignments(spec: Spec, code: Code) -> Iterator[dict[str, Any]]:
     """Ways to give the row's parameters to arguments that nothing else is bound to."""
     given = dict(code.arguments)
-    free = [p for p in signature(code.function).parameters
-            if p not in given and find(spec, p) is None]
+    free = [p for p in signature(code.function).parameters if p not in given and find(spec, p) is None]
     taken = {str(v) for v in given.values()}
-    names = [n for n in spec.names.parameters
-             if n not in taken and n not in signature(code.function).parameters]
+    names = [
+        n for n in spec.names.parameters if n not in taken and n not in signature(code.function).parameters
+    ]
     for count in range(min(len(free), len(names)), -1, -1):
         for chosen in itertools.permutations(names, count):
             for at in itertools.combinations(free, count):
@@ -73,8 +75,7 @@ def _assignments(spec: Spec, code: Code) -> Iterator[dict[str, Any]]:
 def _agrees(spec: Spec, code: Code, given: Mapping[str, Any], unshifted: bool) -> bool:
     """Whether the code returns the row's loss at a few cases of one pair."""
     try:
-        needed = tuple(str(s) for s in kernel_loss(spec).free_symbols
-                       if str(s) in spec.names.policies)
+        needed = tuple(str(s) for s in kernel_loss(spec).free_symbols if str(s) in spec.names.policies)
         binding: Binding = bind(spec, code.function, given, needed)
         if set(needed) - {s.name for s in leaves(binding.sources)}:
             return False

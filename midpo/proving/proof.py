@@ -30,13 +30,7 @@ from midpo.numeric.code.witness import (
 )
 from midpo.numeric.code.written import program
 from midpo.proofs.code.answer import TERMS, CodeProof, Part, UpTo, verdict_of
-from midpo.proofs.code.claim import (
-    CodeClaim,
-    Reduction,
-    by_direction,
-    by_renaming,
-    claim,
-)
+from midpo.proofs.code.claim import CodeClaim, Reduction, by_direction, by_renaming, claim
 from midpo.proofs.code.deciding import derivation, ties
 from midpo.proofs.code.nearly import up_to
 from midpo.symbolic.errors import MidpoError, NotYet
@@ -75,8 +69,13 @@ class Found:
 
 
 def prove(
-    spec: Spec, code: Code, *, unshifted: bool = False, pairs: Sequence[int] = (1, 2),
-    shapes: Sequence[tuple[tuple[int, ...], int]] = (), value_only: bool = False,
+    spec: Spec,
+    code: Code,
+    *,
+    unshifted: bool = False,
+    pairs: Sequence[int] = (1, 2),
+    shapes: Sequence[tuple[tuple[int, ...], int]] = (),
+    value_only: bool = False,
 ) -> CodeProof:
     """Whether the function computes the spec's loss, for every size; at `shapes` (lengths of the
     rows, and the padded length) where positions matter.
@@ -94,9 +93,11 @@ def prove(
     held, why_not = every, every.why if isinstance(every, NotLifted) else ""
     if isinstance(held, NotLifted) and not every_size(spec):
         for vocabulary, usual in ((0, SHAPES), (2, SMALL)):
-            bounded = [at_shape(spec, unshifted, lengths, total, vocabulary)
-                       for lengths, total in shapes or usual
-                       if shapes or len(lengths) // len(spec.roles) in pairs]
+            bounded = [
+                at_shape(spec, unshifted, lengths, total, vocabulary)
+                for lengths, total in shapes or usual
+                if shapes or len(lengths) // len(spec.roles) in pairs
+            ]
             if not bounded:
                 break
             held = decided(binding, bounded, value_only)
@@ -109,16 +110,29 @@ def prove(
                 break
     if isinstance(held, NotLifted) and why_not and not shapes:  # the value alone, perhaps
         held = decided(binding, layouts, value_only, with_slope=False)
-    found = held if isinstance(held, Found) else Found(
-        "undecided", "not asked" if value_only else "undecided")
+    found = (
+        held if isinstance(held, Found) else Found("undecided", "not asked" if value_only else "undecided")
+    )
     why = "" if isinstance(held, Found) else why_not or held.why
     # Of code that was not lifted nothing is claimed that could rest on these.
     notes = (*found.notes, *binding.notes, *(() if why else TERMS))
     answer = CodeProof(
-        spec.name, code.name, verdict_of(found.value, found.gradient), found.value, found.gradient,
-        scope(layouts, binding), found.formula, notes, found.up_to, _witness(found), found.reason,
-        found.steps, time.perf_counter() - start, found.operations,
-        _program(spec, code, binding, found))
+        spec.name,
+        code.name,
+        verdict_of(found.value, found.gradient),
+        found.value,
+        found.gradient,
+        scope(layouts, binding),
+        found.formula,
+        notes,
+        found.up_to,
+        _witness(found),
+        found.reason,
+        found.steps,
+        time.perf_counter() - start,
+        found.operations,
+        _program(spec, code, binding, found),
+    )
     return replace(answer, verdict="not lifted", reason=why) if why else answer
 
 
@@ -146,25 +160,23 @@ def every_size(spec: Spec) -> bool:
     return bool(spec.names.responses)
 
 
-def at_shape(
-    spec: Spec, unshifted: bool, lengths: tuple[int, ...], total: int, vocabulary: int
-) -> Layout:
+def at_shape(spec: Spec, unshifted: bool, lengths: tuple[int, ...], total: int, vocabulary: int) -> Layout:
     """One batch of concrete sizes. Raises: MidpoError where rows are no pairs, or too long."""
     pairs, rest = divmod(len(lengths), len(spec.roles))
     if rest or not pairs or max(lengths) > total or min(lengths) < 1:
-        raise MidpoError(f"{lengths} tokens in rows of {total}\n  expected: a length for each row, "
-                         "chosen ones first, none longer than the row")
+        raise MidpoError(
+            f"{lengths} tokens in rows of {total}\n  expected: a length for each row, "
+            "chosen ones first, none longer than the row"
+        )
     return Layout(spec, pairs, unshifted, lengths, total, vocabulary)
 
 
-def decide(
-    found: Found, spec: Spec, binding: Binding, layout: Layout, lifted: Lifted
-) -> None:
+def decide(found: Found, spec: Spec, binding: Binding, layout: Layout, lifted: Lifted) -> None:
     """One layout: the formula against the code, then value and gradient against the spec."""
     _note(found, lifted)
     found.formula = found.formula or (
-        text(lifted.losses[0]) if len(lifted.losses) == 1 else
-        "; ".join(map(text, lifted.losses)))
+        text(lifted.losses[0]) if len(lifted.losses) == 1 else "; ".join(map(text, lifted.losses))
+    )
     asked = found.gradient != "not asked"
 
     def run(case: CodeCase) -> Answer:
@@ -200,9 +212,7 @@ def called(binding: Binding, layout: Layout, case: CodeCase, slope: bool) -> Ans
         return call(torch, binding, layout, case, slope=slope)
 
 
-def _claim(
-    layout: Layout, lifted: Lifted, fixed: Mapping[str, Fraction], run: Any
-) -> CodeClaim | None:
+def _claim(layout: Layout, lifted: Lifted, fixed: Mapping[str, Fraction], run: Any) -> CodeClaim | None:
     """What a loss of this shape must be: one a pair, or a mean or sum of all."""
     count = len(lifted.losses)
     if count == layout.pairs:
@@ -218,23 +228,27 @@ def _claim(
     return claim(layout, lifted.losses, "mean", fixed)
 
 
-def _value(
-    found: Found, spec: Spec, stated: CodeClaim, fixed: Mapping[str, Fraction], run: Any
-) -> None:
+def _value(found: Found, spec: Spec, stated: CodeClaim, fixed: Mapping[str, Fraction], run: Any) -> None:
     layout = stated.layout
     apart = difference(stated.losses, stated.targets, trying.cases(layout, fixed, QUICK), run)
     if apart is None:
         if _proof(found, spec, stated, "value", stated.losses, stated.targets):
             return
         apart = difference(stated.losses, stated.targets, trying.cases(layout, fixed, MANY), run)
-    same = [replace_parameters(trying.case(layout, fixed, seed), trying.case(layout, fixed, 0))
-            for seed in range(QUICK)]
+    same = [
+        replace_parameters(trying.case(layout, fixed, seed), trying.case(layout, fixed, 0))
+        for seed in range(QUICK)
+    ]
     found.up_to = up_to(layout.whole, stated, ratio(stated.losses, stated.targets, same))
     if apart is not None:
         found.value, found.difference, found.layout = "refuted", apart, layout
         return
-    found.undecided("value", f"equal but for guards: it is {found.up_to}" if found.up_to else
-                    "no derivation shows the losses equal, and no case tells them apart")
+    found.undecided(
+        "value",
+        f"equal but for guards: it is {found.up_to}"
+        if found.up_to
+        else "no derivation shows the losses equal, and no case tells them apart",
+    )
 
 
 def replace_parameters(case: CodeCase, other: CodeCase) -> CodeCase:
@@ -242,14 +256,17 @@ def replace_parameters(case: CodeCase, other: CodeCase) -> CodeCase:
 
 
 def _proof(
-    found: Found, spec: Spec, stated: CodeClaim, part: str, ones: Sequence[Expr],
-    others: Sequence[Expr],
+    found: Found, spec: Spec, stated: CodeClaim, part: str, ones: Sequence[Expr], others: Sequence[Expr]
 ) -> bool:
     """Whether each of `ones` is shown to be the one of `others`: by renaming, where it is made of
     what was proved of one pair; else by a derivation."""
     layout = stated.layout
-    if layout.pairs > 1 and part in found.one and len(ones) == 1 and by_renaming(
-            layout, found.one[part], ones[0], stated.reduction):
+    if (
+        layout.pairs > 1
+        and part in found.one
+        and len(ones) == 1
+        and by_renaming(layout, found.one[part], ones[0], stated.reduction)
+    ):
         return True
     for one, other in zip(ones, others, strict=True):
         chain = derivation(layout.whole, one, other, lambda cut: nonzero(layout, cut))
@@ -271,16 +288,24 @@ def nonzero(layout: Layout, cut: Expr) -> bool:
 
 
 def _gradient(
-    found: Found, spec: Spec, binding: Binding, stated: CodeClaim, lifted: Lifted,
-    fixed: Mapping[str, Fraction], run: Any,
+    found: Found,
+    spec: Spec,
+    binding: Binding,
+    stated: CodeClaim,
+    lifted: Lifted,
+    fixed: Mapping[str, Fraction],
+    run: Any,
 ) -> None:
     layout = stated.layout
     if lifted.slope is None:
         found.undecided("gradient", f"the gradient is not lifted: {lifted.why}")
         return
     leaf = binding.kinds.get("pi", "")
-    ways = {s.kind for s in leaves(binding.sources) if s.name == "pi" and layout.given(
-        s.kind, s.name).leaf} if len(binding.sources) > 1 else set()
+    ways = (
+        {s.kind for s in leaves(binding.sources) if s.name == "pi" and layout.given(s.kind, s.name).leaf}
+        if len(binding.sources) > 1
+        else set()
+    )
     if len(ways) > 1:  # which of them moves the policy, and how they hang together, is not said
         found.undecided("gradient", f"the policy is given in {len(ways)} ways: {', '.join(ways)}")
         return
@@ -289,26 +314,24 @@ def _gradient(
     except NotYet as error:
         found.undecided("gradient", str(error))
         return
+
     def confirmed(case: CodeCase, value: float) -> bool:
         other = finite_difference(stated.targets, case, leaf)
         return other is not None and close(other, value)
 
     sides = (lifted.slope,), (wanted,)
-    apart = difference(*sides, trying.cases(layout, fixed, QUICK), run, slope=True,
-                       confirmed=confirmed)
+    apart = difference(*sides, trying.cases(layout, fixed, QUICK), run, slope=True, confirmed=confirmed)
     if apart is None and found.value == "proved":
         pairs = by_direction(*sides[0], *sides[1]) if layout.bounded else [(*sides[0], *sides[1])]
         if _proof(found, spec, stated, "gradient", *zip(*pairs, strict=True)):
             return
-        apart = difference(*sides, trying.cases(layout, fixed, MANY), run, slope=True,
-                       confirmed=confirmed)
+        apart = difference(*sides, trying.cases(layout, fixed, MANY), run, slope=True, confirmed=confirmed)
     if apart is not None:
         found.gradient = "refuted"
         if found.difference is None:
             found.difference, found.layout = apart, layout
         return
-    found.undecided("gradient", "no derivation shows the gradients equal, and no case tells them "
-                    "apart")
+    found.undecided("gradient", "no derivation shows the gradients equal, and no case tells them apart")
 
 
 def _note(found: Found, lifted: Lifted) -> None:
@@ -359,12 +382,10 @@ def scope(layouts: Sequence[Layout], binding: Binding) -> str:
     pairs = " and of ".join(f"{n.pairs} pair{'s' * (n.pairs > 1)}" for n in layouts)
     kinds = set(binding.kinds.values())
     every = "every value"
-    if kinds & {"logps", "logits"} or any(
-            s.kind in ("labels", "mask") for s in leaves(binding.sources)):
+    if kinds & {"logps", "logits"} or any(s.kind in ("labels", "mask") for s in leaves(binding.sources)):
         every = "every value, length and padding"
         every += ", vocabulary included" if "logits" in kinds else ""
         every += ", laid out [response | padding]"
     elif any(s.kind == "lengths" for s in leaves(binding.sources)):
         every = "every value and length"
     return f"{every}, chosen first, in batches of {pairs}"
-

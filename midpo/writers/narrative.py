@@ -46,8 +46,7 @@ _FROM_RIGHT = {ARITHMETIC: "arithmetic: regroup the terms"}
 
 def batch_head(spec: Spec) -> Formula:
     """The left side of a loss that is not one of a pair."""
-    return terms.defines(
-        terms.LOSS_AT_PLACE if spec.orders_batch else terms.of(terms.LOSS, spec.roles))
+    return terms.defines(terms.LOSS_AT_PLACE if spec.orders_batch else terms.of(terms.LOSS, spec.roles))
 
 
 def of_batch(spec: Spec) -> Told:
@@ -55,9 +54,14 @@ def of_batch(spec: Spec) -> Told:
     if not spec.orders_batch:
         return told("{}", "What is stated is the loss of a list of responses to one prompt:")
     i, e = leaf("i"), leaf("e")
-    return told("What is stated is a loss of the batch, here of its place {}; {} is the {}-th of "
-                "the values of {} over the batch, in growing order:",
-                i, row(Upright("sort"), between("[", e, "]", "")), i, e)
+    return told(
+        "What is stated is a loss of the batch, here of its place {}; {} is the {}-th of "
+        "the values of {} over the batch, in growing order:",
+        i,
+        row(Upright("sort"), between("[", e, "]", "")),
+        i,
+        e,
+    )
 
 
 def assumptions(spec: Spec) -> tuple[Told, ...]:
@@ -71,36 +75,54 @@ def assumptions(spec: Spec) -> tuple[Told, ...]:
             "{} every token a positive probability after every prefix, as a softmax does. The "
             "policy {} is trained{}.",
             told("The policy {} gives" if len(laws) == 1 else "The policies {} give", listed(laws)),
-            POLICY_SIGN, told(f"; {{}} {fixed}", listed(others)) if others else "",
+            POLICY_SIGN,
+            told(f"; {{}} {fixed}", listed(others)) if others else "",
         ),
-        told("The responses {} answer one prompt {} and have at least one token each{}.",
-             listed(map(response, spec.roles)), PROMPT, joined("", further)),
+        told(
+            "The responses {} answer one prompt {} and have at least one token each{}.",
+            listed(map(response, spec.roles)),
+            PROMPT,
+            joined("", further),
+        ),
     ]
     if spec.names.parameters:
         domains = [within(p.domain, name(n)) for n, p in spec.names.parameters.items()]
         given.append(told("Parameters: {}.", joined(", ", domains)))
     if "alpha" not in spec.names.parameters:
-        given.append(told("The scale of the generalised loss is {}.",
-                          row(name("alpha"), " = ", 1)))
+        given.append(told("The scale of the generalised loss is {}.", row(name("alpha"), " = ", 1)))
     if spec.names.features:
         kinds = []
         for kind in dict.fromkeys(spec.names.features.values()):
             arguments, meaning = _FEATURE[kind]
             words = [word for word, other in spec.names.features.items() if other == kind]
-            kinds.append(told(meaning, listed(
-                call(name(word), *arguments) if arguments else name(word) for word in words)))
-        ranges = [within(spec.names.ranges[word], name(word))
-                  for word in spec.names.features if word in spec.names.ranges]
-        given.append(told(
-            "Data that come with a pair: {}. They are real numbers{} and do not depend on {}.",
-            listed(kinds), told(", {},", joined(", ", ranges)) if ranges else "", POLICY_SIGN))
+            kinds.append(
+                told(
+                    meaning,
+                    listed(call(name(word), *arguments) if arguments else name(word) for word in words),
+                )
+            )
+        ranges = [
+            within(spec.names.ranges[word], name(word))
+            for word in spec.names.features
+            if word in spec.names.ranges
+        ]
+        given.append(
+            told(
+                "Data that come with a pair: {}. They are real numbers{} and do not depend on {}.",
+                listed(kinds),
+                told(", {},", joined(", ", ranges)) if ranges else "",
+                POLICY_SIGN,
+            )
+        )
     return tuple(given)
 
 
 # How a condition ends.
 HELD: dict[str, tuple[Part, ...]] = {
-    "nonzero": (r" \ne ", 0), "positive": (" > ", 0), "nonnegative": (r" \ge ", 0)}
-
+    "nonzero": (r" \ne ", 0),
+    "positive": (" > ", 0),
+    "nonnegative": (r" \ge ", 0),
+}
 
 
 # --- Derivations ---------------------------------------------------------------------------------
@@ -127,8 +149,7 @@ def dependence(spec: Spec, facts: PriorFacts) -> tuple[tuple[str, Told], ...]:
     return (
         (facts.policy, _policy_meaning(spec, facts.policy)),
         ("label-free" if facts.label_free else "label-dependent", _label_meaning(spec, facts)),
-        ("token level" if facts.token_level else "sequence level",
-         told("{}", _LEVEL[facts.token_level])),
+        ("token level" if facts.token_level else "sequence level", told("{}", _LEVEL[facts.token_level])),
     )
 
 
@@ -145,7 +166,9 @@ def _policy_meaning(spec: Spec, kind: str) -> Told:
         return told(
             "The prior does not depend on {}. It stays put while {} is trained, so there is "
             "no choice to make about differentiating it, and it can serve as the prior of a "
-            "regularised problem whose normaliser is finite.", pi, pi,
+            "regularised problem whose normaliser is finite.",
+            pi,
+            pi,
         )
     if kind == "iterative":
         frozen = [policy(w) for w in spec.policies if w not in ("pi", "pi_ref")]
@@ -161,7 +184,11 @@ def _policy_meaning(spec: Spec, kind: str) -> Told:
         "is in general another one. The optimum of the regularised problem is derived for a prior "
         "that does not change with the policy; for a prior such as this one, the recovery is an "
         "identity between losses and by itself says nothing about that optimum.",
-        pi, pi, ZETA, pi, ZETA,
+        pi,
+        pi,
+        ZETA,
+        pi,
+        ZETA,
     )
 
 
@@ -175,14 +202,18 @@ def _label_meaning(spec: Spec, facts: PriorFacts) -> Told:
             "free of {}, and by no others: normalising each to one, by {} and {}, would add {} to "
             "the margin. Such a prior takes the label as an input; it is "
             "not a distribution over responses that was chosen before the label was seen.",
-            _Y, _Y, *masses, row(name("alpha"), r"\log", ratio),
+            _Y,
+            _Y,
+            *masses,
+            row(name("alpha"), r"\log", ratio),
         )
     data = ""
     if set(spec.names.features.values()) & {"response", "token"}:
         data = " The data that come with a pair may still differ from role to role."
     return told(
         "One expression serves the preferred and the dispreferred response, so that a factor "
-        f"{{}} common to both cancels in the margin.{data}", call("N", PROMPT),
+        f"{{}} common to both cancels in the margin.{data}",
+        call("N", PROMPT),
     )
 
 
@@ -204,8 +235,7 @@ def witness_laws(witness: Witness) -> tuple[Law, ...]:
 
 def witness_data(witness: Witness) -> tuple[Formula, ...]:
     """Parameters and data of the case, each as an equation."""
-    given = [row(name(word), " = ", number(value))
-             for word, value in witness.case.parameters.items()]
+    given = [row(name(word), " = ", number(value)) for word, value in witness.case.parameters.items()]
     for word, value in witness.case.features.items():
         if not isinstance(value, dict):
             given.append(row(name(word), " = ", number(value)))

@@ -25,16 +25,7 @@ from midpo.symbolic.formula.tree import (
     row,
     script,
 )
-from midpo.symbolic.formula.write import (
-    GIVEN,
-    PROMPT,
-    indexed,
-    policy,
-    responded,
-    response,
-    state,
-    write,
-)
+from midpo.symbolic.formula.write import GIVEN, PROMPT, indexed, policy, responded, response, state, write
 from midpo.symbolic.language.nodes import (
     CHOSEN,
     POLICY,
@@ -71,44 +62,77 @@ def _table() -> tuple[tuple[Formula, Told, Use | None], ...]:
     p, q = _law("p", "v"), _law("q", "v")
     laws = row(_law("p", Placeholder()), r"\,", r"\|", r"\,", _law("q", Placeholder()))
     states = [state(role, _T) for role in (RESPONSE, *_PAIR)]
-    before = [Fence("(", listed((PROMPT, indexed("y", role, "<", "t"))), ")")
-              for role in (RESPONSE, *_PAIR)]
+    before = [Fence("(", listed((PROMPT, indexed("y", role, "<", "t"))), ")") for role in (RESPONSE, *_PAIR)]
     divergence = script("D", Upright("KL"))
     z = call(r"\sigma", "z")
     logistic = Fence("(", row(1, " + ", script("e", above=row("-", "z"))), ")")
     return (
-        (_apart(r"\log", z),
-         told("the natural logarithm; {}", row(z, " = ", 1, "/", logistic)), None),
-        (_apart(y, preferred, other, Fence("|", y, "|")),
-         told("a response; the preferred and the dispreferred one of a pair; the number of tokens "
-              "of {}", y), None),
-        (policy_given_x,
-         told("the probability of the whole response {} to the prompt {} under the policy that is "
-              "trained; likewise {} for the reference", y, PROMPT, policy("pi_ref")), None),
+        (_apart(r"\log", z), told("the natural logarithm; {}", row(z, " = ", 1, "/", logistic)), None),
+        (
+            _apart(y, preferred, other, Fence("|", y, "|")),
+            told(
+                "a response; the preferred and the dispreferred one of a pair; the number of tokens of {}", y
+            ),
+            None,
+        ),
+        (
+            policy_given_x,
+            told(
+                "the probability of the whole response {} to the prompt {} under the policy that is "
+                "trained; likewise {} for the reference",
+                y,
+                PROMPT,
+                policy("pi_ref"),
+            ),
+            None,
+        ),
         (policy("pi_old"), told("the policy of the previous round"), _is(policy("pi_old"))),
-        (token_law,
-         told("the probability of the {}-th token of {} after the tokens before it; {}. The tokens "
-              "of {} and {} are {} and {}", t, y,
-              row(policy_given_x, " = ", product), preferred, other,
-              *(indexed("y", role, "t") for role in _PAIR)), _speaks_of("y")),
+        (
+            token_law,
+            told(
+                "the probability of the {}-th token of {} after the tokens before it; {}. The tokens "
+                "of {} and {} are {} and {}",
+                t,
+                y,
+                row(policy_given_x, " = ", product),
+                preferred,
+                other,
+                *(indexed("y", role, "t") for role in _PAIR),
+            ),
+            _speaks_of("y"),
+        ),
         (vocabulary, told("the vocabulary, of which {} is an entry", leaf("v")), _is(vocabulary)),
-        (_apart(*states),
-         told("what precedes a token: {}, {}, {}", *before), _speaks_of("s")),
-        (row(divergence, between("(", laws, ")", "big")),
-         told("{} over the vocabulary {}", row(over, " ", p, r"\log", Fraction(p, q)), vocabulary),
-         _is(divergence)),
-        (row("H", between("(", _law("p", Placeholder()), ")", "big")),
-         told("{}", row("-", over, " ", p, r"\log ", p)), _is_entropy),
-        (row(Upright("sg"), between("[", "e", "]", "")),
-         told("{}, with no gradient through it", leaf("e")), _is(Upright("sg"))),
-        (row(r"\mathbf{1}", between("[", "c", "]", "")),
-         told("1 where {} holds, else 0", leaf("c")), _is(leaf(r"\mathbf{1}"))),
-        (_apart(*responded()),
-         told("in a prior: where {} is the preferred, the dispreferred response of its pair", y),
-         _is(Text("if "))),
-        (row("b", r" \uparrow ", Fence("(", leaf("e"), ")")),
-         told("{}, where {} is too long to be raised", script("b", above="e"), leaf("e")),
-         _is_arrow),
+        (_apart(*states), told("what precedes a token: {}, {}, {}", *before), _speaks_of("s")),
+        (
+            row(divergence, between("(", laws, ")", "big")),
+            told("{} over the vocabulary {}", row(over, " ", p, r"\log", Fraction(p, q)), vocabulary),
+            _is(divergence),
+        ),
+        (
+            row("H", between("(", _law("p", Placeholder()), ")", "big")),
+            told("{}", row("-", over, " ", p, r"\log ", p)),
+            _is_entropy,
+        ),
+        (
+            row(Upright("sg"), between("[", "e", "]", "")),
+            told("{}, with no gradient through it", leaf("e")),
+            _is(Upright("sg")),
+        ),
+        (
+            row(r"\mathbf{1}", between("[", "c", "]", "")),
+            told("1 where {} holds, else 0", leaf("c")),
+            _is(leaf(r"\mathbf{1}")),
+        ),
+        (
+            _apart(*responded()),
+            told("in a prior: where {} is the preferred, the dispreferred response of its pair", y),
+            _is(Text("if ")),
+        ),
+        (
+            row("b", r" \uparrow ", Fence("(", leaf("e"), ")")),
+            told("{}, where {} is too long to be raised", script("b", above="e"), leaf("e")),
+            _is_arrow,
+        ),
     )
 
 
@@ -123,7 +147,8 @@ def _speaks_of(letter: str) -> Use:
 
 def _is_entropy(node: Formula) -> bool:
     return isinstance(node, Beside) and any(
-        head == leaf("H") and isinstance(body, Fence) for head, body in pairwise(node.parts))
+        head == leaf("H") and isinstance(body, Fence) for head, body in pairwise(node.parts)
+    )
 
 
 def _is_arrow(node: Formula) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 PAPER_FIELDS = {
     "author": "Tutunov, Rasul and Grosnit, Antoine and Bou-Ammar, Haitham",
-    "title": "Many of Your DPOs are Secretly One: "
-    "Attempting Unification Through Mutual Information",
+    "title": "Many of Your DPOs are Secretly One: Attempting Unification Through Mutual Information",
     "journal": "arXiv:2501.01544",
     "year": "2025",
 }

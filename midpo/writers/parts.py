@@ -68,8 +68,7 @@ def opening(section: Section) -> Told:
         return told("No specification of one pair can hold this loss: {}.", spec.reason)
     if recovery is None:
         missing = "target" if spec.prior is not None else "prior"
-        return told("The specification states no {}, so that there is no recovery to prove.",
-                    missing)
+        return told("The specification states no {}, so that there is no recovery to prove.", missing)
     if recovery.verdict == "proved":
         return told("The prior recovers the target: {}.", Standing.PROVED)
     if recovery.verdict == "refuted":
@@ -83,25 +82,42 @@ def opening(section: Section) -> Told:
 def stated(spec: Spec) -> Iterator[Shown]:
     """The spec's own formulas, each with the words that lead to it."""
     if spec.prior is not None:
-        yield Shown("prior", told("The prior, up to a factor that does not depend on {}:",
-                                  response(RESPONSE)), terms.PRIOR_IS, spec.prior)
+        yield Shown(
+            "prior",
+            told("The prior, up to a factor that does not depend on {}:", response(RESPONSE)),
+            terms.PRIOR_IS,
+            spec.prior,
+        )
     if spec.loss is not None:
-        yield Shown("target", "The target, the loss of one pair:",
-                    terms.defines(terms.of(terms.LOSS, spec.roles)), spec.loss)
+        yield Shown(
+            "target",
+            "The target, the loss of one pair:",
+            terms.defines(terms.of(terms.LOSS, spec.roles)),
+            spec.loss,
+        )
     if spec.margin is not None:
-        yield Shown("target", told("The target, the loss {} of the margin:",
-                                   outer(spec, terms.MARGIN)),
-                    terms.defines(terms.of(terms.MARGIN, spec.roles)), spec.margin)
+        yield Shown(
+            "target",
+            told("The target, the loss {} of the margin:", outer(spec, terms.MARGIN)),
+            terms.defines(terms.of(terms.MARGIN, spec.roles)),
+            spec.margin,
+        )
     if spec.batch is not None:
         yield Shown("batch", of_batch(spec), batch_head(spec), spec.batch)
     if spec.link is not None:
-        yield Shown("link", told("The link, which takes the place of {} in the losses:",
-                                 terms.logistic(terms.MARGIN)),
-                    terms.defines(terms.LINK), spec.link)
+        yield Shown(
+            "link",
+            told("The link, which takes the place of {} in the losses:", terms.logistic(terms.MARGIN)),
+            terms.defines(terms.LINK),
+            spec.link,
+        )
     if spec.constraint is not None:
-        yield Shown("constraint", told("The constraint, added to the losses with the multiplier "
-                                       "{}:", write(spec.multiplier)),
-                    terms.defines(terms.of("c", spec.roles)), spec.constraint)
+        yield Shown(
+            "constraint",
+            told("The constraint, added to the losses with the multiplier {}:", write(spec.multiplier)),
+            terms.defines(terms.of("c", spec.roles)),
+            spec.constraint,
+        )
 
 
 def outer(spec: Spec, margin: Formula) -> Formula:
@@ -122,52 +138,77 @@ def statement(recovery: Recovery | None) -> Stated | None:
     spec = recovery.spec
     if recovery.verdict == "proved":
         return Stated(
-            "theorem", told(
+            "theorem",
+            told(
                 "With {} the generalised loss {} equals the target loss{}: for {}{},",
                 Referred("prior", "the prior above"),
                 row(terms.LOSS_THROUGH, " = ", outer(spec, terms.MARGIN_THROUGH)),
-                _up_to(recovery), _varying(spec), _held(recovery)),
+                _up_to(recovery),
+                _varying(spec),
+                _held(recovery),
+            ),
             terms.defines(terms.of(terms.LOSS, spec.roles)),
-            recovery.affine(terms.of(terms.LOSS_THROUGH, spec.roles)), _gradients(recovery))
+            recovery.affine(terms.of(terms.LOSS_THROUGH, spec.roles)),
+            _gradients(recovery),
+        )
     if recovery.verdict == "refuted":
         side = "margins" if recovery.kind == "margin" else "losses"
         return Stated(
-            "proposition", told(
+            "proposition",
+            told(
                 "{} does not recover {}: {}the {} differ at the witness below. Their difference, "
-                "target less prior, in normal form, is", Referred("prior", "The prior"),
-                Referred("target", "the target"), _scaled(recovery), side),
-            EMPTY, folded(recovery), "")
+                "target less prior, in normal form, is",
+                Referred("prior", "The prior"),
+                Referred("target", "the target"),
+                _scaled(recovery),
+                side,
+            ),
+            EMPTY,
+            folded(recovery),
+            "",
+        )
     return None
 
 
 def _up_to(recovery: Recovery) -> str:
-    parts = ["a positive factor"] * (recovery.factor != 1) + ["a constant"] * (
-        recovery.constant != 0)
+    parts = ["a positive factor"] * (recovery.factor != 1) + ["a constant"] * (recovery.constant != 0)
     return f" up to {' and '.join(parts)}" if parts else ""
 
 
 def _varying(spec: Spec) -> Told:
-    return listed(["every prompt", "every pair of responses", "all policies",
-                   *["all parameters"] * bool(spec.names.parameters),
-                   *["all data"] * bool(spec.names.features)])
+    return listed(
+        [
+            "every prompt",
+            "every pair of responses",
+            "all policies",
+            *["all parameters"] * bool(spec.names.parameters),
+            *["all data"] * bool(spec.names.features),
+        ]
+    )
 
 
 def _held(recovery: Recovery) -> Told:
     """Under which conditions: those that the spec needs, and what the proof leaves out."""
     above = "that satisfy the conditions above" if telling(recovery.spec.conditions) else "as above"
-    where = told(", where {}", joined(", ", recovery.side_conditions)) \
-        if recovery.side_conditions else ""
+    where = told(", where {}", joined(", ", recovery.side_conditions)) if recovery.side_conditions else ""
     return told(" {}{}", above, where)
 
 
 def _gradients(recovery: Recovery) -> Told:
     affine = "" if recovery.factor == 1 and recovery.constant == 0 else ", up to scale and offset"
     if recovery.gradient is not None:
-        return told("Hence the two objectives are one function of the policy{}. Of gradients: {}.",
-                    affine, recovery.gradient.sentence)
-    return told("Hence the two objectives are one function of the policy{}, and so are their "
-                "gradients, provided {} is differentiated wherever it depends on {}.", affine, ZETA,
-                POLICY_SIGN)
+        return told(
+            "Hence the two objectives are one function of the policy{}. Of gradients: {}.",
+            affine,
+            recovery.gradient.sentence,
+        )
+    return told(
+        "Hence the two objectives are one function of the policy{}, and so are their "
+        "gradients, provided {} is differentiated wherever it depends on {}.",
+        affine,
+        ZETA,
+        POLICY_SIGN,
+    )
 
 
 def _scaled(recovery: Recovery) -> Told | str:
@@ -181,15 +222,20 @@ def _scaled(recovery: Recovery) -> Told | str:
 
 def proof_opening(recovery: Recovery) -> Told:
     """What the chain leads from and to, and why that suffices."""
-    led = told("The {} through the prior is taken, step by step, to the target {}.",
-               recovery.kind, recovery.kind)
+    led = told(
+        "The {} through the prior is taken, step by step, to the target {}.", recovery.kind, recovery.kind
+    )
     if recovery.kind == "loss":
         return led
     if recovery.spec.loss is not None:
-        return told("{}it suffices that the margins agree. {}",
-                    told("{}", _scaled(recovery)).capitalised(), led)
-    return told("Both losses are {} of their margins, so it suffices that the margins agree. {}",
-                outer(recovery.spec, terms.MARGIN), led)
+        return told(
+            "{}it suffices that the margins agree. {}", told("{}", _scaled(recovery)).capitalised(), led
+        )
+    return told(
+        "Both losses are {} of their margins, so it suffices that the margins agree. {}",
+        outer(recovery.spec, terms.MARGIN),
+        led,
+    )
 
 
 def proof_start(recovery: Recovery) -> Shown:
@@ -218,10 +264,16 @@ def remarks(section: Section) -> Iterator[Remark]:
     if recovery is None and spec.prior is not None and not spec.reason:
         yield Remark(
             "The loss of this prior",
-            told("The generalised loss with this prior is {} of the margin",
-                 outer(spec, terms.MARGIN_THROUGH)),
-            Shown("margin", "", terms.defines(terms.of(terms.MARGIN_THROUGH, spec.roles)),
-                  recovered_margin(spec)))
+            told(
+                "The generalised loss with this prior is {} of the margin", outer(spec, terms.MARGIN_THROUGH)
+            ),
+            Shown(
+                "margin",
+                "",
+                terms.defines(terms.of(terms.MARGIN_THROUGH, spec.roles)),
+                recovered_margin(spec),
+            ),
+        )
 
 
 def _working(spec: Spec, text: str) -> Remark:
@@ -235,14 +287,18 @@ def _working(spec: Spec, text: str) -> Remark:
 
 def check_opening(found: CrossCheck) -> str:
     """How a kernel was held against its formula."""
-    return (f"The kernel was held against the formula above, evaluated in 50 digits, on "
-            f"{found.cases} random pairs (seed {found.seed}, device {found.device}). Errors are "
-            "the largest found, in units in the last place; a unit is the rounding of the result, "
-            "or of the inputs carried through to it, whichever is larger.")
+    return (
+        f"The kernel was held against the formula above, evaluated in 50 digits, on "
+        f"{found.cases} random pairs (seed {found.seed}, device {found.device}). Errors are "
+        "the largest found, in units in the last place; a unit is the rounding of the result, "
+        "or of the inputs carried through to it, whichever is larger."
+    )
 
 
 def check_close(found: CrossCheck) -> str:
     """What torch's own check of gradients says."""
     said = {True: "passed", False: "failed", None: "does not apply (stopped gradient)"}
-    return ("Automatic differentiation against differences in float64 (torch.autograd.gradcheck): "
-            f"{said[found.gradcheck]}.")
+    return (
+        "Automatic differentiation against differences in float64 (torch.autograd.gradcheck): "
+        f"{said[found.gradcheck]}."
+    )

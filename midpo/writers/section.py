@@ -47,8 +47,13 @@ class Section:
     def account(self) -> Account:
         """What is claimed of the spec."""
         return account_of(
-            self.spec, self.recovery, self.solution, self.audit, self.check,
-            certificate=self.certificate, facts=self.facts,
+            self.spec,
+            self.recovery,
+            self.solution,
+            self.audit,
+            self.check,
+            certificate=self.certificate,
+            facts=self.facts,
             kernel=bool(self.kernel or self.source),
         )
 

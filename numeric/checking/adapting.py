@@ -31,18 +31,25 @@ def noting() -> Iterator[list[str]]:
 
 
 def _ours(warning: Any) -> bool:
-    return warning.filename.startswith("<kernel ") or (": no " in str(warning.message) and (
-        " runs: " in str(warning.message)))
+    return warning.filename.startswith("<kernel ") or (
+        ": no " in str(warning.message) and (" runs: " in str(warning.message))
+    )
 
 
 def all_equal(batch: Batch) -> Batch:
     """Every policy as the trained one: where training begins."""
+
     def same(values: Mapping[str, Any]) -> dict[str, Any]:
         return {p: values.get("pi", x) for p, x in values.items()}
 
-    return replace(batch, logits=same(batch.logits), logps=same(batch.logps),
-                   whole=same(batch.whole), heads=same(batch.heads),
-                   rounding=same(batch.rounding))
+    return replace(
+        batch,
+        logits=same(batch.logits),
+        logps=same(batch.logps),
+        whole=same(batch.whole),
+        heads=same(batch.heads),
+        rounding=same(batch.rounding),
+    )
 
 
 def beyond_domains(spec: Spec) -> Iterator[tuple[str, Fraction]]:
@@ -78,8 +85,7 @@ def from_logits(torch: Any, kernel: KernelLike) -> Callable[..., Any]:
             inputs = {f"{n.removesuffix('_logits')}_hidden": z for n, z in logits.items()}
             inputs |= {f"{n.removesuffix('_logits')}_weight": eye for n in names}
         elif kernel.backend == "logps":
-            inputs = {f"{n.removesuffix('_logits')}_logps": label_logps(z, labels)
-                      for n, z in logits.items()}
+            inputs = {f"{n.removesuffix('_logits')}_logps": label_logps(z, labels) for n, z in logits.items()}
         return function(labels=labels, **inputs, **given)
 
     return call

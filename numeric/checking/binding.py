@@ -39,8 +39,18 @@ from .composing import Composed, Made, compose
 
 # What a kernel may be asked besides: options that the check sets itself.
 OPTIONS = (
-    "reduction", "num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "validate",
-    "rows", "inplace_backward", "vocab_group", "logit_softcap", "logit_temperature",
+    "reduction",
+    "num_pairs",
+    "ignore_index",
+    "cu_seqlens",
+    "max_seqlen",
+    "metrics",
+    "validate",
+    "rows",
+    "inplace_backward",
+    "vocab_group",
+    "logit_softcap",
+    "logit_temperature",
 )
 _MASKS = ("mask", "loss_mask", "completion_mask", "response_mask")
 _LENGTHS = ("lengths", "sequence_lengths")
@@ -48,8 +58,12 @@ _LENGTHS = ("lengths", "sequence_lengths")
 KINDS = ("logits", "hidden", "logps", "whole")
 _OF_POLICY = ("logits", "hidden", "weight", "bias", "logps", "whole")
 _PARTS = {
-    "logits": ("logits", "logits"), "hidden": ("hidden", "hidden"), "weight": ("hidden", "weight"),
-    "bias": ("hidden", "bias"), "token_logps": ("logps", "logps"), "logps": ("logps", "logps"),
+    "logits": ("logits", "logits"),
+    "hidden": ("hidden", "hidden"),
+    "weight": ("hidden", "weight"),
+    "bias": ("hidden", "bias"),
+    "token_logps": ("logps", "logps"),
+    "logps": ("logps", "logps"),
 }
 
 
@@ -93,11 +107,10 @@ class Binding:
         asked = _policies(self.sources)
         by_logps = {p for p, kinds in asked.items() if {"hidden", "logps"} <= kinds}
         if by_logps:
-            found.append(replace(self, kinds={
-                p: "logps" if p in by_logps else k for p, k in self.kinds.items()}))
-        if self.source_of("labels") and self.source_of("lengths") and (
-            set(self.kinds.values()) == {"logps"}
-        ):
+            found.append(
+                replace(self, kinds={p: "logps" if p in by_logps else k for p, k in self.kinds.items()})
+            )
+        if self.source_of("labels") and self.source_of("lengths") and (set(self.kinds.values()) == {"logps"}):
             found.append(replace(self, kinds=dict.fromkeys(self.kinds, "whole")))
         return [replace(each, left_out=each.superfluous()) for each in found]
 
@@ -106,8 +119,7 @@ class Binding:
 
     def by_lengths(self) -> bool:
         """Whether only lengths say which tokens count: the first ones do."""
-        return self.source_of("lengths") and not (
-            self.source_of("labels") or self.source_of("mask"))
+        return self.source_of("lengths") and not (self.source_of("labels") or self.source_of("mask"))
 
     def superfluous(self) -> frozenset[str]:
         """The optional arguments of which others say the same."""
@@ -142,8 +154,12 @@ def leaves(sources: Mapping[str, Source]) -> Iterator[Source]:
         yield from source.value.names.values() if isinstance(source.value, Composed) else (source,)
 
 
-def bind(spec: Spec, function: Callable[..., Any], given: Mapping[str, Any] | None = None,
-         needed: tuple[str, ...] = ()) -> Binding:
+def bind(
+    spec: Spec,
+    function: Callable[..., Any],
+    given: Mapping[str, Any] | None = None,
+    needed: tuple[str, ...] = (),
+) -> Binding:
     """Bind every argument of `function`. `given` has the caller's own: the name of something
     bound here, a number, or an expression in the spec's parameters. `needed` are the policies that
     the loss depends on.
@@ -154,20 +170,19 @@ def bind(spec: Spec, function: Callable[..., Any], given: Mapping[str, Any] | No
     try:
         parameters = signature(function).parameters
     except (TypeError, ValueError):
-        raise MidpoError(f"{name}: its arguments cannot be read\n"
-                         "  expected: a Python function") from None
+        raise MidpoError(f"{name}: its arguments cannot be read\n  expected: a Python function") from None
     given = dict(given or {})
     for wrong in sorted(set(given) - set(parameters)):
         option = "bind" if isinstance(given[wrong], Made) else "set"
-        raise MidpoError(f"--{option} {wrong}: {name} has no such argument\n"
-                         f"  expected: {nearest(wrong, list(parameters))}")
+        raise MidpoError(
+            f"--{option} {wrong}: {name} has no such argument\n  expected: {nearest(wrong, list(parameters))}"
+        )
     sources: dict[str, Source] = {}
     unbound = []
     for each in parameters.values():
         if each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD):
             continue
-        source = (_given(spec, each.name, given[each.name]) if each.name in given
-                  else find(spec, each.name))
+        source = _given(spec, each.name, given[each.name]) if each.name in given else find(spec, each.name)
         if source is not None:
             sources[each.name] = source
         elif each.default is each.empty:
@@ -176,8 +191,7 @@ def bind(spec: Spec, function: Callable[..., Any], given: Mapping[str, Any] | No
         raise MidpoError(_unbound(spec, name, unbound))
     kinds = _kinds(spec, sources, needed)
     notes = [f"{name} is {source}" for name, source in sources.items() if source.kind == "made"]
-    notes += [f"no argument takes {p}: the loss depends on it"
-              for p in needed if p not in _policies(sources)]
+    notes += [f"no argument takes {p}: the loss depends on it" for p in needed if p not in _policies(sources)]
     taken = {s.name for s in leaves(sources) if s.kind == "parameter"}
     for source in leaves(sources):
         if source.kind == "expression":
@@ -298,12 +312,13 @@ def _given(spec: Spec, argument: str, value: Any) -> Source:
         expr = parse(written, spec.names, Place(()))
     except MidpoError as error:
         raise MidpoError(
-            f"--set {argument}={written}: {str(error).splitlines()[0]}\n"
-            f"  expected: {bindable(spec)}"
+            f"--set {argument}={written}: {str(error).splitlines()[0]}\n  expected: {bindable(spec)}"
         ) from None
     if not is_constant(expr):
-        raise MidpoError(f"--set {argument}={written}: an expression may speak of parameters only\n"
-                         f"  expected: {bindable(spec)}")
+        raise MidpoError(
+            f"--set {argument}={written}: an expression may speak of parameters only\n"
+            f"  expected: {bindable(spec)}"
+        )
     return Source("expression", value=expr)
 
 
@@ -319,8 +334,10 @@ def _pi_first(policy: str) -> tuple[bool, str]:
 
 def bindable(spec: Spec) -> str:
     """What can be given to an argument, as text."""
-    names = [f"{p}logits, {p}token_logps, {p}chosen_logps, {p}rejected_logps"
-             for p in (prefixes(q)[0] for q in sorted(spec.names.policies, key=_pi_first))]
+    names = [
+        f"{p}logits, {p}token_logps, {p}chosen_logps, {p}rejected_logps"
+        for p in (prefixes(q)[0] for q in sorted(spec.names.policies, key=_pi_first))
+    ]
     names += ["labels, mask, lengths"]
     names += [f"feature {f}" for f in spec.names.features]
     names += [f"parameter {p}" for p in spec.names.parameters]
@@ -330,6 +347,8 @@ def bindable(spec: Spec) -> str:
 def _unbound(spec: Spec, name: str, unbound: list[str]) -> str:
     example = next(iter(spec.names.parameters), "labels")
     plural = "arguments are" if len(unbound) > 1 else "argument is"
-    return (f"{name}: {len(unbound)} {plural} not bound: {', '.join(unbound)}\n"
-            f"  can be bound: {bindable(spec)}\n"
-            f"  expected: --set {unbound[0]}=..., as --set {unbound[0]}={example}")
+    return (
+        f"{name}: {len(unbound)} {plural} not bound: {', '.join(unbound)}\n"
+        f"  can be bound: {bindable(spec)}\n"
+        f"  expected: --set {unbound[0]}=..., as --set {unbound[0]}={example}"
+    )

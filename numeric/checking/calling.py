@@ -40,7 +40,13 @@ class Called:
     policies; features and log-probabilities never are below float32's range for hidden sums."""
 
     def __init__(
-        self, torch: Any, binding: Binding, batch: Batch, way: Way, kind: Any, device: str,
+        self,
+        torch: Any,
+        binding: Binding,
+        batch: Batch,
+        way: Way,
+        kind: Any,
+        device: str,
         broken: int | None = None,
     ) -> None:
         self.torch, self.binding, self.batch, self.way = torch, binding, batch, way
@@ -54,8 +60,8 @@ class Called:
             tensor = self.tensor(values, self.wide if name in batch.features else kind)
             if way.poisoned and tensor.shape[:2] == self.counted.shape:
                 tensor = torch.where(
-                    self.counted.reshape(self.counted.shape + (1,) * (tensor.dim() - 2)),
-                    tensor, torch.nan)
+                    self.counted.reshape(self.counted.shape + (1,) * (tensor.dim() - 2)), tensor, torch.nan
+                )
             if name == f"pi/{binding.kinds['pi']}" and broken is not None:
                 first = int(np.flatnonzero(batch.labels[broken] != IGNORED)[0])
                 tensor[(broken, first) if tensor.dim() > 1 else broken] = torch.nan
@@ -89,8 +95,7 @@ class Called:
             self.torch.tensor(np.repeat(np.arange(len(ends)), ends), device=self.device),
             self.torch.tensor(np.concatenate([np.arange(n) for n in ends]), device=self.device),
         )
-        self.bounds = self.torch.tensor(np.cumsum([0, *ends]), device=self.device,
-                                        dtype=self.torch.int32)
+        self.bounds = self.torch.tensor(np.cumsum([0, *ends]), device=self.device, dtype=self.torch.int32)
         self.longest = max(ends)
 
     # -- values of arguments
@@ -125,8 +130,12 @@ class Called:
         if source.side:
             place = 0 if source.side == "chosen" else 1
             return padded.chunk(len(self.batch.roles))[place]
-        per_token = not whole and padded is not None and source.kind not in ("weight", "bias") and (
-            padded.shape[:2] == self.counted.shape)
+        per_token = (
+            not whole
+            and padded is not None
+            and source.kind not in ("weight", "bias")
+            and (padded.shape[:2] == self.counted.shape)
+        )
         return padded[self.at] if self.way.packed and per_token else padded
 
     def option(self, name: str) -> Any:
@@ -211,7 +220,8 @@ class Called:
 
         def differentiated(keep: bool) -> dict[str, Any]:
             found = self.torch.autograd.grad(
-                loss, list(asked.values()), seed, allow_unused=True, retain_graph=keep)
+                loss, list(asked.values()), seed, allow_unused=True, retain_graph=keep
+            )
             return dict(zip(asked, found, strict=True))
 
         gradients = differentiated(self.way.twice)
@@ -233,12 +243,11 @@ class Called:
             values = self.values(slices[rank])
             leaf = self.leaves["pi/logits"][..., slices[rank]].detach().clone().requires_grad_()
             values |= {"vocab_group": group} | {
-                n: leaf for n, s in self.binding.sources.items()
-                if s.kind == "logits" and s.name == "pi"}
+                n: leaf for n, s in self.binding.sources.items() if s.kind == "logits" and s.name == "pi"
+            }
             loss, _ = outcome(self.torch, self.binding.call(values))
             seed = self.torch.tensor(seeds, dtype=loss.dtype)
-            (gradient,) = self.torch.autograd.grad(loss, [leaf], seed.expand(loss.shape),
-                                                   allow_unused=True)
+            (gradient,) = self.torch.autograd.grad(loss, [leaf], seed.expand(loss.shape), allow_unused=True)
             return loss.detach(), gradient
 
         found = in_ranks(self.torch, self.binding.function, self.way.shards, one)
@@ -246,8 +255,7 @@ class Called:
         apart = any(not _same(self.torch, losses[0], loss) for loss in losses[1:])
         parts = [g for _, g in found]
         whole = None if any(g is None for g in parts) else self.torch.cat(parts, -1)
-        return Outcome(losses[0], {"pi/logits": whole},
-                      amiss="shards give different losses" if apart else "")
+        return Outcome(losses[0], {"pi/logits": whole}, amiss="shards give different losses" if apart else "")
 
 
 _LEFT_OUT = object()
@@ -260,8 +268,10 @@ def _same(torch: Any, a: Any, b: Any) -> bool:
 
 
 def misshaped(loss: Any) -> str:
-    return (f"the function returned a loss of shape {tuple(loss.shape)}\n"
-            "  expected: a scalar, or (B,), a loss of each pair")
+    return (
+        f"the function returned a loss of shape {tuple(loss.shape)}\n"
+        "  expected: a scalar, or (B,), a loss of each pair"
+    )
 
 
 def outcome(torch: Any, result: Any) -> tuple[Any, Mapping[str, Any] | None]:
@@ -271,8 +281,7 @@ def outcome(torch: Any, result: Any) -> tuple[Any, Mapping[str, Any] | None]:
     Raises: MidpoError for anything else.
     """
     logged = None
-    scalars = isinstance(result, list) and all(
-        isinstance(x, torch.Tensor) and x.dim() == 0 for x in result)
+    scalars = isinstance(result, list) and all(isinstance(x, torch.Tensor) and x.dim() == 0 for x in result)
     if scalars and len(result) > 1:
         result = torch.stack(result)
     if isinstance(result, (tuple, list)) and result:
@@ -289,6 +298,7 @@ def outcome(torch: Any, result: Any) -> tuple[Any, Mapping[str, Any] | None]:
         if inspect.iscoroutine(result):
             result.close()  # never awaited, and not warned of
         what = getattr(result, "dtype", None) or type(result).__name__
-        raise MidpoError(f"the function returned {what}\n"
-                         "  expected: a loss (a tensor), or a tuple or dict with it")
+        raise MidpoError(
+            f"the function returned {what}\n  expected: a loss (a tensor), or a tuple or dict with it"
+        )
     return result, logged

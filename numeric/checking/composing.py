@@ -30,9 +30,16 @@ from midpo.symbolic.errors import MidpoError, nearest
 
 MAX_DEPTH, MAX_TEXT = 24, 4000
 _INFIX: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
-    ast.Div: operator.truediv, ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt,
-    ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge,
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
 }
 
 
@@ -50,8 +57,7 @@ _CALLS: dict[str, tuple[int, Callable[..., Any]]] = {  # how many arguments (0: 
     "where": (3, lambda torch, c, a, b: torch.where(c.bool(), a, b)),
     "ones": (1, lambda torch, x: torch.ones_like(x)),
     "zeros": (1, lambda torch, x: torch.zeros_like(x)),
-    "float": (1, lambda torch, x: x.to(torch.get_default_dtype()) if not x.is_floating_point()
-              else x),
+    "float": (1, lambda torch, x: x.to(torch.get_default_dtype()) if not x.is_floating_point() else x),
     "int": (1, lambda torch, x: x.long()),
     "bool": (1, lambda torch, x: x.bool()),
 }
@@ -87,13 +93,16 @@ def compose(argument: str, text: str, find: Callable[[str], Any | None], known: 
     Raises: MidpoError for what is no such expression.
     """
     if len(text) > MAX_TEXT:
-        raise MidpoError(f"--bind {argument}: an expression of {len(text)} characters\n"
-                         f"  expected: at most {MAX_TEXT}")
+        raise MidpoError(
+            f"--bind {argument}: an expression of {len(text)} characters\n  expected: at most {MAX_TEXT}"
+        )
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise MidpoError(f"--bind {argument}={text}: this is no expression\n"
-                         "  expected: names and calls, as cat(mask, not mask)") from None
+        raise MidpoError(
+            f"--bind {argument}={text}: this is no expression\n"
+            "  expected: names and calls, as cat(mask, not mask)"
+        ) from None
     names: dict[str, Any] = {}
     for problem, expected in _problems(tree, find, names, known):
         raise MidpoError(f"--bind {argument}={text}: {problem}\n  expected: {expected}")
@@ -101,8 +110,7 @@ def compose(argument: str, text: str, find: Callable[[str], Any | None], known: 
 
 
 def _problems(
-    tree: ast.expr, find: Callable[[str], Any | None], names: dict[str, Any], known: str,
-    depth: int = 0,
+    tree: ast.expr, find: Callable[[str], Any | None], names: dict[str, Any], known: str, depth: int = 0
 ) -> Iterator[tuple[str, str]]:
     """What is amiss, with what is expected; `names` gets the sources."""
     parts: list[ast.expr] = []
@@ -117,8 +125,7 @@ def _problems(
             parts = tree.elts
         case ast.Dict():
             parts = tree.values
-            if not all(isinstance(k, ast.Constant) and isinstance(k.value, str)
-                       for k in tree.keys):
+            if not all(isinstance(k, ast.Constant) and isinstance(k.value, str) for k in tree.keys):
                 yield "a key that is no text", 'a dict as {"labels": labels}'
         case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=inner):
             parts = [inner]
@@ -136,9 +143,10 @@ def _problems(
             elif not args or (number and len(args) != number):
                 yield f"{name} of {len(args)} things", f"{number or 'one or more'}"
         case _:
-            yield (f"`{ast.unparse(tree)[:60]}` is not part of it",
-                   "names, numbers, + - * /, comparisons, lists, dicts, and calls: "
-                   + ", ".join(_CALLS))
+            yield (
+                f"`{ast.unparse(tree)[:60]}` is not part of it",
+                "names, numbers, + - * /, comparisons, lists, dicts, and calls: " + ", ".join(_CALLS),
+            )
     if depth > MAX_DEPTH:
         yield "nested too deeply", f"at most {MAX_DEPTH} levels"
         return
@@ -160,8 +168,9 @@ def _value(torch: Any, tree: ast.expr, known: Mapping[str, Any]) -> Any:
         case ast.Tuple(elts=parts):
             return tuple(map(of, parts))
         case ast.Dict(keys=keys, values=values):
-            return {key.value: of(v) for key, v in zip(keys, values, strict=True)
-                    if isinstance(key, ast.Constant)}
+            return {
+                key.value: of(v) for key, v in zip(keys, values, strict=True) if isinstance(key, ast.Constant)
+            }
         case ast.UnaryOp(op=ast.USub(), operand=inner):
             return -of(inner)
         case ast.UnaryOp(operand=inner):

@@ -66,9 +66,7 @@ def crosscheck(
 class _Check(Holding):
     """One cross-check: random batches in every way of calling, and the scenes that all have."""
 
-    def run(
-        self, prior_loss: Expr | None, trials: int, progress: Callable[[], None]
-    ) -> CrossCheck:
+    def run(self, prior_loss: Expr | None, trials: int, progress: Callable[[], None]) -> CrossCheck:
         gap: float | None = None if prior_loss is None else 0.0
         pairs, turn, last = 0, 0, None
         for number in range(trials):
@@ -86,8 +84,7 @@ class _Check(Holding):
             if last is None or (batch.pairs > 1 and batch.scale in _TELLING):
                 last = batch, truth
         if last is None:
-            raise MidpoError(
-                f"{self.spec.name}: the loss has no value on any of {trials} random batches")
+            raise MidpoError(f"{self.spec.name}: the loss has no value on any of {trials} random batches")
         while turn < len(self.ways):  # too few batches for all ways
             turn = self.another(*last, next(iter(self.tallies)), turn)
         self.scenes()
@@ -123,12 +120,17 @@ class _Check(Holding):
 
     def scene(self, what: str, dtypes: Any) -> None:
         rng = np.random.default_rng((self.seed, 1, len(what)))
-        shape: dict[str, Any] = {"scale": 1.0, "vocabulary": 3, "pairs": 2,
-                                 "leading": self.binding.by_lengths()}
+        shape: dict[str, Any] = {
+            "scale": 1.0,
+            "vocabulary": 3,
+            "pairs": 2,
+            "leading": self.binding.by_lengths(),
+        }
         if what == "long":
             shape |= {"positions": LONG, "pairs": 1, "vocabulary": 2}
-        batch = random_batch(self.spec, self.binding.kinds, rng, finite=True,
-                             fixed=self.binding.fixed, **shape)
+        batch = random_batch(
+            self.spec, self.binding.kinds, rng, finite=True, fixed=self.binding.fixed, **shape
+        )
         if what == "equal":
             batch = all_equal(batch)
         if what == "long":  # one response is; the other is short
@@ -151,8 +153,17 @@ class _Check(Holding):
         size = WIDE.get(self.kernel.backend, WIDE_ENTRIES)
         rng = np.random.default_rng((self.seed, 2))
         batch = random_batch(
-            self.spec, self.binding.kinds, rng, scale=2.0, vocabulary=size, positions=2,
-            pairs=1, finite=True, leading=self.binding.by_lengths(), fixed=self.binding.fixed)
+            self.spec,
+            self.binding.kinds,
+            rng,
+            scale=2.0,
+            vocabulary=size,
+            positions=2,
+            pairs=1,
+            finite=True,
+            leading=self.binding.by_lengths(),
+            fixed=self.binding.fixed,
+        )
         counted = batch.labels != IGNORED
         last = rng.integers(size - size // 16, size - 1, int(counted.sum()))  # in the last block
         batch.labels[counted] = last
@@ -172,14 +183,24 @@ class _Check(Holding):
         if self.loss.has(Sorted) or "reduction" not in self.binding.options:
             return
         rng = np.random.default_rng((self.seed, 3))
-        batch = random_batch(self.spec, self.binding.kinds, rng, scale=1.0, vocabulary=3, pairs=3,
-                             shortest=3, finite=True, fixed=self.binding.fixed)
+        batch = random_batch(
+            self.spec,
+            self.binding.kinds,
+            rng,
+            scale=1.0,
+            vocabulary=3,
+            pairs=3,
+            shortest=3,
+            finite=True,
+            fixed=self.binding.fixed,
+        )
         truth = truth_of(batch, self.loss, self.seed)
         if truth is None or not truth.gradients([1.0] * 3)["pi"].exact[1].any():
             return  # the chosen response of this pair has no part in its loss
         judge = Judge(truth, batch, Numbers.of(self.torch, dtype))
-        call = Called(self.torch, self.binding, batch, self.plain, getattr(self.torch, dtype),
-                     self.device, broken=1)
+        call = Called(
+            self.torch, self.binding, batch, self.plain, getattr(self.torch, dtype), self.device, broken=1
+        )
         weights = [1.0, 2.0, -3.0]
         try:
             answer = call(weights)
@@ -190,8 +211,9 @@ class _Check(Holding):
         if answer.loss.dim() != 1:
             return  # told where it is called without a NaN
         if not np.isnan(answer.loss[1].item()):
-            judge.fail(self.plain, "loss of a pair with a NaN", float("nan"),
-                       answer.loss[1].item(), float("inf"))
+            judge.fail(
+                self.plain, "loss of a pair with a NaN", float("nan"), answer.loss[1].item(), float("inf")
+            )
         judge.losses(self.plain, answer.loss.double().tolist(), {1})
         if not batch.heads:  # the head's gradient is a sum over all pairs
             judge.gradients(self.plain, answer, weights, {1})
@@ -201,34 +223,59 @@ class _Check(Holding):
         """A parameter outside its domain is refused with a ValueError."""
         rng = np.random.default_rng((self.seed, 4))
         dtype = next(iter(self.tallies))
-        batch = random_batch(self.spec, self.binding.kinds, rng, scale=1.0, vocabulary=3, pairs=1,
-                             finite=True, fixed=self.binding.fixed)
+        batch = random_batch(
+            self.spec,
+            self.binding.kinds,
+            rng,
+            scale=1.0,
+            vocabulary=3,
+            pairs=1,
+            finite=True,
+            fixed=self.binding.fixed,
+        )
         for name, outside in beyond_domains(self.spec):
             if name not in self.binding.sources:
                 continue
             wrong = replace(batch, parameters=batch.parameters | {name: outside})
-            call = Called(self.torch, self.binding, wrong, self.plain, getattr(self.torch, dtype),
-                         self.device)
+            call = Called(
+                self.torch, self.binding, wrong, self.plain, getattr(self.torch, dtype), self.device
+            )
             try:
                 found = call(1.0).loss
             except ValueError:
                 continue
             except Exception as error:  # the function's own
                 said = f"{name} = {outside} raises {type(error).__name__}, no ValueError; loss"
-                self.tallies[dtype].failures.append(Failure(
-                    dtype, self.plain, said, float("nan"), float("nan"), float("inf")))
+                self.tallies[dtype].failures.append(
+                    Failure(dtype, self.plain, said, float("nan"), float("nan"), float("inf"))
+                )
                 continue
-            self.tallies[dtype].failures.append(Failure(
-                dtype, self.plain, f"{name} = {outside} is not refused: loss", float("nan"),
-                float(found.reshape(-1)[0]), float("inf")))
+            self.tallies[dtype].failures.append(
+                Failure(
+                    dtype,
+                    self.plain,
+                    f"{name} = {outside} is not refused: loss",
+                    float("nan"),
+                    float(found.reshape(-1)[0]),
+                    float("inf"),
+                )
+            )
 
     def gradcheck(self) -> bool | None:
         """torch.autograd.gradcheck of the kernel in float64 on a small batch."""
         kernel = self.kernel
         assert not isinstance(kernel, Code)
         rng = np.random.default_rng(self.seed + 1)
-        batch = random_batch(self.spec, dict.fromkeys(kernel.policies, "logits"), rng, scale=1.0,
-                             vocabulary=2, positions=3, shortest=2, finite=True)
+        batch = random_batch(
+            self.spec,
+            dict.fromkeys(kernel.policies, "logits"),
+            rng,
+            scale=1.0,
+            vocabulary=2,
+            positions=3,
+            shortest=2,
+            finite=True,
+        )
         if truth_of(batch, self.loss, self.seed) is None:
             return None
         function, torch = from_logits(self.torch, kernel), self.torch
@@ -239,13 +286,11 @@ class _Check(Holding):
         }
         labels = torch.tensor(batch.labels, device=self.device)
         keywords = {
-            name: torch.tensor(batch.features[name], device=self.device)
-            for name in kernel.features
+            name: torch.tensor(batch.features[name], device=self.device) for name in kernel.features
         } | {name: float(batch.parameters[name]) for name in kernel.parameters}
 
         def loss(policy: Any) -> Any:
-            return function(policy_logits=policy, labels=labels, reduction="sum", **others,
-                            **keywords)
+            return function(policy_logits=policy, labels=labels, reduction="sum", **others, **keywords)
 
         policy = torch.tensor(batch.logits["pi"], device=self.device, requires_grad=True)
         if not loss(policy).requires_grad:
@@ -258,15 +303,16 @@ class _Check(Holding):
         failures.sort(key=lambda f: float("inf") if f.batch is None else f.batch.labels.size)
         said = [str(f) for f in failures]
         if gap is not None and gap > PRIOR_GAP:
-            said.append(
-                f"the loss through the prior differs from the target's by {gap:.3g} (relative)")
+            said.append(f"the loss through the prior differs from the target's by {gap:.3g} (relative)")
         if gradcheck is False:
             said.append("torch.autograd.gradcheck fails in float64")
         notes = list(dict.fromkeys(self.notes))
         if self.condition > ILL:
-            notes.append(f"ill-conditioned: rounding of the inputs moves a loss up to "
-                         f"{min(self.condition, 1e300):.0e} times as far as its own; it is judged "
-                         "by that")
+            notes.append(
+                f"ill-conditioned: rounding of the inputs moves a loss up to "
+                f"{min(self.condition, 1e300):.0e} times as far as its own; it is judged "
+                "by that"
+            )
         code = self.kernel.name if isinstance(self.kernel, Code) else ""
         return CrossCheck(
             self.spec.name,
@@ -291,8 +337,7 @@ def _torch(device: str) -> Any:
         import torch
     except ImportError:
         raise MidpoError(
-            "cross-checks need torch, which is not installed\n"
-            "  expected: pip install 'midpo[torch]'"
+            "cross-checks need torch, which is not installed\n  expected: pip install 'midpo[torch]'"
         ) from None
     try:
         torch.empty(0, device=device)

@@ -94,13 +94,23 @@ class CrossCheck:
     ways: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
-        return notebook.card(self.name, "agrees" if self.passed else "differs", [
-            *((d.dtype, f"{d.cases} pairs; largest error {d.value_ulp:.2f} ulp in value, "
-                        f"{d.gradient_ulp:.2f} in gradient") for d in self.dtypes),
-            *(("note", note) for note in self.notes),
-            ("difference", self.failure),
-            ("standing", known(Standing.EVIDENCE, f"{self.cases} pairs, seed {self.seed}")),
-        ])
+        return notebook.card(
+            self.name,
+            "agrees" if self.passed else "differs",
+            [
+                *(
+                    (
+                        d.dtype,
+                        f"{d.cases} pairs; largest error {d.value_ulp:.2f} ulp in value, "
+                        f"{d.gradient_ulp:.2f} in gradient",
+                    )
+                    for d in self.dtypes
+                ),
+                *(("note", note) for note in self.notes),
+                ("difference", self.failure),
+                ("standing", known(Standing.EVIDENCE, f"{self.cases} pairs, seed {self.seed}")),
+            ],
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -112,14 +122,15 @@ class CrossCheck:
             "cases": self.cases,
             "seed": self.seed,
             "device": self.device,
-            "dtypes": [{k: plain_number(x) if isinstance(x, float) else x
-                        for k, x in vars(d).items()} for d in self.dtypes],
+            "dtypes": [
+                {k: plain_number(x) if isinstance(x, float) else x for k, x in vars(d).items()}
+                for d in self.dtypes
+            ],
             "ways": list(self.ways),
             "prior_gap": None if self.prior_gap is None else plain_number(self.prior_gap),
             "gradcheck": self.gradcheck,
             "failure": self.failure,
             "case": None if self.case is None else dict(self.case),
             "notes": list(self.notes),
-            "standing": known(Standing.EVIDENCE,
-                              f"{self.cases} cases, 50 digits and float64"),
+            "standing": known(Standing.EVIDENCE, f"{self.cases} cases, 50 digits and float64"),
         }

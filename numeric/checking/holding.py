@@ -27,8 +27,7 @@ class Holding:
     """One function: how it is bound, and what was found so far."""
 
     def __init__(
-        self, torch: Any, spec: Spec, kernel: KernelLike | Code, seed: int,
-        dtypes: Sequence[str], device: str,
+        self, torch: Any, spec: Spec, kernel: KernelLike | Code, seed: int, dtypes: Sequence[str], device: str
     ) -> None:
         self.torch, self.spec, self.kernel = torch, spec, kernel
         self.seed, self.device = seed, device
@@ -36,10 +35,10 @@ class Holding:
         self.generated = not isinstance(kernel, Code) or kernel.generated
         function = kernel.function if isinstance(kernel, Code) else kernel.compile()
         given = kernel.arguments if isinstance(kernel, Code) else {}
-        self.promised = (kernel.promised if isinstance(kernel, Code)
-                         else logged.Promised(kernel.logged, kernel.rewards))
-        needed = tuple(sorted(str(s) for s in self.loss.free_symbols
-                              if str(s) in spec.names.policies))
+        self.promised = (
+            kernel.promised if isinstance(kernel, Code) else logged.Promised(kernel.logged, kernel.rewards)
+        )
+        needed = tuple(sorted(str(s) for s in self.loss.free_symbols if str(s) in spec.names.policies))
         self.binding: Binding = bind(spec, function, given, needed)
         if kernel.backend == "logps":  # the generated one names (2B, T) as others name (2B,)
             assert all(kind == "logps" for kind in self.binding.kinds.values())
@@ -55,9 +54,16 @@ class Holding:
         """The batch of this number, redrawn with longer responses where the loss has no value."""
         for attempt in range(3):
             rng = np.random.default_rng((self.seed, number, attempt))
-            batch = nth_batch(self.spec, self.binding.kinds, number, rng, shortest=1 + attempt,
-                              finite=not self.generated, leading=self.binding.by_lengths(),
-                              fixed=self.binding.fixed)
+            batch = nth_batch(
+                self.spec,
+                self.binding.kinds,
+                number,
+                rng,
+                shortest=1 + attempt,
+                finite=not self.generated,
+                leading=self.binding.by_lengths(),
+                fixed=self.binding.fixed,
+            )
             truth = truth_of(batch, self.loss, self.seed * 1_000_003 + number)
             if truth is not None:
                 self.condition = max(self.condition, truth.condition)
@@ -95,8 +101,9 @@ class Holding:
         of another's function that it does not take this way."""
         said = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         if not self.runs and isinstance(self.kernel, Code):
-            raise MidpoError(f"{self.kernel.name}: called as bound, it raises {said}\n"
-                             f"  bound: {self.binding}") from None
+            raise MidpoError(
+                f"{self.kernel.name}: called as bound, it raises {said}\n  bound: {self.binding}"
+            ) from None
         if self.generated or way == self.plain:
             nothing = float("nan")
             judge.fail(way, f"raises {said}; loss", nothing, nothing, float("inf"))
@@ -136,8 +143,9 @@ class Holding:
 
     def each_pair(self, way: Way, batch: Batch) -> bool:
         """Whether the loss comes as one of each pair."""
-        return way.reduction == "none" or (way.reduction is None and self.reduces is None and (
-            self.probe(batch).dim() == 1))
+        return way.reduction == "none" or (
+            way.reduction is None and self.reduces is None and (self.probe(batch).dim() == 1)
+        )
 
     def probe(self, batch: Batch) -> Any:
         call = Called(self.torch, self.binding, batch, self.plain, self.torch.float64, self.device)

@@ -43,8 +43,9 @@ class Numbers:
     def of(cls, torch: Any, dtype: str, slack: float = 1.0) -> Numbers:
         kind = torch.finfo(getattr(torch, dtype))
         wide = torch.finfo(torch.float64 if dtype == "float64" else torch.float32)
-        return cls(dtype, wide.eps * slack, wide.tiny, wide.max, kind.eps * slack,
-                   kind.tiny * kind.eps, kind.max)
+        return cls(
+            dtype, wide.eps * slack, wide.tiny, wide.max, kind.eps * slack, kind.tiny * kind.eps, kind.max
+        )
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,12 @@ class Failure:
 
     def as_json(self) -> dict[str, Any]:
         found: dict[str, Any] = {
-            "dtype": self.dtype, "way": str(self.way), "what": self.what,
-            "wanted": plain(self.wanted), "got": plain(self.got), "ulp": plain(self.ulp),
+            "dtype": self.dtype,
+            "way": str(self.way),
+            "what": self.what,
+            "wanted": plain(self.wanted),
+            "got": plain(self.got),
+            "ulp": plain(self.ulp),
         }
         return found | ({} if self.batch is None else {"inputs": inputs(self.batch)})
 
@@ -86,8 +91,7 @@ def inputs(batch: Batch) -> dict[str, Any]:
     arrays |= {f"{p} token logps": z for p, z in batch.logps.items()}
     arrays |= {f"{p} logps": z for p, z in batch.whole.items()}
     shown = {
-        name: np.vectorize(plain, otypes=[object])(x).tolist() if x.size <= SHOWN
-        else f"shape {x.shape}"
+        name: np.vectorize(plain, otypes=[object])(x).tolist() if x.size <= SHOWN else f"shape {x.shape}"
         for name, x in arrays.items()
     }
     return {"parameters": {k: str(v) for k, v in batch.parameters.items()}, **shown}
@@ -111,9 +115,7 @@ class Judge:
     keep its digits: 0 for a kernel, 1 for a function whose author promised none, since
     log(1 + exp(-m)) has none left at a large m."""
 
-    def __init__(
-        self, truth: Truth, batch: Batch, numbers: Numbers, nats: float = 0.0
-    ) -> None:
+    def __init__(self, truth: Truth, batch: Batch, numbers: Numbers, nats: float = 0.0) -> None:
         self.truth, self.batch, self.numbers, self.nats = truth, batch, numbers, nats
         slopes = [1.0, *(abs(float(x)) for x in batch.parameters.values())]
         self.steepest = nats * max(slopes)  # of a loss by a log-probability
@@ -127,8 +129,9 @@ class Judge:
         self.unknown = {b for b in range(batch.pairs) if truth.condition_of(b) * numbers.eps > 1}
 
     def fail(self, way: Way, what: str, wanted: Any, got: Any, ulp: float, note: str = "") -> None:
-        self.failures.append(Failure(
-            self.numbers.name, way, what, float(wanted), float(got), ulp, self.batch, note))
+        self.failures.append(
+            Failure(self.numbers.name, way, what, float(wanted), float(got), ulp, self.batch, note)
+        )
 
     def unit(self, pair: int) -> float:
         size = max(float(abs(self.truth.losses[pair])), self.truth.sensitivities[pair], self.nats)
@@ -169,7 +172,11 @@ class Judge:
             self.fail(way, f"{way.reduction or 'mean'} of the losses", exact, found, error)
 
     def gradients(
-        self, way: Way, answer: Outcome, weights: list[float], skip: set[int] = frozenset(),  # type: ignore[assignment]
+        self,
+        way: Way,
+        answer: Outcome,
+        weights: list[float],
+        skip: set[int] = frozenset(),  # type: ignore[assignment]
         frozen: bool = True,
     ) -> None:
         """The gradients by the policy's inputs and features; frozen policies have none."""
@@ -179,8 +186,9 @@ class Judge:
         wanted = self.truth.gradients(weights)
         if self.nats:
             least = self.steepest * max(map(abs, weights))
-            wanted = {name: replace(g, sensitivity=np.maximum(g.sensitivity, least))
-                      for name, g in wanted.items()}
+            wanted = {
+                name: replace(g, sensitivity=np.maximum(g.sensitivity, least)) for name, g in wanted.items()
+            }
         head = self.batch.heads.get("pi")
         for name, got in answer.gradients.items():
             what = name.removeprefix("pi/")
@@ -188,8 +196,13 @@ class Judge:
                 self.one(way, f"gradient of {what}", wanted[name], got, skip, feature=True)
             elif not name.startswith("pi/"):
                 if got is not None and frozen and bool((got != 0).any()):
-                    self.fail(way, f"gradient of the frozen {name.replace('/', ' ')}", 0.0,
-                              float(got.abs().max()), np.inf)
+                    self.fail(
+                        way,
+                        f"gradient of the frozen {name.replace('/', ' ')}",
+                        0.0,
+                        float(got.abs().max()),
+                        np.inf,
+                    )
             elif head is None:
                 self.one(way, f"gradient of policy {what}", wanted["pi"], got, skip)
             elif not skip:
@@ -197,14 +210,15 @@ class Judge:
                 self.one(way, f"gradient of policy {what}", through, got, skip)
 
     def one(
-        self, way: Way, what: str, wanted: Gradient, got: Any, skip: set[int],
-        feature: bool = False,
+        self, way: Way, what: str, wanted: Gradient, got: Any, skip: set[int], feature: bool = False
     ) -> None:
         numbers = self.numbers
         found = np.zeros(wanted.exact.shape) if got is None else got.double().cpu().numpy()
         own_eps, own_tiny, own_most = (
-            (numbers.eps, numbers.tiny, numbers.most) if feature
-            else (numbers.own_eps, numbers.own_tiny, numbers.own_most))
+            (numbers.eps, numbers.tiny, numbers.most)
+            if feature
+            else (numbers.own_eps, numbers.own_tiny, numbers.own_most)
+        )
         unit = numbers.eps * wanted.sensitivity + own_eps / 8 * wanted.size
         floor = numbers.tiny * (1 + wanted.under) + own_tiny
         if feature:  # a value such as log(1 + e), times a number, as in `losses`
@@ -226,8 +240,7 @@ class Judge:
         self.gradient = max(self.gradient, float(error[worst]))
         if not error[worst] <= LIMIT:
             at = ", ".join(map(str, worst))
-            self.fail(way, f"{what} at [{at}]", wanted.exact[worst], found[worst],
-                      float(error[worst]))
+            self.fail(way, f"{what} at [{at}]", wanted.exact[worst], found[worst], float(error[worst]))
 
     def skipped(self, pairs: set[int], rows: int) -> list[int]:
         if rows == self.batch.pairs:
@@ -235,9 +248,7 @@ class Judge:
         return [r for b in pairs for r in self.batch.rows(b) if r < rows]
 
 
-def through_head(
-    wanted: Gradient, head: Any, batch: Batch, numbers: Numbers
-) -> dict[str, Gradient]:
+def through_head(wanted: Gradient, head: Any, batch: Batch, numbers: Numbers) -> dict[str, Gradient]:
     """From the gradient by the logits to those by hidden states, head and bias."""
     scale = np.full(wanted.exact.shape, 1 / head.temperature)
     if head.cap is not None:
@@ -269,8 +280,10 @@ def through_head(
         ("bias", by_bias, None, None),
     ):
         found[name] = Gradient(
-            back(exact, signed), back(radius, absolute),
-            back(sensitivity + np.abs(exact), absolute), back(size, absolute),
+            back(exact, signed),
+            back(radius, absolute),
+            back(sensitivity + np.abs(exact), absolute),
+            back(size, absolute),
             back(under, absolute),
         )
     return found

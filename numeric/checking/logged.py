@@ -9,16 +9,7 @@ from typing import Any
 
 from sympy import Add, Expr, Symbol
 
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    REJECTED,
-    Divergence,
-    Entropy,
-    Index,
-    Log,
-    Prob,
-    TokenSum,
-)
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Divergence, Entropy, Index, Log, Prob, TokenSum
 from midpo.symbolic.language.spec import Spec, policy_argument
 from midpo.symbolic.loss import logistic_form, stated_sides
 
@@ -72,10 +63,8 @@ def of_tokens(spec: Spec, policies: tuple[str, ...]) -> dict[str, Expr]:
     t = Index("t", position=True)
     found = {}
     for p in policies:
-        each: dict[str, Callable[[Expr, Expr], Expr]] = {
-            f"entropy/{_short(p)}": partial(Entropy, Symbol(p))}
-        each |= {f"kl/{_short(p)}_{_short(q)}": partial(Divergence, Symbol(p), Symbol(q))
-                 for q in policies}
+        each: dict[str, Callable[[Expr, Expr], Expr]] = {f"entropy/{_short(p)}": partial(Entropy, Symbol(p))}
+        each |= {f"kl/{_short(p)}_{_short(q)}": partial(Divergence, Symbol(p), Symbol(q)) for q in policies}
         for key, of in each.items():
             found[key] = Add(*(TokenSum(of(y, t), t, y) for y in spec.roles))
     return found
@@ -86,8 +75,7 @@ def _short(policy: str) -> str:
 
 
 def judge(
-    judge: Judge, way: Way, spec: Spec, batch: Batch, logged: Mapping[str, Any],
-    promised: Promised,
+    judge: Judge, way: Way, spec: Spec, batch: Batch, logged: Mapping[str, Any], promised: Promised
 ) -> None:
     """Compare what was logged with what is promised: means over the pairs, or their own values."""
     keys = set(logged) if promised.keys is None else set(promised.keys)
@@ -96,8 +84,13 @@ def judge(
         judge.fail(way, f'metric "{key}", of which there are', 1.0 - there, there, float("inf"))
     for key, value in logged.items():
         if value.dim() != (way.reduction == "none"):
-            judge.fail(way, f'metric "{key}", dimensions of which', way.reduction == "none",
-                       value.dim(), float("inf"))
+            judge.fail(
+                way,
+                f'metric "{key}", dimensions of which',
+                way.reduction == "none",
+                value.dim(),
+                float("inf"),
+            )
         if value.requires_grad:
             judge.fail(way, f'metric "{key}", gradients of which', 0.0, 1.0, float("inf"))
     by_pair = expressions(spec, batch.policies, promised.rewards)
@@ -107,8 +100,7 @@ def judge(
     for key, pairs in said.items():
         counts = [1] * batch.pairs
         if key in by_token:
-            counts = [int((batch.labels[batch.rows(b)] != IGNORED).sum())
-                      for b in range(batch.pairs)]
+            counts = [int((batch.labels[batch.rows(b)] != IGNORED).sum()) for b in range(batch.pairs)]
         _compare(judge, way, key, pairs, counts, logged[key])
     margins = said.get("rewards/margins")
     if margins is None or "rewards/accuracies" not in logged:
@@ -123,11 +115,8 @@ def judge(
         judge.fail(way, 'metric "rewards/accuracies"', sum(right) / count, mean, float("inf"))
 
 
-def _compare(
-    judge: Judge, way: Way, key: str, sums: list[Any], counts: list[int], got: Any
-) -> None:
-    """`sums` are of as many numbers as `counts` says; of a pair, or all of them, the mean is got.
-    """
+def _compare(judge: Judge, way: Way, key: str, sums: list[Any], counts: list[int], got: Any) -> None:
+    """`sums` are of as many numbers as `counts` says; of a pair, or all of them, the mean is got."""
     values = got.double().reshape(-1).tolist()
     if got.dim() == 0:
         total = sum(max(size, float(abs(x))) for x, size in sums)

@@ -50,6 +50,7 @@ class Gradient:
 
     def scaled(self, by: Any) -> Gradient:
         """Times a number, or an array of one number a row."""
+
         def times(x: Any, factor: Any) -> Any:
             return x * np.reshape(factor, np.shape(factor) + (1,) * (x.ndim - np.ndim(factor)))
 
@@ -347,8 +348,9 @@ class Oracle:
         choices = [[each.values()[b] for each in (base, *sides)] for b in range(len(losses))]
         sensitivities = [moving.sensitivity(b) for b in range(len(losses))]
         tapes = [base, *noisy, *sides]
-        return Truth(losses, choices, sensitivities, tapes, self.batch, self.loss.has(Sorted),
-                     self, base.tape.nearest)
+        return Truth(
+            losses, choices, sensitivities, tapes, self.batch, self.loss.has(Sorted), self, base.tape.nearest
+        )
 
     def turns(self, ties: int) -> Iterator[Sequence[bool]]:
         """The sides of so many ties that are tried: all; or all of any few neighbours, which are of
@@ -391,8 +393,11 @@ class Oracle:
             yield size if own > 0 else -size if own < 0 else size * 0
 
     def taped(
-        self, errors: Iterator[Any] | None = None, side: bool | Sequence[bool] | None = None,
-        rounding: float | None = None, stops: bool = True,
+        self,
+        errors: Iterator[Any] | None = None,
+        side: bool | Sequence[bool] | None = None,
+        rounding: float | None = None,
+        stops: bool = True,
     ) -> _Taped:
         """The losses of all pairs on one tape, by default as they are differentiated.
         Raises: Undefined where one has no value."""
@@ -410,9 +415,7 @@ class Oracle:
             own = []
         return _Taped(tape, leaves.found, losses, errors is not None, own)
 
-    def evaluator(
-        self, tape: Tape, point: Any, leaves: _Leaves, stops: bool = True
-    ) -> Evaluator:
+    def evaluator(self, tape: Tape, point: Any, leaves: _Leaves, stops: bool = True) -> Evaluator:
         """An evaluator whose sums over the vocabulary are inputs' fellows in `leaves`. Of a batch
         that a loss orders, other pairs are evaluated without."""
         found = _Differentiated(tape, point, limit=MAX_VALUES)
@@ -422,9 +425,7 @@ class Oracle:
     def direction(self) -> Any:
         logits = self.batch.logits["pi"]
         shape = logits.shape
-        values = [
-            self.rng.choice((-1, 1)) * self.rng.randint(1, 64) / 64 for _ in range(logits.size)
-        ]
+        values = [self.rng.choice((-1, 1)) * self.rng.randint(1, 64) / 64 for _ in range(logits.size)]
         return np.where(np.isfinite(logits), np.array(values).reshape(shape), 0.0)
 
     def slope(self, direction: Any) -> Any:

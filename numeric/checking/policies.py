@@ -101,16 +101,12 @@ class Batch:
         """How pairs are read for `expr`: with the batch's others where it orders them."""
         return self.place if expr.has(Sorted) else self.point
 
-    def place(
-        self, ops: Any, pair: int, logits: Any = None, leaf: Leaf = plain
-    ) -> Point:
+    def place(self, ops: Any, pair: int, logits: Any = None, leaf: Leaf = plain) -> Point:
         """As `point`, with the other pairs of the batch."""
         points = tuple(self.point(ops, each, logits, leaf) for each in range(self.pairs))
         return replace(points[pair], batch=points, place=pair)
 
-    def point(
-        self, ops: Any, pair: int, logits: Any = None, leaf: Leaf = plain
-    ) -> Point:
+    def point(self, ops: Any, pair: int, logits: Any = None, leaf: Leaf = plain) -> Point:
         """The pair as the numbers of an arithmetic. `leaf` is told each input: its name, where it
         stands there, its value, and how far rounding moves it: of a probability in proportion, of
         the others as it is, per unit of eps."""
@@ -126,8 +122,7 @@ class Batch:
                 ]
             for policy, given in self.logps.items():
                 tables[policy, y] = [
-                    Labelled(ops.exp(leaf(policy, (row, t), *sized(ops, given[row, t]))))
-                    for t in where[y]
+                    Labelled(ops.exp(leaf(policy, (row, t), *sized(ops, given[row, t])))) for t in where[y]
                 ]
             for policy, given in self.whole.items():
                 total = leaf(policy, (row,), *sized(ops, given[row]))
@@ -140,6 +135,7 @@ class Batch:
         }
         features: dict[str, Any] = {}
         for name, values in self.features.items():
+
             def read(*at: int, name: str = name, values: Any = values) -> Any:
                 return leaf(name, at, *sized(ops, values[at]))
 
@@ -237,9 +233,7 @@ def nth_batch(
     """A batch of a series in which sizes and scales take turns."""
     scale = SCALES[number % len(SCALES)]
     vocabulary = VOCABULARIES[(number // 2) % len(VOCABULARIES)]
-    return random_batch(
-        spec, kinds, rng, scale=scale, vocabulary=vocabulary, ends=number % 4 == 3, **shape
-    )
+    return random_batch(spec, kinds, rng, scale=scale, vocabulary=vocabulary, ends=number % 4 == 3, **shape)
 
 
 def random_batch(
@@ -269,8 +263,7 @@ def random_batch(
     for row in range(rows):
         # Responses of different lengths, with what is ignored before, after and in between.
         length = int(rng.integers(shortest, positions + 1))
-        kept = (np.arange(length) if leading
-                else rng.choice(positions, size=length, replace=False))
+        kept = np.arange(length) if leading else rng.choice(positions, size=length, replace=False)
         ignored = np.setdiff1d(np.arange(positions), kept)
         labels[row, ignored] = IGNORED
     logits, logps, whole, heads = {}, {}, {}, {}
@@ -303,10 +296,19 @@ def random_batch(
     }
     return Batch(
         {p: logits[p] if p in logits else made[p] for p in kinds if p in logits or p in made},
-        labels, features, parameters, scale, tuple(map(str, spec.roles)), logps, whole, heads,
+        labels,
+        features,
+        parameters,
+        scale,
+        tuple(map(str, spec.roles)),
+        logps,
+        whole,
+        heads,
         {policy: _magnitudes(head) for policy, head in heads.items()},
-        {name: max((abs(float(end)) for end, _ in p.domain.end_values), default=0.0)
-         for name, p in spec.names.parameters.items()},
+        {
+            name: max((abs(float(end)) for end, _ in p.domain.end_values), default=0.0)
+            for name, p in spec.names.parameters.items()
+        },
     )
 
 
@@ -317,7 +319,7 @@ def far_above(batch: Batch, far: float) -> Batch:
     logits = {policy: np.array(values) for policy, values in batch.logits.items()}
     for n, values in enumerate(logits.values() if not batch.heads else ()):
         for row in range(2):
-            place = np.flatnonzero(batch.labels[row] != IGNORED)[:n + 1][-1]
+            place = np.flatnonzero(batch.labels[row] != IGNORED)[: n + 1][-1]
             at = row, place, -1 if row else batch.labels[row, place]
             values[at] = representable(values[at] + (far if row else min(far, 16.0)))
     return replace(batch, logits=logits)
@@ -337,7 +339,7 @@ def _scalings(rng: np.random.Generator, scale: float) -> tuple[float | None, flo
 
 
 def _head(
-    rng: np.random.Generator, shape: tuple[int, int], vocabulary: int, scale: float, scalings: Any,
+    rng: np.random.Generator, shape: tuple[int, int], vocabulary: int, scale: float, scalings: Any
 ) -> Head:
     width = max(1, min(3, vocabulary - 1))  # fewer than entries: the head is no identity
     hidden = representable(rng.normal(size=(*shape, width)) * scale)

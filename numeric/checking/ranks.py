@@ -64,9 +64,7 @@ class Ranks:
             place.copy_(value)
 
 
-def in_ranks(
-    torch: Any, function: Any, size: int, work: Callable[[int, Any], Any]
-) -> list[Any]:
+def in_ranks(torch: Any, function: Any, size: int, work: Callable[[int, Any], Any]) -> list[Any]:
     """`work(rank, group)` on `size` threads at once, with the collectives of `function`'s module
     replaced. Raises: the first error of a rank."""
     space = function.__globals__

@@ -93,7 +93,10 @@ class Tape:
     """
 
     def __init__(
-        self, ops: Any, side: bool | Sequence[bool] | None = None, tie: float = TIE,
+        self,
+        ops: Any,
+        side: bool | Sequence[bool] | None = None,
+        tie: float = TIE,
         rounding: float | None = None,
     ) -> None:
         self.ops, self.side, self.tie, self.rounding = ops, side, tie, rounding

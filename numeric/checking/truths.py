@@ -39,7 +39,8 @@ def _content(batch: Batch) -> tuple[Any, ...]:
     """Every number of the inputs, and what it is."""
     arrays = (batch.features, batch.logits, batch.logps, batch.whole, batch.rounding)
     return (
-        batch.roles, _numbers(batch.labels),
+        batch.roles,
+        _numbers(batch.labels),
         *(tuple((name, _numbers(x)) for name, x in each.items()) for each in arrays),
         *(tuple(each.items()) for each in (batch.parameters, batch.spans)),
     )

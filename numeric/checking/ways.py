@@ -86,7 +86,10 @@ OF_KERNELS = (
 )
 # What any function that takes the arguments is held to.
 OF_CODE = (
-    Way("mean"), Way("sum"), Way("mean", divisor=1.75), Way("none", ignore_index=-7),
+    Way("mean"),
+    Way("sum"),
+    Way("mean", divisor=1.75),
+    Way("none", ignore_index=-7),
     Way("none", packed=True),
 )
 

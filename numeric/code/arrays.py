@@ -46,12 +46,18 @@ from .places import DIRECTION, LABEL, LOGIT, UNKNOWN, T, V, stand_in
 
 Array = Any
 _FUNCTIONS: dict[type, Callable[..., Array]] = {
-    Log: np.log, Exp: np.exp, Sqrt: np.sqrt, Tanh: np.tanh, Abs: np.abs,
+    Log: np.log,
+    Exp: np.exp,
+    Sqrt: np.sqrt,
+    Tanh: np.tanh,
+    Abs: np.abs,
     Sigmoid: lambda x: np.exp(-np.logaddexp(0.0, -x)),
     LogSigmoid: lambda x: -np.logaddexp(0.0, -x),
-    Relu: lambda x: np.maximum(x, 0.0), Step: lambda x: (x >= -0.0) * 1.0,
+    Relu: lambda x: np.maximum(x, 0.0),
+    Step: lambda x: (x >= -0.0) * 1.0,
     StopGradient: lambda x: x,
-    Max: lambda *xs: reduce(np.maximum, xs), Min: lambda *xs: reduce(np.minimum, xs),
+    Max: lambda *xs: reduce(np.maximum, xs),
+    Min: lambda *xs: reduce(np.minimum, xs),
 }
 
 
@@ -116,8 +122,7 @@ class _Builder:
 
     def visit(self, e: Any, scope: _Scope) -> int:
         free = self.indices(e)
-        key = (e, (scope.t, scope.y) if scope.t in free else None,
-               scope.v if scope.v in free else None)
+        key = (e, (scope.t, scope.y) if scope.t in free else None, scope.v if scope.v in free else None)
         if key not in self.known:
             made = self.make(e, scope)
             self.steps.append(made)
@@ -141,15 +146,14 @@ class _Builder:
             base, exponent = e.args
             if exponent.is_Integer:
                 n = int(exponent)
-                return (lambda case, x: x**float(n)), (self.visit(base, scope),)
+                return (lambda case, x: x ** float(n)), (self.visit(base, scope),)
             return (lambda case, x, k: np.power(x, k)), self.all(e.args, scope)
         if isinstance(e, (TokenSum, TokenProd, VocabSum)):
             return self.bound(e, scope)
         if isinstance(e, Length):
             return (lambda case: np.full((1, 1), float(case.counts[str(e.args[0])]))), ()
         if isinstance(e, Prob):
-            return (lambda case: np.prod(case.labelled(*map(str, e.args)), keepdims=True)
-                    .reshape(1, 1)), ()
+            return (lambda case: np.prod(case.labelled(*map(str, e.args)), keepdims=True).reshape(1, 1)), ()
         if isinstance(e, (TokenProb, VocabProb, Feature)):
             return self.atom(e, scope), ()
         if isinstance(e, (Divergence, Entropy)):
@@ -173,6 +177,7 @@ class _Builder:
             def over(case: Any, x: Array) -> Array:
                 wide = np.broadcast_to(x, (x.shape[0], case.vocabulary))
                 return wide.sum(1, keepdims=True)
+
             return over, (self.visit(body, inner),)
         if scope.t in outer and scope.t != index:
             raise TooNested
@@ -182,6 +187,7 @@ class _Builder:
         def along(case: Any, x: Array) -> Array:
             wide = np.broadcast_to(x, (case.counts[y], x.shape[1]))
             return together(wide, axis=0, keepdims=True)
+
         return along, (self.visit(body, _Scope(index, e.args[2], scope.v)),)
 
     def place(self, y: Any, t: Any, scope: _Scope) -> Callable[[Any], Any]:
@@ -208,19 +214,17 @@ class _Builder:
         if isinstance(e, VocabProb) or len(e.args) == 4:
             return self.entry(e.args[3], self.wide(e, name, y), where, e.args[1:3], scope)
         if e.args[0] == DIRECTION:
-            return lambda case: np.take_along_axis(
-                case.directions(y), case.ids(y)[:, None], 1)[where(case)]
+            return lambda case: np.take_along_axis(case.directions(y), case.ids(y)[:, None], 1)[where(case)]
         if e.args[0] == LABEL:
             return lambda case: case.ids(y)[where(case), None] * 1.0
-        return lambda case: np.array(case.floats().features[name][y], dtype=float)[
-            where(case), None]
+        return lambda case: np.array(case.floats().features[name][y], dtype=float)[where(case), None]
 
     def wide(self, e: Any, name: str, y: str) -> Callable[[Any], Array]:
         """Where an atom with a vocabulary entry is read: laws, logits or directions."""
         if isinstance(e, VocabProb):
             return lambda case: case.law(name, y)
         if name.startswith(LOGIT):
-            return lambda case: case.logits(name[len(LOGIT):], y)
+            return lambda case: case.logits(name[len(LOGIT) :], y)
         return lambda case: case.directions(y)
 
     def unknown(self, e: Any, scope: _Scope) -> Callable[..., Array]:
@@ -235,12 +239,13 @@ class _Builder:
             rows = range(case.counts[str(scope.y)]) if scope.t in indices else range(1)
             columns = range(case.vocabulary) if scope.v in indices else range(1)
             return np.array([[stand_in(full, t, v) for v in columns] for t in rows])
+
         return value
 
     def entry(self, v: Any, wide: Any, where: Any, at: Any, scope: _Scope) -> Callable[..., Array]:
         if v.is_Integer:
             k = int(v)
-            return lambda case: wide(case)[where(case), k:k + 1]
+            return lambda case: wide(case)[where(case), k : k + 1]
         if v == scope.v:
             return lambda case: wide(case)[where(case)]
         if isinstance(v, Feature) and v.args[0] == LABEL:
@@ -249,8 +254,7 @@ class _Builder:
                 n = int(t) - 1
                 return lambda case: wide(case)[where(case)][:, [case.ids(y)[n]]]
             if (v.args[1], t) == at:
-                return lambda case: np.take_along_axis(
-                    wide(case), case.ids(y)[:, None], 1)[where(case)]
+                return lambda case: np.take_along_axis(wide(case), case.ids(y)[:, None], 1)[where(case)]
         raise TooNested
 
     def whole(self, e: Any, scope: _Scope) -> Callable[..., Array]:
@@ -260,7 +264,9 @@ class _Builder:
 
         def value(case: Any) -> Array:
             p = case.law(names[0], y)[where(case)]
-            terms = p * np.log(p / case.law(names[1], y)[where(case)]) if len(names) == 2 else (
-                -p * np.log(p))
+            terms = (
+                p * np.log(p / case.law(names[1], y)[where(case)]) if len(names) == 2 else (-p * np.log(p))
+            )
             return terms.sum(1, keepdims=True)
+
         return value

@@ -53,13 +53,11 @@ class CodeCase:
         name = ops.name
         if name not in self.points:
             number = _numbers(ops)
-            laws = {key: [[ops.number(p) for p in law] for law in rows]
-                    for key, rows in self.laws.items()}
+            laws = {key: [[ops.number(p) for p in law] for law in rows] for key, rows in self.laws.items()}
             features = {k: v if k == "label" else number(v) for k, v in self.features.items()}
             parameters = {k: ops.number(v) for k, v in self.parameters.items()}
             parameters["V"] = ops.number(Fraction(self.vocabulary))
-            parameters |= {f"{UPSTREAM}{n or ''}": ops.number(v)
-                           for n, v in enumerate(self.upstream)}
+            parameters |= {f"{UPSTREAM}{n or ''}": ops.number(v) for n, v in enumerate(self.upstream)}
             self.points[name] = Point(self.tokens, laws, parameters, features)
         return self.points[name]
 
@@ -93,14 +91,15 @@ class CodeCase:
     def array(self, kind: str, name: str, y: str, of: Callable[[], Any]) -> Any:
         key = kind, name, y
         if key not in self.arrays:
-            self.arrays[key] = np.array([[float(p) for p in row] if isinstance(
-                row, (tuple, list)) else float(row) for row in of()], dtype=float)
+            self.arrays[key] = np.array(
+                [[float(p) for p in row] if isinstance(row, (tuple, list)) else float(row) for row in of()],
+                dtype=float,
+            )
         return self.arrays[key]
 
     def __str__(self) -> str:
         told = [f"|{y}| = {self.counts[str(y)]}" for y in self.layout.responses]
-        told += [f"padded to {self.total}"] if any(
-            self.counts[str(p)] for p in self.layout.paddings) else []
+        told += [f"padded to {self.total}"] if any(self.counts[str(p)] for p in self.layout.paddings) else []
         told += [f"{k} = {v}" for k, v in self.parameters.items()]
         return ", ".join(told)
 
@@ -112,6 +111,7 @@ def _numbers(ops: Any) -> Any:
         if isinstance(value, (list, tuple)):
             return [walk(v) for v in value]
         return ops.number(Fraction(value))
+
     return walk
 
 
@@ -127,11 +127,13 @@ def case(layout: Layout, fixed: Mapping[str, Fraction], seed: int) -> CodeCase:
     far = 0 if seed < 8 else (1, 2, 0, 3)[seed % 4]
     counts, total = _sizes(layout, seed, rng, far)
     size = layout.vocabulary or VOCABULARY
-    tokens = layout.tokens if layout.vocabulary else {
-        y: [rng.randrange(size) for _ in range(n)] for y, n in counts.items()}
+    tokens = (
+        layout.tokens
+        if layout.vocabulary
+        else {y: [rng.randrange(size) for _ in range(n)] for y, n in counts.items()}
+    )
     policies = sorted(layout.spec.names.policies)
-    laws = {(p, y): [_law(size, rng) for _ in range(n)]
-            for p in policies for y, n in counts.items()}
+    laws = {(p, y): [_law(size, rng) for _ in range(n)] for p in policies for y, n in counts.items()}
     if far and size == VOCABULARY:
         _apart(layout, laws, tokens, far)
     if seed == AGREED:
@@ -141,9 +143,17 @@ def case(layout: Layout, fixed: Mapping[str, Fraction], seed: int) -> CodeCase:
             for y in pair[1:]:
                 if counts[str(y)] and not far:
                     laws[p, str(y)][0] = laws[p, str(pair[0])][0]
-    return CodeCase(layout, counts, total, size, tokens, laws,
-                    _parameters(layout, fixed, seed, rng), _features(layout, counts, size, tokens,
-                                                                    seed, rng), seed)
+    return CodeCase(
+        layout,
+        counts,
+        total,
+        size,
+        tokens,
+        laws,
+        _parameters(layout, fixed, seed, rng),
+        _features(layout, counts, size, tokens, seed, rng),
+        seed,
+    )
 
 
 def _law(size: int, rng: random.Random) -> tuple[Fraction, ...]:
@@ -151,9 +161,7 @@ def _law(size: int, rng: random.Random) -> tuple[Fraction, ...]:
     return tuple(Fraction(w, sum(weights)) for w in weights)
 
 
-def _sizes(
-    layout: Layout, seed: int, rng: random.Random, far: int
-) -> tuple[dict[str, int], int]:
+def _sizes(layout: Layout, seed: int, rng: random.Random, far: int) -> tuple[dict[str, int], int]:
     if layout.bounded:
         return {str(y): n for y, n in layout.counts.items()}, layout.total
     pair = LENGTHS[seed % len(LENGTHS)]
@@ -181,8 +189,7 @@ def _apart(layout: Layout, laws: Any, tokens: Mapping[str, list[int]], far: int)
 
 def _leaning(v: int, up: bool) -> tuple[Fraction, ...]:
     weights = [Fraction(1, 8), Fraction(1, 8), Fraction(1, 4), Fraction(1, 2)]
-    order = [(v + 1) % 4, (v + 2) % 4, (v + 3) % 4, v] if up else [
-        v, (v + 1) % 4, (v + 2) % 4, (v + 3) % 4]
+    order = [(v + 1) % 4, (v + 2) % 4, (v + 3) % 4, v] if up else [v, (v + 1) % 4, (v + 2) % 4, (v + 3) % 4]
     found = [Fraction(0)] * 4
     for entry, weight in zip(order, weights, strict=True):
         found[entry] = weight
@@ -195,20 +202,25 @@ def _parameters(
     found = {}
     for name, parameter in layout.spec.names.parameters.items():
         values = parameter_values(parameter.domain)
-        found[name] = fixed[name] if name in fixed else (
-            values[0] if seed == 0 else rng.choice(values))
+        found[name] = fixed[name] if name in fixed else (values[0] if seed == 0 else rng.choice(values))
     return found
 
 
 def _features(
-    layout: Layout, counts: Mapping[str, int], size: int, tokens: Mapping[str, list[int]],
-    seed: int, rng: random.Random,
+    layout: Layout,
+    counts: Mapping[str, int],
+    size: int,
+    tokens: Mapping[str, list[int]],
+    seed: int,
+    rng: random.Random,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {"label": dict(tokens)}
     for name, kind in layout.spec.names.features.items():
         known = layout.spec.names.range(name).spread(
-            _SIGNED if seed % 3 == 2 else _FEATURES, _FEATURES,
-            (Fraction(1, 2), Fraction(1, 4), Fraction(3, 4)))
+            _SIGNED if seed % 3 == 2 else _FEATURES,
+            _FEATURES,
+            (Fraction(1, 2), Fraction(1, 4), Fraction(3, 4)),
+        )
         if kind == "pair":
             datum = layout.spec.names.datum(name)
             for k in range(layout.pairs):
@@ -218,8 +230,10 @@ def _features(
         else:
             found[name] = {y: [rng.choice(known) for _ in range(n)] for y, n in counts.items()}
     for p in layout.spec.names.policies:
-        found[f"{SHIFT}{p}"] = {y: [Fraction(rng.randint(-4, 4), 2) for _ in range(n)]
-                               for y, n in counts.items()}
-    found["d"] = {y: [[Fraction(rng.randint(-3, 3)) for _ in range(size)] for _ in range(n)]
-                  for y, n in counts.items()}
+        found[f"{SHIFT}{p}"] = {
+            y: [Fraction(rng.randint(-4, 4), 2) for _ in range(n)] for y, n in counts.items()
+        }
+    found["d"] = {
+        y: [[Fraction(rng.randint(-3, 3)) for _ in range(size)] for _ in range(n)] for y, n in counts.items()
+    }
     return found

@@ -27,9 +27,7 @@ from midpo.symbolic.language.nodes import (
 from .places import LABEL, LOGIT, V
 
 
-def at_sizes(
-    expr: Expr, counts: Mapping[Any, int], vocabulary: int, tokens: Mapping[str, list[int]]
-) -> Expr:
+def at_sizes(expr: Expr, counts: Mapping[Any, int], vocabulary: int, tokens: Mapping[str, list[int]]) -> Expr:
     """`expr` where responses have so many tokens; with a `vocabulary`, where it has so many entries
     and the labels are `tokens`."""
     known: dict[Expr, Expr] = {}

@@ -78,8 +78,7 @@ class Layout:
     def sides(self) -> tuple[tuple[Symbol, ...], ...]:
         """For each pair its responses, in the order of the spec's roles."""
         roles = self.spec.roles
-        return (roles, *(tuple(Further(f"{r}{k}") for r in roles)
-                         for k in range(2, self.pairs + 1)))
+        return (roles, *(tuple(Further(f"{r}{k}") for r in roles) for k in range(2, self.pairs + 1)))
 
     @cached_property
     def responses(self) -> tuple[Symbol, ...]:
@@ -96,16 +95,17 @@ class Layout:
         if not self.lengths:
             return {}
         found: dict[Any, int] = dict(zip(self.responses, self.lengths, strict=True))
-        return found | {p: self.total - found[y]
-                        for y, p in zip(self.responses, self.paddings, strict=True)}
+        return found | {p: self.total - found[y] for y, p in zip(self.responses, self.paddings, strict=True)}
 
     @cached_property
     def tokens(self) -> dict[str, list[int]]:
         """The labels, where the vocabulary is concrete: all different where that can be."""
         if not self.vocabulary:
             return {}
-        return {str(y): [(3 * row + 2 * t) % self.vocabulary for t in range(n)]
-                for row, (y, n) in enumerate(self.counts.items())}
+        return {
+            str(y): [(3 * row + 2 * t) % self.vocabulary for t in range(n)]
+            for row, (y, n) in enumerate(self.counts.items())
+        }
 
     @cached_property
     def whole(self) -> Spec:
@@ -119,8 +119,9 @@ class Layout:
                 features[own] = kind
                 if name in names.ranges:
                     ranges[own] = names.range(name)
-        return replace(self.spec, names=replace(
-            names, responses=tuple(beside), features=features, ranges=ranges))
+        return replace(
+            self.spec, names=replace(names, responses=tuple(beside), features=features, ranges=ranges)
+        )
 
     @property
     def bounded(self) -> bool:
@@ -144,24 +145,31 @@ class Layout:
         if kind == "logits":
             shift = Symbol(f"{SHIFT}{name}")
             if self.vocabulary:
-                return self.grid(lambda y: logit(policy, y, T, V), vocabulary=True,
-                                 leaf="logits" * trained)
+                return self.grid(lambda y: logit(policy, y, T, V), vocabulary=True, leaf="logits" * trained)
             return self.grid(
                 lambda y: Log(VocabProb(policy, y, T, V)) + Feature(shift, y, T),
                 last=self.outside(f"{policy}'s logits after the last label", V),
-                vocabulary=True, leaf="logits" * trained)
+                vocabulary=True,
+                leaf="logits" * trained,
+            )
         before = (lambda y: 0) if self.unshifted else None
         if kind == "labels":
-            return self.grid(lambda y: Feature(LABEL, y, T), padded=lambda p: IGNORED, dtype="int",
-                             first=(lambda y: IGNORED) if self.unshifted else None)
+            return self.grid(
+                lambda y: Feature(LABEL, y, T),
+                padded=lambda p: IGNORED,
+                dtype="int",
+                first=(lambda y: IGNORED) if self.unshifted else None,
+            )
         if kind == "ids":
             return self.grid(lambda y: Feature(LABEL, y, T), dtype="int", first=before)
         if kind == "mask":
             return self.grid(lambda y: 1, padded=lambda p: 0, dtype="int", first=before)
         if kind == "feature":
             return self.feature(name)
-        raise MidpoError(f"{kind} of {name or 'the batch'} is not lifted\n"
-                         "  expected: logits, log-probabilities, labels, a mask or lengths")
+        raise MidpoError(
+            f"{kind} of {name or 'the batch'} is not lifted\n"
+            "  expected: logits, log-probabilities, labels, a mask or lengths"
+        )
 
     def outside(self, what: str, *at: Expr) -> Any:
         """What stands beside a row's positions where trainers hold one more."""
@@ -170,12 +178,12 @@ class Layout:
     def feature(self, name: str) -> Given:
         datum, kind = self.spec.names.datum(name), self.spec.names.features[name]
         if kind == "token":
-            return self.grid(lambda y: Feature(datum, y, T),
-                             first=self.outside(f"{name} before the response"))
+            return self.grid(
+                lambda y: Feature(datum, y, T), first=self.outside(f"{name} before the response")
+            )
         if kind == "response":
             return self.column(lambda y: Feature(datum, y))
-        return Given(tuple((Cell(UNIT, Feature(self.of_pair(datum, k))),)
-                           for k in range(self.pairs)))
+        return Given(tuple((Cell(UNIT, Feature(self.of_pair(datum, k))),) for k in range(self.pairs)))
 
     def of_pair(self, datum: Symbol, pair: int) -> Symbol:
         """The feature of a pair, as that of pair number 1, 2, ..."""
@@ -188,8 +196,15 @@ class Layout:
         return Given(tuple((Cell(UNIT, entry(y)),) for y in self.responses), dtype, leaf=leaf)
 
     def grid(
-        self, entry: Any, *, padded: Any = None, first: Any = None, last: Any = None,
-        dtype: str = "float", vocabulary: bool = False, leaf: str = "",
+        self,
+        entry: Any,
+        *,
+        padded: Any = None,
+        first: Any = None,
+        last: Any = None,
+        dtype: str = "float",
+        vocabulary: bool = False,
+        leaf: str = "",
     ) -> Given:
         rows = []
         for y, p in zip(self.responses, self.paddings, strict=True):
@@ -256,7 +271,8 @@ def instantiate(entry: Any, layout: Layout) -> Any:
 
 def sources(binding: Binding) -> Mapping[str, Source]:
     """The arguments that are given, by name; options are left at their defaults."""
-    return {name: source for name, source in binding.sources.items()
-            if name not in binding.left_out and source.kind != "option"}
-
-
+    return {
+        name: source
+        for name, source in binding.sources.items()
+        if name not in binding.left_out and source.kind != "option"
+    }

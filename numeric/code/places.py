@@ -8,15 +8,7 @@ from zlib import crc32
 from sympy import Expr, Symbol
 
 from midpo.symbolic.domains.intervals import NONNEGATIVE, REAL
-from midpo.symbolic.language.nodes import (
-    Datum,
-    Feature,
-    Further,
-    Index,
-    Length,
-    Parameter,
-    TokenSum,
-)
+from midpo.symbolic.language.nodes import Datum, Feature, Further, Index, Length, Parameter, TokenSum
 
 T = Index("t", position=True)
 V = Index("v", position=False)
@@ -57,8 +49,9 @@ def unknown(why: str, *at: Expr) -> Expr:
 
 def unknowns(e: Expr) -> list[str]:
     """Why parts of an entry are not known."""
-    return sorted({str(f.args[0])[len(UNKNOWN):] for f in e.atoms(Feature)
-                   if str(f.args[0]).startswith(UNKNOWN)})
+    return sorted(
+        {str(f.args[0])[len(UNKNOWN) :] for f in e.atoms(Feature) if str(f.args[0]).startswith(UNKNOWN)}
+    )
 
 
 def stand_in(name: str, *at: int) -> float:

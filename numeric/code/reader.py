@@ -44,7 +44,7 @@ class Reader(Evaluator):
             beside = "".join(str(i) for i in at if not isinstance(i, Index))
             return self.ops.number(Fraction(stand_in(str(name) + beside, *where)))
         if str(name).startswith(LOGIT):
-            policy, y, t = str(name)[len(LOGIT):], str(at[0]), scope[at[1]]
+            policy, y, t = str(name)[len(LOGIT) :], str(at[0]), scope[at[1]]
             shift = self.point.features[f"{SHIFT}{policy}"][y][t]
             law = self.point.tables[policy, y][t]
             return self.ops.log(law[self.entry(at[2], scope)]) + shift

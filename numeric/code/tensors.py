@@ -52,9 +52,7 @@ def _values(cell: Cell, given: Given, case: CodeCase) -> list[Any]:
     return np.broadcast_to(found[:, 0], (size,)).tolist()  # type: ignore[no-any-return]
 
 
-def call(
-    torch: Any, binding: Binding, layout: Layout, case: CodeCase, *, slope: bool
-) -> Answer:
+def call(torch: Any, binding: Binding, layout: Layout, case: CodeCase, *, slope: bool) -> Answer:
     """The code's own answer at a case; its own errors are raised."""
     leaves: dict[tuple[str, str], tuple[Given, Any]] = {}
 
@@ -89,8 +87,11 @@ def along(torch: Any, given: Given, layout: Layout, case: CodeCase) -> Any:
     names = [*zip(layout.responses, layout.paddings, strict=True)]
     for (y, p), row in zip(names, given.rows, strict=True):
         cells = tuple(
-            Cell(c.domain, direction(given.leaf, c.domain)) if c.domain != UNIT
-            else Cell(UNIT, direction("whole", y) if given.leaf == "whole" else 0.0) for c in row)
+            Cell(c.domain, direction(given.leaf, c.domain))
+            if c.domain != UNIT
+            else Cell(UNIT, direction("whole", y) if given.leaf == "whole" else 0.0)
+            for c in row
+        )
         if layout.bounded and given.leaf != "whole":
             cells = (Cell(y, direction(given.leaf, y)), Cell(p, direction(given.leaf, p)))
             if layout.unshifted:
@@ -101,11 +102,15 @@ def along(torch: Any, given: Given, layout: Layout, case: CodeCase) -> Any:
 
 
 def arguments(
-    torch: Any, binding: Binding, layout: Layout, of: Callable[[Source], Any],
+    torch: Any,
+    binding: Binding,
+    layout: Layout,
+    of: Callable[[Source], Any],
     parameter: Callable[[Expr], Any],
 ) -> dict[str, Any]:
     """The value of each argument: `of` gives the whole batch's tensor of a source, `parameter` the
     value of an expression in the spec's parameters."""
+
     def value(source: Source) -> Any:
         if source.kind == "constant":
             return source.value

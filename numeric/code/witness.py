@@ -40,11 +40,12 @@ class Difference:
     spec: float
 
     def __str__(self) -> str:
-        what = "the derivative along a direction of whole numbers" if self.entry is None else (
-            "the code")
-        return f"{self.case}: {what} gives {self.code:.6g}, the spec {self.spec:.6g}" if (
-            self.entry is not None) else (
-            f"{self.case}: {what} is {self.code:.6g} by autograd, {self.spec:.6g} of the spec")
+        what = "the derivative along a direction of whole numbers" if self.entry is None else ("the code")
+        return (
+            f"{self.case}: {what} gives {self.code:.6g}, the spec {self.spec:.6g}"
+            if (self.entry is not None)
+            else (f"{self.case}: {what} is {self.code:.6g} by autograd, {self.spec:.6g} of the spec")
+        )
 
 
 def value(expr: Expr, case: CodeCase, ops: Any) -> Any:
@@ -65,9 +66,7 @@ def fast(expr: Expr, case: CodeCase) -> float:
         raise Undefined("a name without a number") from None
 
 
-def disagreement(
-    losses: Sequence[Expr], slope: Expr | None, cases: Iterable[CodeCase], call: Call
-) -> str:
+def disagreement(losses: Sequence[Expr], slope: Expr | None, cases: Iterable[CodeCase], call: Call) -> str:
     """How the formula differs from the code at some case; empty where it does not."""
     tried = 0
     for case in cases:
@@ -78,8 +77,10 @@ def disagreement(
         try:
             found = call(case)
         except Exception as error:
-            return (f"the code cannot be run at {case}: {type(error).__name__}: "
-                    f"{' '.join(str(error).split())[:200]}")
+            return (
+                f"the code cannot be run at {case}: {type(error).__name__}: "
+                f"{' '.join(str(error).split())[:200]}"
+            )
         tried += 1
         if len(found.losses) != len(wanted):
             return f"the loss has another shape at {case}"
@@ -88,16 +89,20 @@ def disagreement(
                 depends = [w for e in losses for w in unknowns(e)]
                 if depends:
                     return f"the answer depends on what is not known: {depends[0]}"
-                return (f"what was lifted is not what the code returns at {case}: {want:.8g}, and "
-                        f"the code {got:.8g}; a size or a value leaks into its formula")
+                return (
+                    f"what was lifted is not what the code returns at {case}: {want:.8g}, and "
+                    f"the code {got:.8g}; a size or a value leaks into its formula"
+                )
         if slope is not None and found.slope is not None and case.seed != AGREED:
             try:
                 want = fast(slope, case)
             except (Undefined, TooLarge):
                 continue
             if not close(found.slope, want, 1e-5):
-                return (f"the gradient that was lifted is not autograd's at {case}: {want:.8g}, "
-                        f"and the code's {found.slope:.8g}")
+                return (
+                    f"the gradient that was lifted is not autograd's at {case}: {want:.8g}, "
+                    f"and the code's {found.slope:.8g}"
+                )
     return "" if tried else "the loss has no value at any case that was tried"
 
 
@@ -106,8 +111,12 @@ def close(a: float, b: float, bound: float = 1e-6) -> bool:
 
 
 def difference(
-    losses: Sequence[Expr], targets: Sequence[Expr], cases: Iterable[CodeCase], call: Call,
-    slope: bool = False, confirmed: Callable[[CodeCase, float], bool] = lambda case, value: True,
+    losses: Sequence[Expr],
+    targets: Sequence[Expr],
+    cases: Iterable[CodeCase],
+    call: Call,
+    slope: bool = False,
+    confirmed: Callable[[CodeCase, float], bool] = lambda case, value: True,
 ) -> Difference | None:
     """The first case at which code and spec differ; with `slope` the pair is of derivatives, and
     the spec's is `confirmed` by another road."""
@@ -118,8 +127,9 @@ def difference(
             try:
                 if close(fast(lifted, case), fast(target, case), ROUNDING / 10):
                     continue
-                code, spec = (_INTERVALS.context.convert(value(e, case, _INTERVALS))
-                              for e in (lifted, target))
+                code, spec = (
+                    _INTERVALS.context.convert(value(e, case, _INTERVALS)) for e in (lifted, target)
+                )
             except (Undefined, TooLarge):
                 continue
             apart = code - spec
@@ -140,9 +150,7 @@ def difference(
     return None
 
 
-def finite_difference(
-    targets: Sequence[Expr], case: CodeCase, leaf: str
-) -> float | None:
+def finite_difference(targets: Sequence[Expr], case: CodeCase, leaf: str) -> float | None:
     """The derivative of the targets' weighted sum along the case's direction, what is stopped held:
     a central difference in 50 digits; None where there is none."""
     ops, step = Digits(), Fraction(1, 10**15)
@@ -154,8 +162,9 @@ def finite_difference(
             if policy != "pi":
                 laws[policy, y] = rows
                 continue
-            laws[policy, y] = [_moved(ops, row, d, by, leaf) for row, d in zip(
-                rows, case.features["d"][y], strict=True)]
+            laws[policy, y] = [
+                _moved(ops, row, d, by, leaf) for row, d in zip(rows, case.features["d"][y], strict=True)
+            ]
         reader = Reader(ops, replace(base, tables=laws), base, limit=200_000)
         weights = case.upstream
         return sum(reader(t) * ops.number(w) for t, w in zip(targets, weights, strict=False))
@@ -182,8 +191,7 @@ def ratio(
     found: list[tuple[float, float]] = []
     for case in cases:
         try:
-            found += [(fast(x, case), fast(y, case))
-                      for x, y in zip(losses, targets, strict=True)]
+            found += [(fast(x, case), fast(y, case)) for x, y in zip(losses, targets, strict=True)]
         except (Undefined, TooLarge):
             continue
     base = next(((x, y) for x, y in found[1:] if abs(y - found[0][1]) > 1e-6), None)

@@ -58,14 +58,14 @@ def first(found):
 if __name__ == "__main__":
     main()
 '''
-_VALUE = '''    loss = first(function(**given))
-    code = float(loss.detach().reshape(-1)[ENTRY])'''
-_SLOPE = '''    inputs = [place(given, path).requires_grad_() for path in directions()]
+_VALUE = """    loss = first(function(**given))
+    code = float(loss.detach().reshape(-1)[ENTRY])"""
+_SLOPE = """    inputs = [place(given, path).requires_grad_() for path in directions()]
     loss = first(function(**given)).reshape(-1)
     up = torch.tensor(UPSTREAM, dtype=loss.dtype)[: len(loss)]
     grads = torch.autograd.grad(loss, inputs, up, allow_unused=True)
     moved = zip(grads, directions().values())
-    code = float(sum((g * d).sum() for g, d in moved if g is not None))'''
+    code = float(sum((g * d).sum() for g, d in moved if g is not None))"""
 _MOVING = '''UPSTREAM = {upstream}
 
 
@@ -86,9 +86,7 @@ def place(given, path):
 '''
 
 
-def program(
-    torch: Any, name: str, code: str, binding: Binding, layout: Layout, apart: Difference
-) -> str:
+def program(torch: Any, name: str, code: str, binding: Binding, layout: Layout, apart: Difference) -> str:
     """The text of the file; empty where the code is neither in a file nor in a module."""
     load = _load(code)
     if not load:
@@ -109,19 +107,28 @@ def program(
         body = _SLOPE
         extra = _MOVING.format(upstream=[float(u) for u in case.upstream], shown=shown)
     return _FILE.format(
-        code=code, name=name, case=case,
-        imports=f"{load[0]}\nimport sys\n\nimport {torch.__name__}", spec=apart.spec,
+        code=code,
+        name=name,
+        case=case,
+        imports=f"{load[0]}\nimport sys\n\nimport {torch.__name__}",
+        spec=apart.spec,
         load=extra + load[1],
-        what="value" if apart.entry is not None else "derivative", entry=apart.entry or 0,
-        values="\n".join(f"        {n!r}: {_literal(v)}," for n, v in values.items()), body=body)
+        what="value" if apart.entry is not None else "derivative",
+        entry=apart.entry or 0,
+        values="\n".join(f"        {n!r}: {_literal(v)}," for n, v in values.items()),
+        body=body,
+    )
 
 
 def _directions(
     torch: Any, binding: Binding, layout: Layout, case: Any, of: Any, given: Any
 ) -> dict[tuple[Any, ...], Any]:
     """How the tensors in the arguments move with the case's direction, those that do."""
-    asked = {(s.kind, s.name): layout.given(s.kind, s.name)
-             for s in leaves(sources(binding)) if s.kind in ("whole", "logps", "logits")}
+    asked = {
+        (s.kind, s.name): layout.given(s.kind, s.name)
+        for s in leaves(sources(binding))
+        if s.kind in ("whole", "logps", "logits")
+    }
     moving = {key: whole for key, whole in asked.items() if whole.leaf}
 
     def tensors(*own: Any) -> tuple[Any, ...]:
@@ -164,11 +171,13 @@ def _load(code: str) -> tuple[str, str] | None:
         return None
     if where.endswith(".py"):
         path = os.fspath(Path(where).resolve())
-        return ("import importlib.util",
-                f"PATH = {path!r}\nsys.path.insert(0, {os.path.dirname(path)!r})\n"
-                'made = importlib.util.spec_from_file_location("code", PATH)\n'
-                'module = importlib.util.module_from_spec(made)\nsys.modules["code"] = module\n'
-                f"made.loader.exec_module(module)\nfunction = module.{name}")
+        return (
+            "import importlib.util",
+            f"PATH = {path!r}\nsys.path.insert(0, {os.path.dirname(path)!r})\n"
+            'made = importlib.util.spec_from_file_location("code", PATH)\n'
+            'module = importlib.util.module_from_spec(made)\nsys.modules["code"] = module\n'
+            f"made.loader.exec_module(module)\nfunction = module.{name}",
+        )
     if all(part.isidentifier() for part in where.split(".")):
         return "import importlib", f"function = importlib.import_module({where!r}).{name}"
     return None

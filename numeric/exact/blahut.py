@@ -18,15 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .tabular import (
-    Booleans,
-    Floats,
-    NotConverged,
-    Tabular,
-    expected_reward,
-    log_sum_exp,
-    mutual_information,
-)
+from .tabular import Booleans, Floats, NotConverged, Tabular, expected_reward, log_sum_exp, mutual_information
 
 TOLERANCE = 1e-9  # nats
 CAP = 1_000_000

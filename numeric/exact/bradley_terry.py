@@ -110,9 +110,7 @@ def newton_direction(edges: Edges, scores: Floats) -> Floats:
     return _conjugate_gradients(hessian, scale, -edges.gradient(scores))
 
 
-def _conjugate_gradients(
-    apply: Callable[[Floats], Floats], diagonal: Floats, right: Floats
-) -> Floats:
+def _conjugate_gradients(apply: Callable[[Floats], Floats], diagonal: Floats, right: Floats) -> Floats:
     """Solve apply(d) = right by conjugate gradients preconditioned with `diagonal`."""
     found = np.zeros_like(right)
     residual = right.copy()

@@ -73,8 +73,10 @@ class FixedPoint:
     def sentence(self) -> str:
         count = f"{len(self.residuals)} iterations"
         if self.converged:
-            return (f"converged in {count}, rate {figure(self.rate, 4)}, "
-                    f"residual {below(self.residual, 1e-9)} nats")
+            return (
+                f"converged in {count}, rate {figure(self.rate, 4)}, "
+                f"residual {below(self.residual, 1e-9)} nats"
+            )
         word = "has not converged" if self.rate < 1 - 1e-6 else "does not converge"
         return (
             f"{word}: after {count} the residual is {figure(self.residual)} nats "

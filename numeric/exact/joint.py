@@ -23,17 +23,13 @@ def loss(alpha: float, comparisons: Comparisons, log_policy: Floats, log_prior: 
     return float(comparisons.weights @ np.logaddexp(0.0, -margins))
 
 
-def _margins(
-    alpha: float, comparisons: Comparisons, log_policy: Floats, log_prior: Floats
-) -> Floats:
+def _margins(alpha: float, comparisons: Comparisons, log_policy: Floats, log_prior: Floats) -> Floats:
     ratio = alpha * (log_policy - log_prior)
     x = comparisons.prompt
     return ratio[x, comparisons.chosen] - ratio[x, comparisons.rejected]
 
 
-def gradient(
-    alpha: float, comparisons: Comparisons, log_policy: Floats, log_prior: Floats
-) -> Floats:
+def gradient(alpha: float, comparisons: Comparisons, log_policy: Floats, log_prior: Floats) -> Floats:
     """dJ / dlog pi, which is -dJ / dlog zeta; also the gradients in the logits. Shape (n, m).
 
     Its rows sum to 0, since a factor free of y cancels; so the softmax changes nothing.

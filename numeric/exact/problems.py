@@ -164,9 +164,7 @@ class _Table:
         value = self.table[key]
         if not isinstance(value, list) or not value or (size and len(value) != size):
             raise SpecError(
-                "not a list of that length",
-                key=key,
-                expected=f"a list of {size or 'some'} numbers",
+                "not a list of that length", key=key, expected=f"a list of {size or 'some'} numbers"
             )
         return np.asarray(matrix([value], key)[0])
 
@@ -208,9 +206,7 @@ class _Table:
     def logs(self, key: str, shape: tuple[int, int]) -> Floats:
         """The logs of a row of positive numbers, or of a row for each prompt. Shape (n, m)."""
         value = self.table[key]
-        rows = (
-            value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
-        )
+        rows = value if isinstance(value, list) and value and isinstance(value[0], list) else [value]
         found = matrix(rows, key)
         if found.shape not in (shape, (1, shape[1])):
             raise SpecError(

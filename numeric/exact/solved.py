@@ -51,9 +51,7 @@ def optimum(case: ProblemFile, seed: int, progress: Progress) -> Part:
             tabular.gibbs_gap(
                 problem,
                 found,
-                tabular.log_normalise(
-                    np.where(found.support, 3 * random.normal(size=prior.shape), -np.inf)
-                ),
+                tabular.log_normalise(np.where(found.support, 3 * random.normal(size=prior.shape), -np.inf)),
                 prior,
             )
             for _ in range(8)
@@ -129,11 +127,7 @@ def rate_distortion(case: ProblemFile, seed: int, progress: Progress) -> Part:
         Held("E[r] - alpha I(X;Y) at the policy = alpha E[log Z]", _value_error(points), limit),
         Held("KKT: c(y) <= 1 for every response", over, 2 * tolerance),
         Held("KKT: sum zeta |c - 1|", max(p.stationarity for p in points), 3 * tolerance),
-        Held(
-            "no point beats another at its alpha",
-            violation,
-            1e-12 * max(_scale(case), *case.alphas),
-        ),
+        Held("no point beats another at its alpha", violation, 1e-12 * max(_scale(case), *case.alphas)),
     ]
     if blahut.is_binary_symmetric(problem):
         error = max(abs(p.rate - blahut.binary_symmetric_rate(p.distortion)) for p in points)
@@ -147,8 +141,8 @@ def rate_distortion(case: ProblemFile, seed: int, progress: Progress) -> Part:
         f"alpha = {problem.alpha:g}: I(X;Y) = {figure(own.rate, 6)} nats, "
         f"E[r] = {figure(-own.distortion, 6)}, value {figure(own.value, 9)}, "
         f"{len(own.gaps)} iterations",
-        f"the optimal prior {kept}" + (
-            f" (mass {below(bound, 1e-8, 1e-6, 1e-4)}, certified)" if lost else ""),
+        f"the optimal prior {kept}"
+        + (f" (mass {below(bound, 1e-8, 1e-6, 1e-4)}, certified)" if lost else ""),
     ]
     prior = np.broadcast_to(np.exp(own.log_prior), problem.shape)
     return Part(

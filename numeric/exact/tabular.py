@@ -91,15 +91,11 @@ class Tabular:
     def _policy(self, value: Floats, key: str) -> Floats:
         logs = np.asarray(value, dtype=np.float64)
         if logs.shape != self.shape:
-            raise SpecError(
-                f"its shape is {logs.shape}", key=key, expected=f"{self.shape}, as the rewards"
-            )
+            raise SpecError(f"its shape is {logs.shape}", key=key, expected=f"{self.shape}, as the rewards")
         total = log_sum_exp(logs, 1)
         if not np.all(np.abs(total) <= SUM_TOLERANCE):
             row = int(np.argmax(~(np.abs(total) <= SUM_TOLERANCE)))
-            raise SpecError(
-                f"row {row} does not sum to 1", key=key, expected="the logs of distributions"
-            )
+            raise SpecError(f"row {row} does not sum to 1", key=key, expected="the logs of distributions")
         return logs - total[:, None]
 
 
@@ -110,14 +106,10 @@ def matrix(value: Any, key: str) -> Floats:
     except ValueError:  # rows of unequal lengths
         raw = np.empty(0, dtype=object)
     if raw.dtype.kind not in "iuf":  # text, truth values and dates would be converted
-        raise SpecError(
-            "not rows of equally many numbers", key=key, expected="[[0.0, 1.0], [1.0, 0.0]]"
-        )
+        raise SpecError("not rows of equally many numbers", key=key, expected="[[0.0, 1.0], [1.0, 0.0]]")
     found = raw.astype(np.float64)
     if found.ndim != 2 or 0 in found.shape:
-        raise SpecError(
-            f"its shape is {found.shape}", key=key, expected="a row for each prompt, none empty"
-        )
+        raise SpecError(f"its shape is {found.shape}", key=key, expected="a row for each prompt, none empty")
     if not np.all(np.isfinite(found)):
         raise SpecError("a number is not finite", key=key, expected="finite numbers")
     return found
@@ -127,9 +119,7 @@ def _distribution(value: Any, key: str) -> Floats:
     found = np.asarray(value, dtype=np.float64)
     if found.ndim != 1 or not (np.all(found > 0) and abs(found.sum() - 1) <= SUM_TOLERANCE):
         raise SpecError(
-            "this is not a distribution of full support",
-            key=key,
-            expected="positive numbers whose sum is 1",
+            "this is not a distribution of full support", key=key, expected="positive numbers whose sum is 1"
         )
     return np.asarray(found / found.sum())
 

@@ -25,19 +25,34 @@ def check_topic(found: CrossCheck) -> Topic:
 def _claims(found: CrossCheck) -> Iterator[Claim]:
     what = "code" if found.code and found.backend == "code" else "kernel"
     does = "computes" if found.passed else "does not compute"
-    yield Claim(what, "agrees" if found.passed else "differs",
-                f"the {what} {does} the loss and its gradient",
-                known(Standing.EVIDENCE,
-                      f"{found.cases} pairs, seed {found.seed}, {found.device}"),
-                why=found.failure)
+    yield Claim(
+        what,
+        "agrees" if found.passed else "differs",
+        f"the {what} {does} the loss and its gradient",
+        known(Standing.EVIDENCE, f"{found.cases} pairs, seed {found.seed}, {found.device}"),
+        why=found.failure,
+    )
     if found.prior_gap is not None:
         gap = below(found.prior_gap, 1e-40)
-        yield Claim("two losses", "compared", "loss through the prior - loss through the target: "
-                    f"{gap} (50 digits)", known(Standing.EVIDENCE, f"{found.cases} pairs"))
+        yield Claim(
+            "two losses",
+            "compared",
+            f"loss through the prior - loss through the target: {gap} (50 digits)",
+            known(Standing.EVIDENCE, f"{found.cases} pairs"),
+        )
 
 
 def unchecked_topic() -> Topic:
     """That a kernel was written, and not held against its formula."""
-    return Topic("check", _TITLE, (Claim(
-        "kernel", "not checked", "whether the kernel computes the loss and its gradient",
-        told("{} here; midpo check does it", Standing.UNCHECKED)),))
+    return Topic(
+        "check",
+        _TITLE,
+        (
+            Claim(
+                "kernel",
+                "not checked",
+                "whether the kernel computes the loss and its gradient",
+                told("{} here; midpo check does it", Standing.UNCHECKED),
+            ),
+        ),
+    )

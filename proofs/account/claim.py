@@ -65,11 +65,7 @@ class Topic:
         return next(claim for claim in self.claims if claim.question == question)
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "title": self.title,
-            "answers": [claim.as_json() for claim in self.claims],
-        }
+        return {"name": self.name, "title": self.title, "answers": [claim.as_json() for claim in self.claims]}
 
 
 @dataclass(frozen=True)

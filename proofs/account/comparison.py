@@ -21,17 +21,30 @@ def comparison_topic(found: Comparison) -> Topic:
 
 def _claims(found: Comparison) -> Iterator[Claim]:
     scaled = (found.factor, found.constant) != (1, 0)
-    yield Claim("losses", found.verdict, found.sentence, found.standing,
-                (_equality(found),) if scaled else (), why=found.explanation,
-                where=found.side_conditions)
+    yield Claim(
+        "losses",
+        found.verdict,
+        found.sentence,
+        found.standing,
+        (_equality(found),) if scaled else (),
+        why=found.explanation,
+        where=found.side_conditions,
+    )
     if found.defined_where:
-        yield Claim("lengths", "stated", told("the losses have a value where {}",
-                                              joined(" and ", found.defined_where)),
-                    told("{} the divisions, roots and logarithms of both", Standing.READ))
+        yield Claim(
+            "lengths",
+            "stated",
+            told("the losses have a value where {}", joined(" and ", found.defined_where)),
+            told("{} the divisions, roots and logarithms of both", Standing.READ),
+        )
     if found.settings and found.verdict in ("different", "undecided"):
         at = ", ".join(map(str, found.settings))
-        yield Claim("meeting", "a third loss", f"they meet at {at}, where both are a third loss",
-                    proved("a derivation at these values"))
+        yield Claim(
+            "meeting",
+            "a third loss",
+            f"they meet at {at}, where both are a third loss",
+            proved("a derivation at these values"),
+        )
 
 
 def _equality(found: Comparison) -> Displayed:
@@ -39,4 +52,5 @@ def _equality(found: Comparison) -> Displayed:
     return Displayed(
         f"loss of {found.first.name} = ({text(found.factor)}) * loss of {found.second.name}"
         f" + ({text(found.constant)})",
-        row(one, " = ", affine(found.factor, found.constant, other)))
+        row(one, " = ", affine(found.factor, found.constant, other)),
+    )

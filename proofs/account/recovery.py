@@ -33,14 +33,19 @@ _VALUES = told("{} the divisions, roots and logarithms of the specification", St
 def recovery_topic(found: Recovery, certificate: Told | None = None) -> Topic:
     """Every claim about a recovery; `certificate` is what a proof kernel says of it, None where
     that was not asked."""
-    return Topic("recovery", "whether the prior recovers the target",
-                 tuple(_claims(found, certificate)))
+    return Topic("recovery", "whether the prior recovers the target", tuple(_claims(found, certificate)))
 
 
 def _claims(found: Recovery, certificate: Told | None) -> Iterator[Claim]:
     sentence = _SENTENCES.get(found.verdict) or told("the losses agree: {}", _equality(found))
-    yield Claim("recovery", found.verdict, sentence, found.standing, why=found.explanation,
-                where=found.side_conditions)
+    yield Claim(
+        "recovery",
+        found.verdict,
+        sentence,
+        found.standing,
+        why=found.explanation,
+        where=found.side_conditions,
+    )
     if certificate is not None and found.verdict != "undecided":
         yield kernel_claim(certificate)
     if found.facts is not None:
@@ -48,22 +53,31 @@ def _claims(found: Recovery, certificate: Told | None) -> Iterator[Claim]:
     yield from lengths(found.defined_where)
     yield from _gradients(found)
     if found.working_prior is not None:
-        yield Claim("a prior that works", "exists", told(
-            "a prior that works: {}", _written_prior(found)),
-            told("{} the normal form of the target", Standing.READ))
+        yield Claim(
+            "a prior that works",
+            "exists",
+            told("a prior that works: {}", _written_prior(found)),
+            told("{} the normal form of the target", Standing.READ),
+        )
 
 
 def kernel_claim(certificate: Told) -> Claim:
     """What a proof kernel says."""
-    return Claim("proof kernel", certificate.standing.name.lower(), "the same, by a proof "
-                 "kernel that shares no code with the checker", certificate)
+    return Claim(
+        "proof kernel",
+        certificate.standing.name.lower(),
+        "the same, by a proof kernel that shares no code with the checker",
+        certificate,
+    )
 
 
 def _equality(found: Recovery) -> Displayed:
     scale = "" if found.factor == 1 else f"{text(found.factor)} * "
     shift = "" if found.constant == 0 else f" + {text(found.constant)}"
-    return Displayed(f"target loss = {scale}loss of the prior{shift}",
-                     row(terms.LOSS, " = ", found.affine(terms.LOSS_THROUGH)))
+    return Displayed(
+        f"target loss = {scale}loss of the prior{shift}",
+        row(terms.LOSS, " = ", found.affine(terms.LOSS_THROUGH)),
+    )
 
 
 def _written_prior(found: Recovery) -> Displayed | str:
@@ -79,9 +93,12 @@ def _gradients(found: Recovery) -> Iterator[Claim]:
     if found.gradient is not None:
         yield gradient_claim(found)
     elif found.verdict == "proved":
-        yield Claim("gradients", "equal", told(
-            "the gradients agree where both sides are differentiable, {} being differentiated",
-            ZETA), proved("the values are equal for every policy"))
+        yield Claim(
+            "gradients",
+            "equal",
+            told("the gradients agree where both sides are differentiable, {} being differentiated", ZETA),
+            proved("the values are equal for every policy"),
+        )
 
 
 def gradient_claim(found: Recovery) -> Claim:
@@ -94,13 +111,20 @@ def gradient_claim(found: Recovery) -> Claim:
 def prior_claim(facts: PriorFacts) -> Claim:
     """What a prior depends on."""
     free, tokens = ("yes" if fact else "no" for fact in (facts.label_free, facts.token_level))
-    return Claim("prior", facts.policy, f"prior depends on {POLICIES[facts.policy]}; label-free: "
-                 f"{free}; token-level: {tokens}",
-                 told("{} the normal form of {}", Standing.READ, row(r"\log", ZETA)))
+    return Claim(
+        "prior",
+        facts.policy,
+        f"prior depends on {POLICIES[facts.policy]}; label-free: {free}; token-level: {tokens}",
+        told("{} the normal form of {}", Standing.READ, row(r"\log", ZETA)),
+    )
 
 
 def lengths(where: tuple[str, ...]) -> Iterator[Claim]:
     """The lengths at which there is something to state."""
     if where:
-        yield Claim("lengths", "stated", told("the spec's formulas have a value where {}",
-                                              joined(" and ", where)), _VALUES)
+        yield Claim(
+            "lengths",
+            "stated",
+            told("the spec's formulas have a value where {}", joined(" and ", where)),
+            _VALUES,
+        )

@@ -26,8 +26,10 @@ _CLASSES: dict[str, str] = {
     "self-referential": "has a prior that depends on the policy that is trained",
     "label-dependent": "has a prior that must be told which response was preferred",
     "constraint": "has a prior once an additive term is set aside",
-    "other-link": told("has a prior through another link than {}",
-                       Displayed("-log(sigmoid(m))", terms.logistic(terms.MARGIN))),
+    "other-link": told(
+        "has a prior through another link than {}",
+        Displayed("-log(sigmoid(m))", terms.logistic(terms.MARGIN)),
+    ),
     "temperature": "has a prior once the temperature of the pair is set aside",
     "weighted": "has a prior once the weight of the pair is set aside",
     "none": "has no prior",
@@ -41,28 +43,44 @@ def solution_topic(found: Solution, levels: Levels | None = None) -> Topic:
 
 
 def _claims(found: Solution, levels: Levels | None) -> Iterator[Claim]:
-    yield Claim("class", found.kind, told("the target {} (class {})", _CLASSES[found.kind],
-                                          found.kind),
-                found.standing, tuple(_formulas(found)), why=found.reason, where=found.conditions)
+    yield Claim(
+        "class",
+        found.kind,
+        told("the target {} (class {})", _CLASSES[found.kind], found.kind),
+        found.standing,
+        tuple(_formulas(found)),
+        why=found.reason,
+        where=found.conditions,
+    )
     taken = found.spec.names.taken()
     for other in found.alternatives:
         prior = _displayed(terms.PRIOR_IS, other.prior, taken)
-        yield Claim("another scale", "exists", told(
-            "or, with {}: {}", _scale(other.alpha), prior), proved("{}", theorem("4")))
+        yield Claim(
+            "another scale",
+            "exists",
+            told("or, with {}: {}", _scale(other.alpha), prior),
+            proved("{}", theorem("4")),
+        )
     yield from lengths(found.defined_where)
     if found.proof is not None and found.gradient is not None:
         yield gradient_claim(found.proof)
     if levels is not None:
-        yield Claim("data", "one function" if levels.exists else "no single function",
-                    f"on the data: {levels.sentence()}",
-                    known(Standing.COMPUTED, f"{levels.comparisons} comparisons"))
+        yield Claim(
+            "data",
+            "one function" if levels.exists else "no single function",
+            f"on the data: {levels.sentence()}",
+            known(Standing.COMPUTED, f"{levels.comparisons} comparisons"),
+        )
 
 
 def _formulas(found: Solution) -> Iterator[Displayed]:
     taken = found.spec.names.taken()
     if found.prior is not None:
-        words = told("prior at the scale {} (up to one factor free of {}):",
-                     stated(found.spec.alpha), Displayed("y", response(RESPONSE)))
+        words = told(
+            "prior at the scale {} (up to one factor free of {}):",
+            stated(found.spec.alpha),
+            Displayed("y", response(RESPONSE)),
+        )
         yield _displayed(terms.PRIOR_IS, found.prior, taken, words)
     heads = {
         "link": terms.LINK,

@@ -17,6 +17,12 @@ def source_topic(spec: Spec) -> Topic:
     if spec.reason:
         claim = Claim("loss", "none", "no loss of one pair", known_from, why=spec.reason)
     else:
-        claim = Claim("formulas", "stated", "the formulas stated are the published ones" if paper
-                      else "the formulas are those of the file, which cites no source", known_from)
+        claim = Claim(
+            "formulas",
+            "stated",
+            "the formulas stated are the published ones"
+            if paper
+            else "the formulas are those of the file, which cites no source",
+            known_from,
+        )
     return Topic("source", "where the formulas come from", (claim,))

@@ -26,21 +26,11 @@ from midpo.symbolic.language.text import text
 from midpo.symbolic.loss import is_constant
 from midpo.symbolic.work import allowance, question
 
-from . import (
-    domain as audit_domain,
-)
-from . import (
-    labels as audit_labels,
-)
-from . import (
-    mass as audit_mass,
-)
-from . import (
-    optimum as audit_optimum,
-)
-from . import (
-    side as audit_side,
-)
+from . import domain as audit_domain
+from . import labels as audit_labels
+from . import mass as audit_mass
+from . import optimum as audit_optimum
+from . import side as audit_side
 from .gradient import answers as audit_gradient
 
 TRIALS = 80
@@ -76,9 +66,7 @@ class Audit:
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.spec.name,
-            "prior": None if self.spec.prior is None else text(
-                self.spec.prior, self.spec.names.taken()
-            ),
+            "prior": None if self.spec.prior is None else text(self.spec.prior, self.spec.names.taken()),
             "prior_found_by_solve": bool(self.solved),
             "sections": [section.as_json() for section in self.sections],
         }
@@ -104,8 +92,7 @@ def audit(
 
 
 def _audited(
-    spec: Spec, seed: int, trials: int, pairs: Sequence[Preference] | None, progress: Progress,
-    units: int,
+    spec: Spec, seed: int, trials: int, pairs: Sequence[Preference] | None, progress: Progress, units: int
 ) -> Audit:
     solved, parts = "", (None, None, None, None)
     if spec.prior is None:
@@ -113,7 +100,9 @@ def _audited(
         found = solve(spec)
         if found.prior is None:
             raise SpecError(
-                f"there is no prior to audit: {found.reason}", file=spec.file, key="prior",
+                f"there is no prior to audit: {found.reason}",
+                file=spec.file,
+                key="prior",
                 expected="a prior, or a target that has one (midpo solve)",
             )
         spec, solved = replace(spec, prior=found.prior), text(found.prior)
@@ -124,8 +113,7 @@ def _audited(
         progress("prior")
         sides = audit_side.sides_of(spec, one)
         makers: dict[str, Callable[[], Iterator[Claim]]] = {
-            "gradient": lambda: audit_gradient.answers(
-                spec, seed, trials, progress, parts),
+            "gradient": lambda: audit_gradient.answers(spec, seed, trials, progress, parts),
             "optimum": lambda: (a for s in sides for a in audit_optimum.answers(s, seed)),
             "labels": lambda: audit_labels.answers(spec, total, pairs),
             "mass": lambda: (a for s in sides for a in audit_mass.answers(s, seed)),
@@ -151,5 +139,6 @@ def _answered(name: str, make: Callable[[], Iterator[Claim]]) -> Iterator[Claim]
         yield from make()
     except (MidpoError, RecursionError) as error:
         reason = str(error) or "the expressions are nested too deeply"
-        yield Claim(name, "undecided", f"no further answers: {reason}",
-                    undecided("too much work, or no value"))
+        yield Claim(
+            name, "undecided", f"no further answers: {reason}", undecided("too much work, or no value")
+        )

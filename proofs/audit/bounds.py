@@ -92,11 +92,15 @@ def _scaled(found: Bound, shift: Expr) -> Bound:
     c = shown(factor)
     limit = found.limit * float(factor) if isinstance(factor, Rational) else math.inf
     if found.sentence == _IS_ONE:
-        return replace(found, sentence=told("the mass is {}: a factor times a probability", c),
-                       limit=limit)
+        return replace(found, sentence=told("the mass is {}: a factor times a probability", c), limit=limit)
     wrapped = c if isinstance(factor, (Rational, Symbol)) else bracketed(c)
-    return replace(found, sentence=told("{} times the mass of {}, of which holds: {}", wrapped,
-                                        prior_less(wrapped), found.sentence), limit=limit)
+    return replace(
+        found,
+        sentence=told(
+            "{} times the mass of {}, of which holds: {}", wrapped, prior_less(wrapped), found.sentence
+        ),
+        limit=limit,
+    )
 
 
 def _exponential(shift: Expr) -> Expr:
@@ -135,8 +139,11 @@ def _mixture(side: PriorSide) -> Bound | None:
     if not all(map(is_nonnegative, coefficients)):
         return None
     total = shown(Add(*coefficients))
-    return Bound("finite", told("the mass is {}: a combination of probabilities", total),
-                 proved("the masses of the terms add up"))
+    return Bound(
+        "finite",
+        told("the mass is {}: a combination of probabilities", total),
+        proved("the masses of the terms add up"),
+    )
 
 
 def _counting(shape: Shape) -> Bound:
@@ -144,13 +151,14 @@ def _counting(shape: Shape) -> Bound:
     extra = " (times a bounded score)" if shape.bounded else ""
     if growth == 0:
         return Bound(
-            "infinite", f"the counting measure{extra}: every string weighs the same, and the mass "
+            "infinite",
+            f"the counting measure{extra}: every string weighs the same, and the mass "
             "is infinite; a greatest length is a silent assumption",
             proved("there are infinitely many strings"),
         )
     return Bound(
-        "conditional", told("finite iff {}, V the vocabulary with EOS",
-                            compared(shown(growth), "<", ENOUGH)),
+        "conditional",
+        told("finite iff {}, V the vocabulary with EOS", compared(shown(growth), "<", ENOUGH)),
         proved("{} strings of n tokens", STRINGS),
     )
 
@@ -164,19 +172,26 @@ def _response_exponents(shape: Shape) -> Bound | None:
     if list(shape.exponents) == [POLICY] and same(shape.exponents[POLICY], 1 - 1 / n):
         sharp = perplexity_constant()
         return Bound(
-            "finite", told("always finite: the mass is the expected perplexity {}, at most {} for "
-                           "every policy", PERPLEXITY, MOST),
-            proved("power means over the strings of a length; the sharp constant is {} "
-                   "(numerical)", times(f"{sharp:.4f}", VOCABULARY_SIZE)),
-            sharp * VOCABULARY, ("normalisable-simpo",),
+            "finite",
+            told(
+                "always finite: the mass is the expected perplexity {}, at most {} for every policy",
+                PERPLEXITY,
+                MOST,
+            ),
+            proved(
+                "power means over the strings of a length; the sharp constant is {} (numerical)",
+                times(f"{sharp:.4f}", VOCABULARY_SIZE),
+            ),
+            sharp * VOCABULARY,
+            ("normalisable-simpo",),
         )
     fractions = all(_fraction(e) for e in shape.exponents.values())
     if fractions and same(total, S.One):
         count = len(shape.exponents)
         return Bound(
-            "finite", f"always finite: the mass is at most {count}",
-            proved(f"a weighted geometric mean of {count} probabilities is at most their "
-                   "weighted mean"),
+            "finite",
+            f"always finite: the mass is at most {count}",
+            proved(f"a weighted geometric mean of {count} probabilities is at most their weighted mean"),
             float(count),
         )
     return None
@@ -198,24 +213,36 @@ def _masks(shape: Shape) -> Bound:
         ratio = told(
             "with constant weights and the same law after every prefix, a token multiplies the "
             "mass of the strings of a length by {}, {} the probability to stop: it diverges where "
-            "{} exceeds {}", GROWTH, RHO, GAIN, STOPPING,
+            "{} exceeds {}",
+            GROWTH,
+            RHO,
+            GAIN,
+            STOPPING,
         )
         coq: tuple[str, ...] = ()
         if _corrected(shape):
-            ratio = told("{}; with weights that see only the tokens before, a step's factors sum "
-                         "to at least 1", ratio)
+            ratio = told(
+                "{}; with weights that see only the tokens before, a step's factors sum to at least 1", ratio
+            )
             coq = ("step-tis-dpo",)
-        return Bound(lead, ratio, proved("a product over independent tokens; for other "
-                     "policies {}", Standing.UNDECIDED), coq=coq)
+        return Bound(
+            lead,
+            ratio,
+            proved("a product over independent tokens; for other policies {}", Standing.UNDECIDED),
+            coq=coq,
+        )
     one = same(shape.weights, S.One)
     if not one:
         return Bound("can diverge", "the exponents do not sum to one: masks decide", undecided())
     extra = "; the divergences can only lower it" if shape.laws else ""
     return Bound(
-        "conditional", told(
+        "conditional",
+        told(
             "masks in [0, 1] that see only the tokens before: at most 1. Masks that see the token: "
-            "a factor of up to {} a token, and masks above 1 up to more: it can diverge{}", EXCESS,
-            extra),
+            "a factor of up to {} a token, and masks above 1 up to more: it can diverge{}",
+            EXCESS,
+            extra,
+        ),
         proved("Hölder's inequality at each token; {} sums to {}", MAXIMUM, VARIATION),
         coq=("step-sparsepo",),
     )
@@ -233,8 +260,7 @@ def _corrected(shape: Shape) -> bool:
 
 def _falls(weight: Expr, node: Expr) -> bool:
     """Whether exp(weight * divergence) is seen to be at most 1, features taken as nonnegative."""
-    positive = {f: Parameter("w", "positive") for f in weight.atoms(Feature)
-                if f.domain == REAL}
+    positive = {f: Parameter("w", "positive") for f in weight.atoms(Feature) if f.domain == REAL}
     return isinstance(node, (Divergence, Entropy)) and is_nonnegative(
         sequence_form(-weight.xreplace(positive))
     )
@@ -262,37 +288,58 @@ def _constant_exponents(side: PriorSide, shape: Shape) -> Bound | None:
     if rising:
         (weight, law), *_ = rising
         return Bound(
-            "can diverge", told(
+            "can diverge",
+            told(
                 "can diverge: {} a token; with the same law after every prefix it diverges where "
                 "that divergence exceeds {}, {} the probability to stop",
-                exponential(shown(weight), shown(law)), STOPPING, RHO),
+                exponential(shown(weight), shown(law)),
+                STOPPING,
+                RHO,
+            ),
             proved("a product over independent tokens"),
         )
     inequality = "Hölder's inequality at each token, and no factor exceeds 1"
     if len(shape.exponents) == 1 and same(shape.weights, S.One) and not shape.laws:
-        inequality = "a probability times factors of at most 1" if shape.growth != 0 else \
-            "it is a probability"
+        inequality = (
+            "a probability times factors of at most 1" if shape.growth != 0 else "it is a probability"
+        )
     if not conditions:
-        exact = len(shape.exponents) == 1 and same(shape.weights, S.One) and not shape.laws \
-            and shape.growth == 0 and not shape.bounded
-        return Bound("finite", _IS_ONE if exact else "the mass is at most 1"
-                     + (" (times a bounded score)" if shape.bounded else ""),
-                     proved(inequality), math.inf if shape.bounded else 1.0,
-                     _in_coq(shape))
+        exact = (
+            len(shape.exponents) == 1
+            and same(shape.weights, S.One)
+            and not shape.laws
+            and shape.growth == 0
+            and not shape.bounded
+        )
+        return Bound(
+            "finite",
+            _IS_ONE
+            if exact
+            else "the mass is at most 1" + (" (times a bounded score)" if shape.bounded else ""),
+            proved(inequality),
+            math.inf if shape.bounded else 1.0,
+            _in_coq(shape),
+        )
     in_coq = _in_coq(shape)
     listed = joined(" and ", list(dict.fromkeys(conditions)))
     beyond = _beyond(side, shape)
-    return Bound("conditional", told(
-                     "at most 1 if {}; otherwise it can diverge{}", listed, beyond),
-                 proved("{}; the example beyond: {}", inequality, Standing.COMPUTED), coq=in_coq)
+    return Bound(
+        "conditional",
+        told("at most 1 if {}; otherwise it can diverge{}", listed, beyond),
+        proved("{}; the example beyond: {}", inequality, Standing.COMPUTED),
+        coq=in_coq,
+    )
 
 
 def _in_coq(shape: Shape) -> tuple[str, ...]:
     """The theorem of the library for one law under a length penalty, a divergence or a power of
     the policy."""
     reference = [p for p, e in shape.exponents.items() if p != POLICY and same(e, S.One)]
-    if set(shape.exponents) == {POLICY, *reference} and len(reference) == 1 and not (
-            shape.laws or shape.bounded or shape.growth != 0):
+    if (
+        set(shape.exponents) == {POLICY, *reference}
+        and len(reference) == 1
+        and not (shape.laws or shape.bounded or shape.growth != 0)
+    ):
         return ("normalisable-entropy",)
     if len(shape.exponents) != 1 or not same(shape.weights, S.One) or shape.bounded:
         return ()
@@ -302,7 +349,7 @@ def _in_coq(shape: Shape) -> tuple[str, ...]:
 
 
 def _sign_condition(expr: Expr) -> Hole | None:
-    """"" where expr >= 0 is seen; a condition on a parameter where it is linear in one; None."""
+    """ "" where expr >= 0 is seen; a condition on a parameter where it is linear in one; None."""
     if is_nonnegative(expr) or expr == 0:
         return ""
     solved = linear(expr)
@@ -343,15 +390,23 @@ def _beyond(side: PriorSide, shape: Shape) -> str:
         slope = float(shape.weights.xreplace({parameter: root + 1}))
         limit = float(root) + log_v / (log_v + eps) / slope
         sign = ">" if rises else "<"
-        return told(": for uniform policies over V tokens that stop with probability {} it is "
-                    "finite iff {} ({}){}", RHO,
-                    compared(symbol(parameter.name), sign, figure(limit, 6)), example,
-                    _optimum_limit(side, log_v, eps))
+        return told(
+            ": for uniform policies over V tokens that stop with probability {} it is finite iff {} ({}){}",
+            RHO,
+            compared(symbol(parameter.name), sign, figure(limit, 6)),
+            example,
+            _optimum_limit(side, log_v, eps),
+        )
     if shape.growth != 0 and same(shape.weights, S.One):
         growth = shown(shape.growth)
-        return told(": it is {}, for lengths that stop with probability {} finite iff {}, so {} at "
-                    "{}", mean_length(growth), RHO, stopped(growth),
-                    compared(growth, "<", f"{eps:.5f}"), compared(RHO, "=", STOP))
+        return told(
+            ": it is {}, for lengths that stop with probability {} finite iff {}, so {} at {}",
+            mean_length(growth),
+            RHO,
+            stopped(growth),
+            compared(growth, "<", f"{eps:.5f}"),
+            compared(RHO, "=", STOP),
+        )
     return ""
 
 
@@ -370,8 +425,7 @@ def _optimum_limit(side: PriorSide, log_v: float, eps: float) -> str:
     # finite iff 1/(1 - c) > log V/(log V + eps), 1 - c = slope*(parameter - root) > 0
     limit = float(root) + (1 + eps / log_v) / slope
     sign = "<" if rises else ">"
-    return told("; the optimum's own Z iff {}",
-                compared(symbol(parameter.name), sign, figure(limit, 6)))
+    return told("; the optimum's own Z iff {}", compared(symbol(parameter.name), sign, figure(limit, 6)))
 
 
 @lru_cache(maxsize=1)

@@ -42,9 +42,7 @@ T = Index("t", position=True)
 V = Index("v", position=False)
 
 _KEPT = ("stop_gradient", "logsigmoid_reflection", "sigmoid_reflection", "softplus")
-_RULES = tuple(
-    r for r in phase("value", "log", "token", "exponential") if r.name not in _KEPT
-)
+_RULES = tuple(r for r in phase("value", "log", "token", "exponential") if r.name not in _KEPT)
 
 
 def sequence_form(expr: Expr) -> Expr:
@@ -64,6 +62,7 @@ def log_prior(prior: Expr, role: Expr) -> Expr:
 
 
 # --- Rows -----------------------------------------------------------------------------------------
+
 
 def rows(expr: Expr) -> tuple[Movement, ...]:
     """The rows of `expr` (in y, in sequence form), one for each law.
@@ -176,9 +175,7 @@ def _merged(found: list[Movement]) -> tuple[Movement, ...]:
 
 def _vanishes(term: Expr) -> bool:
     """Whether a law's term is p(v) times something free of v: sum of p(v) nabla log p(v) = 0."""
-    probabilities = [
-        f for f in Mul.make_args(term) if isinstance(f, VocabProb) and f.args[0] == POLICY
-    ]
+    probabilities = [f for f in Mul.make_args(term) if isinstance(f, VocabProb) and f.args[0] == POLICY]
     return len(probabilities) == 1 and V not in (term / probabilities[0]).free_symbols
 
 
@@ -203,9 +200,7 @@ def _dependence(term: Expr) -> str:
     sums = sorted(term.atoms(TokenSum), key=structural)
     names = (Symbol(f"⟦sum {at}⟧") for at in range(len(sums)))
     term = term.xreplace({s: Feature(name, RESPONSE) for s, name in zip(sums, names, strict=True)})
-    whole = bool(term.atoms(Length, Prob)) or any(
-        len(f.args) == 2 for f in term.atoms(Feature)
-    )
+    whole = bool(term.atoms(Length, Prob)) or any(len(f.args) == 2 for f in term.atoms(Feature))
     at_token = bool(term.atoms(TokenProb)) or any(len(f.args) == 3 for f in term.atoms(Feature))
     at_state = bool(term.atoms(VocabProb, Divergence, Entropy))
     positioned = T in term.free_symbols
@@ -260,11 +255,7 @@ def as_powers(expr: Expr) -> Expr:
             return node
         powers, rest = [], []
         for term in Add.make_args(node.args[0]):
-            logs = [
-                f
-                for f in Mul.make_args(term)
-                if isinstance(f, Log) and isinstance(f.args[0], Prob)
-            ]
+            logs = [f for f in Mul.make_args(term) if isinstance(f, Log) and isinstance(f.args[0], Prob)]
             if len(logs) == 1:
                 powers.append(Pow(logs[0].args[0], term / logs[0]))
             else:
@@ -285,9 +276,7 @@ def at_own_token(law: Expr) -> Expr:
     """law(v)/p(v) at the token itself, less the sum of the law: what a row of a law contributes."""
     share = sequence_form(law / VocabProb(POLICY, RESPONSE, T, V))
     # p(v)*f(v)/p(v) has to become f(v) before v becomes the token.
-    changed = {
-        node: TokenProb(*node.args[:3]) for node in share.atoms(VocabProb) if node.args[3] == V
-    }
+    changed = {node: TokenProb(*node.args[:3]) for node in share.atoms(VocabProb) if node.args[3] == V}
     return gathered(sequence_form(share.xreplace(changed) - VocabSum(law, V)))
 
 
@@ -313,11 +302,7 @@ def expected_body(expr: Expr, policy: Expr) -> Expr | None:
         others = Mul(*(f for f in Mul.make_args(term) if f not in token))
         if not token:
             share += term
-        elif (
-            len(token) == 1
-            and isinstance(token[0], Log)
-            and isinstance(token[0].args[0], TokenProb)
-        ):
+        elif len(token) == 1 and isinstance(token[0], Log) and isinstance(token[0].args[0], TokenProb):
             of, response, position = token[0].args[0].args
             entry = VocabProb(of, response, position, V)
             share += others * VocabSum(VocabProb(policy, response, position, V) * Log(entry), V)

@@ -23,14 +23,7 @@ from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
 from midpo.symbolic.language.nodes import Feature, Parameter
 from midpo.symbolic.loss import is_constant
 
-from .calculus import (
-    at_own_token,
-    only_features,
-    same,
-    sequence_form,
-    simplified_whole,
-    split_weight,
-)
+from .calculus import at_own_token, only_features, same, sequence_form, simplified_whole, split_weight
 from .formulas import ZERO, ZETA_BAR, Notebook, over_tokens, readable, response_part
 from .side import PriorSide
 
@@ -47,9 +40,7 @@ class Correction:
         return all(part == 0 or same(part, S.Zero) for part in (self.whole, self.tokens))
 
 
-def correction(
-    found: Sequence[Movement], sight: Sight, book: Notebook, *, bar: bool = False
-) -> Correction:
+def correction(found: Sequence[Movement], sight: Sight, book: Notebook, *, bar: bool = False) -> Correction:
     """-T of the rows, with token features of that `sight`; with `bar`, of the normalised prior:
     its expectation under zeta-bar is taken off."""
     tokens = S.Zero
@@ -100,8 +91,9 @@ def written(side: PriorSide, found: Correction, book: Notebook, *, bar: bool = F
     zeta, below = ("ζ̄", ZETA_BAR) if bar else ("ζ", ZETA)
     a, scale = (f"{mathematics(alpha)}·", (write(alpha),)) if alpha != 1 else ("", ())
     usual = row(*scale, r"\log", Fraction(POLICY_SIGN, below, small=True))
-    return Displayed(f"r − {a}log(π/{zeta}) ≡ {shown.unicode}",
-                     row("r", " - ", usual, r" \equiv ", shown.formula))
+    return Displayed(
+        f"r − {a}log(π/{zeta}) ≡ {shown.unicode}", row("r", " - ", usual, r" \equiv ", shown.formula)
+    )
 
 
 def special_cases(side: PriorSide, *, bar: bool = False) -> str:

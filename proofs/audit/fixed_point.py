@@ -12,14 +12,7 @@ from sympy import Expr, S
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import below
-from midpo.numeric.trees import (
-    World,
-    centre,
-    default_parameters,
-    full_tree,
-    policy_of,
-    random_world,
-)
+from midpo.numeric.trees import World, centre, default_parameters, full_tree, policy_of, random_world
 from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.words import FROZEN, LOG_RATIO, OPTIMUM, USUAL_REFRESHED, policy_named
 from midpo.symbolic.formula.standing import Standing
@@ -42,38 +35,50 @@ def fixed_point(side: PriorSide, seed: int) -> Claim:
     """Theorem 2.4 and 2.5: the frozen-prior fixed points, and the value they are greedy for."""
     question = of_role("fixed point", side)
     if side.policy_free:
-        return Claim(question, "the optimum", told(
-            "the expression describes the optimum itself: {}", OPTIMUM),
-            proved("the prior is free of the policy"))
+        return Claim(
+            question,
+            "the optimum",
+            told("the expression describes the optimum itself: {}", OPTIMUM),
+            proved("the prior is free of the policy"),
+        )
     runs = _iterate(side, seed)
     if runs is None:
-        return Claim(question, "undecided", "the iteration has no value",
-                     undecided("undefined at a random policy"))
+        return Claim(
+            question, "undecided", "the iteration has no value", undecided("undefined at a random policy")
+        )
     swept = [run for run in runs if run.converged]
     sentence = told("policies that are optimal for their own prior, frozen: {}", FROZEN)
     data: dict[str, Any] = {
-        "converged": len(swept), "runs": len(runs), "sweeps": [run.sweeps for run in runs],
+        "converged": len(swept),
+        "runs": len(runs),
+        "sweeps": [run.sweeps for run in runs],
         "implicit_reward_error": max((run.error for run in swept), default=None),
     }
     if len(swept) < len(runs):
         verdict = "does not converge"
-        sentence = told("{}; refreshing it did not converge within {} sweeps in {} of {} cases",
-                        sentence, str(SWEEPS), str(len(runs) - len(swept)), str(len(runs)))
-        standing = told("{}, {} rewards on a tree of depth 2, defaults", Standing.EVIDENCE,
-                        str(len(runs)))
+        sentence = told(
+            "{}; refreshing it did not converge within {} sweeps in {} of {} cases",
+            sentence,
+            str(SWEEPS),
+            str(len(runs) - len(swept)),
+            str(len(runs)),
+        )
+        standing = told("{}, {} rewards on a tree of depth 2, defaults", Standing.EVIDENCE, str(len(runs)))
         return Claim(question, verdict, sentence, standing, _rate(side), data)
     most = max(run.sweeps for run in runs)
     value, proof = _value(side, swept)
     greedy = f". The fixed point is greedy for the {value}" if value else ""
-    sentence = told("{}; refreshing it converges ({} sweeps at most){}", sentence, str(most),
-                    greedy)
-    standing = told("{}, {} rewards on a tree of depth 2, defaults: {}, an error {}",
-                    Standing.EVIDENCE,
-                    str(len(runs)), USUAL_REFRESHED, below(data["implicit_reward_error"], 1e-9))
+    sentence = told("{}; refreshing it converges ({} sweeps at most){}", sentence, str(most), greedy)
+    standing = told(
+        "{}, {} rewards on a tree of depth 2, defaults: {}, an error {}",
+        Standing.EVIDENCE,
+        str(len(runs)),
+        USUAL_REFRESHED,
+        below(data["implicit_reward_error"], 1e-9),
+    )
     if proof:
         standing = told("{}; {}", proof, standing)
-    return Claim(question, value or "frozen-prior fixed point", sentence, standing, _rate(side),
-                 data)
+    return Claim(question, value or "frozen-prior fixed point", sentence, standing, _rate(side), data)
 
 
 @dataclass(frozen=True)
@@ -121,11 +126,7 @@ def _iterate(side: PriorSide, seed: int) -> list[Run] | None:
 def _value(side: PriorSide, runs: Sequence[Run]) -> tuple[str, Told | None]:
     """The value V with p(a|s) proportional to q(a|s)*exp(k(s) V(sa)) at the fixed point, found by
     backward induction, and why."""
-    names = {
-        "reference's value": "pi_ref",
-        "unregularised on-policy value": "pi",
-        "soft value": "",
-    }
+    names = {"reference's value": "pi_ref", "unregularised on-policy value": "pi", "soft value": ""}
     for name, policy in names.items():
         if "pi_ref" not in runs[0].world.laws:
             return "", None
@@ -137,9 +138,12 @@ def _value(side: PriorSide, runs: Sequence[Run]) -> tuple[str, Told | None]:
                 Log(Prob(POLICY, RESPONSE)) - side.log, POLICY if policy == "pi" else REFERENCE
             )
             if body is not None and same(body, S.Zero):
-                proof = proved("each token's share of {} is centred under {} ({}), checked by "
-                               "backward induction", LOG_RATIO, policy_named(policy),
-                               theorem("2.5"))
+                proof = proved(
+                    "each token's share of {} is centred under {} ({}), checked by backward induction",
+                    LOG_RATIO,
+                    policy_named(policy),
+                    theorem("2.5"),
+                )
         return name, proof
     return "", None
 
@@ -171,9 +175,11 @@ def _rate(side: PriorSide) -> tuple[Displayed, ...]:
     condition = _inside(factor)
     tail = f", {condition}" if condition else ""
     return (
-        Displayed(f"each sweep multiplies the distance by {mathematics(factor)}: it converges iff "
-                  f"|{mathematics(factor)}| < 1{tail}",
-                  row(Text("converges iff "), " ", Fence("|", write(factor), "|"), " < ", 1)),
+        Displayed(
+            f"each sweep multiplies the distance by {mathematics(factor)}: it converges iff "
+            f"|{mathematics(factor)}| < 1{tail}",
+            row(Text("converges iff "), " ", Fence("|", write(factor), "|"), " < ", 1),
+        ),
     )
 
 

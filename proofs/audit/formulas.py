@@ -104,7 +104,8 @@ class Notebook:
         sign = "≤" if upto else "<"
         given = between("[", row(inner.formula, GIVEN, tokens_before(upto)), "]", "big")
         return self.quantity(
-            Displayed(f"E_{under}[{inner.unicode} | y_{sign}t]", row(expectation(below), given)))
+            Displayed(f"E_{under}[{inner.unicode} | y_{sign}t]", row(expectation(below), given))
+        )
 
     def kappa(self, *, upto: bool = False) -> Expr:
         """The ratio of the masses of zeta-bar and pi after a prefix."""
@@ -163,9 +164,7 @@ def gradient_formula(rows: Sequence[Movement]) -> Displayed:
             own = Displayed("∇log π(y, t)", score(spoken_now, STATE))
             for kind, weight in split_weight(each.weight).items():
                 if kind == "response" or (kind == "known" and T not in weight.free_symbols):
-                    whole.append(
-                        (weight, Displayed("∇log π(y)", score(response(RESPONSE))))
-                    )
+                    whole.append((weight, Displayed("∇log π(y)", score(response(RESPONSE)))))
                 else:
                     token.append((weight, own))
             continue
@@ -180,8 +179,7 @@ def gradient_formula(rows: Sequence[Movement]) -> Displayed:
         elif is_negative(body.formula):
             minus, body = "−", negated(body)
         summed = row(operator(over_tokens(S.Zero)), " ", body.formula)
-        parts.append(Displayed(f"{minus}Σ_{{t∈y}} {body.unicode}",
-                               row("-", summed) if minus else summed))
+        parts.append(Displayed(f"{minus}Σ_{{t∈y}} {body.unicode}", row("-", summed) if minus else summed))
     return _summed(parts) if parts else ZERO
 
 
@@ -210,8 +208,7 @@ def _weighted(weight: Expr, formula: Displayed, book: Notebook) -> Displayed:
     factor = book.write(shown)
     if isinstance(shown, Add):
         factor = Displayed(f"({factor.unicode})", between("(", factor.formula, ")"))
-    return Displayed(f"{factor.unicode}·{formula.unicode}",
-                     row(factor.formula, r"\,", formula.formula))
+    return Displayed(f"{factor.unicode}·{formula.unicode}", row(factor.formula, r"\,", formula.formula))
 
 
 def _summed(parts: Sequence[Displayed]) -> Displayed:
@@ -220,8 +217,7 @@ def _summed(parts: Sequence[Displayed]) -> Displayed:
         negative = is_negative(part.formula)
         plain, sign = ("−", " - ") if negative else ("+", " + ")
         term = negated(part) if negative else part
-        total = Displayed(f"{total.unicode} {plain} {term.unicode}",
-                          row(total.formula, sign, term.formula))
+        total = Displayed(f"{total.unicode} {plain} {term.unicode}", row(total.formula, sign, term.formula))
     return total
 
 
@@ -249,8 +245,7 @@ def law_formulas(law: Expr, book: Notebook) -> list[tuple[int, Displayed]]:
         else:
             plain = f"E_{letter(str(law_of))}[{inner.unicode}]"
             drawn = call(policy(str(law_of)), row(Placeholder(), GIVEN, STATE))
-            laid_out = row(expectation(row("v", r"\sim ", drawn)),
-                           between("[", inner.formula, "]", "big"))
+            laid_out = row(expectation(row("v", r"\sim ", drawn)), between("[", inner.formula, "]", "big"))
         found.append((sign, Displayed(plain, laid_out)))
     return found
 
@@ -264,9 +259,7 @@ def _own_law(expr: Expr, book: Notebook) -> Expr:
 
 
 def _divided(terms: Expr, policy: Expr) -> Expr:
-    entry = next(
-        f for f in terms.atoms(VocabProb) if f.args[0] == policy and f.args[3] == V
-    )
+    entry = next(f for f in terms.atoms(VocabProb) if f.args[0] == policy and f.args[3] == V)
     return Add(*(term / entry for term in Add.make_args(terms)))
 
 
@@ -284,4 +277,3 @@ def response_part(expr: Expr) -> Expr:
 
 def over_tokens(body: Expr) -> Expr:
     return TokenSum(body, T, RESPONSE)
-

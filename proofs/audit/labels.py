@@ -51,24 +51,32 @@ EXAMPLES = {
 }
 
 
-def answers(
-    spec: Spec, total: Expr | None, pairs: Sequence[Preference] | None
-) -> Iterator[Claim]:
+def answers(spec: Spec, total: Expr | None, pairs: Sequence[Preference] | None) -> Iterator[Claim]:
     """Every answer about labels; `total` is the swap sum, None where it is not known."""
     question = "one function or two"
     if total is None:
-        yield Claim(question, "undecided", "the margin and its swap have no normal form within "
-                    "bounds", undecided("too large"))
+        yield Claim(
+            question,
+            "undecided",
+            "the margin and its swap have no normal form within bounds",
+            undecided("too large"),
+        )
         return
     if total == 0:
-        yield Claim(question, "label-free", "one function serves both roles, on any data",
-                    proved("the margin changes sign with the pair ({})", theorem("3")))
+        yield Claim(
+            question,
+            "label-free",
+            "one function serves both roles, on any data",
+            proved("the margin changes sign with the pair ({})", theorem("3")),
+        )
     elif is_constant(total):
         yield from _offset(spec, total)
     else:
         shown = fold(total)
         yield Claim(
-            question, "two functions", "the roles have different functions: on comparisons one "
+            question,
+            "two functions",
+            "the roles have different functions: on comparisons one "
             "serves both only if the offsets sum to zero around every cycle",
             proved("the margin plus its swap is not constant ({})", theorem("3")),
             (_swapped(shown),),
@@ -76,10 +84,13 @@ def answers(
     if pairs is not None:
         solution = Solution(spec, "label-dependent", "", prior=spec.prior, swap_sum=total)
         levels = one_function(solution, pairs)
-        yield Claim("on the data", "one function" if levels.exists else "no single function",
-                    levels.sentence(),
-                    known(Standing.COMPUTED, f"{levels.comparisons} comparisons"),
-                    data=levels.as_json())
+        yield Claim(
+            "on the data",
+            "one function" if levels.exists else "no single function",
+            levels.sentence(),
+            known(Standing.COMPUTED, f"{levels.comparisons} comparisons"),
+            data=levels.as_json(),
+        )
 
 
 def _offset(spec: Spec, total: Expr) -> Iterator[Claim]:
@@ -93,13 +104,21 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Claim]:
     offset = stated(gamma)
     shown = str(offset)
     yield Claim(
-        "one function or two", "constant offset",
-        told("one function up to the constant offset {}: a single function exists iff each "
-             "prompt's comparisons are levelled, with a rank that rises by one along every "
-             "comparison. Levelled: {}; not: {}", offset, ", ".join(possible),
-             ", ".join(not_possible)),
-        proved("the margin plus its swap is the constant ({}); the examples: {}",
-               theorem("3", "2.7"), Standing.COMPUTED),
+        "one function or two",
+        "constant offset",
+        told(
+            "one function up to the constant offset {}: a single function exists iff each "
+            "prompt's comparisons are levelled, with a rank that rises by one along every "
+            "comparison. Levelled: {}; not: {}",
+            offset,
+            ", ".join(possible),
+            ", ".join(not_possible),
+        ),
+        proved(
+            "the margin plus its swap is the constant ({}); the examples: {}",
+            theorem("3", "2.7"),
+            Standing.COMPUTED,
+        ),
         (_swapped(normal_form(total)),),
         {"offset": shown, "levelled": cycles},
     )
@@ -108,20 +127,33 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Claim]:
     half = half if gamma.is_Atom else Fence("(", half, ")")
     formula = Displayed(
         f"P(tie) = (exp(2·{g}) − 1)·σ(d − {g})·σ(−d − {g})",
-        row(call("P", Upright("tie")), " = ",
+        row(
+            call("P", Upright("tie")),
+            " = ",
             Fence("(", row(script("e", above=row(2, half)), " - ", 1), ")"),
-            r"\,", call(r"\sigma", row("d", " - ", half)),
-            r"\,", call(r"\sigma", row("-", "d", " - ", half))),
+            r"\,",
+            call(r"\sigma", row("d", " - ", half)),
+            r"\,",
+            call(r"\sigma", row("-", "d", " - ", half)),
+        ),
     )
     yield Claim(
-        "probabilities", "Rao-Kupper",
-        told("with the labels as inputs the two probabilities sum to less than one where {}: a "
-             "model with ties (Rao and Kupper), d the difference of the two responses' scores",
-             compared(offset, ">", 0)),
-        told("{}; the error is {} at 100 random points",
-             proved("an identity of rational functions of {} and {}", ODDS, OFFSET_ODDS)
-             if seen else undecided(), below(error, 1e-12)),
-        (formula,), {"error": error},
+        "probabilities",
+        "Rao-Kupper",
+        told(
+            "with the labels as inputs the two probabilities sum to less than one where {}: a "
+            "model with ties (Rao and Kupper), d the difference of the two responses' scores",
+            compared(offset, ">", 0),
+        ),
+        told(
+            "{}; the error is {} at 100 random points",
+            proved("an identity of rational functions of {} and {}", ODDS, OFFSET_ODDS)
+            if seen
+            else undecided(),
+            below(error, 1e-12),
+        ),
+        (formula,),
+        {"error": error},
     )
 
 
@@ -129,8 +161,7 @@ def _swapped(total: Expr) -> Displayed:
     """The margin plus that of the swapped pair."""
     chosen, rejected = response(CHOSEN), response(REJECTED)
     both = row(call(MARGIN, chosen, rejected), " + ", call(MARGIN, rejected, chosen))
-    return Displayed(f"m(y_w, y_l) + m(y_l, y_w) = {mathematics(total)}",
-                     row(both, " = ", write(total)))
+    return Displayed(f"m(y_w, y_l) + m(y_l, y_w) = {mathematics(total)}", row(both, " = ", write(total)))
 
 
 def tie_identity() -> tuple[bool, float]:

@@ -22,9 +22,7 @@ from midpo.proofs.certify.library import cited
 from midpo.symbolic.domains.intervals import plain_value
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import proved, told, undecided
-from midpo.symbolic.language.nodes import (
-    Log,
-)
+from midpo.symbolic.language.nodes import Log
 
 from .bounds import Bound, rule
 from .side import PriorSide
@@ -68,9 +66,7 @@ def partial_masses(side: PriorSide, seed: int) -> list[list[float]]:
 
 def _strings() -> tuple[tuple[int, ...], ...]:
     return tuple(
-        (*inner, EOS)
-        for n in range(LONGEST)
-        for inner in itertools.product(range(1, VOCABULARY), repeat=n)
+        (*inner, EOS) for n in range(LONGEST) for inner in itertools.product(range(1, VOCABULARY), repeat=n)
     )
 
 
@@ -86,24 +82,27 @@ def answers(side: PriorSide, seed: int) -> Iterator[Claim]:
         f"{len(masses)} random policies over {VOCABULARY} tokens: strings of at most {LONGEST} "
         f"tokens weigh {figure(max(totals))} at most, and the last token changes the mass by "
         f"{figure(max(ratios))} at most"
-        if ratios else "no values"
+        if ratios
+        else "no values"
     )
     if found is None:
-        yield Claim(question, "not decided", f"no rule applies; {shown}",
-                    told("{}, defaults; {} in general", Standing.EVIDENCE,
-                                                        Standing.UNDECIDED), data=data)
+        yield Claim(
+            question,
+            "not decided",
+            f"no rule applies; {shown}",
+            told("{}, defaults; {} in general", Standing.EVIDENCE, Standing.UNDECIDED),
+            data=data,
+        )
         verdict = "not decided"
     else:
         violated = _violated(found, totals)
         if violated:
-            yield Claim(question, "not decided", violated, undecided("please report this spec"),
-                        data=data)
+            yield Claim(question, "not decided", violated, undecided("please report this spec"), data=data)
             return
         standing = found.standing
         if found.coq:
             standing = told("{}; in Coq: {}", standing, ", ".join(cited(found.coq)))
-        yield Claim(question, found.verdict, found.sentence, told("{}; {}", standing, shown),
-                    data=data)
+        yield Claim(question, found.verdict, found.sentence, told("{}; {}", standing, shown), data=data)
         verdict = found.verdict
     yield _partition(side, verdict)
 
@@ -119,18 +118,31 @@ def _partition(side: PriorSide, verdict: str) -> Claim:
     question = "Z exists" + (f" ({side.role})" if side.role else "")
     moved = "" if side.policy_free else " (at the policy it is refreshed from)"
     if verdict == "finite":
-        return Claim(question, "yes", f"for a bounded reward Z is finite{moved}",
-                     proved("Z is at most the mass times {}", LARGEST_WEIGHT))
+        return Claim(
+            question,
+            "yes",
+            f"for a bounded reward Z is finite{moved}",
+            proved("Z is at most the mass times {}", LARGEST_WEIGHT),
+        )
     if verdict == "infinite":
         return Claim(
-            question, "no", told(
+            question,
+            "no",
+            told(
                 "for a bounded reward Z is infinite: the problem's value is {} and it has no "
-                "optimum; the loss itself is well defined", INFINITE),
+                "optimum; the loss itself is well defined",
+                INFINITE,
+            ),
             proved("Z is at least the mass times {}", LEAST_WEIGHT),
         )
     return Claim(
-        question, "as the mass", told(
+        question,
+        "as the mass",
+        told(
             "for a bounded reward Z is finite iff the mass is{}; where it is not, the problem's "
-            "value is {} and only the loss is defined", moved, INFINITE),
+            "value is {} and only the loss is defined",
+            moved,
+            INFINITE,
+        ),
         proved("{} lies between two positive constants", WEIGHT),
     )

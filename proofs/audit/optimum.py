@@ -93,23 +93,34 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Claim:
     name = "with the normalised prior" if bar else "with the prior as it stands"
     if side.policy_free:
         return Claim(
-            question, "exact", f"{name} the expression is exact",
+            question,
+            "exact",
+            f"{name} the expression is exact",
             proved("the prior is free of the policy (Gibbs identity)"),
         )
     measured = {sight: measure(side, sight, seed, bar=bar) for sight in side.sights}
     first = measured["token"]
     if first is None:
-        return Claim(question, "undecided", f"{name} no random policy has a value",
-                     undecided("undefined at every random policy"))
+        return Claim(
+            question,
+            "undecided",
+            f"{name} no random policy has a value",
+            undecided("undefined at every random policy"),
+        )
     numbers: dict[str, Any] = {sight: vars(m) for sight, m in measured.items() if m is not None}
     if side.rows is None:
         right = all(m is None or m.usual_most < VANISHES for m in measured.values())
         verdict = "exact" if right else "not exact"
         return Claim(
-            question, verdict, f"{name} the expression is {verdict}; the correction is not known "
-            f"in symbols ({side.obstacle})",
-            told("{}, {} policies", Standing.EVIDENCE if right else Standing.DIFFERENTIATED,
-                 str(first.policies)), data=numbers,
+            question,
+            verdict,
+            f"{name} the expression is {verdict}; the correction is not known in symbols ({side.obstacle})",
+            told(
+                "{}, {} policies",
+                Standing.EVIDENCE if right else Standing.DIFFERENTIATED,
+                str(first.policies),
+            ),
+            data=numbers,
         )
     verdict, conditions = "not exact", ""
     books = {sight: Notebook() for sight in side.sights}
@@ -127,9 +138,13 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Claim:
         if agreed.usual_most > VANISHES:
             return _contradiction(question, name, agreed)
         standing = proved(
-            "{} is constant ({}); {} agrees at {} policies: the gradient of F is {}", CORRECTION,
-            proposition("2.1"), Standing.DIFFERENTIATED, str(agreed.policies),
-            below(agreed.usual_most, VANISHES))
+            "{} is constant ({}); {} agrees at {} policies: the gradient of F is {}",
+            CORRECTION,
+            proposition("2.1"),
+            Standing.DIFFERENTIATED,
+            str(agreed.policies),
+            below(agreed.usual_most, VANISHES),
+        )
     else:
         worst = max(m.formula for m in measured.values() if m is not None)
         if worst > VANISHES:
@@ -138,17 +153,21 @@ def expression_answer(side: PriorSide, seed: int, *, bar: bool) -> Claim:
             verdict = "undecided"
         standing = told(
             "{}, {} policies: the gradient of F is {} with the formula, and {} to {} without",
-            Standing.DIFFERENTIATED, str(first.policies), below(worst, VANISHES),
-            figure(first.usual_least, 1), figure(first.usual_most, 1))
-    sentence = told("{} the expression is {}{}", name, verdict,
-                    told("; {}", conditions) if conditions else "")
+            Standing.DIFFERENTIATED,
+            str(first.policies),
+            below(worst, VANISHES),
+            figure(first.usual_least, 1),
+            figure(first.usual_most, 1),
+        )
+    sentence = told(
+        "{} the expression is {}{}", name, verdict, told("; {}", conditions) if conditions else ""
+    )
     shown = () if verdict == "exact" else _corrected(side, found, books, bar=bar)
     return Claim(question, verdict, sentence, standing, shown, numbers)
 
 
 def _corrected(
-    side: PriorSide, found: Mapping[Sight, Correction], books: Mapping[Sight, Notebook], *,
-    bar: bool,
+    side: PriorSide, found: Mapping[Sight, Correction], books: Mapping[Sight, Notebook], *, bar: bool
 ) -> tuple[Displayed, ...]:
     """The expression with its correction; another one for features that see less, where it is."""
     shown = (written(side, found["token"], books["token"], bar=bar),)
@@ -164,8 +183,11 @@ def _corrected(
 
 def _contradiction(question: str, name: str, found: Measured) -> Claim:
     return Claim(
-        question, "undecided", f"{name} the symbolic formula and exact differentiation differ by "
-        f"{figure(found.formula, 2)}", undecided("please report this spec"), data=vars(found),
+        question,
+        "undecided",
+        f"{name} the symbolic formula and exact differentiation differ by {figure(found.formula, 2)}",
+        undecided("please report this spec"),
+        data=vars(found),
     )
 
 

@@ -47,11 +47,20 @@ def degenerate(side: PriorSide) -> Claim | None:
         return None
     where = " if the features see only the tokens before" if side.token_features else ""
     return Claim(
-        of_role("degenerate", side), "no interior optimum",
-        told("the regulariser {} is identically zero{}: {}, which has no interior optimum unless r "
-             "is constant", REGULARISER, where, OBJECTIVE),
-        proved("each token's share is centred under the policy; {} at {} random policies",
-               below(worst, VANISHES), str(len(side.random_worlds("state", 0)))),
+        of_role("degenerate", side),
+        "no interior optimum",
+        told(
+            "the regulariser {} is identically zero{}: {}, which has no interior optimum unless r "
+            "is constant",
+            REGULARISER,
+            where,
+            OBJECTIVE,
+        ),
+        proved(
+            "each token's share is centred under the policy; {} at {} random policies",
+            below(worst, VANISHES),
+            str(len(side.random_worlds("state", 0))),
+        ),
         data={"largest": worst},
     )
 
@@ -61,8 +70,12 @@ def regulariser(side: PriorSide, seed: int) -> Claim:
     regulariser: P (M - M^T) P = 0 with M = d R(y)/d pi(y')."""
     question = of_role("regulariser", side)
     if side.policy_free:
-        return Claim(question, "exists", told("a regulariser exists: {}", DIVERGENCE),
-                     proved("the prior is free of the policy"))
+        return Claim(
+            question,
+            "exists",
+            told("a regulariser exists: {}", DIVERGENCE),
+            proved("the prior is free of the policy"),
+        )
     curls: dict[str, float] = {}
     for sight in side.sights:
         worst = 0.0
@@ -78,32 +91,64 @@ def regulariser(side: PriorSide, seed: int) -> Claim:
     how = _integrable(side, "token")
     if how and curls["token"] < VANISHES * 10:
         return Claim(
-            question, "exists", told("a regulariser exists: {}", how),
-            proved("{}; {} is {} of M at {} policies", proposition("2.6"), SKEW,
-                 below(curls["token"], VANISHES * 10), str(policies)),
-            _variational(side), {"curl": curls},
+            question,
+            "exists",
+            told("a regulariser exists: {}", how),
+            proved(
+                "{}; {} is {} of M at {} policies",
+                proposition("2.6"),
+                SKEW,
+                below(curls["token"], VANISHES * 10),
+                str(policies),
+            ),
+            _variational(side),
+            {"curl": curls},
         )
     how = _integrable(side, "state") if "state" in curls else ""
     if how and curls["state"] < VANISHES * 10 and curls["token"] > 1e-6:
         return Claim(
-            question, "exists if features see only the tokens before",
+            question,
+            "exists if features see only the tokens before",
             told("a regulariser exists only if the features see only the tokens before: {}", how),
-            told("{} for such features; otherwise {}: {} reaches {} of M", Standing.PROVED,
-                 Standing.DIFFERENTIATED, SKEW, figure(curls["token"], 2)), data={"curl": curls},
+            told(
+                "{} for such features; otherwise {}: {} reaches {} of M",
+                Standing.PROVED,
+                Standing.DIFFERENTIATED,
+                SKEW,
+                figure(curls["token"], 2),
+            ),
+            data={"curl": curls},
         )
     if min(curls.values()) > 1e-6:
         return Claim(
-            question, "none", "no regulariser has this implicit reward: it is not a gradient",
-            told("{}, {} policies: {} reaches {} of M ({})", Standing.DIFFERENTIATED, str(policies),
-                 SKEW, figure(max(curls.values()), 2), proposition("2.6")), data={"curl": curls},
+            question,
+            "none",
+            "no regulariser has this implicit reward: it is not a gradient",
+            told(
+                "{}, {} policies: {} reaches {} of M ({})",
+                Standing.DIFFERENTIATED,
+                str(policies),
+                SKEW,
+                figure(max(curls.values()), 2),
+                proposition("2.6"),
+            ),
+            data={"curl": curls},
         )
     small = {s for s, curl in curls.items() if curl <= 1e-6}
     verdict = "exists" if len(small) == len(curls) else "depends on the features"
     return Claim(
-        question, verdict, "no curl was found: a regulariser seems to exist"
-        if verdict == "exists" else "a regulariser seems to exist only for features that see the "
-        "tokens before", told("{}, {} policies: {} is {} of M", Standing.EVIDENCE, str(policies),
-                              SKEW, below(max(curls[s] for s in small), 1e-6)),
+        question,
+        verdict,
+        "no curl was found: a regulariser seems to exist"
+        if verdict == "exists"
+        else "a regulariser seems to exist only for features that see the tokens before",
+        told(
+            "{}, {} policies: {} is {} of M",
+            Standing.EVIDENCE,
+            str(policies),
+            SKEW,
+            below(max(curls[s] for s in small), 1e-6),
+        ),
         data={"curl": curls},
     )
 
@@ -128,10 +173,17 @@ def _integrable(side: PriorSide, sight: Sight) -> str:
         except NotYet:
             return ""
     if pointwise and not exact:
-        return told("the margin is pointwise, a function of {} and {} (an antiderivative in {})",
-                    PROBABILITY, Y, PROBABILITY)
-    return told("condition SA makes {} one", SCALED_REGULARISER) if not pointwise else \
-        "each term is pointwise or satisfies condition SA"
+        return told(
+            "the margin is pointwise, a function of {} and {} (an antiderivative in {})",
+            PROBABILITY,
+            Y,
+            PROBABILITY,
+        )
+    return (
+        told("condition SA makes {} one", SCALED_REGULARISER)
+        if not pointwise
+        else "each term is pointwise or satisfies condition SA"
+    )
 
 
 def _whole_is_exact(side: PriorSide, sight: Sight) -> bool:
@@ -159,13 +211,18 @@ def _variational(side: PriorSide) -> tuple[Displayed, ...]:
     if not all(_pointwise(t) for t in Add.make_args(side.log)):
         return ()
     slope = sequence_form(1 - side.rows[0].weight)
-    if POLICY in slope.free_symbols or is_constant(slope) or set(split_weight(slope)) - {
-        "response", "known"
-    }:
+    if POLICY in slope.free_symbols or is_constant(slope) or set(split_weight(slope)) - {"response", "known"}:
         return ()
     return (
-        Displayed(f"with ζ·exp({mathematics(slope)}) for ζ the usual expression is right at the "
-                  "optimum",
-                  row(script(ZETA, Upright("var")), " = ", ZETA, r"\,", r"\exp",
-                      between("(", write(slope), ")", "big"))),
+        Displayed(
+            f"with ζ·exp({mathematics(slope)}) for ζ the usual expression is right at the optimum",
+            row(
+                script(ZETA, Upright("var")),
+                " = ",
+                ZETA,
+                r"\,",
+                r"\exp",
+                between("(", write(slope), ")", "big"),
+            ),
+        ),
     )

@@ -56,15 +56,15 @@ def shape_of(side: PriorSide) -> Shape | None:
         plain = term / Length(RESPONSE)
         if is_constant(plain):
             shape.growth += plain
-        elif not term.has(Prob, Log, Length) and all(
-            len(f.args) == 2 for f in term.atoms(Feature)
-        ) and term.atoms(Feature):
+        elif (
+            not term.has(Prob, Log, Length)
+            and all(len(f.args) == 2 for f in term.atoms(Feature))
+            and term.atoms(Feature)
+        ):
             shape.bounded.append(term)
         else:
             return None
-    shape.exponents = {
-        p: e for p, e in ((p, sequence_form(e)) for p, e in shape.exponents.items()) if e != 0
-    }
+    shape.exponents = {p: e for p, e in ((p, sequence_form(e)) for p, e in shape.exponents.items()) if e != 0}
     return shape
 
 

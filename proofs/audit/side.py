@@ -12,15 +12,7 @@ from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.trees import Movement, Sight, World, full_tree, random_world
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.building import substitute, with_label
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    POLICY,
-    REJECTED,
-    RESPONSE,
-    Log,
-    Parameter,
-    StopGradient,
-)
+from midpo.symbolic.language.nodes import CHOSEN, POLICY, REJECTED, RESPONSE, Log, Parameter, StopGradient
 from midpo.symbolic.language.spec import Spec
 
 from .calculus import log_prior, rows
@@ -80,9 +72,7 @@ class PriorSide:
             rng = np.random.default_rng(seed)
             found = []
             for attempt in range(5 * WORLDS):
-                world = random_world(
-                    self.spec, full_tree(2 + attempt % 2), rng, sight=sight, scale=1.0
-                )
+                world = random_world(self.spec, full_tree(2 + attempt % 2), rng, sight=sight, scale=1.0)
                 try:
                     world.jacobian(Log(self.expr))
                 except Undefined:

@@ -83,17 +83,18 @@ LOG_ZETA = Displayed("log ζ", row(r"\log", ZETA))
 LOG_RATIO = Displayed("log(π/ζ)", _LOG_RATIO)
 SCORE = Displayed("∇log π", row(r"\nabla", r"\log", POLICY_SIGN))
 USUAL = Displayed("r = α·log(π/ζ) + c", row("r", " = ", _ALPHA, _LOG_RATIO, " + ", "c"))
-USUAL_REFRESHED = Displayed("r = α·log(π/ζ[π]) + c", row(
-    "r", " = ", _ALPHA, r"\log", _ratio(_REFRESHED), " + ", "c"))
+USUAL_REFRESHED = Displayed(
+    "r = α·log(π/ζ[π]) + c", row("r", " = ", _ALPHA, r"\log", _ratio(_REFRESHED), " + ", "c")
+)
 OPTIMUM = Displayed("π ∝ ζ·exp(r/α)", row(POLICY_SIGN, r" \propto ", ZETA, r" \cdot ", _WEIGHT))
-FROZEN = Displayed("π = ζ[π]·exp(r/α)/Z", row(
-    POLICY_SIGN, " = ", _REFRESHED, r" \cdot ", _WEIGHT, "/", "Z"))
+FROZEN = Displayed("π = ζ[π]·exp(r/α)/Z", row(POLICY_SIGN, " = ", _REFRESHED, r" \cdot ", _WEIGHT, "/", "Z"))
 REGULARISER = Displayed("E_π[log(π/ζ)]", _mean(_LOG_RATIO))
 SCALED_REGULARISER = Displayed("α·E_π[log(π/ζ)]", row(_ALPHA, r"\,", _mean(_LOG_RATIO)))
-OBJECTIVE = Displayed("F[π] = E_π[r]", row(
-    "F", between("[", POLICY_SIGN, "]", ""), " = ", _mean(leaf("r"))))
-DIVERGENCE = Displayed("α·KL(π ‖ ζ)", row(
-    _ALPHA, r"\,", Upright("KL"), Fence("(", row(POLICY_SIGN, r"\,", r"\|", r"\,", ZETA), ")")))
+OBJECTIVE = Displayed("F[π] = E_π[r]", row("F", between("[", POLICY_SIGN, "]", ""), " = ", _mean(leaf("r"))))
+DIVERGENCE = Displayed(
+    "α·KL(π ‖ ζ)",
+    row(_ALPHA, r"\,", Upright("KL"), Fence("(", row(POLICY_SIGN, r"\,", r"\|", r"\,", ZETA), ")")),
+)
 SKEW = Displayed("P(M − Mᵀ)P", _SKEW)
 CORRECTION = Displayed("T[π]", row("T", between("[", POLICY_SIGN, "]", "")))
 PROBABILITY = Displayed("π(y)", call(POLICY_SIGN, response(RESPONSE)))
@@ -106,21 +107,22 @@ INFINITE = Displayed("+∞", row("+", r"\infty"))
 LENGTH = Displayed("|y|", Fence("|", response(RESPONSE), "|"))
 PER_LENGTH = Displayed("1/|y|", row(1, "/", LENGTH.formula))
 CONTRIBUTION = Displayed("G(y)", call("G", response(RESPONSE)))
-PERPLEXITY = Displayed("E_π[π(y)^(−1/|y|)]", _mean(
-    script(PROBABILITY.formula, above=row("-", PER_LENGTH.formula))))
+PERPLEXITY = Displayed(
+    "E_π[π(y)^(−1/|y|)]", _mean(script(PROBABILITY.formula, above=row("-", PER_LENGTH.formula)))
+)
 ENOUGH = Displayed("−log(V − 1)", row("-", r"\log", _OTHERS))
 STRINGS = Displayed("(V − 1)^(n − 1)", script(_OTHERS, above=row("n", " - ", 1)))
 STOPPING = Displayed("−log(1 − ρ)", row("-", r"\log", _LEFT))
-EXCESS = Displayed("1 + TV(π, π_ref)", row(
-    1, " + ", call(Upright("TV"), POLICY_SIGN, policy("pi_ref"))))
+EXCESS = Displayed("1 + TV(π, π_ref)", row(1, " + ", call(Upright("TV"), POLICY_SIGN, policy("pi_ref"))))
 MAXIMUM = Displayed("max(p, q)", call(r"\max", "p", "q"))
 VARIATION = Displayed("1 + TV", row(1, " + ", Upright("TV")))
 _V = leaf("V")
 VOCABULARY_SIZE = Displayed("V", _V)
 _E = Fence("(", row("e", " + ", "e", "/", Fence("(", row("e", " - ", 1), ")")), ")")
 _MOST = f"{math.e + math.e / (math.e - 1):.2f}"
-MOST = Displayed(f"(e + e/(e − 1))·V = {_MOST}·V", row(
-    _E, r" \cdot ", _V, " = ", Number(_MOST), r" \cdot ", _V))
+MOST = Displayed(
+    f"(e + e/(e − 1))·V = {_MOST}·V", row(_E, r" \cdot ", _V, " = ", Number(_MOST), r" \cdot ", _V)
+)
 _GAIN = row("w", r"\,", Upright("KL"))
 GAIN = Displayed("w·KL", _GAIN)
 GROWTH = Displayed("(1 − ρ)·exp(w·KL)", row(_LEFT, r" \cdot ", call(r"\exp", _GAIN)))
@@ -154,5 +156,6 @@ def mean_length(growth: Displayed) -> Displayed:
 
 def stopped(growth: Displayed) -> Displayed:
     """(1 - rho)*exp(b) < 1."""
-    return Displayed(f"(1 − ρ)·exp({growth}) < 1", row(
-        _LEFT, r" \cdot ", call(r"\exp", growth.formula), " < ", 1))
+    return Displayed(
+        f"(1 − ρ)·exp({growth}) < 1", row(_LEFT, r" \cdot ", call(r"\exp", growth.formula), " < ", 1)
+    )

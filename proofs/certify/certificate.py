@@ -36,8 +36,7 @@ from .runner import NotChecked, Refused, Tools, check_again, compile_file, find_
 from .statement import Statement
 from .terms import Mismatch
 
-State = Literal["checked", "exported", "refused", "not exportable", "not checked", "mismatch",
-                "no recovery"]
+State = Literal["checked", "exported", "refused", "not exportable", "not checked", "mismatch", "no recovery"]
 DEFINITIONS = ("policy", "prior", "recovered", "published", "loss_of")
 INSTANCE = "satisfiable"  # of a recovery's first theorem, with every hypothesis proved
 LIBRARY = ("Midpo", "MidpoPoint")  # the part of the library that certificates need
@@ -121,8 +120,7 @@ def export(spec: Spec, recovery: Recovery | None = None) -> Certificate:
     if found.verdict == "refuted" and found.witness is not None:
         return _refutation(spec, found, found.witness)
     if found.verdict != "proved":
-        return Certificate(spec, module, state="not exportable",
-                           reason=f"verify says {found.verdict}")
+        return Certificate(spec, module, state="not exportable", reason=f"verify says {found.verdict}")
     by_loss = spec.margin is None or found.kind == "loss"
     try:
         statement = Statement(spec, by_loss, found.factor, found.constant)
@@ -130,8 +128,7 @@ def export(spec: Spec, recovery: Recovery | None = None) -> Certificate:
     except (NotExportable, RecursionError) as error:
         return Certificate(spec, module, state="not exportable", reason=str(error))
     head = f"(* {module}: written from the spec with SHA-256 {_hex(spec.digest)} *)\n"
-    return Certificate(spec, module, head + text, theorems,
-                       factor=found.factor, constant=found.constant)
+    return Certificate(spec, module, head + text, theorems, factor=found.factor, constant=found.constant)
 
 
 def _refutation(spec: Spec, found: Recovery, witness: Witness) -> Certificate:
@@ -164,10 +161,16 @@ def export_catalogue() -> list[Certificate]:
     found = []
     for name in catalogue():
         spec = load(name)
-        why = f"the row has no loss of one pair: {spec.reason}" if spec.reason else (
-            f"the row has no prior (midpo solve {name} says why)")
-        found.append(export(spec) if spec.prior is not None else
-                     Certificate(spec, _module("recovery", spec), state="no recovery", reason=why))
+        why = (
+            f"the row has no loss of one pair: {spec.reason}"
+            if spec.reason
+            else (f"the row has no prior (midpo solve {name} says why)")
+        )
+        found.append(
+            export(spec)
+            if spec.prior is not None
+            else Certificate(spec, _module("recovery", spec), state="no recovery", reason=why)
+        )
     return named_apart(found)
 
 
@@ -197,8 +200,12 @@ def _hex(digest: str) -> str:
 
 
 def check(
-    certificates: Sequence[Certificate], *, coqchk: bool = False, workers: int = 2,
-    timeout: float = 60, advance: Callable[[str], None] = lambda now: None,
+    certificates: Sequence[Certificate],
+    *,
+    coqchk: bool = False,
+    workers: int = 2,
+    timeout: float = 60,
+    advance: Callable[[str], None] = lambda now: None,
 ) -> list[Certificate]:
     """Have Coq check each exported certificate, in a fresh folder. Never raises for what a tool
     does: a certificate that was not accepted says so in its state and reason.
@@ -233,8 +240,7 @@ def check(
             printed: dict[str, str | MidpoError] = {}
             for answers in pool.map(lambda s: _printed(tools, place, s, timeout), shares):
                 printed |= answers
-            return list(pool.map(
-                lambda c: _judged(tools, place, c, printed.get(c.module), coqchk), found))
+            return list(pool.map(lambda c: _judged(tools, place, c, printed.get(c.module), coqchk), found))
 
 
 def _compile_library(tools: Tools, place: Path) -> None:
@@ -262,9 +268,7 @@ def _failed(certificate: Certificate, state: State, reason: str) -> Certificate:
     return replace(certificate, state=state, reason=reason)
 
 
-def _compile_one(
-    tools: Tools, place: Path, certificate: Certificate, timeout: float
-) -> Certificate:
+def _compile_one(tools: Tools, place: Path, certificate: Certificate, timeout: float) -> Certificate:
     """Compile one certificate; what is still "exported" was compiled."""
     if not certificate.text:
         return certificate
@@ -281,9 +285,7 @@ def _compile_one(
     return replace(found, seconds=time.monotonic() - started, cpu_seconds=cpu)
 
 
-def _unproved(
-    tools: Tools, place: Path, found: Certificate, message: str, timeout: float
-) -> Certificate:
+def _unproved(tools: Tools, place: Path, found: Certificate, message: str, timeout: float) -> Certificate:
     """What it means that Coq did not accept a file.
 
     Read back without its proofs, it says what the spec says: then only a proof is missing. Or it
@@ -306,8 +308,7 @@ def _unproved(
     finally:
         file.with_suffix(".vo").unlink(missing_ok=True)
     if re.search("timeout", message, re.I):
-        return _failed(found, "not checked",
-                       f"the tactic did not end within {GOAL_SECONDS} s on one goal")
+        return _failed(found, "not checked", f"the tactic did not end within {GOAL_SECONDS} s on one goal")
     return _failed(found, "not checked", "the tactic found no proof of the spec's statement")
 
 
@@ -366,8 +367,7 @@ def _judged(
 
 
 def _read_back(found: Certificate, parts: Mapping[str, str]) -> tuple[str, ...]:
-    """Compare what Coq printed with the spec; what a refutation says to differ. Raises: Mismatch.
-    """
+    """Compare what Coq printed with the spec; what a refutation says to differ. Raises: Mismatch."""
     definitions = {name: parts[name] for name in DEFINITIONS}
     if found.refutes:
         return read_refutation(found.spec, found.module, definitions, parts["refuted"])
@@ -385,17 +385,27 @@ def _statements(certificate: Certificate) -> tuple[str, ...]:
 def audit_text(certificates: Sequence[Certificate]) -> str:
     """A file that has Coq print what was compiled. The certificates are not imported, so their
     names are printed with the module's in front and can stand for nothing of the library."""
-    lines = ["From Coq Require Import Reals List.", "From Midpo Require Import Midpo MidpoPoint.",
-             "Set Printing All. Set Printing Depth 1000000. Set Printing Width 1000000."]
+    lines = [
+        "From Coq Require Import Reals List.",
+        "From Midpo Require Import Midpo MidpoPoint.",
+        "Set Printing All. Set Printing Depth 1000000. Set Printing Width 1000000.",
+    ]
     for one in certificates:
         module = one.module
-        lines += [f"From Midpo Require {module}.",
-                  f"Definition audit_{module} := O.", f"Print audit_{module}."]
+        lines += [
+            f"From Midpo Require {module}.",
+            f"Definition audit_{module} := O.",
+            f"Print audit_{module}.",
+        ]
         lines += [f"Print {module}.{name}." for name in DEFINITIONS]
         lines += [f"Check @{module}.{name}." for name in _statements(one)]
     together = ", ".join(f"@{one.module}.{name}" for one in certificates for name in one.theorems)
-    lines += ["Definition audit_axioms := O.", "Print audit_axioms.",
-              f"Definition audit_theorems := ({together}).", "Print Assumptions audit_theorems."]
+    lines += [
+        "Definition audit_axioms := O.",
+        "Print audit_axioms.",
+        f"Definition audit_theorems := ({together}).",
+        "Print Assumptions audit_theorems.",
+    ]
     return "\n".join(lines) + "\n"
 
 

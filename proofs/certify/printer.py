@@ -76,7 +76,11 @@ class Printer(Writer):
     MINUS = "-"
 
     def __init__(
-        self, laws: frozenset[str], positive: Iterable[Expr] = (), *, prompt: str = "x",
+        self,
+        laws: frozenset[str],
+        positive: Iterable[Expr] = (),
+        *,
+        prompt: str = "x",
         responses: Mapping[Expr, str] = RESPONSES,
     ) -> None:
         super().__init__(frozenset())
@@ -112,8 +116,7 @@ class Printer(Writer):
         if len(roles) != 1:
             return super().terms(expr)
         (role,) = roles
-        return [term.xreplace({RESPONSE: role})
-                for term in super().terms(expr.xreplace({role: RESPONSE}))]
+        return [term.xreplace({RESPONSE: role}) for term in super().terms(expr.xreplace({role: RESPONSE}))]
 
     def power(self, expr: Pow) -> tuple[str, int]:
         base, exponent = expr.args

@@ -47,8 +47,12 @@ from .terms import Mismatch, Term, parse_term
 
 
 def read_recovery(
-    spec: Spec, module: str, definitions: Mapping[str, str], theorems: Mapping[str, str],
-    factor: Expr = S.One, constant: Expr = S.Zero,
+    spec: Spec,
+    module: str,
+    definitions: Mapping[str, str],
+    theorems: Mapping[str, str],
+    factor: Expr = S.One,
+    constant: Expr = S.Zero,
 ) -> None:
     """Compare what Coq printed with the spec: each theorem's two sides and its hypotheses.
 
@@ -62,8 +66,7 @@ def read_recovery(
             hypotheses, sides = reader.statement(parse_term(text))
             for kind, expr in hypotheses:
                 if not _allowed(spec, kind, expr):
-                    raise Mismatch(f"{name} assumes something that the spec does not say: "
-                                   f"{expr} {kind}")
+                    raise Mismatch(f"{name} assumes something that the spec does not say: {expr} {kind}")
             _compare(spec, name, sides, factor, constant)
     except (RecursionError, TypeError, ValueError, AttributeError, KeyError) as error:
         raise Mismatch(f"the printed theorem cannot be read: {type(error).__name__}") from None
@@ -98,8 +101,10 @@ def condition_facts(spec: Spec) -> list[tuple[str, Expr]]:
 def forms(condition: Condition) -> list[tuple[str, Expr]]:
     """A condition as the spec has it, and then as the chosen and the rejected response have it."""
     roles = (CHOSEN, REJECTED) if condition.expr.has(RESPONSE, ByLabel) else ()
-    return [(condition.kind, condition.expr),
-            *((condition.kind, with_label(condition.expr, role)) for role in roles)]
+    return [
+        (condition.kind, condition.expr),
+        *((condition.kind, with_label(condition.expr, role)) for role in roles),
+    ]
 
 
 def read_instance(printed: str) -> None:
@@ -108,9 +113,7 @@ def read_instance(printed: str) -> None:
         raise Mismatch("the hypotheses are not shown to hold together")
 
 
-def _compare(
-    spec: Spec, name: str, sides: tuple[Any, Any], factor: Expr, constant: Expr
-) -> None:
+def _compare(spec: Spec, name: str, sides: tuple[Any, Any], factor: Expr, constant: Expr) -> None:
     assert spec.prior is not None
     inserted = {Prior(y): with_label(spec.prior, y) / NORMALISER for y in (CHOSEN, REJECTED)}
     margin = prior_margin(spec.alpha).xreplace(inserted)
@@ -150,5 +153,16 @@ def _allowed(spec: Spec, kind: str, expr: Expr) -> bool:
     return any(kind == k and expr == e for k, e in facts)
 
 
-__all__ = ["CoqReader", "Mismatch", "Term", "any_data", "condition_facts", "domain_facts", "forms",
-           "parse_term", "read_instance", "read_recovery", "same"]
+__all__ = [
+    "CoqReader",
+    "Mismatch",
+    "Term",
+    "any_data",
+    "condition_facts",
+    "domain_facts",
+    "forms",
+    "parse_term",
+    "read_instance",
+    "read_recovery",
+    "same",
+]

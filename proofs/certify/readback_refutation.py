@@ -18,9 +18,7 @@ from .terms import Mismatch, Term, parse_term
 _PAIR = tuple(("var", v) for v in ("tt", "true", "false"))
 
 
-def read_refutation(
-    spec: Spec, module: str, definitions: Mapping[str, str], theorem: str
-) -> tuple[str, ...]:
+def read_refutation(spec: Spec, module: str, definitions: Mapping[str, str], theorem: str) -> tuple[str, ...]:
     """Compare a refutation with the spec: both sides, the facts that hold at the witness, and that
     the theorem says they differ there by a number that is not 0.
 
@@ -43,7 +41,8 @@ def _definitions(reader: CoqReader, spec: Spec) -> None:
     at: dict[str, Any] = {"x": "x", "w": CHOSEN, "l": REJECTED, "m": MARGIN}
     published = spec.loss if spec.margin is None else spec.margin
     for name, given, meant in (
-        ("published", "xwl", published), ("recovered", "xwl", recovered_margin(spec)),
+        ("published", "xwl", published),
+        ("recovered", "xwl", recovered_margin(spec)),
         ("loss_of", "xwlm", loss_of_margin(spec, MARGIN)),
     ):
         term = ("app", ("var", f"{reader.module}.{name}"), *(("var", v) for v in given))
@@ -82,9 +81,7 @@ def _differing(spec: Spec, module: str, claims: list[tuple[Term, Term]]) -> tupl
 
     published, recovered = side("published"), side("recovered")
     losses = side("loss_of", published), side("loss_of", recovered)
-    allowed: dict[tuple[str, ...], list[tuple[Term, Term]]] = {
-        ("losses",): [(published, losses[1])]
-    }
+    allowed: dict[tuple[str, ...], list[tuple[Term, Term]]] = {("losses",): [(published, losses[1])]}
     if spec.margin is not None:
         margins = (published, recovered)
         allowed = {("margins",): [margins], ("margins", "losses"): [margins, losses]}
@@ -97,8 +94,7 @@ def _differing(spec: Spec, module: str, claims: list[tuple[Term, Term]]) -> tupl
 def _facts(reader: CoqReader, spec: Spec, facts: Sequence[Term]) -> None:
     """What is said of the witness: every parameter in its domain, every condition of the spec."""
     at = {"tt": "x", "true": CHOSEN, "false": REJECTED}
-    said = {reader.proposition(fact, at) for fact in facts
-            if fact[:2] != ("app", ("var", "proper"))}
+    said = {reader.proposition(fact, at) for fact in facts if fact[:2] != ("app", ("var", "proper"))}
     known: list[Parameter | Feature] = [*spec.names.parameters.values(), *any_data(spec)]
     for given in known:
         name = given if isinstance(given, Parameter) else given.args[0]

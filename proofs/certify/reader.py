@@ -73,8 +73,17 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-_COUNTS = {"Rplus": 2, "Rminus": 2, "Rmult": 2, "Rdiv": 2, "pow": 2, "Rpower": 2, "Rmax": 2,
-           "Rmin": 2, "margin": 5}
+_COUNTS = {
+    "Rplus": 2,
+    "Rminus": 2,
+    "Rmult": 2,
+    "Rdiv": 2,
+    "pow": 2,
+    "Rpower": 2,
+    "Rmax": 2,
+    "Rmin": 2,
+    "margin": 5,
+}
 
 
 _CONSTANTS: dict[str, Any] = {"Z0": S.Zero, "xH": S.One, "O": S.Zero, "true": True, "false": False}
@@ -213,8 +222,12 @@ class CoqReader:
         return result
 
     def _law(self, law: Any, count: int) -> bool:
-        return (isinstance(law, AppliedName) and law.name.startswith("law_")
-                and len(law.args) == count and law.args[0] == "x")
+        return (
+            isinstance(law, AppliedName)
+            and law.name.startswith("law_")
+            and len(law.args) == count
+            and law.args[0] == "x"
+        )
 
     def _position(self, value: Any) -> Index:
         index = value + 1 if isinstance(value, Expr) else None
@@ -301,9 +314,7 @@ class CoqReader:
             return Index("t", position=True) - 1
         if kind == ("var", "bool"):
             return True
-        if name in ("n", "tok", "vocab", "Z", "E") or name.startswith(
-            ("mass_", "law_", "f_", "r_")
-        ):
+        if name in ("n", "tok", "vocab", "Z", "E") or name.startswith(("mass_", "law_", "f_", "r_")):
             return AppliedName(name)
         raise Mismatch(f"the theorem quantifies over {name}, which is not known here")
 

@@ -29,8 +29,10 @@ HEADER = """From Coq Require Import Reals Lra List.
 From Midpo Require Import Midpo.
 Open Scope R_scope.
 """
-_HINT = ("#[local] Hint Unfold policy prior recovered published : midpo.\n"
-         "  #[local] Hint Unfold loss_of : midpo_loss.")
+_HINT = (
+    "#[local] Hint Unfold policy prior recovered published : midpo.\n"
+    "  #[local] Hint Unfold loss_of : midpo_loss."
+)
 # What parameters and data are tried at: on the line, off an end, as shares of a segment.
 _LINE = (Fraction(1, 2), Fraction(-2), Fraction(1, 3), Fraction(-1, 2))
 _RAY = (Fraction(1, 2), Fraction(2), Fraction(1, 3))
@@ -80,23 +82,35 @@ def _of_each_pair(
     proved = []
     if not statement.by_loss:
         by_loss = "intros. now rewrite margins_agree by assumption."
-        proved.append(f"Theorem margins_agree x w l :\n    {premise}recovered x w l = "
-                      f"published x w l.\n  Proof using All. intros. timeout {GOAL_SECONDS} "
-                      f"{tactic}. Qed.")
-    proved.append(f"Theorem pair_losses_agree x w l :\n    {premise}{published} = {recovered}.\n"
-                  f"  Proof using All. {by_loss} Qed.")
-    names = ("margins_agree", "pair_losses_agree")[statement.by_loss:]
+        proved.append(
+            f"Theorem margins_agree x w l :\n    {premise}recovered x w l = "
+            f"published x w l.\n  Proof using All. intros. timeout {GOAL_SECONDS} "
+            f"{tactic}. Qed."
+        )
+    proved.append(
+        f"Theorem pair_losses_agree x w l :\n    {premise}{published} = {recovered}.\n"
+        f"  Proof using All. {by_loss} Qed."
+    )
+    names = ("margins_agree", "pair_losses_agree")[statement.by_loss :]
     return _section(statement, types, [*variables, *hypotheses], proved, names), names
 
 
 def _section(
     statement: Statement, types: str, given: list[str], proved: list[str], names: tuple[str, ...]
 ) -> str:
-    inside = [*given, "", *statement.definitions(), _HINT, "",
-              *itertools.chain.from_iterable((p, "") for p in proved)]
+    inside = [
+        *given,
+        "",
+        *statement.definitions(),
+        _HINT,
+        "",
+        *itertools.chain.from_iterable((p, "") for p in proved),
+    ]
     body = "\n".join(f"  {line}" if line else "" for line in inside)
-    return (f"{HEADER}\nSection Recovery.\n  Context {{{types} : Type}}.\n{body}"
-            f"End Recovery.\n\n{satisfiable(statement, names[0])}")
+    return (
+        f"{HEADER}\nSection Recovery.\n  Context {{{types} : Type}}.\n{body}"
+        f"End Recovery.\n\n{satisfiable(statement, names[0])}"
+    )
 
 
 # --- The hypotheses hold together somewhere ------------------------------------------------------
@@ -132,11 +146,12 @@ def satisfiable(statement: Statement, theorem: str) -> str:
             given.append(f"(fun {arrows}=> {'1' if name == 'Z' else '1 / 2'})")
     proofs = ["ltac:(midpo_instance)"] * sum(1 for _ in statement.hypotheses())
     types = f"{kinds} bool" if statement.token_level else kinds
-    pair = [f"tt {'true false' if premises else 'tt tt'}",
-            *["ltac:(midpo_instance)"] * len(premises)]
+    pair = [f"tt {'true false' if premises else 'tt tt'}", *["ltac:(midpo_instance)"] * len(premises)]
     arguments = "\n    ".join(_filled([types, *given, *proofs, *pair]))
-    return ("(* The hypotheses hold together somewhere. *)\n"
-            f"Definition satisfiable := @{theorem}\n    {arguments}.\n")
+    return (
+        "(* The hypotheses hold together somewhere. *)\n"
+        f"Definition satisfiable := @{theorem}\n    {arguments}.\n"
+    )
 
 
 def _filled(words: list[str], width: int = 90) -> Iterator[str]:
@@ -154,11 +169,16 @@ def _values(statement: Statement) -> tuple[dict[str, str], tuple[int, int]]:
     hold: the shortest that do."""
     domains = {identifier("p", p.name): p.domain for p in statement.parameters()}
     domains |= {identifier("f", f): statement.spec.names.range(f) for f in statement.features()}
-    names = [(name, tuple(map(str, domain.spread(_LINE, _RAY, _SEGMENT))))
-             for name, domain in domains.items()]
+    names = [
+        (name, tuple(map(str, domain.spread(_LINE, _RAY, _SEGMENT)))) for name, domain in domains.items()
+    ]
     attempts = [
-        {name: choices[(attempt * (1 + number // 2) + attempt // 3) % len(choices)]
-         if attempt else choices[0] for number, (name, choices) in enumerate(names)}
+        {
+            name: choices[(attempt * (1 + number // 2) + attempt // 3) % len(choices)]
+            if attempt
+            else choices[0]
+            for number, (name, choices) in enumerate(names)
+        }
         for attempt in range(24 if names else 1)
     ]
     for lengths in _lengths() if statement.premises() else [(1, 1)]:
@@ -187,12 +207,14 @@ def _holds(spec: Spec, values: dict[str, str], lengths: tuple[int, int]) -> bool
     features: dict[str, Any] = {}
     for name, kind in spec.names.features.items():
         value = number(f"f_{name}")
-        features[name] = value if kind == "pair" else {
-            y: [value] * len(ids) if kind == "token" else value for y, ids in tokens.items()}
+        features[name] = (
+            value
+            if kind == "pair"
+            else {y: [value] * len(ids) if kind == "token" else value for y, ids in tokens.items()}
+        )
     point = Point(
         tokens,
-        {(p, y): [[half, half]] * len(ids)
-         for p in spec.names.policies for y, ids in tokens.items()},
+        {(p, y): [[half, half]] * len(ids) for p in spec.names.policies for y, ids in tokens.items()},
         {name: number(f"p_{name}") for name in spec.names.parameters},
         features,
     )
@@ -206,8 +228,7 @@ def _holds(spec: Spec, values: dict[str, str], lengths: tuple[int, int]) -> bool
 
     try:
         return all(
-            above(with_label(c.expr, role), c.kind)
-            for c in spec.conditions for role in (CHOSEN, REJECTED)
+            above(with_label(c.expr, role), c.kind) for c in spec.conditions for role in (CHOSEN, REJECTED)
         )
     except (Undefined, TooLarge, ZeroDivisionError, KeyError):
         return False

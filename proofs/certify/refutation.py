@@ -36,9 +36,7 @@ _FINITE = "\n".join(
 )
 
 
-def refutation_text(
-    statement: Statement, case: Case, difference: Expr
-) -> tuple[str, tuple[str, ...]]:
+def refutation_text(statement: Statement, case: Case, difference: Expr) -> tuple[str, tuple[str, ...]]:
     """The text and its theorems; `difference` is target less recovered, in normal form.
 
     Raises: NotExportable.
@@ -48,20 +46,24 @@ def refutation_text(
     names = "policy prior recovered published loss_of"
     unfolded = [name for name, _ in statement.data() if name != "Z"]
     unfolded += [f"tree_{p}" for p in statement.policies] + ["word"]
-    facts = [says.replace("Z x", "1") for name, says in statement.hypotheses()
-             if name != "Z_positive"]
-    at_point = Printer(statement.laws, statement.printer.positive, prompt="tt",
-                       responses={CHOSEN: "true", REJECTED: "false"})
+    facts = [says.replace("Z x", "1") for name, says in statement.hypotheses() if name != "Z_positive"]
+    at_point = Printer(
+        statement.laws, statement.printer.positive, prompt="tt", responses={CHOSEN: "true", REJECTED: "false"}
+    )
     facts += statement.premises(at_point)
     parts = [f"({says})" for says in facts]
     parts += [f"proper tree_{policy}" for policy in statement.policies]
     for sides, number in _claims(statement, case, difference):
         parts += [f"{sides} = {number}", f"{number} <> 0"]
     body = " /\\\n    ".join(parts)
-    lines += [*definitions, "",
-              f"Theorem refuted :\n    {body}.",
-              f"Proof.\n  cbv delta [{names} {' '.join(unfolded)} margin]. cbv beta iota.\n"
-              f"  timeout {GOAL_SECONDS} midpo_refuted.\nQed.", ""]
+    lines += [
+        *definitions,
+        "",
+        f"Theorem refuted :\n    {body}.",
+        f"Proof.\n  cbv delta [{names} {' '.join(unfolded)} margin]. cbv beta iota.\n"
+        f"  timeout {GOAL_SECONDS} midpo_refuted.\nQed.",
+        "",
+    ]
     return "\n".join(lines), ("refuted",)
 
 
@@ -110,17 +112,14 @@ def _fraction(value: Any) -> str:
 
 
 def _point(statement: Statement, case: Case) -> list[str]:
-    words = {role: "[" + "; ".join(map(str, case.tokens[role])) + "]%nat"
-             for role in ("y_w", "y_l")}
+    words = {role: "[" + "; ".join(map(str, case.tokens[role])) + "]%nat" for role in ("y_w", "y_l")}
     lines = [
         "(* true is the chosen response, false the rejected one *)",
         f"Definition word (y : Y) : list nat := if y then {words['y_w']} else {words['y_l']}.",
     ]
     for policy in statement.policies:
-        rows = [f"({_prefix(prefix)}, {_exponents(law)})"
-                for prefix, law in case.laws[policy].items()]
-        lines.append(f"Definition {identifier('tree', policy)} : tree :=\n  ["
-                     + ";\n   ".join(rows) + "].")
+        rows = [f"({_prefix(prefix)}, {_exponents(law)})" for prefix, law in case.laws[policy].items()]
+        lines.append(f"Definition {identifier('tree', policy)} : tree :=\n  [" + ";\n   ".join(rows) + "].")
     for name, kind in statement.data():
         if name == "Z":
             continue

@@ -58,8 +58,9 @@ def find_tools() -> Tools:
     if found is None:
         raise NotChecked("the version of coqc cannot be read")
     library = "Coq" if int(found[1]) < 9 else "Stdlib"
-    return Tools(command, shutil.which("coqchk") or shutil.which("rocqchk"),
-                 found[0].removeprefix("version "), library)
+    return Tools(
+        command, shutil.which("coqchk") or shutil.which("rocqchk"), found[0].removeprefix("version "), library
+    )
 
 
 def run(command: list[str], folder: Path, *, timeout: float = TIMEOUT) -> tuple[str, float]:
@@ -72,8 +73,12 @@ def run(command: list[str], folder: Path, *, timeout: float = TIMEOUT) -> tuple[
     with tempfile.TemporaryFile() as sink:
         try:
             process = subprocess.Popen(
-                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=sink,
-                stderr=subprocess.STDOUT, start_new_session=True,
+                command,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
                 env={**os.environ, "LC_ALL": "C.UTF-8", "COQPATH": "", "COQFLAGS": ""},
             )
         except (OSError, subprocess.SubprocessError) as error:
@@ -128,8 +133,7 @@ def _limit(pid: int) -> None:
 
 def compile_file(tools: Tools, file: Path, *, timeout: float = TIMEOUT) -> tuple[str, float]:
     """Compile one .v file beside its .vo; what Coq printed, and CPU seconds. Raises: see `run`."""
-    printed, seconds = run([*tools.coqc, "-q", "-Q", ".", "Midpo", file.name], file.parent,
-                           timeout=timeout)
+    printed, seconds = run([*tools.coqc, "-q", "-Q", ".", "Midpo", file.name], file.parent, timeout=timeout)
     if not file.with_suffix(".vo").is_file():
         raise NotChecked(f"coqc left no {file.stem}.vo")
     return printed, seconds
@@ -140,7 +144,6 @@ def check_again(tools: Tools, modules: list[str], folder: Path, *, timeout: floa
     if tools.coqchk is None:
         raise NotChecked("coqchk was not found")
     names = [f"Midpo.{module}" for module in modules]
-    printed, _ = run([tools.coqchk, "-silent", "-o", "-Q", ".", "Midpo", *names], folder,
-                     timeout=timeout)
+    printed, _ = run([tools.coqchk, "-silent", "-o", "-Q", ".", "Midpo", *names], folder, timeout=timeout)
     if "Modules were successfully checked" not in printed and "CONTEXT SUMMARY" not in printed:
         raise NotChecked("what coqchk printed cannot be understood")

@@ -142,8 +142,7 @@ class Statement:
         for name, kind in self.features().items():
             word = identifier("f", name)
             bound = _ARGUMENTS[kind]
-            for number, says in enumerate(
-                    self.inside(self.spec.names.range(name), f"{word} {bound}")):
+            for number, says in enumerate(self.inside(self.spec.names.range(name), f"{word} {bound}")):
                 yield f"{word}_domain{number or ''}", f"forall {bound}, {says}"
         if self.lengths:
             yield "n_positive", "forall y, 0 < INR (n y)"
@@ -152,8 +151,7 @@ class Statement:
                 word = identifier("law", policy)
                 yield f"{word}_positive", f"forall x y t v, 0 < {word} x y t v"
                 if self.has(VocabSum):
-                    yield (f"{word}_total",
-                           f"forall x y t, suml vocab (fun v => {word} x y t v) = 1")
+                    yield (f"{word}_total", f"forall x y t, suml vocab (fun v => {word} x y t v) = 1")
                 if policy in self.odds:
                     yield f"{word}_below", f"forall x y, {self.printer.mass(policy, 'y')} < 1"
                     yield f"{word}_token", f"forall x y t v, {word} x y t v < 1"
@@ -182,8 +180,10 @@ class Statement:
 
     def inside(self, domain: Interval, word: str) -> Iterator[str]:
         """The inequalities that `word` lies in a domain."""
-        for end, closed, low in ((domain.lower, domain.lower_closed, True),
-                                 (domain.upper, domain.upper_closed, False)):
+        for end, closed, low in (
+            (domain.lower, domain.lower_closed, True),
+            (domain.upper, domain.upper_closed, False),
+        ):
             if isinstance(end, Fraction):
                 number = _bracketed(self.printer.term(Rational(end))) if end else "0"
                 sides = (number, word) if low else (word, number)
@@ -204,8 +204,11 @@ class Statement:
         free = expr.free_symbols
         # A name that the body does not hold would have no type.
         bound = ["chosen"] * expr.has(ByLabel) + ["x"] * expr.has(*_OF_PROMPT)
-        bound += [name for symbol, name in ((RESPONSE, "y"), (CHOSEN, "w"), (REJECTED, "l"))
-                  if symbol in free or (symbol != RESPONSE and _pair(expr))]
+        bound += [
+            name
+            for symbol, name in ((RESPONSE, "y"), (CHOSEN, "w"), (REJECTED, "l"))
+            if symbol in free or (symbol != RESPONSE and _pair(expr))
+        ]
         indices = sorted((s for s in free if isinstance(s, Index)), key=lambda i: str(i.name))
         printer = Printer(self.laws, self.printer.positive)
         printer.scope = {i: f"{'t' if i.is_positive else 'v'}{k}" for k, i in enumerate(indices)}
@@ -225,8 +228,7 @@ class Statement:
         alpha = self.printer.argument(spec.alpha)
         lines = [
             f"Definition policy (x : X) (y : Y) : R := {self.printer.mass('pi', 'y')}.",
-            "Definition prior (chosen : bool) (x : X) (y : Y) : R :=\n"
-            f"    ({term(spec.prior)}) / Z x.",
+            f"Definition prior (chosen : bool) (x : X) (y : Y) : R :=\n    ({term(spec.prior)}) / Z x.",
             "Definition recovered (x : X) (w l : Y) : R :=\n"
             f"    margin {alpha} (policy x w) (prior true x w) (policy x l) (prior false x l).",
             f"Definition published (x : X) (w l : Y) : R :=\n    {term(target)}.",
@@ -278,5 +280,3 @@ def _pair(expr: Expr) -> bool:
 
 def _bracketed(text: str) -> str:
     return text if text.isidentifier() else f"({text})"
-
-

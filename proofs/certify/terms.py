@@ -30,7 +30,7 @@ class _Parser:
         while at < len(text):
             found = _TOKEN.match(text, at)
             if found is None:
-                raise Mismatch(f"Coq printed {text[at:at + 20]!r}, which is not read here")
+                raise Mismatch(f"Coq printed {text[at : at + 20]!r}, which is not read here")
             at = found.end()
             if found[1]:
                 self.tokens.append(found[1])

@@ -1,5 +1,5 @@
 """The checker: it replays a derivation, and finds and decides nothing.
 
-    cases  replays a proof by cells
-    check  replays a derivation
+cases  replays a proof by cells
+check  replays a derivation
 """

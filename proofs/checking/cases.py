@@ -6,17 +6,7 @@ from collections.abc import Callable
 
 from sympy import Expr
 
-from midpo.symbolic.algebra.cells import (
-    Empty,
-    Fork,
-    Leaf,
-    Signs,
-    Tree,
-    assumed,
-    contradicts,
-    inside,
-    on_cell,
-)
+from midpo.symbolic.algebra.cells import Empty, Fork, Leaf, Signs, Tree, assumed, contradicts, inside, on_cell
 from midpo.symbolic.rewriting.derivation import Derivation
 
 Check = Callable[[Derivation, Expr, Expr], object]
@@ -34,8 +24,7 @@ def holds_by_cells(old: Expr, new: Expr, tree: Tree, check: Check) -> bool:
 def _holds(old: Expr, new: Expr, tree: Tree, signs: Signs, check: Check) -> bool:
     if isinstance(tree, Fork):
         above, below = (*signs, (tree.cut, True)), (*signs, (tree.cut, False))
-        return (_holds(old, new, tree.above, above, check)
-                and _holds(old, new, tree.below, below, check))
+        return _holds(old, new, tree.above, above, check) and _holds(old, new, tree.below, below, check)
     if isinstance(tree, Empty):
         return contradicts(signs, tree.terms)
     if isinstance(tree, Leaf):

@@ -59,9 +59,7 @@ def check(
     return len(derivation.steps)
 
 
-def follows(
-    step: Step, definitions: Mapping[Expr, Expr], rules: Mapping[str, Rule] = RULES
-) -> bool:
+def follows(step: Step, definitions: Mapping[Expr, Expr], rules: Mapping[str, Rule] = RULES) -> bool:
     """Whether the step's two sides are equal by the rule it names."""
     source, result = (step.after, step.before) if step.reverse else (step.before, step.after)
     if step.rule == ARITHMETIC:
@@ -86,9 +84,7 @@ def is_instance(rule: str, instance: Instance, rules: Mapping[str, Rule] = RULES
             return holds_by_cells(instance.old, instance.new, tree, check)
         row = rules[rule]
         return bool(
-            row.holds(*parts)
-            and row.left(*parts) == instance.old
-            and row.right(*parts) == instance.new
+            row.holds(*parts) and row.left(*parts) == instance.old and row.right(*parts) == instance.new
         )
     except Exception:  # parts that are not of the rule's shape can fail in any way
         return False

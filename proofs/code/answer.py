@@ -85,11 +85,18 @@ class CodeProof:
         }
 
     def _repr_html_(self) -> str:
-        return notebook.card(f"{self.name}: {self.function}", self.verdict, [
-            ("value", self.value), ("gradient", self.gradient), ("scope", self.scope),
-            ("formula", self.formula), ("reason", self.reason),
-            *(("rests on", a) for a in self.assumptions),
-        ])
+        return notebook.card(
+            f"{self.name}: {self.function}",
+            self.verdict,
+            [
+                ("value", self.value),
+                ("gradient", self.gradient),
+                ("scope", self.scope),
+                ("formula", self.formula),
+                ("reason", self.reason),
+                *(("rests on", a) for a in self.assumptions),
+            ],
+        )
 
 
 def verdict_of(value: Part, gradient: Part) -> Verdict:

@@ -39,8 +39,7 @@ class CodeClaim:
 
 
 def claim(
-    layout: Layout, losses: tuple[Expr, ...], reduction: Reduction,
-    fixed: Mapping[str, Fraction],
+    layout: Layout, losses: tuple[Expr, ...], reduction: Reduction, fixed: Mapping[str, Fraction]
 ) -> CodeClaim:
     """The claim for a batch of the layout: of each pair's loss, or of their mean or sum.
 
@@ -48,8 +47,10 @@ def claim(
     two.
     """
     loss = held(layout, kernel_loss(layout.spec), fixed)
-    found = [instantiate(of_pair(layout, loss, k), layout) if layout.bounded
-             else of_pair(layout, loss, k) for k in range(layout.pairs)]
+    found = [
+        instantiate(of_pair(layout, loss, k), layout) if layout.bounded else of_pair(layout, loss, k)
+        for k in range(layout.pairs)
+    ]
     if reduction != "each":
         whole = Add(*found)
         found = [whole / layout.pairs if reduction == "mean" else whole]
@@ -59,8 +60,9 @@ def claim(
 def by_direction(one: Expr, other: Expr) -> list[tuple[Expr, Expr]]:
     """Two slopes at concrete positions as their coefficients of each component of the direction, in
     which both are linear: they are equal when all these are."""
-    parts = sorted({d for e in (one, other) for d in e.atoms(Feature) if d.args[0] == DIRECTION},
-                   key=structural)
+    parts = sorted(
+        {d for e in (one, other) for d in e.atoms(Feature) if d.args[0] == DIRECTION}, key=structural
+    )
     found = []
     for part in parts:
         table = {d: S.One if d == part else S.Zero for d in parts}
@@ -88,8 +90,7 @@ def by_renaming(layout: Layout, one: Expr, whole: Expr, reduction: Reduction) ->
 def held(layout: Layout, expr: Expr, fixed: Mapping[str, Fraction]) -> Expr:
     """An expression at the parameters that no argument takes."""
     names = layout.spec.names.parameters
-    table: dict[Expr, Expr] = {names[n]: Rational(v.numerator, v.denominator)
-                               for n, v in fixed.items()}
+    table: dict[Expr, Expr] = {names[n]: Rational(v.numerator, v.denominator) for n, v in fixed.items()}
     return substitute(expr, table) if table else expr
 
 
@@ -106,4 +107,3 @@ def of_pair(layout: Layout, loss: Expr, pair: int) -> Expr:
         at = Min(*values) if pair == 0 else Max(*values)
         placed[layout.of(node, pair)] = at if len(values) > 1 else values[0]
     return substitute(layout.of(loss, pair), placed)
-

@@ -26,9 +26,7 @@ Nonzero = Callable[[Expr], bool]
 TOO_MUCH = (TooLarge, NoValue, RecursionError)
 
 
-def derivation(
-    spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut: False
-) -> Derivation | None:
+def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut: False) -> Derivation | None:
     """A checked chain from `one` to `other`; None where none is found. What it leaves out (the
     zeros of cuts) is a null set of the data of nearly every pair. Padding may be empty: nothing is
     known of it. `nonzero` says of what is smooth whether it is not 0 at some case: then its zeros

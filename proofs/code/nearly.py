@@ -24,8 +24,7 @@ TOP = 720  # denominators of factors that code may have
 def up_to(spec: Spec, claim: CodeClaim, ratio: tuple[float, float] | None) -> UpTo | None:
     """How the code's losses are the targets' but for what an optimiser may not see; proved."""
     plain, guards = unguarded(claim)
-    if guards and all(derivation(spec, a, b) is not None
-                      for a, b in zip(plain, claim.targets, strict=True)):
+    if guards and all(derivation(spec, a, b) is not None for a, b in zip(plain, claim.targets, strict=True)):
         return UpTo(guards=guards)
     if ratio is None:
         return None
@@ -43,8 +42,13 @@ def up_to(spec: Spec, claim: CodeClaim, ratio: tuple[float, float] | None) -> Up
 def unguarded(claim: CodeClaim) -> tuple[tuple[Expr, ...], tuple[str, ...]]:
     """The losses with small constants read as 0, and these."""
     small = {n for e in claim.losses for n in e.atoms(Rational) if n != 0 and abs(n) < GUARD}
-    small |= {a for e in claim.losses for m in e.atoms(Max, Min) for a in m.args
-              if a.is_Rational and abs(a) > CEILING}
+    small |= {
+        a
+        for e in claim.losses
+        for m in e.atoms(Max, Min)
+        for a in m.args
+        if a.is_Rational and abs(a) > CEILING
+    }
     if not small:
         return claim.losses, ()
     try:
@@ -67,5 +71,4 @@ def _without(e: Expr, small: set[Rational]) -> Expr:
 
 def _simple(x: float) -> Rational | None:
     near = Fraction(x).limit_denominator(TOP)
-    return Rational(near.numerator, near.denominator) if abs(float(near) - x) < 1e-9 * (
-        1 + abs(x)) else None
+    return Rational(near.numerator, near.denominator) if abs(float(near) - x) < 1e-9 * (1 + abs(x)) else None

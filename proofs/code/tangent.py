@@ -34,6 +34,7 @@ def tangent(expr: Expr, leaf: str, vocabulary: int = 0) -> Expr:
 
     Raises: NotYet where a part has no known derivative.
     """
+
     def moves(p: Any, y: Any, t: Any, v: Any = None) -> Expr:
         if leaf != "logits":
             if v is not None:
@@ -41,8 +42,12 @@ def tangent(expr: Expr, leaf: str, vocabulary: int = 0) -> Expr:
             return Feature(DIRECTION, y, t)
         own = Feature(DIRECTION, y, t, Feature(LABEL, y, t) if v is None else v)
         if vocabulary:
-            return own - Add(*(VocabProb(p, y, t, Integer(k)) * Feature(DIRECTION, y, t, Integer(k))
-                               for k in range(vocabulary)))
+            return own - Add(
+                *(
+                    VocabProb(p, y, t, Integer(k)) * Feature(DIRECTION, y, t, Integer(k))
+                    for k in range(vocabulary)
+                )
+            )
         return own - VocabSum(VocabProb(p, y, t, V) * Feature(DIRECTION, y, t, V), V)
 
     def of(e: Expr) -> Expr | None:

@@ -79,8 +79,12 @@ def _turned(found: Comparison) -> Comparison:
         settings = tuple(Setting(s.value, s.name) for s in settings)
     other: dict[Special | None, Special] = {"first": "second", "second": "first", "both": "both"}
     return replace(
-        found, first=found.second, second=found.first, settings=settings,
-        special=other.get(found.special), factor=1 / found.factor,
+        found,
+        first=found.second,
+        second=found.first,
+        settings=settings,
+        special=other.get(found.special),
+        factor=1 / found.factor,
         constant=-found.constant / found.factor,
     )
 
@@ -109,8 +113,9 @@ def _with_difference(found: Comparison) -> Comparison:
         found = replace(found, witness=_witness(problem))
         with allowance(problem.target, problem.recovered):
             sides = [normal_form(side) for side in (problem.target, problem.recovered)]
-            return replace(found, difference=normal_form(sides[0] - sides[1]),
-                           explanation=_in_words(found, sides))
+            return replace(
+                found, difference=normal_form(sides[0] - sides[1]), explanation=_in_words(found, sides)
+            )
     except TOO_MUCH:
         return found
 
@@ -122,8 +127,7 @@ def _in_words(found: Comparison, sides: list[Expr]) -> str:
     if found.compared == "loss" and one is not None and other is not None:
         # The losses hold the margins in functions, of which a difference of terms says little.
         shown = [text(-LogSigmoid(MARGIN) if link is None else link) for link in (link, link_too)]
-        links = (f"The links differ: {shown[0]} in {found.first.name}, {shown[1]} in "
-                f"{found.second.name}")
+        links = f"The links differ: {shown[0]} in {found.first.name}, {shown[1]} in {found.second.name}"
         sides = [normal_form(one), normal_form(other)]
         if is_zero(sides[0] - sides[1]):
             return f"{links}; the margins are equal."
@@ -136,8 +140,9 @@ def _witness(problem: Problem) -> Witness | None:
     sides, both = (problem.target, problem.recovered), losses(problem)
     with allowance(*sides):
         difference = normal_form(sides[0] - sides[1])
-        look = functools.partial(find_witness, problem.spec, *sides, difference,
-                                 margins=problem.kind == "margin")
+        look = functools.partial(
+            find_witness, problem.spec, *sides, difference, margins=problem.kind == "margin"
+        )
         found = look(seen=True) or look(seen=False)
     if found is not None and moves(problem):
         with allowance(*sides):  # losses may differ at some values of a parameter alone
@@ -175,9 +180,16 @@ def _told(begun: Comparison, special: Special | None, case: SpecialCase) -> Comp
     """The answer that a special case gives."""
     found = case.proof
     return replace(
-        begun, verdict="limiting case" if case.limit else "special case", special=special,
-        settings=case.settings, factor=found.factor, constant=found.constant,
-        gradient=found.gradient, side_conditions=found.side_conditions, standing=found.standing)
+        begun,
+        verdict="limiting case" if case.limit else "special case",
+        special=special,
+        settings=case.settings,
+        factor=found.factor,
+        constant=found.constant,
+        gradient=found.gradient,
+        side_conditions=found.side_conditions,
+        standing=found.standing,
+    )
 
 
 # --- Special cases -------------------------------------------------------------------------------
@@ -185,18 +197,19 @@ def _told(begun: Comparison, special: Special | None, case: SpecialCase) -> Comp
 
 def _special(one: Spec, other: Spec) -> tuple[Special, SpecialCase] | None:
     """One loss as a special case of the other, the fewest names fixed, limits last."""
-    prints = {side: fingerprint(pair_loss(spec), spec.names)
-              for side, spec in (("first", one), ("second", other))}
+    prints = {
+        side: fingerprint(pair_loss(spec), spec.names) for side, spec in (("first", one), ("second", other))
+    }
     found: list[tuple[Special, SpecialCase]] = []
-    sides: tuple[tuple[Special, Spec, Spec], ...] = (
-        ("second", one, other), ("first", other, one))
+    sides: tuple[tuple[Special, Spec, Spec], ...] = (("second", one, other), ("first", other, one))
     for side, general, special in sides:
         proposed = proposals(general, [special], {special.name: prints[side]})
         case = special_case(general, special, proposed.get(special.name, ()))
         if case is not None:
             found.append((side, case))
-    return min(found, key=lambda f: (f[1].proof.gradient is not True, len(f[1].settings),
-                                     f[1].limit), default=None)
+    return min(
+        found, key=lambda f: (f[1].proof.gradient is not True, len(f[1].settings), f[1].limit), default=None
+    )
 
 
 def _in_common(begun: Comparison, problem: Problem, obstacle: Exception | None) -> Comparison:
@@ -219,19 +232,25 @@ def _in_common(begun: Comparison, problem: Problem, obstacle: Exception | None) 
         meeting = meeting or settings
     if begun.witness is not None:
         return replace(
-            begun, verdict="different", settings=meeting,
+            begun,
+            verdict="different",
+            settings=meeting,
             standing=told(
                 "they differ at the witness ({}), and at no special value that was tried does a "
-                "derivation show that one is the other{}", begun.witness.standing,
-                f"; {SPENT} before all were tried" if is_spent() else ""))
-    why = ("no derivation shows them equal, and no case was found at which they differ"
-           if obstacle is None else str(obstacle))
+                "derivation show that one is the other{}",
+                begun.witness.standing,
+                f"; {SPENT} before all were tried" if is_spent() else "",
+            ),
+        )
+    why = (
+        "no derivation shows them equal, and no case was found at which they differ"
+        if obstacle is None
+        else str(obstacle)
+    )
     return replace(begun, settings=meeting, standing=undecided("{}", why))
 
 
-def _special_side(
-    problem: Problem, special: Problem, settings: tuple[Setting, ...]
-) -> Special | None:
+def _special_side(problem: Problem, special: Problem, settings: tuple[Setting, ...]) -> Special | None:
     """Which of the two is the special one; "both" where a name that both have is fixed, and one of
     them is still whole. None where terms of both vanish, or each has a name of its own fixed: what
     they then are is a third loss."""
@@ -241,8 +260,10 @@ def _special_side(
     if not all(touched):
         return "second" if touched[0] else "first"
     own = [touched[0] - touched[1], touched[1] - touched[0]]
-    whole = [not mine and _terms(after) >= _terms(before)
-             for mine, before, after in zip(own, stated, found, strict=True)]
+    whole = [
+        not mine and _terms(after) >= _terms(before)
+        for mine, before, after in zip(own, stated, found, strict=True)
+    ]
     return "both" if any(whole) and not all(own) else None
 
 
@@ -284,11 +305,7 @@ def _options(spec: Spec, first: Spec, second: Spec) -> dict[str, list[Option]]:
             continue
         others = [q for q in spec.names.parameters if q in theirs and q not in mine]
         equal = [spec.names.parameters[q] for q in others if name in mine and name not in theirs]
-        options[name] = [
-            *inside(parameter),
-            *((Setting(name, q.name), q) for q in equal),
-            *limits(parameter),
-        ]
+        options[name] = [*inside(parameter), *((Setting(name, q.name), q) for q in equal), *limits(parameter)]
     for name in spec.names.features:
         if name in used:
             options[name] = list(masks(name, spec.names.range(name)))

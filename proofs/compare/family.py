@@ -42,9 +42,7 @@ class Edge:
     @property
     def condition(self) -> str:
         """The settings in words; an arrow where a value is approached and not reached."""
-        return ", ".join(
-            f"{s.name} {'→' if s.limit else '='} {s.value}" for s in self.settings
-        )
+        return ", ".join(f"{s.name} {'→' if s.limit else '='} {s.value}" for s in self.settings)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -131,8 +129,11 @@ def family_of(specs: Sequence[Spec]) -> Family:
                 told = ", ".join(str(setting) for setting, _ in found[0])
                 unproved.append(f"{general.name} at {told} and {special.name}")
     return Family(
-        tuple(classes.values()), _reduced(edges), tuple(unproved),
-        tuple(spec.name for spec in specs if spec.reason), equal,
+        tuple(classes.values()),
+        _reduced(edges),
+        tuple(unproved),
+        tuple(spec.name for spec in specs if spec.reason),
+        equal,
     )
 
 
@@ -170,9 +171,15 @@ def _edge(general: Spec, special: Spec, proposed: Sequence[tuple[Option, ...]]) 
     found = special_case(general, special, proposed)
     if found is None:
         return None
-    return Edge(general.name, special.name, found.settings, found.proof.standing,
-                found.proof.gradient is True, found.limit,
-                side_conditions=found.proof.side_conditions)
+    return Edge(
+        general.name,
+        special.name,
+        found.settings,
+        found.proof.standing,
+        found.proof.gradient is True,
+        found.limit,
+        side_conditions=found.proof.side_conditions,
+    )
 
 
 # --- Chains --------------------------------------------------------------------------------------

@@ -37,8 +37,7 @@ def fingerprint(loss: Expr, names: Names, fixed: Iterable[Option] = ()) -> Finge
     try:
         points = list(_points(names, table))
         values = [_value(loss, point) for point in points]
-        if not any(_moves(loss, point, value)
-                   for point, value in zip(points, values, strict=True)):
+        if not any(_moves(loss, point, value) for point, value in zip(points, values, strict=True)):
             return None
     except (Undefined, OverflowError, TooLarge):
         return None
@@ -56,8 +55,10 @@ def _value(loss: Expr, point: Point, stopped: Point | None = None) -> float:
 def _moves(loss: Expr, point: Point, value: float) -> bool:
     """Whether the loss, of this value there, changes with the trained policy where what is stopped
     is held."""
-    turned = {(policy, y): [[*law[1:], law[0]] for law in laws] if policy == "pi" else laws
-              for (policy, y), laws in point.tables.items()}
+    turned = {
+        (policy, y): [[*law[1:], law[0]] for law in laws] if policy == "pi" else laws
+        for (policy, y), laws in point.tables.items()
+    }
     other = _value(loss, replace(point, tables=turned), point)
     return abs(other - value) > _SMALL * (1 + abs(value))
 
@@ -73,18 +74,24 @@ def _points(names: Names, fixed: Mapping[str, str]) -> Iterable[Point]:
         parameters[name] = _number(fixed[name])
     beside = tuple(map(str, names.responses))
     # Frozen policies and further responses have laws by their place: what they are called is free.
-    called = {name: str(place) for free in (sorted(names.policies - {"pi", "pi_ref"}), beside)
-              for place, name in enumerate(free)}
+    called = {
+        name: str(place)
+        for free in (sorted(names.policies - {"pi", "pi_ref"}), beside)
+        for place, name in enumerate(free)
+    }
     for case, tokens in enumerate(_tokens(beside)):
         tables = {
-            (policy, y): _laws(case, called.get(y, y), len(tokens[y]),
-                               "pi_ref" if policy in fixed else called.get(policy, policy))
+            (policy, y): _laws(
+                case,
+                called.get(y, y),
+                len(tokens[y]),
+                "pi_ref" if policy in fixed else called.get(policy, policy),
+            )
             for policy in names.policies
             for y in tokens
         }
         features = {
-            name: _feature(kind, case, tokens, fixed.get(name))
-            for name, kind in names.features.items()
+            name: _feature(kind, case, tokens, fixed.get(name)) for name, kind in names.features.items()
         }
         yield Point(tokens, tables, parameters, features)
 
@@ -123,8 +130,10 @@ def _tokens(beside: tuple[str, ...]) -> tuple[dict[str, list[int]], ...]:
         }
         for lengths in LENGTHS
     ]
-    others = [{y: [(at + n) % VOCABULARY, at % VOCABULARY] for n, y in enumerate(beside)}
-              for at in range(len(LENGTHS))]
+    others = [
+        {y: [(at + n) % VOCABULARY, at % VOCABULARY] for n, y in enumerate(beside)}
+        for at in range(len(LENGTHS))
+    ]
     return tuple(pair | other for pair, other in zip(pairs, others, strict=True))
 
 

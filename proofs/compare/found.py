@@ -18,8 +18,9 @@ from midpo.symbolic.representable import fold
 
 from .settings import Setting
 
-Verdict = Literal["equal", "equal up to factor and constant", "special case", "limiting case",
-                  "different", "undecided"]
+Verdict = Literal[
+    "equal", "equal up to factor and constant", "special case", "limiting case", "different", "undecided"
+]
 Special = Literal["first", "second", "both"]
 
 
@@ -60,8 +61,11 @@ class Comparison:
         """The answer in words."""
         one, other = self.first.name, self.second.name
         fixed = ", ".join(map(str, self.settings))
-        stopped = {True: "", None: "; their gradients were not seen to be equal",
-                   False: "; their gradients differ"}[self.gradient]
+        stopped = {
+            True: "",
+            None: "; their gradients were not seen to be equal",
+            False: "; their gradients differ",
+        }[self.gradient]
         equal = "equal in value" if stopped else "equal"
         if self.verdict in ("equal", "equal up to factor and constant"):
             scale = "" if self.verdict == "equal" else " up to a positive factor and a constant"
@@ -102,15 +106,19 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         affine = (self.factor, self.constant) != (1, 0)
-        return notebook.card(f"{self.first.name} and {self.second.name}", self.verdict, [
-            ("in words", self.sentence),
-            ("factor", self.factor if affine else None),
-            ("constant", self.constant if affine else None),
-            *(("where", condition) for condition in self.side_conditions),
-            ("difference", None if self.difference is None else fold(self.difference)),
-            ("what differs", self.explanation),
-            ("standing", self.standing),
-        ])
+        return notebook.card(
+            f"{self.first.name} and {self.second.name}",
+            self.verdict,
+            [
+                ("in words", self.sentence),
+                ("factor", self.factor if affine else None),
+                ("constant", self.constant if affine else None),
+                *(("where", condition) for condition in self.side_conditions),
+                ("difference", None if self.difference is None else fold(self.difference)),
+                ("what differs", self.explanation),
+                ("standing", self.standing),
+            ],
+        )
 
     def as_json(self) -> dict[str, Any]:
         shown = self.difference

@@ -93,21 +93,29 @@ def side_by_side(first: Spec, second: Spec) -> Problem:
     both have one link. The order of the two does not change the cases that are tried."""
     parameters = dict(first.names.parameters)
     for name, parameter in second.names.parameters.items():
-        domain = _shared(first, second, name, parameters.get(name, parameter).domain,
-                         parameter.domain)
+        domain = _shared(first, second, name, parameters.get(name, parameter).domain, parameter.domain)
         parameters[name] = Parameter(name, domain)
     features = dict(first.names.features)
     for name, kind in second.names.features.items():
         if features.setdefault(name, kind) != kind:
-            raise SpecError(f"feature {name} belongs to a {features[name]} in {first.name}",
-                            file=second.file, key=f"features.{name}",
-                            expected=f"features of one name and one kind; here it is a {kind}")
+            raise SpecError(
+                f"feature {name} belongs to a {features[name]} in {first.name}",
+                file=second.file,
+                key=f"features.{name}",
+                expected=f"features of one name and one kind; here it is a {kind}",
+            )
     responses = {*first.names.responses, *second.names.responses}
-    ranges = {name: _shared(first, second, name, first.names.range(name), second.names.range(name))
-              for name in sorted(first.names.ranges | second.names.ranges)}
-    names = Names(dict(sorted(parameters.items())), dict(sorted(features.items())),
-                  first.names.policies | second.names.policies, tuple(sorted(responses, key=str)),
-                  ranges)
+    ranges = {
+        name: _shared(first, second, name, first.names.range(name), second.names.range(name))
+        for name in sorted(first.names.ranges | second.names.ranges)
+    }
+    names = Names(
+        dict(sorted(parameters.items())),
+        dict(sorted(features.items())),
+        first.names.policies | second.names.policies,
+        tuple(sorted(responses, key=str)),
+        ranges,
+    )
 
     def common(spec: Spec, expr: Expr) -> Expr:
         # By name: where settings were inserted, one name may come with the domains of both.
@@ -115,12 +123,10 @@ def side_by_side(first: Spec, second: Spec) -> Problem:
         return substitute(expr, held | {spec.names.datum(n): names.datum(n) for n in ranges})
 
     (one, link), (other, link_too) = (
-        tuple(common(s, e) if e is not None else None for e in margin_and_link(s))
-        for s in (first, second)
+        tuple(common(s, e) if e is not None else None for e in margin_and_link(s)) for s in (first, second)
     )
     conditions = tuple(dict.fromkeys((*first.conditions, *second.conditions)))
-    told = replace(first, names=names, prior=None, constraint=None, multiplier=None,
-                   conditions=conditions)
+    told = replace(first, names=names, prior=None, constraint=None, multiplier=None, conditions=conditions)
     if one is not None and other is not None and link == link_too:
         return posed(replace(told, link=link), "margin", one, other)
     one, other = (common(s, pair_loss(s)) for s in (first, second))
@@ -150,9 +156,12 @@ def _shared(first: Spec, second: Spec, name: str, one: Interval, other: Interval
     """The values that `name` has in both specs. Raises: SpecError where there are none."""
     both = one.meet(other)
     if both is None:
-        raise SpecError(f"{name} has no value that lies in both domains", file=second.file,
-                        key=name, expected=f"a domain that meets {one.written}, that of "
-                        f"{first.name}; here it is {other.written}")
+        raise SpecError(
+            f"{name} has no value that lies in both domains",
+            file=second.file,
+            key=name,
+            expected=f"a domain that meets {one.written}, that of {first.name}; here it is {other.written}",
+        )
     return both
 
 
@@ -222,8 +231,12 @@ def _proved(problem: Problem, shape: Form) -> Equality | None:
     what, count = "margins" if problem.kind == "margin" else "losses", len(found.steps)
     steps = f"a derivation of {count} step{'s' * (count != 1)} between the {what}, replayed by "
     return Equality(
-        problem.factor, problem.constant, found.side_conditions,
-        proved(f"{steps}the checker" if count else f"the {what} are one formula"), None)
+        problem.factor,
+        problem.constant,
+        found.side_conditions,
+        proved(f"{steps}the checker" if count else f"the {what} are one formula"),
+        None,
+    )
 
 
 def _scaled(problem: Problem) -> Problem:
@@ -291,12 +304,14 @@ def trains(spec: Spec, loss: Expr) -> bool:
     """Whether `loss` is seen to change with the trained policy, what is stopped held."""
     for case in _cases(spec):
         laws = case.laws["pi"]
-        turned = replace(case, laws={**case.laws, "pi": {
-            prefix: (*law[1:], law[0]) for prefix, law in laws.items()}})
+        turned = replace(
+            case, laws={**case.laws, "pi": {prefix: (*law[1:], law[0]) for prefix, law in laws.items()}}
+        )
         base, other = (c.point(Floats()) for c in (case, turned))
         try:
-            before, after = (float(Evaluator(Floats(), point, base, MAX_VALUES)(loss))
-                             for point in (base, other))
+            before, after = (
+                float(Evaluator(Floats(), point, base, MAX_VALUES)(loss)) for point in (base, other)
+            )
         except (Undefined, OverflowError):
             continue
         if not _close(before, after):
@@ -334,8 +349,11 @@ def _held(expr: Expr) -> Expr:
     """`expr` with what is stopped spoken of another policy, which no gradient reaches: expressions
     that are equal then have one gradient."""
     while True:
-        stopped = {node: node.args[0].xreplace({POLICY: Symbol("pi stopped")})
-                   for node in expr.atoms(StopGradient) if not node.args[0].has(StopGradient)}
+        stopped = {
+            node: node.args[0].xreplace({POLICY: Symbol("pi stopped")})
+            for node in expr.atoms(StopGradient)
+            if not node.args[0].has(StopGradient)
+        }
         if not stopped:
             return expr
         expr = substitute(expr, stopped)

@@ -41,9 +41,7 @@ class SpecialCase:
         return any(setting.limit for setting in self.settings)
 
 
-def special_case(
-    general: Spec, special: Spec, proposed: Iterable[tuple[Option, ...]]
-) -> SpecialCase | None:
+def special_case(general: Spec, special: Spec, proposed: Iterable[tuple[Option, ...]]) -> SpecialCase | None:
     """The first of the proposed settings that is proved: by fewest names fixed at values, values
     in their domains before limits. The losses must have one gradient, or the next is asked; what
     is equal in value only is taken where there is nothing else."""
@@ -129,8 +127,12 @@ def renamings(first: Spec, second: Spec) -> Iterator[tuple[Option, ...]]:
         if len(old) != len(new):
             return
         ways = itertools.islice(itertools.permutations(new), MAX_RENAMINGS)
-        groups.append([tuple((Setting(n, q), _symbol(second, q))
-                             for n, q in zip(old, way, strict=True)) for way in ways])
+        groups.append(
+            [
+                tuple((Setting(n, q), _symbol(second, q)) for n, q in zip(old, way, strict=True))
+                for way in ways
+            ]
+        )
     for chosen in itertools.islice(itertools.product(*groups), MAX_RENAMINGS) if groups else ():
         yield tuple(option for group in chosen for option in group)
 
@@ -155,9 +157,7 @@ def _symbol(spec: Spec, name: str) -> Expr:
     return Further(name) if name in map(str, spec.names.responses) else Symbol(name)
 
 
-def _matchings(
-    general: Spec, special: Spec, fixed: tuple[Option, ...]
-) -> Iterator[tuple[Option, ...]]:
+def _matchings(general: Spec, special: Spec, fixed: tuple[Option, ...]) -> Iterator[tuple[Option, ...]]:
     """`fixed`, with every name that is still free called as the special loss calls it."""
     theirs = special.names.parameters
     known = {setting.name for setting, _ in fixed}
@@ -177,18 +177,30 @@ def _matchings(
             choices.append([(setting, alpha if setting.value == ALPHA else 1 / alpha)])
     for name, parameter in mine.items():
         if name not in theirs and name != ALPHA:
-            choices.append([None, *(
-                (Setting(name, q), p) for q, p in theirs.items()
-                if q not in general.names.parameters and p.domain.within(parameter.domain)
-            )])
+            choices.append(
+                [
+                    None,
+                    *(
+                        (Setting(name, q), p)
+                        for q, p in theirs.items()
+                        if q not in general.names.parameters and p.domain.within(parameter.domain)
+                    ),
+                ]
+            )
     kinds, others = _kinds(general), _kinds(special)
     for name, kind in kinds.items():
         if name in mine or name in known or name in others:
             continue
-        choices.append([None, *(
-            (Setting(name, q), _symbol(special, q)) for q, k in others.items()
-            if q not in kinds and k == kind
-        )])
+        choices.append(
+            [
+                None,
+                *(
+                    (Setting(name, q), _symbol(special, q))
+                    for q, k in others.items()
+                    if q not in kinds and k == kind
+                ),
+            ]
+        )
     for chosen in itertools.product(*choices):
         yield tuple(option for option in chosen if option is not None)
 
@@ -206,8 +218,7 @@ def at(general: Spec, special: Spec, settings: Sequence[Option]) -> Spec | None:
     names = Names(
         {n: p for n, p in (mine.parameters | theirs.parameters).items() if n in used},
         {n: k for n, k in (mine.features | theirs.features).items() if n not in fixed},
-        frozenset({n for n in mine.policies if n not in fixed} | {
-            n for n in theirs.policies if n in used}),
+        frozenset({n for n in mine.policies if n not in fixed} | {n for n in theirs.policies if n in used}),
         tuple(y for y in dict.fromkeys((*mine.responses, *theirs.responses)) if y.name in used),
         {n: r for n, r in (theirs.ranges | mine.ranges).items() if n not in fixed},
     )

@@ -42,8 +42,14 @@ class Finding:
 
     def as_json(self) -> dict[str, Any]:
         shown = "" if self.laid_out is None else tex(self.laid_out)
-        return {"how": self.how, "words": self.words, "standing": self.standing,
-                "holds": self.holds, "formula": self.formula, "latex": shown}
+        return {
+            "how": self.how,
+            "words": self.words,
+            "standing": self.standing,
+            "holds": self.holds,
+            "formula": self.formula,
+            "latex": shown,
+        }
 
 
 class Check(Protocol):
@@ -91,8 +97,9 @@ class Refuted:
         if found.verdict != "refuted" or witness is None:
             return Finding("counterexample", self.words, found.standing, False)
         values = f"losses {witness.target_loss:.6g} and {witness.recovered_loss:.6g}"
-        return Finding("counterexample", f"{self.words}: at a witness the two give the {values}",
-                       found.standing, True)
+        return Finding(
+            "counterexample", f"{self.words}: at a witness the two give the {values}", found.standing, True
+        )
 
 
 @dataclass(frozen=True)
@@ -149,9 +156,13 @@ class Slip:
 
     def as_json(self, found: tuple[Finding, ...]) -> dict[str, Any]:
         return {
-            "name": self.name, "where": self.where, "severity": self.severity,
-            "printed": self.printed, "right": self.right,
-            "holds": all(f.holds for f in found), "checks": [f.as_json() for f in found],
+            "name": self.name,
+            "where": self.where,
+            "severity": self.severity,
+            "printed": self.printed,
+            "right": self.right,
+            "holds": all(f.holds for f in found),
+            "checks": [f.as_json() for f in found],
         }
 
 
@@ -192,12 +203,10 @@ def temperatures() -> tuple[str, bool]:
 def lost_support() -> tuple[str, bool]:
     """Two prompts, three responses, weights exp(beta*r) with the prior (1/2, 1/2, 0): the
     Karush-Kuhn-Tucker sums of the best prior, exactly."""
-    weights = ((Fraction(3), Fraction(1), Fraction(3, 2)), (Fraction(1), Fraction(3),
-                                                            Fraction(3, 2)))
+    weights = ((Fraction(3), Fraction(1), Fraction(3, 2)), (Fraction(1), Fraction(3), Fraction(3, 2)))
     prior = (Fraction(1, 2), Fraction(1, 2), Fraction(0))
     masses = [sum(p * w for p, w in zip(prior, row, strict=True)) for row in weights]
-    sums = [sum(row[y] / mass / 2 for row, mass in zip(weights, masses, strict=True))
-            for y in range(3)]
+    sums = [sum(row[y] / mass / 2 for row, mass in zip(weights, masses, strict=True)) for y in range(3)]
     optimal = all(s == 1 if p > 0 else s <= 1 for s, p in zip(sums, prior, strict=True))
     return f"sums ({', '.join(map(str, sums))}) for the prior ({', '.join(map(str, prior))})", (
         optimal and min(prior) == 0
@@ -208,8 +217,7 @@ def growing_mass() -> tuple[str, bool]:
     """The mass of pi_ref*exp(b*n), exp(b) = 2, for lengths n that stop with probability 1/4."""
     stop, factor = Fraction(1, 4), 2
     masses = [
-        sum(stop * (1 - stop) ** (n - 1) * factor**n for n in range(1, upto + 1))
-        for upto in (10, 20, 40)
+        sum(stop * (1 - stop) ** (n - 1) * factor**n for n in range(1, upto + 1)) for upto in (10, 20, 40)
     ]
     ratio = (1 - stop) * factor
     shown = ", ".join(f"{float(mass):.3g}" for mass in masses)
@@ -227,8 +235,10 @@ def chain_and_triangle() -> tuple[str, bool]:
     triangle = violating_cycle(pairs("ab bc ac"), constant=True)
     contradiction = violating_cycle(pairs("ab ba"), constant=True)
     shown = {True: "fits", False: "does not fit"}
-    text = (f"a > b, b > c {shown[not chain]}; with a > c it {shown[not triangle]}; "
-            f"a > b with b > a {shown[not contradiction]}")
+    text = (
+        f"a > b, b > c {shown[not chain]}; with a > c it {shown[not triangle]}; "
+        f"a > b with b > a {shown[not contradiction]}"
+    )
     return text, not chain and bool(triangle) and bool(contradiction)
 
 

@@ -43,8 +43,7 @@ _CLOSE, _APART = 1e-30, 1e-9  # relative: of 50 digits, and what is no rounding
 _MEANING = ("relative_entropy", "mean", "gap")
 _DERIVATIVES = tuple(n for n, rule in FRAMEWORK.items() if rule.phase == "derivative")
 _SUMS = tuple(n for n, rule in FRAMEWORK.items() if rule.phase == "sum")
-_LOGS = ("log_exp", "log_number", "log_product", "exp_zero", "exp_power", "exp_log", "exp_split",
-         "power_exp")
+_LOGS = ("log_exp", "log_number", "log_product", "exp_zero", "exp_power", "exp_log", "exp_split", "power_exp")
 _OPENED = ("log_sigmoid", "sigmoid_exp", "logsigmoid_log")
 FORMS: tuple[tuple[str, ...], ...] = (
     (*_SUMS, *_LOGS),
@@ -206,9 +205,7 @@ class Theorem:
             "holds": self.holds,
             "standing": self.standing,
             "assumptions": list(self.assumptions),
-            "hypotheses": {
-                h.name: {"words": h.words, "formula": h.rule.statement} for h in self.hypotheses
-            },
+            "hypotheses": {h.name: {"words": h.words, "formula": h.rule.statement} for h in self.hypotheses},
             "cited": list(self.cites),
             "coq": list(self.in_coq),
             "parts": [_described(proof) for proof in self.proofs],
@@ -228,8 +225,7 @@ def _described(proof: Proof) -> dict[str, Any]:
         "holds": proof.holds,
         "standing": proof.standing,
         "steps": [
-            {"rule": s.rule, "reason": part.reason(s), "after": mathematics(s.after)}
-            for s in proof.steps
+            {"rule": s.rule, "reason": part.reason(s), "after": mathematics(s.after)} for s in proof.steps
         ],
         "evidence": {
             "instances": evidence.instances,

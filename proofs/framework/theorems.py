@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from midpo.symbolic.errors import SpecError, nearest
 
-from . import (
-    information as framework_information,
-)
-from . import (
-    optimum as framework_optimum,
-)
-from . import (
-    prior as framework_prior,
-)
-from . import (
-    representability as framework_representability,
-)
+from . import information as framework_information
+from . import optimum as framework_optimum
+from . import prior as framework_prior
+from . import representability as framework_representability
 from .theorem import Theorem
 
 

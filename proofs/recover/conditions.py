@@ -21,15 +21,7 @@ from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.formula.told import told
 from midpo.symbolic.language.building import with_label
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    REJECTED,
-    ByLabel,
-    Feature,
-    Index,
-    Parameter,
-    structural,
-)
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, ByLabel, Feature, Index, Parameter, structural
 from midpo.symbolic.language.places import Condition
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.spec import Spec
@@ -56,13 +48,17 @@ def has_a_value(spec: Spec) -> None:
                 "positive": is_nonnegative(-expr),
             }
             if never[condition.kind]:
-                raise NoValue("the spec has no value anywhere, because "
-                              f"{text(condition.expr)} {SIGNS[condition.kind]} never holds")
+                raise NoValue(
+                    "the spec has no value anywhere, because "
+                    f"{text(condition.expr)} {SIGNS[condition.kind]} never holds"
+                )
     positive = [c.expr for c in spec.conditions if c.kind == "positive"]
     for one, other in itertools.combinations(positive, 2):
         if is_nonnegative(-one - other):
-            raise NoValue(f"the spec has no value anywhere, because {text(one)} > 0 and "
-                          f"{text(other)} > 0 exclude each other")
+            raise NoValue(
+                f"the spec has no value anywhere, because {text(one)} > 0 and "
+                f"{text(other)} > 0 exclude each other"
+            )
 
 
 def side_conditions(spec: Spec) -> tuple[str, ...]:
@@ -101,8 +97,10 @@ def judge(spec: Spec, derivation: Derivation) -> None:
     set of the data of nearly every pair."""
     for cut in sorted(ties_of(derivation), key=structural):
         if not is_null_set(spec, cut):
-            raise LeavesOutTooMuch(f"A proof was found only where {everywhere(cut, '!= 0')}, which "
-                                   "leaves out more than a null set of pairs")
+            raise LeavesOutTooMuch(
+                f"A proof was found only where {everywhere(cut, '!= 0')}, which "
+                "leaves out more than a null set of pairs"
+            )
 
 
 def everywhere(expr: Expr, relation: str) -> str:

@@ -15,9 +15,7 @@ from midpo.symbolic.loss import is_constant
 from midpo.symbolic.representable import fold
 
 
-def diagnose(
-    target: Expr, recovered: Expr, here: str = "With this prior", there: str = "the target"
-) -> str:
+def diagnose(target: Expr, recovered: Expr, here: str = "With this prior", there: str = "the target") -> str:
     """One sentence: which terms of the target the other side gets wrong, and how.
 
     Both are in normal form, and margins say most. Speaks of the chosen side (the rejected side
@@ -31,8 +29,7 @@ def diagnose(
         if not is_zero(wanted.get(atom, S.Zero) - found.get(atom, S.Zero))
     ]
     chosen = [a for a in wrong if REJECTED not in a.free_symbols] or wrong
-    clauses: list[Hole] = [_clause(a, wanted.get(a, S.Zero), found.get(a, S.Zero), there)
-               for a in chosen[:3]]
+    clauses: list[Hole] = [_clause(a, wanted.get(a, S.Zero), found.get(a, S.Zero), there) for a in chosen[:3]]
     more = len(chosen) - len(clauses)
     if more:
         clauses.append(f"{more} more term{'s differ' if more > 1 else ' differs'}")
@@ -55,16 +52,12 @@ def _clause(atom: Expr, wanted: Expr, found: Expr, there: str) -> Told:
     coefficient = "{}" if constant else "coefficient {}"
     want, have = told(coefficient, stated(wanted)), told(coefficient, stated(found))
     if found == 0:
-        return told("{} is missing ({} has {}{})", name, there,
-                    "it with " if not constant else "", want)
+        return told("{} is missing ({} has {}{})", name, there, "it with " if not constant else "", want)
     if wanted == 0:
-        return told("{} {} {} ({} has none)", name, "is" if constant else "appears with", have,
-                    there)
+        return told("{} {} {} ({} has none)", name, "is" if constant else "appears with", have, there)
     if is_zero(wanted + found):
         return told("{} has the wrong sign ({}, in {} {})", name, have, there, stated(wanted))
     factor = found / wanted
     if factor.is_Number:
-        return told("{} counts {} times ({}, in {} {})", name, stated(factor), have, there,
-                    stated(wanted))
-    return told("{} {} {} (in {} {})", name, "is" if constant else "has", have, there,
-                stated(wanted))
+        return told("{} counts {} times ({}, in {} {})", name, stated(factor), have, there, stated(wanted))
+    return told("{} {} {} (in {} {})", name, "is" if constant else "has", have, there, stated(wanted))

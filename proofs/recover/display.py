@@ -23,8 +23,7 @@ def sides(spec: Spec, kind: str, factor: Expr, constant: Expr) -> tuple[Formula,
 
 def display(prior: Expr, head: Formula, shown: Expr, said: str) -> str:
     """The prior, what is claimed of the two sides, and how it is known."""
-    return aligned([
-        _stacked(terms.PRIOR_IS, prior), _stacked(head, shown), rf"& \text{{{said}}}"])
+    return aligned([_stacked(terms.PRIOR_IS, prior), _stacked(head, shown), rf"& \text{{{said}}}"])
 
 
 def _stacked(head: Formula, expr: Expr) -> str:

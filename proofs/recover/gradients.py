@@ -53,25 +53,40 @@ def gradient_fact(spec: Spec, target: Expr, recovered: Expr) -> GradientFact | N
     one, other = held(target), held(recovered)
     still = not _moves(one)
     if still and not _moves(other):
-        return GradientFact("equal", "gradients are equal too: both are 0",
-                            proved("with what is stopped held, no normal form moves with pi"))
+        return GradientFact(
+            "equal",
+            "gradients are equal too: both are 0",
+            proved("with what is stopped held, no normal form moves with pi"),
+        )
     if not still and not _moves(one - other):
-        return GradientFact("equal", "gradients are equal too, stopped ones held",
-                            proved("with what is stopped held, the normal form of the difference "
-                                   "is free of pi"))
-    apart = any(abs(a - b) > SAME * (1 + abs(a) + abs(b))
-                for a, b in slopes(spec, (target, recovered)))
+        return GradientFact(
+            "equal",
+            "gradients are equal too, stopped ones held",
+            proved("with what is stopped held, the normal form of the difference is free of pi"),
+        )
+    apart = any(abs(a - b) > SAME * (1 + abs(a) + abs(b)) for a, b in slopes(spec, (target, recovered)))
     if still and apart:
-        return GradientFact("zero", "equal in value only: the target's gradient is 0, that of the "
-                            "prior's loss is not",
-                            told("{} that it is 0: with what is stopped held, the target's normal "
-                                 "form is free of pi; that the other is not: {}", Standing.PROVED,
-                                 known(Standing.EVIDENCE, SLOPES)))
+        return GradientFact(
+            "zero",
+            "equal in value only: the target's gradient is 0, that of the prior's loss is not",
+            told(
+                "{} that it is 0: with what is stopped held, the target's normal "
+                "form is free of pi; that the other is not: {}",
+                Standing.PROVED,
+                known(Standing.EVIDENCE, SLOPES),
+            ),
+        )
     if apart:
-        return GradientFact("different", "equal in value only: the gradients differ, for part of "
-                            "the expressions is stopped", known(Standing.EVIDENCE, SLOPES))
-    return GradientFact("undecided", "equal in value; whether the gradients are equal is not "
-                        "decided", undecided("no derivation, and no slope that differs"))
+        return GradientFact(
+            "different",
+            "equal in value only: the gradients differ, for part of the expressions is stopped",
+            known(Standing.EVIDENCE, SLOPES),
+        )
+    return GradientFact(
+        "undecided",
+        "equal in value; whether the gradients are equal is not decided",
+        undecided("no derivation, and no slope that differs"),
+    )
 
 
 def held(expr: Expr) -> Expr:

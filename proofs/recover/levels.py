@@ -73,9 +73,7 @@ def read_pairs(path: Path) -> list[Preference]:
             missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
             if missing:
                 raise SpecError(
-                    f"no column {missing[0]!r}",
-                    file=file,
-                    expected="a header with prompt, chosen, rejected",
+                    f"no column {missing[0]!r}", file=file, expected="a header with prompt, chosen, rejected"
                 )
             pairs = []
             for row in reader:

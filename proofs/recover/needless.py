@@ -16,15 +16,7 @@ from midpo.numeric.witness import differ
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language.building import substitute, with_label
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    POLICY,
-    REFERENCE,
-    RESPONSE,
-    ByLabel,
-    Exp,
-    Log,
-)
+from midpo.symbolic.language.nodes import CHOSEN, POLICY, REFERENCE, RESPONSE, ByLabel, Exp, Log
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import is_constant, recovered_margin
 from midpo.symbolic.representable import fold
@@ -32,9 +24,7 @@ from midpo.symbolic.representable import fold
 Change = Callable[[Expr], Expr]
 
 
-def without_needless(
-    spec: Spec, prior: Expr, proves: Callable[[Expr], bool]
-) -> tuple[Expr, frozenset[str]]:
+def without_needless(spec: Spec, prior: Expr, proves: Callable[[Expr], bool]) -> tuple[Expr, frozenset[str]]:
     """`prior`, or a plainer one that gives the same margin and that `proves` accepts; and what the
     answer is written with although no numbers show that it needs it: "labels", "policies"."""
     unseen: set[str] = set()

@@ -62,12 +62,19 @@ class Problem:
         if spec.link is None and spec.constraint is None:
             form = logistic_form(self.target, signed=True)
             if form is not None:
-                return Problem(spec, "margin", form.margin, prior_margin(spec.alpha),
-                                self.definitions, form.factor, form.constant, _unseen(form.factor))
+                return Problem(
+                    spec,
+                    "margin",
+                    form.margin,
+                    prior_margin(spec.alpha),
+                    self.definitions,
+                    form.factor,
+                    form.constant,
+                    _unseen(form.factor),
+                )
         factor, constant = _affine(self.target, self.inserted)
         recovered = factor * self.recovered + constant
-        return replace(self, recovered=recovered, factor=factor, constant=constant,
-                       positive=_unseen(factor))
+        return replace(self, recovered=recovered, factor=factor, constant=constant, positive=_unseen(factor))
 
     def alternatives(self) -> Iterator[Problem]:
         """This question; that of the losses where a link may make one of two margins; and that of
@@ -80,19 +87,36 @@ class Problem:
             yield Problem(self.spec, "loss", target, recovered, self.definitions).as_margin()
         if self.kind == "loss" and self.spec.link is None and self.spec.constraint is None:
             loss = target_loss(self.spec)
-            yield Problem(self.spec, "margin", -Log(Exp(loss) - 1), prior_margin(self.spec.alpha),
-                           self.definitions, positive=_unseen(loss))
+            yield Problem(
+                self.spec,
+                "margin",
+                -Log(Exp(loss) - 1),
+                prior_margin(self.spec.alpha),
+                self.definitions,
+                positive=_unseen(loss),
+            )
             plain = -LogSigmoid(prior_margin(self.spec.alpha))
             for found in disguised(loss):
                 if (found.factor, found.constant) != (self.factor, self.constant):
-                    yield replace(self, recovered=found.factor * plain + found.constant,
-                                  factor=found.factor, constant=found.constant,
-                                  positive=_unseen(found.factor))
+                    yield replace(
+                        self,
+                        recovered=found.factor * plain + found.constant,
+                        factor=found.factor,
+                        constant=found.constant,
+                        positive=_unseen(found.factor),
+                    )
                     if is_positive(found.factor):
                         rest = (loss - found.constant) / found.factor
-                        yield Problem(self.spec, "margin", -Log(Exp(rest) - 1),
-                                      prior_margin(self.spec.alpha), self.definitions,
-                                      found.factor, found.constant, _unseen(rest))
+                        yield Problem(
+                            self.spec,
+                            "margin",
+                            -Log(Exp(rest) - 1),
+                            prior_margin(self.spec.alpha),
+                            self.definitions,
+                            found.factor,
+                            found.constant,
+                            _unseen(rest),
+                        )
 
     @property
     def only_losses_count(self) -> bool:
@@ -150,6 +174,7 @@ def _affine_in(wanted: Polynomial, found: Polynomial) -> tuple[Expr, Expr] | Non
     if not is_constant(factor) or is_nonnegative(-factor):
         return None
     constant = left.get(S.One, S.Zero) - factor * right.get(S.One, S.Zero)
-    same = all(is_zero(left.get(d, S.Zero) - factor * right.get(d, S.Zero))
-               for d in {*left, *right} - {S.One})
+    same = all(
+        is_zero(left.get(d, S.Zero) - factor * right.get(d, S.Zero)) for d in {*left, *right} - {S.One}
+    )
     return (factor, constant) if same else None

@@ -31,14 +31,7 @@ from midpo.symbolic.rewriting.rules import reason as reason_of
 from midpo.symbolic.work import allowance, bounds, question, uncounted
 
 from .anatomy import readings, temperature_of
-from .conditions import (
-    LeavesOutTooMuch,
-    defined_where,
-    has_a_value,
-    judge,
-    side_conditions,
-    tie_conditions,
-)
+from .conditions import LeavesOutTooMuch, defined_where, has_a_value, judge, side_conditions, tie_conditions
 from .diagnosis import diagnose
 from .display import display, sides
 from .gradients import GradientFact, gradient_fact
@@ -91,11 +84,7 @@ class Recovery:
             "difference": text(fold(self.difference), taken),
             "prior": None
             if facts is None
-            else {
-                "policy": facts.policy,
-                "label_free": facts.label_free,
-                "token_level": facts.token_level,
-            },
+            else {"policy": facts.policy, "label_free": facts.label_free, "token_level": facts.token_level},
             "side_conditions": list(self.side_conditions),
             "defined_where": list(self.defined_where),
             "steps": [
@@ -142,7 +131,9 @@ def verify(spec: Spec) -> Recovery:
     if spec.prior is None or not stated:
         missing = "prior" if spec.prior is None else "target"
         raise SpecError(
-            f"the spec has no {missing}: there is nothing to verify", file=spec.file, key=missing,
+            f"the spec has no {missing}: there is nothing to verify",
+            file=spec.file,
+            key=missing,
             expected="a prior and a target",
         )
     problem = Problem.as_written(spec)
@@ -152,8 +143,14 @@ def verify(spec: Spec) -> Recovery:
         except (TooLarge, RecursionError) as error:
             obstacle = _obstacle(error)
     with uncounted():
-        return _answer(problem, None, verdict="undecided", standing=undecided(),
-                       difference=problem.target - problem.inserted, explanation=obstacle)
+        return _answer(
+            problem,
+            None,
+            verdict="undecided",
+            standing=undecided(),
+            difference=problem.target - problem.inserted,
+            explanation=obstacle,
+        )
 
 
 def _decided(problem: Problem) -> Recovery:
@@ -188,9 +185,14 @@ def _decided(problem: Problem) -> Recovery:
 
 
 def _nothing_to_decide(problem: Problem, facts: PriorFacts | None, error: NoValue) -> Recovery:
-    return _answer(problem, facts, verdict="undecided", explanation=_sentence(str(error)),
-                   standing=known(Standing.EMPTY),
-                   difference=problem.target - problem.inserted)
+    return _answer(
+        problem,
+        facts,
+        verdict="undecided",
+        explanation=_sentence(str(error)),
+        standing=known(Standing.EMPTY),
+        difference=problem.target - problem.inserted,
+    )
 
 
 def _obstacle(error: Exception) -> str:
@@ -234,7 +236,8 @@ def prove(problem: Problem, facts: PriorFacts | None, form: Form) -> Recovery | 
     ends = _ends(problem, form)
     if not _joined(*ends, form):
         if form is not CELL_FORM or not any(
-                step.rule == "geometric_sum" for chain in ends for step in chain.steps):
+            step.rule == "geometric_sum" for chain in ends for step in chain.steps
+        ):
             return None
         with sums_kept():
             ends = _ends(problem, form)
@@ -251,7 +254,10 @@ def prove(problem: Problem, facts: PriorFacts | None, form: Form) -> Recovery | 
     judge(problem.spec, whole)
     steps = f"{count} step{'s' * (count != 1)}"
     return _answer(
-        problem, facts, verdict="proved", derivation=whole,
+        problem,
+        facts,
+        verdict="proved",
+        derivation=whole,
         standing=proved("a derivation of {}, replayed by the checker", steps),
         gradient=gradient_fact(problem.spec, problem.target, inserted),
     )
@@ -285,10 +291,14 @@ def _refutation(
         normal = _normal_sides(problem)
         difference = _difference(problem, normal)
         try:
-            witness = find_witness(spec, problem.target, problem.inserted, difference,
-                                   margins=margins, seen=seen)
-            if witness is not None and problem.only_losses_count and may_be_affine(
-                    spec, problem.losses, case=witness.case):
+            witness = find_witness(
+                spec, problem.target, problem.inserted, difference, margins=margins, seen=seen
+            )
+            if (
+                witness is not None
+                and problem.only_losses_count
+                and may_be_affine(spec, problem.losses, case=witness.case)
+            ):
                 return None
         except TooLarge as error:
             obstacles.append(_obstacle(error))
@@ -297,10 +307,14 @@ def _refutation(
             return None
         explanation, prior = _explain(problem, normal)
     return _answer(
-        problem, facts, verdict="refuted", difference=difference, witness=witness,
-        explanation=explanation, working_prior=prior,
-        standing=known(Standing.REFUTED, "the two sides differ at the witness ({})",
-                       witness.standing),
+        problem,
+        facts,
+        verdict="refuted",
+        difference=difference,
+        witness=witness,
+        explanation=explanation,
+        working_prior=prior,
+        standing=known(Standing.REFUTED, "the two sides differ at the witness ({})", witness.standing),
     )
 
 
@@ -308,8 +322,14 @@ def _undecided(problem: Problem, facts: PriorFacts | None, obstacles: list[str])
     with allowance(*problem.spec.expressions):
         normal = None if obstacles else _normal_sides(problem)
         why = _why_undecided(problem, obstacles)
-    return _answer(problem, facts, verdict="undecided", standing=told("{} only", Standing.EVIDENCE),
-                   difference=_difference(problem, normal), explanation=why)
+    return _answer(
+        problem,
+        facts,
+        verdict="undecided",
+        standing=told("{} only", Standing.EVIDENCE),
+        difference=_difference(problem, normal),
+        explanation=why,
+    )
 
 
 def _difference(problem: Problem, normal: _Sides | None) -> Expr:
@@ -360,8 +380,7 @@ def _explain(problem: Problem, normal: _Sides | None) -> tuple[str, str | None]:
     if weighted:
         return weighted, None
     if problem.kind == "loss":
-        return ("The prior's loss is not the target's, nor a positive multiple of it plus a "
-                "constant."), None
+        return ("The prior's loss is not the target's, nor a positive multiple of it plus a constant."), None
     sentence = "The two margins differ."
     if normal is None:
         return sentence, None
@@ -388,13 +407,18 @@ def _weighted(problem: Problem) -> str:
         return ""
     if not same or (parts.weight == 1 and temperature == 1):
         return ""
-    brought = ((temperature, "its margin is the recovered one times {}, a temperature of the pair"),
-               (parts.weight, "the loss is multiplied by {}, a weight of the data"))
+    brought = (
+        (temperature, "its margin is the recovered one times {}, a temperature of the pair"),
+        (parts.weight, "the loss is multiplied by {}, a weight of the data"),
+    )
     taken = problem.spec.names.taken()
     said = [told(words, stated(expr, taken)) for expr, words in brought if expr != 1]
     where = [c for f in (temperature, parts.weight) for c in positive_where(f) or ()]
-    return told("The target is the prior's loss but for what the pair brings: {}{}.",
-                joined("; ", said), told(" (where {})", joined(", ", where)) if where else "")
+    return told(
+        "The target is the prior's loss but for what the pair brings: {}{}.",
+        joined("; ", said),
+        told(" (where {})", joined(", ", where)) if where else "",
+    )
 
 
 def _sentence(message: str) -> str:

@@ -25,13 +25,7 @@ from functools import cache
 
 from sympy import Add, Expr, Mul, S
 
-from midpo.numeric.crossing import (
-    HEXAGON,
-    Crossing,
-    find_crossing,
-    find_nonpositive,
-    margin_of_loss,
-)
+from midpo.numeric.crossing import HEXAGON, Crossing, find_crossing, find_nonpositive, margin_of_loss
 from midpo.numeric.figures import figure
 from midpo.numeric.linkage import mixed_derivative
 from midpo.numeric.witness import differ
@@ -91,8 +85,7 @@ def solve(spec: Spec) -> Solution:
             expected="a target",
         )
     try:
-        with question(), allowance(
-                *spec.expressions, units=EFFORT * bounds(*spec.expressions).units):
+        with question(), allowance(*spec.expressions, units=EFFORT * bounds(*spec.expressions).units):
             return _solve(spec)
     except NoValue as error:
         reason, standing = f"{error}.", known(Standing.EMPTY)
@@ -189,8 +182,7 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
     facts = prior_facts(replace(spec, prior=prior))
     swap = S.Zero if facts.label_free else form(margin + _swapped(margin))
     kind, reason = class_of(spec, parts, temperature, facts, swap, unseen)
-    turning = next((f for f in (temperature, parts.weight)
-                    if of_lengths(f) and not _never_negative(f)), None)
+    turning = next((f for f in (temperature, parts.weight) if of_lengths(f) and not _never_negative(f)), None)
     if turning is not None:
         reason = turns(spec, turning)
     proved = proof.verdict == "proved" and turning is None
@@ -206,8 +198,7 @@ def _with_prior(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         conditions=_conditions(temperature, parts, proof),
         alternatives=_alternatives(spec, margin),
         proof=proof,
-        standing=known(JUDGED[proof.verdict], "this prior gives the margin ({})",
-                       proof.standing),
+        standing=known(JUDGED[proof.verdict], "this prior gives the margin ({})", proof.standing),
         swap_sum=swap,
     )
 
@@ -225,8 +216,13 @@ def _conditions(temperature: Expr, parts: Parts, proof: Recovery) -> tuple[str, 
     factors = [f for f in (temperature, parts.weight, parts.scale) if not of_lengths(f)]
     signs = (condition for factor in factors for condition in positive_where(factor) or ())
     found = tuple(dict.fromkeys((*signs, *proof.side_conditions)))
-    return tuple(c for c in found if not (  # what another says already
-        c.endswith(" != 0") and f"{c.removesuffix(' != 0')} > 0" in found))
+    return tuple(
+        c
+        for c in found
+        if not (  # what another says already
+            c.endswith(" != 0") and f"{c.removesuffix(' != 0')} > 0" in found
+        )
+    )
 
 
 def _question(spec: Spec, parts: Parts, prior: Expr, *, plain: bool) -> Spec:
@@ -255,9 +251,7 @@ def _swapped(margin: Expr) -> Expr:
 def _alternatives(spec: Spec, margin: Expr) -> tuple[Alternative, ...]:
     """The temperature at which the prior is fixed, where it is another than the spec's."""
     leading = [
-        term
-        for term in Add.make_args(margin)
-        if CHOSEN in term.free_symbols and POLICY in term.free_symbols
+        term for term in Add.make_args(margin) if CHOSEN in term.free_symbols and POLICY in term.free_symbols
     ]
     if len(leading) != 1:
         return ()
@@ -293,27 +287,26 @@ def _not_separable(spec: Spec, parts: Parts, temperature: Expr) -> Solution:
         smooth = other is not None and other.link is not None and not other.link.has(Max, Step)
         if other is not None and smooth and None not in _sides(other.margin):
             return _with_prior(spec, other, S.One)
-    mixed = next(
-        (
-            t
-            for t in Add.make_args(margin)
-            if not is_constant(t) and _mixes(t)
-        ),
-        margin,
-    )
+    mixed = next((t for t in Add.make_args(margin) if not is_constant(t) and _mixes(t)), margin)
     if witness is None:
         return Solution(
             spec,
             "undecided",
-            told("The margin mixes the two responses in {}, but no cross difference was found to "
-                 "be nonzero.", short(mixed, spec)),
+            told(
+                "The margin mixes the two responses in {}, but no cross difference was found to be nonzero.",
+                short(mixed, spec),
+            ),
             standing=undecided(),
         )
     return Solution(
         spec,
         "none",
-        told("{}: the margin is not separable; the term {} mixes the two responses, and a "
-             "cross difference does not vanish.", theorem("2").capitalised(), short(mixed, spec)),
+        told(
+            "{}: the margin is not separable; the term {} mixes the two responses, and a "
+            "cross difference does not vanish.",
+            theorem("2").capitalised(),
+            short(mixed, spec),
+        ),
         witness=witness,
         hexagon=find_crossing(spec, margin, cycle=HEXAGON),
         standing=at_cycle(witness),
@@ -342,7 +335,10 @@ def _no_margin(spec: Spec) -> Solution:
         why = told(
             "{}: {}, for a of the chosen and b of the rejected response, has the mixed "
             "derivative {} at some point, so the loss is no smooth function of one separable "
-            "margin", theorem("8").capitalised(), SLOPES, figure(mixed, 2),
+            "margin",
+            theorem("8").capitalised(),
+            SLOPES,
+            figure(mixed, 2),
         )
     else:
         why = ""
@@ -352,8 +348,7 @@ def _no_margin(spec: Spec) -> Solution:
         logistic = told("a cross difference of {} does not vanish ({})", PSI, theorem("1", "2"))
         standing = at_cycle(witness)
     elif point is not None:
-        logistic = told("at some pair the loss is {}, not positive ({})", figure(point, 6),
-                        theorem("1"))
+        logistic = told("at some pair the loss is {}, not positive ({})", figure(point, 6), theorem("1"))
         standing = told("{} at a point (intervals of 50 digits)", Standing.REFUTED)
     if not why or (witness is None and point is None):
         return Solution(
@@ -363,8 +358,7 @@ def _no_margin(spec: Spec) -> Solution:
             standing=undecided(),
         )
     if not additive:
-        standing = told("{}; for other links {} (80 digits, {})", standing, Standing.EVIDENCE,
-                        theorem("8"))
+        standing = told("{}; for other links {} (80 digits, {})", standing, Standing.EVIDENCE, theorem("8"))
     return Solution(
         spec,
         "none",

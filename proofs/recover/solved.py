@@ -7,9 +7,7 @@ from typing import Any, Literal
 
 from sympy import Expr, S
 
-from midpo.numeric.crossing import (
-    Crossing,
-)
+from midpo.numeric.crossing import Crossing
 from midpo.symbolic.formula import notebook
 from midpo.symbolic.formula.told import UNSAID, Told
 from midpo.symbolic.language.spec import Spec
@@ -88,12 +86,16 @@ class Solution:
 
     def _repr_html_(self) -> str:
         parts = ("prior", "link", "constraint", "temperature", "weight")
-        return notebook.card(self.spec.name, self.kind, [
-            *((name, getattr(self, name)) for name in parts),
-            *(("where", condition) for condition in self.conditions),
-            ("because", self.reason),
-            ("standing", self.standing),
-        ])
+        return notebook.card(
+            self.spec.name,
+            self.kind,
+            [
+                *((name, getattr(self, name)) for name in parts),
+                *(("where", condition) for condition in self.conditions),
+                ("because", self.reason),
+                ("standing", self.standing),
+            ],
+        )
 
     def as_json(self) -> dict[str, Any]:
         taken = self.spec.names.taken()
@@ -108,9 +110,7 @@ class Solution:
             "alpha": text(self.spec.alpha),
             "prior": shown(self.prior),
             "unique": "up to one factor free of y" if self.prior is not None else None,
-            "alternatives": [
-                {"alpha": shown(a.alpha), "prior": shown(a.prior)} for a in self.alternatives
-            ],
+            "alternatives": [{"alpha": shown(a.alpha), "prior": shown(a.prior)} for a in self.alternatives],
             "link": shown(self.link),
             "constraint": shown(self.constraint),
             "temperature": shown(self.temperature),

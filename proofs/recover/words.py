@@ -40,11 +40,13 @@ def scaled(expr: Expr, spec: Spec) -> Hole:
 
 
 _SLOPE = row(r"\partial ", "L", "/", r"\partial ")
-PSI = Displayed("-log(exp(L) - 1)", row(
-    "-", r"\log", Fence("(", row(script("e", above="L"), " - ", 1), ")")))
-SLOPES = Displayed("log|dL/da / dL/db|", row(
-    r"\log", Fence("|", row(_SLOPE, "a", " ", r"\,", "/", r"\, ", _SLOPE, "b"), "|")))
-TERM_FACTOR = Displayed("(1 - exp(-A))*exp(f)", row(
-    Fence("(", row(1, " - ", script("e", above=row("-", "A"))), ")"), r"\,",
-    script("e", above="f")))
+PSI = Displayed("-log(exp(L) - 1)", row("-", r"\log", Fence("(", row(script("e", above="L"), " - ", 1), ")")))
+SLOPES = Displayed(
+    "log|dL/da / dL/db|",
+    row(r"\log", Fence("|", row(_SLOPE, "a", " ", r"\,", "/", r"\, ", _SLOPE, "b"), "|")),
+)
+TERM_FACTOR = Displayed(
+    "(1 - exp(-A))*exp(f)",
+    row(Fence("(", row(1, " - ", script("e", above=row("-", "A"))), ")"), r"\,", script("e", above="f")),
+)
 POLICY_PART = Displayed("alpha*log(pi)", row(name("alpha"), r"\log", POLICY_SIGN))

@@ -20,16 +20,7 @@ from sympy import Add, Expr, Mul, Pow, Rational, S
 from midpo.symbolic.domains.whole import lattice, thresholds
 from midpo.symbolic.errors import NoValue
 from midpo.symbolic.language.building import rebuild
-from midpo.symbolic.language.nodes import (
-    BINDERS,
-    Exp,
-    Index,
-    Length,
-    Max,
-    Step,
-    TokenSum,
-    structural,
-)
+from midpo.symbolic.language.nodes import BINDERS, Exp, Index, Length, Max, Step, TokenSum, structural
 from midpo.symbolic.language.signs import enclosure, is_nonnegative, is_positive
 from midpo.symbolic.rewriting.rule import CELLS
 
@@ -88,9 +79,7 @@ def contradicts(signs: Signs, terms: tuple[tuple[Rational, Expr], ...]) -> bool:
     return left_out(signs, terms) is not None
 
 
-def left_out(
-    signs: Signs, terms: tuple[tuple[Rational, Expr], ...]
-) -> frozenset[Expr] | None:
+def left_out(signs: Signs, terms: tuple[tuple[Rational, Expr], ...]) -> frozenset[Expr] | None:
     """The cuts at whose zeros alone the signs hold, none where they never do; None where the terms
     show neither."""
     known = [(k, *bound) for k, x in terms if (bound := at_least_zero(x, signs)) is not None]
@@ -146,6 +135,7 @@ def parts_of(x: Expr) -> tuple[Expr, tuple[tuple[Expr, Expr], ...]]:
 def asked_of(x: Expr) -> Expr:
     """The number of which a sign is asked for x: multiplied out, exp(j*a + k*b) as
     exp(a)**j*exp(b)**k, so that what maxima leave on a cell meets what was written so."""
+
     def visit(node: Any) -> Any:
         if not node.has(Exp):
             return node

@@ -37,7 +37,7 @@ def derivative(expr: Expr, of: Callable[[Expr], Expr | None]) -> Expr:
     if isinstance(expr, Add):
         return Add(*slopes)
     if isinstance(expr, Mul):
-        return Add(*(Mul(slope, *expr.args[:at], *expr.args[at + 1:]) for at, slope in moving))
+        return Add(*(Mul(slope, *expr.args[:at], *expr.args[at + 1 :]) for at, slope in moving))
     if isinstance(expr, Pow):
         base, exponent = expr.args
         partials = (exponent * Pow(base, exponent - 1), expr * Log(base))

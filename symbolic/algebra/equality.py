@@ -32,8 +32,12 @@ def _turned(expr: Any) -> Any:
     args = [_turned(arg) for arg in expr.args]
     if any(new is not old for new, old in zip(args, expr.args, strict=True)):
         expr = expr.func(*args)
-    if isinstance(expr, Pow) and isinstance(expr.exp, Integer) and expr.exp < 0 and isinstance(
-            expr.base, Add):
+    if (
+        isinstance(expr, Pow)
+        and isinstance(expr.exp, Integer)
+        and expr.exp < 0
+        and isinstance(expr.base, Add)
+    ):
         scale, base = expr.base.primitive()
         if base.could_extract_minus_sign():
             scale, base = -scale, sympy.expand(-base)

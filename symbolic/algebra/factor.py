@@ -21,15 +21,7 @@ from midpo.symbolic.language.nodes import structural
 from midpo.symbolic.language.signs import is_positive
 from midpo.symbolic.work import spend
 
-from .polynomial import (
-    Monomial,
-    Polynomial,
-    denominators,
-    expression,
-    multiply,
-    polynomial,
-    rational,
-)
+from .polynomial import Monomial, Polynomial, denominators, expression, multiply, polynomial, rational
 
 # Beyond these, factors are not looked for: what is missed is an equality, never a truth.
 MAX_TERMS, MAX_ATOMS, MAX_DEGREE = 40, 6, 16
@@ -70,8 +62,9 @@ def _shared(monomials: list[Monomial], *, positive: bool) -> Expr:
     tables = [dict(m) for m in monomials]
     atoms = {a for table in tables for a in table if not positive or is_positive(a)}
     lowest = {a: min(table.get(a, Fraction(0)) for table in tables) for a in atoms}
-    return Mul(*(power(a, rational(e)) for a, e in lowest.items()
-                 if e > 0 or (e < 0 and not isinstance(a, Add))))
+    return Mul(
+        *(power(a, rational(e)) for a, e in lowest.items() if e > 0 or (e < 0 and not isinstance(a, Add)))
+    )
 
 
 _NONE: Mapping[Expr, int] = MappingProxyType({})
@@ -126,8 +119,9 @@ def orient(expr: Expr) -> tuple[Expr, Expr]:
         return expr, S.One
     if is_positive(-expr):
         return -expr, S.NegativeOne
-    coefficient, _ = min((t.as_coeff_Mul() for t in Add.make_args(expr)),
-                         key=lambda term: structural(term[1]))
+    coefficient, _ = min(
+        (t.as_coeff_Mul() for t in Add.make_args(expr)), key=lambda term: structural(term[1])
+    )
     return (-expr, S.NegativeOne) if coefficient < 0 else (expr, S.One)
 
 
@@ -150,15 +144,12 @@ def _is_linear(tables: list[dict[Any, int]]) -> bool:
     return any(len(t) == 1 and held[a] == 1 and e == 1 for t in tables for a, e in t.items())
 
 
-def _factor_list(
-    poly: Polynomial, finer: Mapping[Expr, int]
-) -> tuple[Expr, list[tuple[Expr, Expr]]] | None:
+def _factor_list(poly: Polynomial, finer: Mapping[Expr, int]) -> tuple[Expr, list[tuple[Expr, Expr]]] | None:
     """The number and the irreducible factors of `poly`; atoms under roots count by their root."""
     atoms = sorted({a for m in poly for a, _ in m}, key=structural)
     if not poly or len(poly) > MAX_TERMS or len(atoms) > MAX_ATOMS:
         return None
-    roots = {a: lcm(finer.get(a, 1), *(e.denominator for m in poly for b, e in m if b == a))
-             for a in atoms}
+    roots = {a: lcm(finer.get(a, 1), *(e.denominator for m in poly for b, e in m if b == a)) for a in atoms}
     tables = [{a: int(e * roots[a]) for a, e in m} for m in poly]
     low = {a: min(table.get(a, 0) for table in tables) for a in atoms}
     tables = [{a: e for a in atoms if (e := table.get(a, 0) - low[a])} for table in tables]
@@ -169,8 +160,10 @@ def _factor_list(
         return rational(*poly.values()), parts
     if _is_linear(tables):
         scale = _content(poly.values())
-        primitive = {frozenset((a, Fraction(e, roots[a])) for a, e in table.items()): c / scale
-                     for table, c in zip(tables, poly.values(), strict=True)}
+        primitive = {
+            frozenset((a, Fraction(e, roots[a])) for a, e in table.items()): c / scale
+            for table, c in zip(tables, poly.values(), strict=True)
+        }
         return rational(scale), [*parts, (expression(primitive), S.One)]
     dummies = {a: Dummy() for a in atoms}
     spend(FACTORING + 20 * len(poly))
@@ -182,4 +175,3 @@ def _factor_list(
     back = {dummies[a]: power(a, rational(Fraction(1, roots[a]))) for a in atoms}
     parts += [(base.xreplace(back), Integer(e)) for base, e in listed]
     return number, parts
-

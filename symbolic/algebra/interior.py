@@ -7,9 +7,7 @@ from fractions import Fraction
 
 from sympy import Expr, S
 
-from midpo.symbolic.language.nodes import (
-    structural,
-)
+from midpo.symbolic.language.nodes import structural
 from midpo.symbolic.language.signs import (
     counts_from_one,
     is_below_one,
@@ -18,13 +16,7 @@ from midpo.symbolic.language.signs import (
     is_positive,
 )
 
-from .cells import (
-    Empty,
-    Signs,
-    at_least_zero,
-    contradicts,
-    sign_of,
-)
+from .cells import Empty, Signs, at_least_zero, contradicts, sign_of
 from .linear import nonnegative_solution
 from .polynomial import monomial_expression, polynomial, rational
 
@@ -50,7 +42,7 @@ def no_interior(signs: Signs, asked: Iterable[Expr]) -> Empty | None:
         if any(used):
             found = nonnegative_solution([*vanishing, [Fraction(int(u)) for u in used]], goal)
         if found is not None:
-            used_rows = zip(found[:len(known)], known, strict=True)
+            used_rows = zip(found[: len(known)], known, strict=True)
             terms = tuple((rational(k), x) for k, (x, *_) in used_rows if k)
             if contradicts(signs, terms):
                 return Empty(terms)

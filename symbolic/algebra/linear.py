@@ -28,8 +28,7 @@ def nonnegative_solution(rows: Sequence[Row], values: Sequence[Fraction]) -> Row
     cost[count:-1] = [Fraction(0)] * len(rows)
     while (entering := next((j for j in range(count) if cost[j] < 0), None)) is not None:
         spend(1 + len(table) * len(cost) // 100)
-        ratios = [(row[-1] / row[entering], basis[i], i)
-                  for i, row in enumerate(table) if row[entering] > 0]
+        ratios = [(row[-1] / row[entering], basis[i], i) for i, row in enumerate(table) if row[entering] > 0]
         _, _, leaving = min(ratios)  # the sum of slacks is bounded, so that there is one
         basis[leaving] = entering
         pivot = table[leaving] = [a / table[leaving][entering] for a in table[leaving]]

@@ -28,8 +28,7 @@ def disguised(loss: Expr) -> Iterator[LogisticForm]:
         with allowance(loss, units=bounds(loss).units // 4):
             coefficients = _coefficients(one_formula(loss))
             logs = [c for data, c in coefficients.items() if isinstance(data, Log)]
-            found = [_with_factor(coefficients, c) for c in dict.fromkeys(logs)
-                     if not is_nonnegative(-c)]
+            found = [_with_factor(coefficients, c) for c in dict.fromkeys(logs) if not is_nonnegative(-c)]
     except (TooLarge, NoValue, RecursionError):
         return
     yield from (form_ for form_ in found if form_ is not None)

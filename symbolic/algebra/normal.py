@@ -30,10 +30,17 @@ _WHOLE = (*phase("value"), *_KNOWN, *phase("log", "token"))
 _EXPONENTIAL = phase("exponential")
 _WRITTEN_OUT = phase("vocab")
 # Opposite directions: what the plain form gathers, the field form takes apart.
-_GATHERED = {"softplus", "log_sigmoid", "exp_product", "sigmoid_reflection",
-             "logsigmoid_reflection", "max_order"}
+_GATHERED = {
+    "softplus",
+    "log_sigmoid",
+    "exp_product",
+    "sigmoid_reflection",
+    "logsigmoid_reflection",
+    "max_order",
+}
 _FIELD = tuple(
-    rule for rule in dict.fromkeys((*_WHOLE, *_EXPONENTIAL, *phase("field", "piecewise")))
+    rule
+    for rule in dict.fromkeys((*_WHOLE, *_EXPONENTIAL, *phase("field", "piecewise")))
     if rule.name not in _GATHERED
 )
 # Maxima as they are written, where cells are to decide.
@@ -52,8 +59,7 @@ MAX_ROUNDS = 60
 
 
 def normalise(
-    derivation: Derivation, *, written_out: bool = False, field: bool = False,
-    whole_maxima: bool = False,
+    derivation: Derivation, *, written_out: bool = False, field: bool = False, whole_maxima: bool = False
 ) -> None:
     """Extend `derivation` to its end's normal form.
 
@@ -129,8 +135,12 @@ def outside(expr: Expr) -> set[Expr]:
             return False
         if isinstance(node, (Log, Exp)):
             return not node.has(VocabSum) and len(Add.make_args(node.args[0])) <= MAX_TERMS
-        return not (isinstance(node, Pow) and isinstance(node.exp, Rational)
-                    and not node.exp.is_Integer and isinstance(node.base, Add))
+        return not (
+            isinstance(node, Pow)
+            and isinstance(node.exp, Rational)
+            and not node.exp.is_Integer
+            and isinstance(node.base, Add)
+        )
 
     return {node for node in expr.atoms(Max, Step, Log, Exp, Pow) if not known(node)}
 
@@ -140,9 +150,7 @@ def expand_everywhere(expr: Any) -> Any:
     done: dict[Any, Any] = {}
 
     def arithmetic(node: Any) -> bool:
-        return isinstance(node, (Add, Mul)) or (
-            isinstance(node, Pow) and isinstance(node.exp, Rational)
-        )
+        return isinstance(node, (Add, Mul)) or (isinstance(node, Pow) and isinstance(node.exp, Rational))
 
     def visit(node: Any, inside: bool) -> Any:
         key = (node, inside)

@@ -46,9 +46,7 @@ def polynomial(expr: Expr) -> Polynomial:
 def multiply(left: Polynomial, right: Polynomial) -> Polynomial:
     size = max((c.numerator.bit_length() for c in left.values()), default=0)
     spend(len(left) * len(right) * (1 + size // 256))  # long numbers take longer
-    return _collect(
-        (_join(a, b), x * y) for a, x in left.items() for b, y in right.items()
-    )
+    return _collect((_join(a, b), x * y) for a, x in left.items() for b, y in right.items())
 
 
 def _collect(items: Iterable[tuple[Monomial, Fraction]]) -> Polynomial:
@@ -135,8 +133,7 @@ def rational(value: Fraction) -> Rational:
 
 def monomial_expression(monomial: Monomial, coefficient: Fraction = Fraction(1)) -> Expr:
     powers = (
-        (Pow if exponent.denominator == 1 else power)(atom, rational(exponent))
-        for atom, exponent in monomial
+        (Pow if exponent.denominator == 1 else power)(atom, rational(exponent)) for atom, exponent in monomial
     )
     return Mul(rational(coefficient), *powers)
 

@@ -48,8 +48,7 @@ def quotient_form(left: Derivation, right: Derivation) -> bool:
             rule, instance = _instance(node, terms)
             if instance.old != instance.new:
                 table[rule].append(instance)
-    changed = [chain.replace(rule, found) for chain in (left, right)
-               for rule, found in table.items()]
+    changed = [chain.replace(rule, found) for chain in (left, right) for rule, found in table.items()]
     return any(changed)
 
 
@@ -87,27 +86,34 @@ def _terms(exprs: Sequence[Expr]) -> list[Terms]:
     # Atoms under roots or below the line count by their root and from their lowest power.
     everything = [*polys, cleared]
     atoms = sorted({a for poly in everything for m in poly for a, _ in m}, key=structural)
-    roots = {a: lcm(*(e.denominator for p in everything for m in p for b, e in m if b == a))
-             for a in atoms}
+    roots = {a: lcm(*(e.denominator for p in everything for m in p for b, e in m if b == a)) for a in atoms}
     lows = {a: min(_lowest(polys).get(a, Fraction(0)), Fraction(0)) for a in atoms}
     dummies = {a: Dummy() for a in atoms}
     back = {dummies[a]: power(a, rational(Fraction(1, roots[a]))) for a in atoms}
     shift = Mul(*(power(a, rational(low)) for a, low in lows.items() if low))
 
     def ring(poly: Polynomial, low: dict[Any, Fraction]) -> Expr:
-        return Add(*(
-            rational(c) * Mul(*(Pow(dummies[a], int((dict(m).get(a, Fraction(0)) - low[a])
-                                                     * roots[a])) for a in atoms))
-            for m, c in poly.items()
-        ))
+        return Add(
+            *(
+                rational(c)
+                * Mul(
+                    *(Pow(dummies[a], int((dict(m).get(a, Fraction(0)) - low[a]) * roots[a])) for a in atoms)
+                )
+                for m, c in poly.items()
+            )
+        )
 
     denominator = ring(cleared, dict.fromkeys(atoms, Fraction(0)))
     generators = list(dummies.values())
     result = []
     for poly in polys:
         (quotient,), rest = sympy.reduced(ring(poly, lows), [denominator], *generators)
-        result.append((*_listed(quotient, generators, back, shift),
-                       *_listed(rest, generators, back, shift * monomial / divisor)))
+        result.append(
+            (
+                *_listed(quotient, generators, back, shift),
+                *_listed(rest, generators, back, shift * monomial / divisor),
+            )
+        )
     return result
 
 
@@ -126,9 +132,7 @@ def _denominators(polys: Sequence[Polynomial]) -> dict[Any, Fraction]:
     return found
 
 
-def _listed(
-    expr: Expr, generators: Sequence[Expr], back: dict[Expr, Expr], factor: Expr
-) -> Terms:
+def _listed(expr: Expr, generators: Sequence[Expr], back: dict[Expr, Expr], factor: Expr) -> Terms:
     """The terms of a polynomial in the generators, with the atoms back and times `factor`."""
     if expr == 0:
         return ()

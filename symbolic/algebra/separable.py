@@ -13,16 +13,7 @@ from sympy import Add, Expr, Integer, S, Symbol
 
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.building import substitute
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    REJECTED,
-    Feature,
-    Further,
-    Length,
-    Log,
-    TokenSum,
-    roles,
-)
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Feature, Further, Length, Log, TokenSum, roles
 from midpo.symbolic.loss import is_constant
 
 from .normal import form
@@ -61,8 +52,11 @@ def _held(margin: Expr) -> Iterator[Expr]:
         try:
             whole = form(margin, keep_stopped=False, field=True)
             chosen, rejected = (_constants(whole, role, unit) for role in (CHOSEN, REJECTED))
-            sides = (substitute(whole, rejected), substitute(whole, chosen),
-                     -substitute(whole, chosen | rejected))
+            sides = (
+                substitute(whole, rejected),
+                substitute(whole, chosen),
+                -substitute(whole, chosen | rejected),
+            )
             found = form(Add(*map(one_formula, sides)))
         except (TooLarge, NoValue, RecursionError):
             continue

@@ -15,12 +15,7 @@ from sympy import QQ, Add, Dummy, Expr, Mul, Pow, Rational
 
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.building import power, rebuild
-from midpo.symbolic.language.nodes import (
-    Max,
-    Step,
-    StopGradient,
-    roles,
-)
+from midpo.symbolic.language.nodes import Max, Step, StopGradient, roles
 from midpo.symbolic.language.words import BY_NODE
 from midpo.symbolic.rewriting.derivation import Derivation
 from midpo.symbolic.work import allowance, bounds, spend

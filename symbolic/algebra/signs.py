@@ -35,10 +35,20 @@ def same_sign(x: Expr) -> Expr | None:
     if not (is_positive(above) and is_positive(-below)):
         return None
     if x.has(Exp):
-        return expand(Add(*(_log_of(f, 1) for f in Mul.make_args(above)),
-                          *(_log_of(f, -1) for f in Mul.make_args(-below))))
-    root = lcm(*(int(e.q) for term in x.args for f in Mul.make_args(term)
-                 if isinstance(e := f.as_base_exp()[1], Rational)))
+        return expand(
+            Add(
+                *(_log_of(f, 1) for f in Mul.make_args(above)),
+                *(_log_of(f, -1) for f in Mul.make_args(-below)),
+            )
+        )
+    root = lcm(
+        *(
+            int(e.q)
+            for term in x.args
+            for f in Mul.make_args(term)
+            if isinstance(e := f.as_base_exp()[1], Rational)
+        )
+    )
     return expand(above**root - (-below) ** root) if root > 1 else None
 
 
@@ -70,8 +80,11 @@ def _log_of(factor: Expr, sign: int) -> Expr:
 def _keeping() -> tuple[type[Node], ...]:
     """The functions that have the sign of their argument, whatever that is; of stopped gradients
     other rules speak."""
-    return tuple(node for node, word in BY_NODE.items()
-                 if word.keeps_sign and word.domain == "real" and node is not StopGradient)
+    return tuple(
+        node
+        for node, word in BY_NODE.items()
+        if word.keeps_sign and word.domain == "real" and node is not StopGradient
+    )
 
 
 def plainer(x: Expr) -> Expr | None:
@@ -95,8 +108,16 @@ def _find_sign(node: Step) -> Parts | None:
 
 
 SIGNS: tuple[Rule, ...] = (
-    Rule("step_sign", "value", "step(exp(a) - exp(b)) = step(a - b), step(tanh(a)) = step(a)", "",
-         "growing functions keep the order of numbers",
-         (Step,), _find_sign, lambda x, same: Step(x), lambda x, same: Step(same),
-         lambda x, same: plainer(x) == same),
+    Rule(
+        "step_sign",
+        "value",
+        "step(exp(a) - exp(b)) = step(a - b), step(tanh(a)) = step(a)",
+        "",
+        "growing functions keep the order of numbers",
+        (Step,),
+        _find_sign,
+        lambda x, same: Step(x),
+        lambda x, same: Step(same),
+        lambda x, same: plainer(x) == same,
+    ),
 )

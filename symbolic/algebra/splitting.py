@@ -28,9 +28,7 @@ from midpo.symbolic.language.nodes import (
     TokenSum,
     structural,
 )
-from midpo.symbolic.language.signs import (
-    is_positive,
-)
+from midpo.symbolic.language.signs import is_positive
 from midpo.symbolic.rewriting.derivation import Derivation, Instance
 from midpo.symbolic.rewriting.derivation import Step as Link
 from midpo.symbolic.rewriting.rule import CELLS, Parts
@@ -71,8 +69,11 @@ def meet(left: Derivation, right: Derivation, depth: int = 3) -> bool:
     Both are in the form CELL_FORM. Raises: TooLarge where there are too many cells.
     """
     with finer_factors(roots_in(left.end, right.end)):
-        return (_without_cells(left, right) or _body_by_body(left, right)
-                or (depth > 0 and _cell_by_cell(left, right, depth - 1)))
+        return (
+            _without_cells(left, right)
+            or _body_by_body(left, right)
+            or (depth > 0 and _cell_by_cell(left, right, depth - 1))
+        )
 
 
 def _without_cells(left: Derivation, right: Derivation) -> bool:
@@ -172,9 +173,7 @@ class _Walk:
         spend(100)
 
 
-def _tree(
-    old: Expr, new: Expr, part: Expr, signs: Signs, depth: int, walk: _Walk
-) -> Tree | None:
+def _tree(old: Expr, new: Expr, part: Expr, signs: Signs, depth: int, walk: _Walk) -> Tree | None:
     """A proof of old = new on the cell of these signs, or None; the forks are at cuts of `part`."""
     empty = no_interior(signs, walk.asked)
     if empty is not None:
@@ -388,8 +387,7 @@ def _body_by_body(left: Derivation, right: Derivation) -> bool:
     end = expand(left.end - Add(*(i.new for i in gathered)))
     before = end + Add(*(i.new for i in gathered))
     left.arithmetic(before)
-    left.append(Link(linear.name, end + Add(*(i.old for i in gathered)), before,
-                     tuple(gathered)).reversed())
+    left.append(Link(linear.name, end + Add(*(i.old for i in gathered)), before, tuple(gathered)).reversed())
     left.replace(CELLS, zero)
     left.replace(linear.name, nothing)
     if not is_zero(left.end - right.end):
@@ -415,7 +413,7 @@ def _cell_forms(bodies: Sequence[Expr], context: Signs) -> list[Expr]:
     body is there; `context` is what holds of the index."""
     totals = [S.Zero] * len(bodies)
     for signs in _cells(bodies, context, _Walk()):
-        assumed_later = signs[len(context):]
+        assumed_later = signs[len(context) :]
         indicator = Mul(*(Step(cut) if above else 1 - Step(cut) for cut, above in assumed_later))
         for i, body in enumerate(bodies):
             chain = Derivation(without_pieces(body, signs)[0])

@@ -48,8 +48,9 @@ _LENGTHS = (1, 2, 3, 5, 40)
 _MANY_LENGTHS = tuple(Fraction(n) for n in (*range(1, 101), 10**6))
 
 
-_PROBABILITIES = tuple(Fraction(n, 10**6) for n in (1, 10**4, 2 * 10**5, 5 * 10**5, 8 * 10**5,
-                                                    99 * 10**4, 10**6 - 1))
+_PROBABILITIES = tuple(
+    Fraction(n, 10**6) for n in (1, 10**4, 2 * 10**5, 5 * 10**5, 8 * 10**5, 99 * 10**4, 10**6 - 1)
+)
 
 
 _VALUES = tuple(Fraction(n, 4) for n in (4, -4, 12, 1, 0))  # of parameters and data
@@ -132,17 +133,27 @@ class _Case:
         known = {e.args[0] for e in seen}
         tokens = sorted({e.args[0] for e in expr.atoms(TokenProb)} - known, key=str)
         known |= set(tokens)
-        whole = sorted({p for e in expr.atoms(Divergence, Entropy, VocabProb)
-                        for p in (e.args[:1] if isinstance(e, VocabProb) else e.args[:-2])}
-                       - known, key=str)
-        return ", ".join([
-            f"|y| = {self.length}",
-            *(f"{text(e)} = {value.probability(e, {})}" for e in seen),
-            *(f"{policy} = {_law(self, policy)} at the tokens" for policy in tokens),
-            *(f"{policy} = {', '.join(map(str, self.law(policy, 1)))} over the vocabulary"
-              for policy in whole),
-            *(f"{text(e)} = {v}" for e, v in self.given.items()),
-        ])
+        whole = sorted(
+            {
+                p
+                for e in expr.atoms(Divergence, Entropy, VocabProb)
+                for p in (e.args[:1] if isinstance(e, VocabProb) else e.args[:-2])
+            }
+            - known,
+            key=str,
+        )
+        return ", ".join(
+            [
+                f"|y| = {self.length}",
+                *(f"{text(e)} = {value.probability(e, {})}" for e in seen),
+                *(f"{policy} = {_law(self, policy)} at the tokens" for policy in tokens),
+                *(
+                    f"{policy} = {', '.join(map(str, self.law(policy, 1)))} over the vocabulary"
+                    for policy in whole
+                ),
+                *(f"{text(e)} = {v}" for e, v in self.given.items()),
+            ]
+        )
 
 
 def _law(case: _Case, policy: Expr) -> str:
@@ -153,8 +164,9 @@ def _law(case: _Case, policy: Expr) -> str:
 def _cases(expr: Expr, names: Names) -> Iterator[_Case]:
     """Cases for what `expr` speaks of, short responses first."""
     policies = sorted(names.policies)
-    given = sorted((s for s in expr.free_symbols | expr.atoms(Feature)
-                    if isinstance(s, (Parameter, Feature))), key=str)
+    given = sorted(
+        (s for s in expr.free_symbols | expr.atoms(Feature) if isinstance(s, (Parameter, Feature))), key=str
+    )
     choices = [_values(e) for e in given]
     count = min(math.prod(map(len, choices)), _MAX_CASES // (len(_LENGTHS) * len(_LAWS)))
     for length, shift in itertools.product(_LENGTHS, range(len(_LAWS))):
@@ -226,8 +238,11 @@ class _Value:
             return math.prod(args)
         if isinstance(expr, Pow):
             base, exponent = args
-            if isinstance(exponent, Fraction) and exponent.denominator == 1 and not (
-                    isinstance(base, Fraction) and _digits(base) * abs(exponent) > _MAX_DIGITS):
+            if (
+                isinstance(exponent, Fraction)
+                and exponent.denominator == 1
+                and not (isinstance(base, Fraction) and _digits(base) * abs(exponent) > _MAX_DIGITS)
+            ):
                 return base ** int(exponent)
             found = float(base) ** float(exponent)
             if isinstance(found, complex):
@@ -240,8 +255,9 @@ class _Value:
     def probability(self, expr: Expr, scope: Mapping[Expr, int]) -> Fraction:
         policy, _, *at = expr.args
         if not at:
-            return math.prod((self.case.law(policy, t)[t % 3] for t in
-                              range(1, self.case.length + 1)), start=Fraction(1))
+            return math.prod(
+                (self.case.law(policy, t)[t % 3] for t in range(1, self.case.length + 1)), start=Fraction(1)
+            )
         position = scope.get(at[0], 1)
         entry = scope[at[1]] if len(at) == 2 else position % 3
         return self.case.law(policy, position)[entry]

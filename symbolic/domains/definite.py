@@ -132,8 +132,10 @@ def _sign(poly: Poly, domain: Interval, whole: bool) -> int:
                 poly = -poly
             if poly.degree() <= 0:
                 break
-    low, high = (Rational(b.numerator, b.denominator) if isinstance(b, Fraction) else None
-                 for b in (domain.lower, domain.upper))
+    low, high = (
+        Rational(b.numerator, b.denominator) if isinstance(b, Fraction) else None
+        for b in (domain.lower, domain.upper)
+    )
     if poly.degree() > 0 and poly.count_roots(low, high):
         return 0
     inside = domain.spread((Fraction(0),), (Fraction(1),), (Fraction(1, 2),), ends=False)[0]
@@ -149,5 +151,6 @@ def _sign_at_lengths(poly: Poly) -> int:
     signs = {poly.eval(n) > 0 for n in range(1, int(bound) + 2)}
     zero = any(poly.eval(n) == 0 for n in range(1, int(bound) + 2))
     return 0 if zero or len(signs) > 1 else 1 if signs.pop() else -1
+
 
 __all__ = ["NONNEGATIVE", "REAL", "definite", "one_number"]

@@ -82,7 +82,8 @@ class Interval:
         lower, upper = max(self, other, key=_low), min(self, other, key=_high)
         found = Interval(lower.lower, upper.upper, lower.lower_closed, upper.upper_closed)
         if found.lower < found.upper or (
-                found.lower == found.upper and found.lower_closed and found.upper_closed):
+            found.lower == found.upper and found.lower_closed and found.upper_closed
+        ):
             return found
         return None
 
@@ -144,9 +145,12 @@ class Interval:
         return Interval(-self.upper, -self.lower, self.upper_closed, self.lower_closed)
 
     def __add__(self, other: Interval) -> Interval:
-        return _bounded(self.lower + other.lower, self.upper + other.upper,
-                        self.lower_closed and other.lower_closed,
-                        self.upper_closed and other.upper_closed)
+        return _bounded(
+            self.lower + other.lower,
+            self.upper + other.upper,
+            self.lower_closed and other.lower_closed,
+            self.upper_closed and other.upper_closed,
+        )
 
     def __mul__(self, other: Interval) -> Interval:
         corners = [
@@ -158,8 +162,10 @@ class Interval:
 
     def hull(self, other: Interval) -> Interval:
         """The smallest interval that holds both."""
-        return _hull([(i.lower, i.lower_closed) for i in (self, other)]
-                     + [(i.upper, i.upper_closed) for i in (self, other)])
+        return _hull(
+            [(i.lower, i.lower_closed) for i in (self, other)]
+            + [(i.upper, i.upper_closed) for i in (self, other)]
+        )
 
     def reciprocal(self) -> Interval:
         """Of 1/x; every number where it holds 0."""
@@ -179,12 +185,11 @@ class Interval:
                 return NONNEGATIVE
         if not self.positive:
             return REAL
-        rising = (self.below_one and exponent.negative) or (self.lower >= 1 and
-                                                            exponent.nonnegative)
-        falling = (self.lower >= 1 and exponent.nonpositive) or (self.below_one and
-                                                                 exponent.nonnegative)
-        strict = ((self.lower > 1 or (self.lower == 1 and not self.lower_closed)
-                   or self.below_one) and (exponent.positive or exponent.negative))
+        rising = (self.below_one and exponent.negative) or (self.lower >= 1 and exponent.nonnegative)
+        falling = (self.lower >= 1 and exponent.nonpositive) or (self.below_one and exponent.nonnegative)
+        strict = (self.lower > 1 or (self.lower == 1 and not self.lower_closed) or self.below_one) and (
+            exponent.positive or exponent.negative
+        )
         if rising:
             return Interval(Fraction(1), math.inf, not strict)
         if falling:
@@ -193,8 +198,13 @@ class Interval:
 
     def _whole_power(self, exponent: int) -> Interval:
         if exponent < 0:
-            return self._whole_power(-exponent).reciprocal() if self.positive or self.negative \
-                else NONNEGATIVE if exponent % 2 == 0 else REAL
+            return (
+                self._whole_power(-exponent).reciprocal()
+                if self.positive or self.negative
+                else NONNEGATIVE
+                if exponent % 2 == 0
+                else REAL
+            )
         if exponent == 0:
             return Interval(Fraction(1), Fraction(1), True, True)
         if self.nonpositive and not self.nonnegative:
@@ -202,13 +212,25 @@ class Interval:
             return mirrored if exponent % 2 == 0 else -mirrored
         if not self.nonnegative:
             if exponent % 2 == 0:
-                return _hull([(Fraction(0), True),
-                              (_raised(-self.lower, exponent), self.lower_closed),
-                              (_raised(self.upper, exponent), self.upper_closed)])
-            return _bounded(-_raised(-self.lower, exponent), _raised(self.upper, exponent),
-                            self.lower_closed, self.upper_closed)
-        return _bounded(_raised(self.lower, exponent, down=True), _raised(self.upper, exponent),
-                        self.lower_closed, self.upper_closed)
+                return _hull(
+                    [
+                        (Fraction(0), True),
+                        (_raised(-self.lower, exponent), self.lower_closed),
+                        (_raised(self.upper, exponent), self.upper_closed),
+                    ]
+                )
+            return _bounded(
+                -_raised(-self.lower, exponent),
+                _raised(self.upper, exponent),
+                self.lower_closed,
+                self.upper_closed,
+            )
+        return _bounded(
+            _raised(self.lower, exponent, down=True),
+            _raised(self.upper, exponent),
+            self.lower_closed,
+            self.upper_closed,
+        )
 
 
 def plain_value(domain: Interval) -> Fraction:
@@ -237,14 +259,19 @@ def _bounded(lower: Bound, upper: Bound, lower_closed: bool, upper_closed: bool)
         lower, lower_closed = (Fraction(0) if lower > 0 else -math.inf), False
     if _bits(upper) > MAX_BITS:
         upper, upper_closed = (Fraction(0) if upper < 0 else math.inf), False
-    return Interval(lower, upper, lower_closed and not math.isinf(lower),
-                    upper_closed and not math.isinf(upper))
+    return Interval(
+        lower, upper, lower_closed and not math.isinf(lower), upper_closed and not math.isinf(upper)
+    )
 
 
 def _hull(corners: Sequence[End]) -> Interval:
     lower, upper = min(c for c, _ in corners), max(c for c, _ in corners)
-    return _bounded(lower, upper, any(closed for c, closed in corners if c == lower),
-                    any(closed for c, closed in corners if c == upper))
+    return _bounded(
+        lower,
+        upper,
+        any(closed for c, closed in corners if c == lower),
+        any(closed for c, closed in corners if c == upper),
+    )
 
 
 def _product(one: End, other: End) -> End:
@@ -272,8 +299,7 @@ def _raised(bound: Bound, exponent: int, *, down: bool = False) -> Bound:
 
 
 def _bits(bound: Bound) -> int:
-    return 0 if isinstance(bound, float) else \
-        bound.numerator.bit_length() + bound.denominator.bit_length()
+    return 0 if isinstance(bound, float) else bound.numerator.bit_length() + bound.denominator.bit_length()
 
 
 REAL = Interval(-math.inf, math.inf)
@@ -283,7 +309,10 @@ UNIT = Interval(Fraction(0), Fraction(1))
 FROM_ONE = Interval(Fraction(1), math.inf, True)
 
 DOMAINS: Mapping[str, Interval] = {
-    "real": REAL, "positive": POSITIVE, "nonnegative": NONNEGATIVE, "unit": UNIT,
+    "real": REAL,
+    "positive": POSITIVE,
+    "nonnegative": NONNEGATIVE,
+    "unit": UNIT,
 }
 _DESCRIBED = {
     "real": "any real number",
@@ -333,8 +362,11 @@ def magnitude(x: Interval) -> Interval:
     """The image of abs."""
     if x.nonnegative:
         return x
-    return -x if x.nonpositive else _hull([(Fraction(0), True), (-x.lower, x.lower_closed),
-                                           (x.upper, x.upper_closed)])
+    return (
+        -x
+        if x.nonpositive
+        else _hull([(Fraction(0), True), (-x.lower, x.lower_closed), (x.upper, x.upper_closed)])
+    )
 
 
 def cut(x: Interval) -> Interval:

@@ -44,8 +44,9 @@ def _plain(condition: Condition) -> Condition:
     """The same of the base of a power, and less positive factors."""
     expr, kind = condition.expr, condition.kind
     while True:
-        open_ = [f for f in Mul.make_args(expr) if not (
-            is_positive(f) or (kind == "nonzero" and is_negative(f)))]
+        open_ = [
+            f for f in Mul.make_args(expr) if not (is_positive(f) or (kind == "nonzero" and is_negative(f)))
+        ]
         if open_ and len(open_) < len(Mul.make_args(expr)):
             expr = Mul(*open_)
             continue
@@ -77,8 +78,9 @@ def _implies(known: Condition, asked: Condition) -> bool:
     above = enclosure(asked.expr - known.expr)
     if above.nonnegative and (strict or asked.kind == "nonnegative"):
         return True
-    return above.positive or (asked.kind == "nonzero" and strict
-                              and enclosure(-asked.expr - known.expr).nonnegative)
+    return above.positive or (
+        asked.kind == "nonzero" and strict and enclosure(-asked.expr - known.expr).nonnegative
+    )
 
 
 def _divides(part: Expr, whole: Expr) -> bool:

@@ -25,8 +25,7 @@ def _always(condition: Condition) -> bool:
     except TooLarge:
         return False
     return {
-        "nonzero": held.positive or held.negative
-        or (whole is not None and whole.shift.denominator > 1),
+        "nonzero": held.positive or held.negative or (whole is not None and whole.shift.denominator > 1),
         "nonnegative": held.nonnegative,
         "positive": held.positive,
     }[condition.kind]

@@ -61,8 +61,10 @@ def positivity(prior: Expr, names: Names) -> tuple[Condition, ...]:
                 found += _conditions(branch, named, names)
     for one, other in itertools.combinations([c.expr for c in found if c.kind == "positive"], 2):
         if enclosure(one + other).nonpositive:
-            raise _refusal(prior, f"the prior is nowhere positive: {text(one)} > 0 and "
-                           f"{text(other)} > 0 exclude each other")
+            raise _refusal(
+                prior,
+                f"the prior is nowhere positive: {text(one)} > 0 and {text(other)} > 0 exclude each other",
+            )
     return tuple(dict.fromkeys(found))
 
 
@@ -84,8 +86,7 @@ def _short(expr: Expr) -> str:
 def _conditions(prior: Expr, named: str, names: Names) -> Iterator[Condition]:
     whole = enclosure(prior)
     if whole.nonpositive:
-        how = "0" if prior == 0 or whole.lower == 0 else \
-            "negative" if whole.negative else "0 or negative"
+        how = "0" if prior == 0 or whole.lower == 0 else "negative" if whole.negative else "0 or negative"
         raise _refusal(prior, f"{named} is {how} everywhere")
     scalar: list[Expr] = []
     for base, exponent in _open_factors(prior):
@@ -106,8 +107,9 @@ def _conditions(prior: Expr, named: str, names: Names) -> Iterator[Condition]:
                 how, where = found
                 what = "" if open_sign == prior else f", as {_short(open_sign)} is"
                 if how == "0" and _is_below(exponent):
-                    raise _refusal(prior, f"{named} has no value at {where}: {_short(open_sign)} "
-                                   "is 0 there", open_sign)
+                    raise _refusal(
+                        prior, f"{named} has no value at {where}: {_short(open_sign)} is 0 there", open_sign
+                    )
                 raise _refusal(prior, f"{named} is {how} at {where}{what}", open_sign)
         yield _plainest(open_sign, kind)
     sign = Mul(*scalar)
@@ -124,8 +126,7 @@ def _of_product(prior: Expr, named: str, sign: Expr) -> Iterator[Condition]:
         parts = factors(expand(sign), plain=True)
     except MidpoError:
         parts = ()
-    if not parts or not all(e.is_Integer for _, e in parts) or not any(
-            e % 2 == 0 for _, e in parts[1:]):
+    if not parts or not all(e.is_Integer for _, e in parts) or not any(e % 2 == 0 for _, e in parts[1:]):
         yield _plainest(sign, "positive")
         return
     odd = Mul(*(base for base, e in parts if e % 2))
@@ -133,16 +134,16 @@ def _of_product(prior: Expr, named: str, sign: Expr) -> Iterator[Condition]:
         raise _refusal(prior, f"{named} is nowhere positive: {_short(sign)} is not")
     if not enclosure(odd).positive:
         yield _plainest(odd, "positive")
-    yield from (_plainest(base, "nonzero") for base, e in parts
-                if e % 2 == 0 and not enclosure(base).positive)
+    yield from (
+        _plainest(base, "nonzero") for base, e in parts if e % 2 == 0 and not enclosure(base).positive
+    )
 
 
 def _plainest(expr: Expr, kind: str) -> Condition:
     """That `expr` is positive, or not 0, said of what stands inside functions that keep signs."""
     while True:
         word = BY_NODE.get(type(expr))
-        if (word is not None and word.keeps_sign) or (
-                isinstance(expr, Relu) and kind == "positive"):
+        if (word is not None and word.keeps_sign) or (isinstance(expr, Relu) and kind == "positive"):
             expr = expr.args[0]
         elif isinstance(expr, Abs):
             expr, kind = expr.args[0], "nonzero"
@@ -217,8 +218,9 @@ def _counts(binder: Expr) -> bool:
 
 def _refusal(prior: Expr, problem: str, factor: Expr = S.One) -> SpecError:
     hint = "a prior that is positive for every response"
-    given = sorted({str(s.name if isinstance(s, Parameter) else s.args[0])
-                    for s in factor.atoms(Parameter, Feature)})
+    given = sorted(
+        {str(s.name if isinstance(s, Parameter) else s.args[0]) for s in factor.atoms(Parameter, Feature)}
+    )
     if _looks_like_a_logarithm(prior):
         hint = "is this log zeta? Then write exp(...) around it"
     elif given:
@@ -228,13 +230,13 @@ def _refusal(prior: Expr, problem: str, factor: Expr = S.One) -> SpecError:
 
 def _looks_like_a_logarithm(prior: Expr) -> bool:
     """Whether a logarithm stands outside exponentials."""
+
     def bare(expr: Expr) -> bool:
         if isinstance(expr, Log):
             return True
         return not isinstance(expr, Exp) and any(map(bare, expr.args))
+
     return bare(prior)
 
 
 # --- Looking for a case --------------------------------------------------------------------------
-
-

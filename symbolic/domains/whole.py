@@ -20,13 +20,7 @@ from sympy import Add, Expr, Integer, Mul, Pow
 
 from midpo.symbolic.algebra.factor import factors, orient
 from midpo.symbolic.algebra.polynomial import ONE, Polynomial, expression, polynomial, rational
-from midpo.symbolic.language.nodes import (
-    Index,
-    Length,
-    Step,
-    TokenSum,
-    VocabSum,
-)
+from midpo.symbolic.language.nodes import Index, Length, Step, TokenSum, VocabSum
 from midpo.symbolic.language.signs import counts_from_one, is_positive
 from midpo.symbolic.language.words import BY_NODE
 from midpo.symbolic.work import spend
@@ -157,8 +151,10 @@ def _divisor(poly: Polynomial) -> Fraction:
         spend(size * len(terms) // 10)
         exponents = [[int(table.get(a, 0)) for a in atoms] for table, _ in terms]
         points = itertools.product(*(range(degree + 1) for degree in degrees))
-        values = [sum(c * _monomial(point, powers)
-                      for c, powers in zip(values, exponents, strict=True)) for point in points]
+        values = [
+            sum(c * _monomial(point, powers) for c, powers in zip(values, exponents, strict=True))
+            for point in points
+        ]
     return Fraction(gcd(*values), below) if any(values) else Fraction(1)
 
 
@@ -190,8 +186,11 @@ def _of_factors(expr: Expr) -> Jumps | None:
         return None
     roots = [-known.shift for known in lattices if known is not None]
     low, high = floor(min(roots)) - 1, ceil(max(roots)) + 1
-    if high - low > MAX_TRIED or not all(e.is_Integer for _, e in parts) or any(
-            e < 0 and root.denominator == 1 for (_, e), root in zip(parts, roots, strict=True)):
+    if (
+        high - low > MAX_TRIED
+        or not all(e.is_Integer for _, e in parts)
+        or any(e < 0 and root.denominator == 1 for (_, e), root in zip(parts, roots, strict=True))
+    ):
         return None
     slopes = [known.scale for known in lattices if known is not None]
     known = []
@@ -237,5 +236,3 @@ def _at(coefficients: list[Fraction], n: int) -> Fraction:
 def step_of(u: Expr, first: int, jumps: tuple[tuple[int, int], ...]) -> Expr:
     """first + the sum of jump*step(u - at)."""
     return Add(Integer(first), *(jump * Step(u - at) for at, jump in jumps))
-
-

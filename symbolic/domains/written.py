@@ -51,8 +51,7 @@ class _Reader:
         self.text, self.at = text, len(text) - len(text.lstrip())
 
     def error(self, problem: str, expected: str, at: int | None = None) -> SpecError:
-        return SpecError(problem, text=self.text, column=self.at if at is None else at,
-                         expected=expected)
+        return SpecError(problem, text=self.text, column=self.at if at is None else at, expected=expected)
 
     def interval(self) -> Interval:
         start = self.at
@@ -61,30 +60,36 @@ class _Reader:
         self.sign(",", f"a comma between the ends: {_EXAMPLE}")
         high_at, upper = self.end("inf")
         closed = self.sign("])", "] where the end belongs to the domain, ) where it does not")
-        rest = self.text[self.at:].strip()
+        rest = self.text[self.at :].strip()
         if rest:
-            raise self.error("text after the interval", f"one interval: {_EXAMPLE}",
-                             self.text.index(rest[0], self.at))
-        for at, end, shut, sign in ((low_at, lower, opened == "[", "("),
-                                    (high_at, upper, closed == "]", ")")):
+            raise self.error(
+                "text after the interval", f"one interval: {_EXAMPLE}", self.text.index(rest[0], self.at)
+            )
+        for at, end, shut, sign in (
+            (low_at, lower, opened == "[", "("),
+            (high_at, upper, closed == "]", ")"),
+        ):
             if math.isinf(end) and shut:
                 raise self.error("an infinite end belongs to no domain", f"{sign} beside inf", at)
         if lower == math.inf or upper == -math.inf:
             raise self.error("the interval is empty", "the smaller end first", start)
         if lower > upper:
-            raise self.error("the interval is empty: its ends are in the wrong order",
-                             f"the smaller end first: {opened}{shown(upper)}, {shown(lower)}"
-                             f"{closed}", start)
+            raise self.error(
+                "the interval is empty: its ends are in the wrong order",
+                f"the smaller end first: {opened}{shown(upper)}, {shown(lower)}{closed}",
+                start,
+            )
         if lower == upper:
             what = "holds one number" if (opened, closed) == ("[", "]") else "is empty"
-            raise self.error(f"the interval {what}", "two different ends; a constant is written "
-                             "into the formula", start)
+            raise self.error(
+                f"the interval {what}", "two different ends; a constant is written into the formula", start
+            )
         return Interval(lower, upper, opened == "[", closed == "]")
 
     def sign(self, allowed: str, expected: str) -> str:
-        while self.text[self.at:self.at + 1].isspace():
+        while self.text[self.at : self.at + 1].isspace():
             self.at += 1
-        found = self.text[self.at:self.at + 1]
+        found = self.text[self.at : self.at + 1]
         if not found or found not in allowed:
             problem = f'"{found}" has no place here' if found else "the interval is not complete"
             raise self.error(problem, expected)
@@ -94,11 +99,13 @@ class _Reader:
     def end(self, infinite: str) -> tuple[int, Bound]:
         found = _END.match(self.text, self.at)
         if found is None:
-            while self.text[self.at:self.at + 1].isspace():
+            while self.text[self.at : self.at + 1].isspace():
                 self.at += 1
-            missing = self.text[self.at:self.at + 1] in ("", ",", ")", "]")
-            raise self.error("an end is missing" if missing else "this is not a number",
-                             f"a number such as 0, 1/2 or 0.5, or {infinite}")
+            missing = self.text[self.at : self.at + 1] in ("", ",", ")", "]")
+            raise self.error(
+                "an end is missing" if missing else "this is not a number",
+                f"a number such as 0, 1/2 or 0.5, or {infinite}",
+            )
         at, written = found.start("end"), "".join(found["end"].split())
         if sum(c.isdigit() for c in written) > MAX_DIGITS:
             raise self.error("a number is too long", f"at most {MAX_DIGITS} digits", at)
@@ -110,6 +117,7 @@ class _Reader:
             raise self.error("division by zero", "a divisor that is not 0", at)
         value = Fraction(above) / int(below or 1)
         if value and not Fraction(1, 10**MAX_EXPONENT) <= abs(value) <= 10**MAX_EXPONENT:
-            raise self.error("a number is too large or too small",
-                             f"an exponent of at most {MAX_EXPONENT}", at)
+            raise self.error(
+                "a number is too large or too small", f"an exponent of at most {MAX_EXPONENT}", at
+            )
         return at, value

@@ -70,8 +70,13 @@ def line(formula: Formula) -> str:
 
 def _sign(sign: Sign) -> str:
     shown = _BLACKBOARD.get(sign.glyph.tex, sign.glyph.character)
-    after = " " if sign.tex.endswith(" ") and sign.glyph.kind is Kind.SIGN and (
-        sign.tex.startswith(" ") or not sign.tex.startswith("\\")) else ""
+    after = (
+        " "
+        if sign.tex.endswith(" ")
+        and sign.glyph.kind is Kind.SIGN
+        and (sign.tex.startswith(" ") or not sign.tex.startswith("\\"))
+        else ""
+    )
     return f"{' ' * sign.tex.startswith(' ')}{shown}{after}"
 
 
@@ -99,7 +104,4 @@ def _script(sign: str, part: Formula | None, brackets: str) -> str:
     if part is None:
         return ""
     shown = line(part)
-    return sign + (shown if len(shown) == 1 or shown.isalnum()
-                   else f"{brackets[0]}{shown}{brackets[1]}")
-
-
+    return sign + (shown if len(shown) == 1 or shown.isalnum() else f"{brackets[0]}{shown}{brackets[1]}")

@@ -101,7 +101,11 @@ def _bracketed(
 
 
 def _enclosed(
-    head: Formula, left: str, inside: list[Formula], right: str, tail: Formula = EMPTY,
+    head: Formula,
+    left: str,
+    inside: list[Formula],
+    right: str,
+    tail: Formula = EMPTY,
     power: Formula | None = None,
 ) -> list[Formula]:
     """head ( the lines inside )^power tail, the lines but the first set in."""

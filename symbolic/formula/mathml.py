@@ -116,7 +116,8 @@ def _raise(done: list[str], scripts: list[Formula | None]) -> None:
 
 
 _LARGE = {"<mi>max</mi>"} | {
-    f"<mo>{glyph.character}</mo>" for glyph in GLYPHS.values() if glyph.kind is Kind.LARGE}
+    f"<mo>{glyph.character}</mo>" for glyph in GLYPHS.values() if glyph.kind is Kind.LARGE
+}
 
 
 def _element(item: Formula, scripted: bool, leading: bool) -> list[str]:
@@ -145,8 +146,7 @@ def _element(item: Formula, scripted: bool, leading: bool) -> list[str]:
             return [_fenced(left, "".join(_nodes(body, scripted)), right, grows=size == "left")]
         case Bracket(sign, size, opening):
             form, wide = "prefix" if opening else "postfix", _SIZES[size]
-            return [f'<mo form="{form}" stretchy="true" minsize="{wide}" maxsize="{wide}">'
-                    f"{sign}</mo>"]
+            return [f'<mo form="{form}" stretchy="true" minsize="{wide}" maxsize="{wide}">{sign}</mo>']
         case Infix(sign):
             return [f'<mo form="infix">{sign.glyph.character}</mo>']
         case Accent(mark, body):
@@ -167,11 +167,15 @@ def _case(value: Formula, held: Formula, scripted: bool) -> str:
 def _fenced(left: str, inside: str, right: str, *, grows: bool) -> str:
     """( ... ) or | ... | as large as its letters, or as tall as what it holds."""
     if grows:
-        head, tail = (f'<mo form="{form}" fence="true">{sign}</mo>'
-                      for form, sign in (("prefix", left), ("postfix", right)))
+        head, tail = (
+            f'<mo form="{form}" fence="true">{sign}</mo>'
+            for form, sign in (("prefix", left), ("postfix", right))
+        )
     else:
-        head, tail = (f'<mo stretchy="false" form="{form}">{sign}</mo>'
-                      for form, sign in (("prefix", left), ("postfix", right)))
+        head, tail = (
+            f'<mo stretchy="false" form="{form}">{sign}</mo>'
+            for form, sign in (("prefix", left), ("postfix", right))
+        )
     return f"<mrow>{head}{inside}{tail}</mrow>"
 
 

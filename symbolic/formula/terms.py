@@ -27,7 +27,7 @@ def of(quantity: Formula | str, roles: Sequence[Expr]) -> Formula:
 
 
 def defines(*left: Formula | str) -> Formula:
-    """The left-hand side of a definition: m = """
+    """The left-hand side of a definition: m ="""
     return row(*left, " = ")
 
 

@@ -215,8 +215,9 @@ def parts(formula: Formula) -> tuple[Formula, ...]:
     """The same, with names opened where they are rows."""
     found = beside(formula)
     if any(isinstance(part, (Name, Quantity)) for part in found):
-        return tuple(p for part in found
-                     for p in (parts(part.body) if isinstance(part, (Name, Quantity)) else (part,)))
+        return tuple(
+            p for part in found for p in (parts(part.body) if isinstance(part, (Name, Quantity)) else (part,))
+        )
     return found
 
 
@@ -243,8 +244,9 @@ def first(formula: Formula) -> Formula:
     return formula
 
 
-def script(base: Part, below: Part | None = None, above: Part | None = None, *,
-           bare: bool = False) -> Formula:
+def script(
+    base: Part, below: Part | None = None, above: Part | None = None, *, bare: bool = False
+) -> Formula:
     """Scripts at the last part of `base`."""
     *before, last = _opened(base) or (EMPTY,)
     lower, upper = (None if part is None else row(part) for part in (below, above))

@@ -44,9 +44,7 @@ def letter(name: str) -> str:
     try:
         case = "CAPITAL" if stem[:1].isupper() else "SMALL"
         greek = {"lam": "lamda", "lambda": "lamda"}.get(stem, stem)
-        stem = (
-            unicodedata.lookup(f"GREEK {case} LETTER {greek.upper()}") if len(greek) > 1 else stem
-        )
+        stem = unicodedata.lookup(f"GREEK {case} LETTER {greek.upper()}") if len(greek) > 1 else stem
     except KeyError:
         pass
     return stem + number + underscore + tail

@@ -1,5 +1,4 @@
-"""The width of a formula in display style, in widths of a digit: a fold that errs on the wide side.
-"""
+"""The width of a formula in display style, in widths of a digit: a fold that errs on the wide side."""
 
 from __future__ import annotations
 
@@ -30,7 +29,6 @@ from .tree import (
 _SCRIPT = 0.8  # a sub- or superscript, relative to the line it hangs on
 _DOT = {False: 0.7, True: 0.6}
 _ACCENT = 1.25
-
 
 
 def width(formula: Formula, inside: bool = False) -> float:

@@ -203,8 +203,7 @@ def within(held: Interval, symbol: Formula) -> Formula:
         return row(symbol, r" \in ", r"\mathbb{R}")
     low = write(Rational(held.lower)) if isinstance(held.lower, Ratio) else None
     high = write(Rational(held.upper)) if isinstance(held.upper, Ratio) else None
-    over, under = (r" \le " if closed else " < "
-                   for closed in (held.lower_closed, held.upper_closed))
+    over, under = (r" \le " if closed else " < " for closed in (held.lower_closed, held.upper_closed))
     if low is None:
         return row(symbol, under, high or EMPTY)
     if high is None:
@@ -399,5 +398,4 @@ def separator(before: Expr, after: Formula) -> str:
 def is_word(factor: Expr) -> bool:
     """Whether a factor is written as an upright word."""
     plain = isinstance(factor, Symbol) or (isinstance(factor, Feature) and len(factor.args) == 1)
-    return plain and isinstance(
-        first(name(str(factor.args[0] if factor.args else factor))), Upright)
+    return plain and isinstance(first(name(str(factor.args[0] if factor.args else factor))), Upright)

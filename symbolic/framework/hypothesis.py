@@ -44,9 +44,15 @@ class Hypothesis:
     def rule(self) -> Rule:
         """The hypothesis as a row: its parts are the values of the variables."""
         return Rule(
-            self.name, HYPOTHESIS, f"{mathematics(self.left)} = {mathematics(self.right)}",
-            "", self.words, (type(self.left),), self._find,
-            lambda *parts: self._at(self.left, parts), lambda *parts: self._at(self.right, parts),
+            self.name,
+            HYPOTHESIS,
+            f"{mathematics(self.left)} = {mathematics(self.right)}",
+            "",
+            self.words,
+            (type(self.left),),
+            self._find,
+            lambda *parts: self._at(self.left, parts),
+            lambda *parts: self._at(self.right, parts),
             self._holds,
         )
 
@@ -78,9 +84,7 @@ def _fits(part: Expr, variable: Expr) -> bool:
 Found = dict[Expr, Expr]
 
 
-def _matches(
-    pattern: Expr, node: Any, found: Found, variables: tuple[Expr, ...]
-) -> Iterator[Found]:
+def _matches(pattern: Expr, node: Any, found: Found, variables: tuple[Expr, ...]) -> Iterator[Found]:
     """The values of the variables with which `pattern` is `node`."""
     if pattern in variables:
         if found.get(pattern, node) == node:

@@ -308,9 +308,7 @@ def nonnegative(expr: Any) -> bool:
     if isinstance(expr, (Add, Mul)):
         return all(map(nonnegative, expr.args))
     if isinstance(expr, Pow) and expr.exp.is_Integer:
-        return bool(expr.exp > 0 and expr.exp % 2 == 0) or (
-            bool(expr.exp > 0) and nonnegative(expr.base)
-        )
+        return bool(expr.exp > 0 and expr.exp % 2 == 0) or (bool(expr.exp > 0) and nonnegative(expr.base))
     if isinstance(expr, SumOver):
         return nonnegative(expr.args[0])
     return isinstance(expr, Log) and nonnegative(expr.args[0] - 1)

@@ -31,8 +31,9 @@ def standard(expr: Expr) -> Expr:
         else:
             no_value = node in _NO_VALUE
         if no_value:
-            raise NoValue("a part of the expression has no value: it divides by 0 or takes a root "
-                          "of a negative number")
+            raise NoValue(
+                "a part of the expression has no value: it divides by 0 or takes a root of a negative number"
+            )
     if any(isinstance(node, sympy.Abs) for node in foreign):
         return expr.replace(sympy.Abs, _magnitude)
     return expr

@@ -73,8 +73,7 @@ class Calls:
 
     def call(self, node: ast.Call, depth: int) -> Expr:
         if not isinstance(node.func, ast.Name):
-            raise self.error(node, f"`{self.source(node.func)}` cannot be called",
-                             "a function by its name")
+            raise self.error(node, f"`{self.source(node.func)}` cannot be called", "a function by its name")
         name = node.func.id
         if node.keywords:
             raise self.error(node.keywords[0], "arguments are not named here", f"{name}(...)")
@@ -184,13 +183,15 @@ class Calls:
             raise self.error(loop.target, f"`{word}` needs one plain index and no condition", usage)
         name = loop.target.id
         if name in self.names.taken() or name in self.scope or name in KNOWN:
-            raise self.error(loop.target, f"`{self.source(loop.target)}` has another meaning here",
-                             "a new name for the index")
+            raise self.error(
+                loop.target,
+                f"`{self.source(loop.target)}` has another meaning here",
+                "a new name for the index",
+            )
         over_vocab = isinstance(loop.iter, ast.Name) and loop.iter.id == "vocab"
         response = None if over_vocab else self.response(loop.iter, " or vocab")
         if over_vocab and word == "prod":
-            raise self.error(loop.iter, "a product over the vocabulary is not in the language",
-                             usage)
+            raise self.error(loop.iter, "a product over the vocabulary is not in the language", usage)
         index = Index(f"{name}#{len(self.scope)}", position=not over_vocab)
         self.scope[name] = (index, response)
         outside, self.conditions = self.conditions, []
@@ -209,8 +210,7 @@ class Calls:
         if isinstance(node, ast.Name) and node.id in self.names.policies:
             return Symbol(node.id)
         name = node.id if isinstance(node, ast.Name) else ""
-        raise self.error(node, f"`{self.source(node)}` is not a policy",
-                         nearest(name, self.names.policies))
+        raise self.error(node, f"`{self.source(node)}` is not a policy", nearest(name, self.names.policies))
 
     def divergence(self, node: ast.Call, depth: int) -> Expr:
         assert isinstance(node.func, ast.Name)
@@ -224,20 +224,23 @@ class Calls:
 
     def by_label(self, node: ast.Call, depth: int) -> Expr:
         if not self.place.by_label:
-            raise self.error(node, "`by_label` speaks of the prior's response",
-                             "use it in `prior` only")
+            raise self.error(node, "`by_label` speaks of the prior's response", "use it in `prior` only")
         a, b = self.arguments(node, (2,), "by_label(where preferred, where dispreferred)")
         return ByLabel(self.read(a, depth + 1), self.read(b, depth + 1))
 
     def ordered(self, node: ast.Call, depth: int) -> Expr:
         if not self.place.batch:
-            raise self.error(node, "`sorted` speaks of a whole batch",
-                             "use it in [target] batch, beside a reason, only")
+            raise self.error(
+                node, "`sorted` speaks of a whole batch", "use it in [target] batch, beside a reason, only"
+            )
         (arg,) = self.arguments(node, (1,), "sorted(a)")
         value = self.read(arg, depth + 1)
         if self.scope or value.has(Sorted):
-            raise self.error(node, "`sorted` orders the pairs of a batch",
-                             "sorted(...) of one number a pair, outside sums and other sorted")
+            raise self.error(
+                node,
+                "`sorted` orders the pairs of a batch",
+                "sorted(...) of one number a pair, outside sums and other sorted",
+            )
         return Sorted(value)
 
     def function(self, node: ast.Call, name: str, depth: int) -> Expr:
@@ -248,8 +251,7 @@ class Calls:
         values = [self.read(arg, depth + 1) for arg in args]
         if word.node is Log:
             if is_nonnegative(-values[0]):
-                raise self.error(node, "the logarithm of a number that is not positive",
-                                 "log of x > 0")
+                raise self.error(node, "the logarithm of a number that is not positive", "log of x > 0")
             self.require(values[0], "positive")
         if word.node is Sqrt:
             if is_positive(-values[0]):

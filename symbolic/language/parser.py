@@ -17,10 +17,7 @@ from midpo.symbolic.errors import NoValue, SpecError, nearest
 
 from .building import power
 from .calls import MAX_SHOWN, Calls
-from .nodes import (
-    MARGIN,
-    Feature,
-)
+from .nodes import MARGIN, Feature
 from .places import Condition, Names, Place
 from .signs import is_nonnegative
 from .sizes import EXPONENTS, MAX_EXPONENT, MAX_NUMBER_BITS, bits, unbearable
@@ -35,9 +32,7 @@ def parse(text: str, names: Names, place: Place) -> Expr:
     return parse_with_conditions(text, names, place)[0]
 
 
-def parse_with_conditions(
-    text: str, names: Names, place: Place
-) -> tuple[Expr, tuple[Condition, ...]]:
+def parse_with_conditions(text: str, names: Names, place: Place) -> tuple[Expr, tuple[Condition, ...]]:
     """The expression that `text` writes, and what it needs beyond the declared domains.
 
     Raises: SpecError with the column of the first thing that the language does not have.
@@ -50,8 +45,12 @@ def parse_with_conditions(
     shift = len(text) - len(text.lstrip())
     flat = source.replace("\n", " ").replace("\r", " ").replace("\t", " ")
     if "#" in flat:
-        raise SpecError("a comment inside an expression", text=text, column=text.index("#"),
-                        expected="comments outside the quotes")
+        raise SpecError(
+            "a comment inside an expression",
+            text=text,
+            column=text.index("#"),
+            expected="comments outside the quotes",
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -82,8 +81,7 @@ class _Reader(Calls):
 
     def read(self, node: ast.expr, depth: int = 0) -> Expr:
         if depth > MAX_DEPTH:
-            raise self.error(node, "the expression is nested too deeply",
-                             f"at most {MAX_DEPTH} levels")
+            raise self.error(node, "the expression is nested too deeply", f"at most {MAX_DEPTH} levels")
         match node:
             case ast.Constant():
                 return self.number(node)
@@ -142,8 +140,11 @@ class _Reader(Calls):
         number = value.as_coeff_Mul()[0]
         self.common = math.lcm(self.common, int(number.p) if isinstance(number, Rational) else 1)
         if self.common.bit_length() > 2 * MAX_NUMBER_BITS:
-            raise self.error(node, "the denominators have no common multiple of bearable size",
-                             "one of at most about 2400 digits")
+            raise self.error(
+                node,
+                "the denominators have no common multiple of bearable size",
+                "one of at most about 2400 digits",
+            )
 
     def bounded(self, node: ast.expr, value: Expr) -> Expr:
         """`value`, unless a number or an exponent in it is beyond the bounds."""
@@ -154,8 +155,7 @@ class _Reader(Calls):
 
     def number(self, node: ast.Constant) -> Expr:
         if isinstance(node.value, bool) or not isinstance(node.value, (int, float)):
-            raise self.error(node, f"`{self.source(node)}` is not a number",
-                             "an integer or a decimal")
+            raise self.error(node, f"`{self.source(node)}` is not a number", "an integer or a decimal")
         literal = self.source(node).replace("_", "")
         if len(literal) > 50:
             raise self.error(node, "a number is too long", "at most 50 digits")
@@ -163,8 +163,7 @@ class _Reader(Calls):
             return Integer(node.value)
         mantissa, _, exponent = literal.lower().partition("e")
         if exponent and abs(int(exponent)) > 400:
-            raise self.error(node, "a number is too large or too small",
-                             "an exponent of at most 400")
+            raise self.error(node, "a number is too large or too small", "an exponent of at most 400")
         # Decimals are exact: 0.1 is one tenth.
         value = Rational(mantissa) * Integer(10) ** int(exponent or 0)
         self.divides(node, Integer(value.q))
@@ -175,8 +174,9 @@ class _Reader(Calls):
         if name in self.scope:
             index, response = self.scope[name]
             if response is None:
-                raise self.error(node, f"`{self.source(node)}` is a vocabulary entry, not a number",
-                                 "pi(y, t, v)")
+                raise self.error(
+                    node, f"`{self.source(node)}` is a vocabulary entry, not a number", "pi(y, t, v)"
+                )
             return index
         if name in self.names.parameters:
             return self.names.parameters[name]
@@ -191,16 +191,15 @@ class _Reader(Calls):
         if name in self.names.policies:
             raise self.error(node, f"`{name}` is a policy and needs a response", f"{name}(y)")
         if name in {"y", "y_w", "y_l", *(response.name for response in self.names.responses)}:
-            raise self.error(node, f"`{name}` is a response, not a number",
-                             f"pi({name}) or len({name})")
+            raise self.error(node, f"`{name}` is a response, not a number", f"pi({name}) or len({name})")
         if name in FUNCTIONS or name in SPECIAL:
-            raise self.error(node, f"`{name}` is a function and needs its arguments",
-                             f"{name}(...)")
+            raise self.error(node, f"`{name}` is a function and needs its arguments", f"{name}(...)")
         known = {*self.names.parameters, *self.scope}
         known |= {n for n, k in self.names.features.items() if k == "pair"}
         known |= {"m"} if self.place.margin else set()
-        raise self.error(node, f'unknown name "{name[:MAX_SHOWN]}"',
-                         nearest(name, known) + " ([parameters] declares)")
+        raise self.error(
+            node, f'unknown name "{name[:MAX_SHOWN]}"', nearest(name, known) + " ([parameters] declares)"
+        )
 
     def power(self, node: ast.BinOp, depth: int) -> Expr:
         base, exponent = self.read(node.left, depth + 1), self.read(node.right, depth + 1)
@@ -213,15 +212,19 @@ class _Reader(Calls):
                 self.require(base, "nonzero")
                 self.divides(node.left, base)
         elif is_nonnegative(-base):
-            raise self.error(node.left, "a root or power of a number that is not positive",
-                             "a positive base, or an integer exponent")
+            raise self.error(
+                node.left,
+                "a root or power of a number that is not positive",
+                "a positive base, or an integer exponent",
+            )
         else:
             self.require(base, "positive")
         try:
             return self.bounded(node, power(base, exponent))
         except NoValue:
-            raise self.error(node, f"`{self.source(node)}` has no value",
-                             "a positive base, or an integer exponent") from None
+            raise self.error(
+                node, f"`{self.source(node)}` has no value", "a positive base, or an integer exponent"
+            ) from None
 
     def exponent(self, node: ast.BinOp, base: Expr, exponent: Rational) -> None:
         """Refuse an exponent that is too large for `base` before SymPy multiplies it out."""

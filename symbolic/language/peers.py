@@ -73,8 +73,7 @@ def statements() -> tuple[PeerStatement, ...]:
     table = read_toml(read_text(FILE), FILE.name)
     versions = table["packages"]
     return tuple(
-        PeerStatement(version=versions[entry["package"]],
-                      **entry | {"how": one_line(entry.get("how", ""))})
+        PeerStatement(version=versions[entry["package"]], **entry | {"how": one_line(entry.get("how", ""))})
         for entry in table["statement"]
     )
 

@@ -8,14 +8,7 @@ from sympy import Expr, Symbol
 
 from midpo.symbolic.domains.intervals import REAL, Interval
 
-from .nodes import (
-    CHOSEN,
-    REJECTED,
-    RESPONSE,
-    Datum,
-    Further,
-    Parameter,
-)
+from .nodes import CHOSEN, REJECTED, RESPONSE, Datum, Further, Parameter
 from .words import FUNCTIONS, SPECIAL
 
 # Words that an index cannot take.

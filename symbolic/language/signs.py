@@ -50,8 +50,13 @@ from .words import BY_NODE
 
 # What each atom can be; a probability is below 1: there are two tokens, and each can come.
 _ATOMS: dict[type[Node], Interval] = {
-    Prob: UNIT, TokenProb: UNIT, VocabProb: UNIT, Length: FROM_ONE, Prior: POSITIVE,
-    Divergence: NONNEGATIVE, Entropy: NONNEGATIVE,
+    Prob: UNIT,
+    TokenProb: UNIT,
+    VocabProb: UNIT,
+    Length: FROM_ONE,
+    Prior: POSITIVE,
+    Divergence: NONNEGATIVE,
+    Entropy: NONNEGATIVE,
 }
 _MAX_AFFINE = 3  # atoms that one sum is taken apart by, and so deep
 _MAX_SUM = 24  # terms of a sum that is taken apart
@@ -133,12 +138,14 @@ def _token_by_token(expr: Add) -> Interval:
     len(y) - sum(step(w(y, t)) for t in y) is a sum of 1 - step(w(y, t))."""
     bodies: dict[Any, Interval] = {}
     beside: list[Interval] = []
-    summed = {term.as_coeff_Mul()[1].args[2] for term in expr.args
-              if isinstance(term.as_coeff_Mul()[1], TokenSum)}
+    summed = {
+        term.as_coeff_Mul()[1].args[2] for term in expr.args if isinstance(term.as_coeff_Mul()[1], TokenSum)
+    }
     for term in expr.args:
         factor, node = term.as_coeff_Mul()
-        if not (isinstance(factor, Rational) and isinstance(node, (TokenSum, Length))
-                and node.args[-1] in summed):
+        if not (
+            isinstance(factor, Rational) and isinstance(node, (TokenSum, Length)) and node.args[-1] in summed
+        ):
             beside.append(enclosure(term))
             continue
         body = enclosure(node.args[0]) if isinstance(node, TokenSum) else point(Fraction(1))
@@ -159,10 +166,13 @@ def _linear_atoms(expr: Add) -> list[Expr]:
             if isinstance(factor, (Ranged, Feature, Prob, TokenProb, VocabProb, Length)):
                 counts[factor] = counts.get(factor, 0) + 1
     return [
-        atom for atom in sorted(sorted((a for a, n in counts.items() if n > 1), key=structural),
-                               key=lambda a: -counts[a])
-        if not any(factor != atom and factor.has(atom)
-                   for term in expr.args for factor in Mul.make_args(term))
+        atom
+        for atom in sorted(
+            sorted((a for a, n in counts.items() if n > 1), key=structural), key=lambda a: -counts[a]
+        )
+        if not any(
+            factor != atom and factor.has(atom) for term in expr.args for factor in Mul.make_args(term)
+        )
     ]
 
 
@@ -172,8 +182,7 @@ def _between_ends(expr: Add, atom: Expr, names: int) -> Interval:
     slope = Add(*(term / atom for term in having))
     rest = Add(*(term for term in expr.args if term not in having))
     domain = enclosure(atom)
-    ends = [(_of_sum(rest + slope * Rational(end), names), closed)
-            for end, closed in domain.end_values]
+    ends = [(_of_sum(rest + slope * Rational(end), names), closed) for end, closed in domain.end_values]
     if not ends:
         return REAL
     if len(ends) == 1:  # the sum at the end, and then in the direction of the ray

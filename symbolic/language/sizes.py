@@ -25,8 +25,10 @@ def unbearable(expr: Expr) -> tuple[str, str] | None:
                 return "an exponent is too large", EXPONENTS
     degree, levels = _fractions(expr)
     if levels > 1 and degree > MAX_FRACTIONS:
-        return ("fractions in fractions, with large powers",
-                f"powers whose product is at most {MAX_FRACTIONS}")
+        return (
+            "fractions in fractions, with large powers",
+            f"powers whose product is at most {MAX_FRACTIONS}",
+        )
     return None
 
 

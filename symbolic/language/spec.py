@@ -25,7 +25,6 @@ CATALOGUE = Path(__file__).parents[1] / "catalogue"
 PAPER = ("dpo", "dice", "centropy", "simpo", "rdpo", "tdpo", "tis-dpo", "sparsepo")
 
 
-
 @dataclass(frozen=True)
 class Spec:
     """One algorithm: a prior, a target, or both.
@@ -81,9 +80,12 @@ class Spec:
         that every stage that asks for an equation answers with it.
         """
         if self.reason:
-            raise SpecError(f"{self.name} has no loss of one pair", file=self.file, key="reason",
-                            expected="nothing can be "
-                            f"{'computed' if self.batch is None else 'proved'}: {self.reason}")
+            raise SpecError(
+                f"{self.name} has no loss of one pair",
+                file=self.file,
+                key="reason",
+                expected=f"nothing can be {'computed' if self.batch is None else 'proved'}: {self.reason}",
+            )
         return self.margin is not None or self.loss is not None
 
     @property

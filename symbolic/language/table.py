@@ -25,9 +25,24 @@ from .words import FUNCTIONS, SPECIAL
 
 CONFIRMED = "confirmed"
 UNCONFIRMED = "unconfirmed: "
-KEYS = ("name", "title", "reference", "status", "reason", "prior", "parameters", "features",
-        "policies", "responses", "target", "constraint", "multiplier", "link", "conventions",
-        "bibtex")
+KEYS = (
+    "name",
+    "title",
+    "reference",
+    "status",
+    "reason",
+    "prior",
+    "parameters",
+    "features",
+    "policies",
+    "responses",
+    "target",
+    "constraint",
+    "multiplier",
+    "link",
+    "conventions",
+    "bibtex",
+)
 
 
 FEATURES = {"response": "(y)", "token": "(y, t)", "pair": ""}
@@ -55,9 +70,19 @@ MEANING = re.compile(r"[A-Za-z][A-Za-z0-9 ,()-]{0,119}")  # plain words: it goes
 # a generated function.
 RESERVED = frozenset(
     {"y", "y_w", "y_l", "m", "vocab", "x", "torch", "F", "labels", "reduction", "validate", "zeta"}
-    | {"num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "rows",
-       "inplace_backward", "vocab_group", "logit_softcap", "logit_temperature",
-       "sequence_lengths"}
+    | {
+        "num_pairs",
+        "ignore_index",
+        "cu_seqlens",
+        "max_seqlen",
+        "metrics",
+        "rows",
+        "inplace_backward",
+        "vocab_group",
+        "logit_softcap",
+        "logit_temperature",
+        "sequence_lengths",
+    }
     | {*FUNCTIONS, *SPECIAL, *keyword.kwlist, *keyword.softkwlist, *dir(builtins)}
 )
 
@@ -86,8 +111,7 @@ class Table:
         target = self.section("target")
         self.no_others(target, ("margin", "loss", "batch"), "target")
         if "target" in self.table and len(target) != 1:
-            raise SpecError(f"{len(target)} targets", key="target",
-                            expected="one of margin, loss, batch")
+            raise SpecError(f"{len(target)} targets", key="target", expected="one of margin, loss, batch")
         prior = self.expression(self.table, "prior", names, PRIOR)
         if prior is not None:
             self.conditions += self.positivity(prior, names)
@@ -96,14 +120,19 @@ class Table:
         batch = self.expression(target, "batch", names, BATCH, "target.")
         status, reason = self.status(), self.prose("reason")
         if reason and (prior is not None or margin is not None or loss is not None):
-            raise SpecError("a reason beside a prior or a target", key="reason",
-                            expected="a reason only where no spec of one pair can hold the loss")
+            raise SpecError(
+                "a reason beside a prior or a target",
+                key="reason",
+                expected="a reason only where no spec of one pair can hold the loss",
+            )
         if batch is not None and not reason:
-            raise SpecError("the loss of a batch without a reason", key="target.batch",
-                            expected='reason = "...": why it is no loss of one pair')
+            raise SpecError(
+                "the loss of a batch without a reason",
+                key="target.batch",
+                expected='reason = "...": why it is no loss of one pair',
+            )
         if prior is None and not target and not reason:
-            raise SpecError("neither a prior nor a target",
-                            expected='prior = "...", [target], both')
+            raise SpecError("neither a prior nor a target", expected='prior = "...", [target], both')
         constraint = self.expression(self.table, "constraint", names, TARGET)
         link = self.expression(self.table, "link", names, LINK)
         return {
@@ -160,7 +189,8 @@ class Table:
         name = self.string("name")
         if not NAME.fullmatch(name):
             raise SpecError(
-                f'"{name[:80]}" is not a name', key="name",
+                f'"{name[:80]}" is not a name',
+                key="name",
                 expected="a lower-case letter, then letters, digits, - or _, at most 64",
             )
         return name
@@ -168,22 +198,31 @@ class Table:
     def status(self) -> str:
         status = self.prose("status") or CONFIRMED
         if status != CONFIRMED and not status.startswith(UNCONFIRMED):
-            raise SpecError(f"{_shown(status)} is not a status", key="status",
-                            expected=f'"{CONFIRMED}", or "{UNCONFIRMED}" and why')
+            raise SpecError(
+                f"{_shown(status)} is not a status",
+                key="status",
+                expected=f'"{CONFIRMED}", or "{UNCONFIRMED}" and why',
+            )
         return status
 
     def bibtex(self) -> dict[str, str]:
         fields = self.section("bibtex")
         for key, value in fields.items():
             if not re.fullmatch(r"[a-z]{1,20}", key) or not isinstance(value, (str, int)):
-                raise SpecError("not a BibTeX field", key=f"bibtex.{key[:40]}",
-                                expected='a lower-case field with a text, author = "..."')
+                raise SpecError(
+                    "not a BibTeX field",
+                    key=f"bibtex.{key[:40]}",
+                    expected='a lower-case field with a text, author = "..."',
+                )
         return {key: str(value) for key, value in fields.items()}
 
     def identifier(self, name: str, key: str, taken: Iterable[str] = ()) -> None:
         if not IDENTIFIER.fullmatch(name) or name.startswith(("pi_", "y_", "_")) or name == "pi":
-            raise SpecError(f'"{name[:40]}" cannot be used as a name', key=key,
-                            expected="letters, digits and _, not pi, pi_... or y_...")
+            raise SpecError(
+                f'"{name[:40]}" cannot be used as a name',
+                key=key,
+                expected="letters, digits and _, not pi, pi_... or y_...",
+            )
         if name in RESERVED or name.endswith("_logits"):
             raise SpecError(f'"{name}" already has a meaning', key=key, expected="another name")
         if name in taken:
@@ -202,8 +241,11 @@ class Table:
             if "default" in table:
                 defaults[name] = _default(table["default"], domain, key)
         if "alpha" in parameters and not parameters["alpha"].domain.positive:
-            raise SpecError(f'domain "{parameters["alpha"].domain}"', key="parameters.alpha",
-                            expected='alpha is the scale of the loss: "positive"')
+            raise SpecError(
+                f'domain "{parameters["alpha"].domain}"',
+                key="parameters.alpha",
+                expected='alpha is the scale of the loss: "positive"',
+            )
         return parameters, defaults
 
     def features(self, taken: set[str]) -> tuple[dict[str, str], dict[str, Interval]]:
@@ -216,12 +258,14 @@ class Table:
             table = entry if isinstance(entry, dict) else {"kind": entry}
             self.no_others(table, ("kind", "domain"), key)
             if "kind" not in table:
-                raise SpecError("the kind is missing", key=key,
-                                expected='{ kind = "pair", domain = "positive" }')
+                raise SpecError(
+                    "the kind is missing", key=key, expected='{ kind = "pair", domain = "positive" }'
+                )
             kind = table["kind"]
             if not isinstance(kind, str) or kind not in FEATURES:
-                raise SpecError(f"{_shown(kind)} is not a kind of feature", key=key,
-                                expected=nearest(str(kind), FEATURES))
+                raise SpecError(
+                    f"{_shown(kind)} is not a kind of feature", key=key, expected=nearest(str(kind), FEATURES)
+                )
             features[name] = kind
             domain = _domain(table, key)
             if domain != REAL:
@@ -233,14 +277,15 @@ class Table:
         for name, kind in self.section("policies").items():
             key = f"policies.{name[:40]}"
             if not IDENTIFIER.fullmatch(name) or not re.fullmatch(r"pi_[A-Za-z0-9_]+", name):
-                raise SpecError(f'"{name[:40]}" is not a policy name', key=key,
-                                expected="pi_ and letters, digits or _")
+                raise SpecError(
+                    f'"{name[:40]}" is not a policy name', key=key, expected="pi_ and letters, digits or _"
+                )
             if kind not in POLICY_KINDS:
-                raise SpecError(f"{_shown(kind)} is not a kind of policy", key=key,
-                                expected='"frozen"')
+                raise SpecError(f"{_shown(kind)} is not a kind of policy", key=key, expected='"frozen"')
             if name == "pi_policy":
-                raise SpecError('"pi_policy" would share its argument with pi', key=key,
-                                expected="another name")
+                raise SpecError(
+                    '"pi_policy" would share its argument with pi', key=key, expected="another name"
+                )
             policies.add(name)
         return frozenset(policies)
 
@@ -249,18 +294,26 @@ class Table:
         for name, meaning in self.section("responses").items():
             key = f"responses.{name[:40]}"
             if not RESPONSE_NAME.fullmatch(name):
-                raise SpecError(f'"{name[:40]}" is not a name of a response', key=key,
-                                expected="y_ and letters or digits, such as y_g")
+                raise SpecError(
+                    f'"{name[:40]}" is not a name of a response',
+                    key=key,
+                    expected="y_ and letters or digits, such as y_g",
+                )
             if name in RESERVED or name in names.taken():
-                raise SpecError(f'"{name}" already has a meaning', key=key,
-                                expected="another name")
+                raise SpecError(f'"{name}" already has a meaning', key=key, expected="another name")
             if not isinstance(meaning, str) or not MEANING.fullmatch(meaning):
-                raise SpecError(f"{_shown(meaning)} does not say what it is", key=key,
-                                expected='at most 120 letters, digits and commas: "a gold answer"')
+                raise SpecError(
+                    f"{_shown(meaning)} does not say what it is",
+                    key=key,
+                    expected='at most 120 letters, digits and commas: "a gold answer"',
+                )
             responses[name] = meaning
         if len(responses) > MAX_RESPONSES:
-            raise SpecError(f"{len(responses)} responses beside the pair", key="responses",
-                            expected=f"at most {MAX_RESPONSES}")
+            raise SpecError(
+                f"{len(responses)} responses beside the pair",
+                key="responses",
+                expected=f"at most {MAX_RESPONSES}",
+            )
         return responses
 
     def expression(
@@ -270,8 +323,7 @@ class Table:
             return None
         value = table[key]
         if not isinstance(value, str):
-            raise SpecError(f"a {_kind(value)}", key=prefix + key,
-                            expected="an expression in quotes")
+            raise SpecError(f"a {_kind(value)}", key=prefix + key, expected="an expression in quotes")
         self.texts[key] = value
         try:
             expr, conditions = parse_with_conditions(value, names, place)
@@ -288,18 +340,18 @@ class Table:
             error.text, error.column = self.texts["prior"], 0
             raise error.located(key="prior") from None
 
-    def multiplier(
-        self, parameters: Mapping[str, Parameter], constraint: Expr | None
-    ) -> Parameter | None:
+    def multiplier(self, parameters: Mapping[str, Parameter], constraint: Expr | None) -> Parameter | None:
         if constraint is None:
             if "multiplier" in self.table:
-                raise SpecError("a multiplier without a constraint", key="multiplier",
-                                expected='constraint = "..."')
+                raise SpecError(
+                    "a multiplier without a constraint", key="multiplier", expected='constraint = "..."'
+                )
             return None
         name = self.string("multiplier") or MULTIPLIER
         if name not in parameters:
-            raise SpecError(f'"{name[:40]}" is not a parameter', key="multiplier",
-                            expected=nearest(name, parameters))
+            raise SpecError(
+                f'"{name[:40]}" is not a parameter', key="multiplier", expected=nearest(name, parameters)
+            )
         return parameters[name]
 
 
@@ -321,14 +373,12 @@ def _default(value: Any, domain: Interval, key: str) -> Rational:
         raise SpecError("the number is not finite, or too large", key=key, expected="default = 0.1")
     number = Rational(str(value))
     if number not in domain:
-        raise SpecError(f"the default {value} is outside its domain", key=key,
-                        expected=domain.described)
+        raise SpecError(f"the default {value} is outside its domain", key=key, expected=domain.described)
     return number
 
 
 def _kind(value: Any) -> str:
-    kinds = {str: "text", bool: "truth value", int: "number", float: "number", list: "list",
-             dict: "table"}
+    kinds = {str: "text", bool: "truth value", int: "number", float: "number", list: "list", dict: "table"}
     return kinds.get(type(value), "date")
 
 

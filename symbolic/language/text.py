@@ -26,9 +26,7 @@ from .nodes import (
 from .words import SPECIAL, word_of
 
 SUM, PRODUCT, POWER, ATOM = range(4)
-_WORDS: dict[type, str] = {
-    **{node: name for name, nodes in SPECIAL.items() for node in nodes}, Prior: "zeta",
-}
+_WORDS: dict[type, str] = {**{node: name for name, nodes in SPECIAL.items() for node in nodes}, Prior: "zeta"}
 
 
 def text(expr: Expr, taken: Iterable[str] = ()) -> str:
@@ -46,8 +44,7 @@ def text_of_terms(expr: Expr) -> list[str]:
 
 
 def _writer(expr: Expr, taken: Iterable[str]) -> Writer:
-    used = {s.name for s in preorder_traversal(expr) if isinstance(s, Symbol)
-            and not isinstance(s, Index)}
+    used = {s.name for s in preorder_traversal(expr) if isinstance(s, Symbol) and not isinstance(s, Index)}
     return Writer(frozenset(used.union(taken)))
 
 
@@ -164,8 +161,14 @@ def factor_key(factor: Expr) -> tuple[int, int, str]:
     """Numbers, parameters, lengths, probabilities, functions, sums: the order people write."""
     base = factor.base if isinstance(factor, Pow) else factor
     kinds: tuple[type | tuple[type, ...], ...] = (
-        Number, Symbol, Length, Feature, (Prob, TokenProb, VocabProb, Prior), Add,
-        (Log, LogSigmoid), Exp,
+        Number,
+        Symbol,
+        Length,
+        Feature,
+        (Prob, TokenProb, VocabProb, Prior),
+        Add,
+        (Log, LogSigmoid),
+        Exp,
     )
     rank = next((i for i, kind in enumerate(kinds) if isinstance(base, kind)), len(kinds))
     return rank, _policy_rank(base), _plain(base)

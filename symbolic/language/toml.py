@@ -28,13 +28,17 @@ def read_text(path: Path) -> str:
     """The text of a regular file of at most 64 KiB of UTF-8. Raises: SpecError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device would block, or never end
-            raise SpecError("the file cannot be read: it is not a regular file", file=str(path),
-                            expected="a readable TOML file")
+            raise SpecError(
+                "the file cannot be read: it is not a regular file",
+                file=str(path),
+                expected="a readable TOML file",
+            )
         with path.open("rb") as stream:
             data = stream.read(MAX_TEXT + 1)
     except OSError as error:
         raise SpecError(
-            f"the file cannot be read: {error.strerror or error}", file=str(path),
+            f"the file cannot be read: {error.strerror or error}",
+            file=str(path),
             expected="a readable TOML file",
         ) from None
     except ValueError:
@@ -42,8 +46,11 @@ def read_text(path: Path) -> str:
     if len(data) > MAX_TEXT:
         raise SpecError("the file is too large", file=str(path), expected="at most 64 KiB")
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in data:
-        raise SpecError("the file is not UTF-8; it looks like UTF-16 or binary data",
-                        file=str(path), expected="a UTF-8 text file")
+        raise SpecError(
+            "the file is not UTF-8; it looks like UTF-16 or binary data",
+            file=str(path),
+            expected="a UTF-8 text file",
+        )
     try:
         return data.decode("utf-8-sig")  # some editors mark UTF-8
     except UnicodeDecodeError as error:
@@ -62,8 +69,9 @@ def read_toml(text: str, file: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         raise _toml_error(text, str(error), file) from None
     except (RecursionError, ValueError):
-        raise SpecError("the TOML is nested too deeply or holds a number out of range", file=file,
-                        expected="flat tables") from None
+        raise SpecError(
+            "the TOML is nested too deeply or holds a number out of range", file=file, expected="flat tables"
+        ) from None
 
 
 def one_line(prose: str) -> str:
@@ -91,13 +99,19 @@ def _bounded(text: str, file: str) -> None:
         if dots >= MAX_PARTS or depth > MAX_DEPTH:
             problem, most = (
                 ("a key of too many parts", f"at most {MAX_PARTS} parts, as in target.margin")
-                if dots >= MAX_PARTS else
-                ("brackets nested too deeply", f"at most {MAX_DEPTH} levels"))
+                if dots >= MAX_PARTS
+                else ("brackets nested too deeply", f"at most {MAX_DEPTH} levels")
+            )
             line = text.count("\n", 0, found.start()) + 1
             start = text.rfind("\n", 0, found.start()) + 1
-            raise SpecError(problem, file=file, key=f"line {line}",
-                            text=text[start:].partition("\n")[0],
-                            column=found.start() - start, expected=most)
+            raise SpecError(
+                problem,
+                file=file,
+                key=f"line {line}",
+                text=text[start:].partition("\n")[0],
+                column=found.start() - start,
+                expected=most,
+            )
 
 
 def _toml_error(text: str, message: str, file: str) -> SpecError:

@@ -15,16 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from sympy import Expr, Mul, S
 
-from midpo.symbolic.domains.intervals import (
-    REAL,
-    Interval,
-    cut,
-    largest,
-    magnitude,
-    point,
-    rising,
-    smallest,
-)
+from midpo.symbolic.domains.intervals import REAL, Interval, cut, largest, magnitude, point, rising, smallest
 from midpo.symbolic.errors import NotYet
 
 from .nodes import (

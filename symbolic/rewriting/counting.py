@@ -63,21 +63,20 @@ def _find_count(node: TokenSum) -> Parts | None:
     return None if found is None else (body, index, response, *found)
 
 
-def _count_right(
-    body: Expr, index: Index, response: Expr, power: int, n: Expr, up: bool
-) -> Expr:
+def _count_right(body: Expr, index: Index, response: Expr, power: int, n: Expr, up: bool) -> Expr:
     below = power_sum(power, _clamped(n, response))
     return power_sum(power, Length(response)) - below if up else below
 
 
-def _count_holds(
-    body: Expr, index: Index, response: Expr, power: int, n: Expr, up: bool
-) -> bool:
+def _count_holds(body: Expr, index: Index, response: Expr, power: int, n: Expr, up: bool) -> bool:
     cut = index - n - 1 if up else n - index
     steps = body.atoms(Step)
     return (
-        0 <= power < len(SUMS) and is_whole(n) and index not in n.free_symbols
-        and bool(index.is_positive) and len(steps) == 1
+        0 <= power < len(SUMS)
+        and is_whole(n)
+        and index not in n.free_symbols
+        and bool(index.is_positive)
+        and len(steps) == 1
         and body == Mul(Pow(index, Integer(power)), *steps)
         and equal_in_field(next(iter(steps)).args[0], cut)
     )
@@ -112,22 +111,31 @@ def _find_swap(node: TokenSum) -> Parts | None:
 
 
 SWAP = Rule(
-    "sum_swap", "piecewise",
-    "sum(a*sum(b for s in z) for t in y) = sum(sum(a*b for t in y) for s in z)", "s not in a",
+    "sum_swap",
+    "piecewise",
+    "sum(a*sum(b for s in z) for t in y) = sum(sum(a*b for t in y) for s in z)",
+    "s not in a",
     "two finite sums can be taken in either order; then their indices change names",
-    (TokenSum,), _find_swap,
+    (TokenSum,),
+    _find_swap,
     lambda a, b, s, z, t, y: TokenSum(Mul(a, TokenSum(b, s, z)), t, y),
     lambda a, b, s, z, t, y: TokenSum(TokenSum(Mul(a, b).xreplace({s: t, t: s}), s, y), t, z),
     lambda a, b, s, z, t, y: s not in a.free_symbols and s != t,
 )
 COUNT = Rule(
-    "step_count", "piecewise",
+    "step_count",
+    "piecewise",
     "sum(t**p*step(t - n - 1) for t in y) = F(len(y)) - F(min(len(y), max(0, n)))",
     "n whole and free of t; F(n) = 1 + 2**p + ... + n**p",
     "of the positions 1, 2, ..., len(y), those beyond n are all but the first n",
-    (TokenSum,), _find_count, lambda body, t, y, *rest: TokenSum(body, t, y), _count_right,
+    (TokenSum,),
+    _find_count,
+    lambda body, t, y, *rest: TokenSum(body, t, y),
+    _count_right,
     _count_holds,
 )
+
+
 def _find_power(node: TokenSum) -> Parts | None:
     body, index, response = node.args
     base, power = body.as_base_exp()
@@ -136,9 +144,14 @@ def _find_power(node: TokenSum) -> Parts | None:
 
 
 POWERS = Rule(
-    "power_sum", "piecewise", "sum(t for t in y) = len(y)*(len(y) + 1)/2, sum(t**p for t in y)", "",
+    "power_sum",
+    "piecewise",
+    "sum(t for t in y) = len(y)*(len(y) + 1)/2, sum(t**p for t in y)",
+    "",
     "the sum of the first whole numbers, or of their squares or cubes",
-    (TokenSum,), _find_power, lambda t, p, y: TokenSum(Pow(t, Integer(p)), t, y),
+    (TokenSum,),
+    _find_power,
+    lambda t, p, y: TokenSum(Pow(t, Integer(p)), t, y),
     lambda t, p, y: power_sum(p, Length(y)),
     lambda t, p, y: bool(t.is_positive) and 0 < p < len(SUMS),
 )

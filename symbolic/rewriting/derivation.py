@@ -140,9 +140,7 @@ class Rewriter:
     `settled` are expressions in which an earlier use of the rule found nothing.
     """
 
-    def __init__(
-        self, rule: Rule, kinds: Kinds | None = None, settled: set[Any] | None = None
-    ) -> None:
+    def __init__(self, rule: Rule, kinds: Kinds | None = None, settled: set[Any] | None = None) -> None:
         self.rule = rule
         self.kinds = kinds or Kinds()
         self.settled = set() if settled is None else settled

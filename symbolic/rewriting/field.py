@@ -27,9 +27,7 @@ def _find_exp_split(node: Exp) -> Parts | None:
 
 def _split_holds(arg: Expr, terms: tuple[tuple[Expr, Expr], ...]) -> bool:
     total = Add(*(c * m for c, m in terms))
-    return all(isinstance(c, Rational) for c, _ in terms) and (
-        arg == total or equal_in_field(arg, total)
-    )
+    return all(isinstance(c, Rational) for c, _ in terms) and (arg == total or equal_in_field(arg, total))
 
 
 def _find_exp_power(node: Pow) -> Parts | None:
@@ -70,14 +68,12 @@ def _log_factor_holds(arg: Expr, known: Parts, single: Parts, other: Expr) -> bo
     odd = len(single) <= 1 and all(e.is_Integer and e % 2 for _, e in single)
     alone = not single or other == 1
     product = Mul(other, *(Pow(b, e) for b, e in (*known, *single)))
-    return (odd and alone and all(is_positive(b) for b, _ in known)
-            and equal_in_field(arg, product))
+    return odd and alone and all(is_positive(b) for b, _ in known) and equal_in_field(arg, product)
 
 
 def _find_log_square(node: Log) -> Parts | None:
     (arg,) = node.args
-    even = tuple((b, e) for b, e in factors(arg)[1:]
-                 if e.is_Integer and e % 2 == 0 and not is_positive(b))
+    even = tuple((b, e) for b, e in factors(arg)[1:] if e.is_Integer and e % 2 == 0 and not is_positive(b))
     if not even:
         return None
     return arg, even, Mul(*(Pow(b, e) for b, e in factors(arg) if (b, e) not in even))
@@ -116,37 +112,93 @@ def _root_right(base: Expr, exponent: Expr, known: Parts, even: Parts, other: Ex
 
 def _root_holds(base: Expr, exponent: Expr, known: Parts, even: Parts, other: Expr) -> bool:
     product = Mul(other, *(Pow(b, e) for b, e in (*known, *even)))
-    return (all(is_positive(b) for b, _ in known) and all(e % 2 == 0 for _, e in even)
-            and equal_in_field(base, product))
+    return (
+        all(is_positive(b) for b, _ in known)
+        and all(e % 2 == 0 for _, e in even)
+        and equal_in_field(base, product)
+    )
 
 
 FIELD: tuple[Rule, ...] = (
-    Rule("sigmoid_exp", "field", "sigmoid(x) = 1/(1 + exp(-x))", "",
-         "definition of the logistic function",
-         (Sigmoid,), lambda node: tuple(node.args), lambda x: Sigmoid(x),
-         lambda x: 1 / (1 + Exp(-x))),
-    Rule("logsigmoid_log", "field", "logsigmoid(x) = -log(1 + exp(-x))", "",
-         "definition of log-sigmoid",
-         (LogSigmoid,), lambda node: tuple(node.args), lambda x: LogSigmoid(x),
-         lambda x: -Log(1 + Exp(-x))),
-    Rule("exp_power", "field", "exp(a)**b = exp(a*b)", "", "power of an exponential",
-         (Pow,), _find_exp_power, lambda a, b: Pow(Exp(a), b), lambda a, b: Exp(a * b)),
-    Rule("exp_split", "field", "exp(j*a + k*b) = exp(a)**j*exp(b)**k", "j, k rational",
-         "exponential of a sum",
-         (Exp,), _find_exp_split, lambda arg, terms: Exp(arg),
-         lambda arg, terms: Mul(*(Pow(Exp(m), c) for c, m in terms)), _split_holds),
-    Rule("log_factor", "field", "log(a) = j*log(f) + k*log(g) + log(h)",
-         "a = f**j*g**k*h; all factors but one positive",
-         "factor the argument; the logarithm of a product is the sum of logarithms",
-         (Log,), _find_log_factor, lambda arg, *rest: Log(arg), _log_factor_right,
-         _log_factor_holds),
-    Rule("log_square", "field", "log(f**(2*k)*h) = 2*k*log(abs(f)) + log(h)", "k whole",
-         "an even power does not see the sign",
-         (Log,), _find_log_square, lambda arg, *rest: Log(arg), _log_square_right,
-         _log_square_holds),
-    Rule("root_factor", "field", "a**r = f**(j*r)*abs(g)**(2*k*r)*h**r",
-         "a = f**j*g**(2*k)*h; f > 0",
-         "take factors of known sign out of the root",
-         (Pow,), _find_root, lambda base, exponent, *rest: Pow(base, exponent), _root_right,
-         _root_holds),
+    Rule(
+        "sigmoid_exp",
+        "field",
+        "sigmoid(x) = 1/(1 + exp(-x))",
+        "",
+        "definition of the logistic function",
+        (Sigmoid,),
+        lambda node: tuple(node.args),
+        lambda x: Sigmoid(x),
+        lambda x: 1 / (1 + Exp(-x)),
+    ),
+    Rule(
+        "logsigmoid_log",
+        "field",
+        "logsigmoid(x) = -log(1 + exp(-x))",
+        "",
+        "definition of log-sigmoid",
+        (LogSigmoid,),
+        lambda node: tuple(node.args),
+        lambda x: LogSigmoid(x),
+        lambda x: -Log(1 + Exp(-x)),
+    ),
+    Rule(
+        "exp_power",
+        "field",
+        "exp(a)**b = exp(a*b)",
+        "",
+        "power of an exponential",
+        (Pow,),
+        _find_exp_power,
+        lambda a, b: Pow(Exp(a), b),
+        lambda a, b: Exp(a * b),
+    ),
+    Rule(
+        "exp_split",
+        "field",
+        "exp(j*a + k*b) = exp(a)**j*exp(b)**k",
+        "j, k rational",
+        "exponential of a sum",
+        (Exp,),
+        _find_exp_split,
+        lambda arg, terms: Exp(arg),
+        lambda arg, terms: Mul(*(Pow(Exp(m), c) for c, m in terms)),
+        _split_holds,
+    ),
+    Rule(
+        "log_factor",
+        "field",
+        "log(a) = j*log(f) + k*log(g) + log(h)",
+        "a = f**j*g**k*h; all factors but one positive",
+        "factor the argument; the logarithm of a product is the sum of logarithms",
+        (Log,),
+        _find_log_factor,
+        lambda arg, *rest: Log(arg),
+        _log_factor_right,
+        _log_factor_holds,
+    ),
+    Rule(
+        "log_square",
+        "field",
+        "log(f**(2*k)*h) = 2*k*log(abs(f)) + log(h)",
+        "k whole",
+        "an even power does not see the sign",
+        (Log,),
+        _find_log_square,
+        lambda arg, *rest: Log(arg),
+        _log_square_right,
+        _log_square_holds,
+    ),
+    Rule(
+        "root_factor",
+        "field",
+        "a**r = f**(j*r)*abs(g)**(2*k*r)*h**r",
+        "a = f**j*g**(2*k)*h; f > 0",
+        "take factors of known sign out of the root",
+        (Pow,),
+        _find_root,
+        lambda base, exponent, *rest: Pow(base, exponent),
+        _root_right,
+        _root_holds,
+    ),
 )

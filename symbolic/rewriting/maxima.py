@@ -13,10 +13,7 @@ from sympy import Add, Expr, Mul, S
 from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.algebra.factor import content, orient
 from midpo.symbolic.algebra.polynomial import expand, polynomial, rational
-from midpo.symbolic.domains.whole import (
-    lattice,
-    takes_whole_values,
-)
+from midpo.symbolic.domains.whole import lattice, takes_whole_values
 from midpo.symbolic.language.nodes import Max, Step, structural
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 

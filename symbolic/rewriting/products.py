@@ -5,9 +5,7 @@ from __future__ import annotations
 from sympy import Add, Expr, Mul, Pow, Rational, S
 from sympy.ntheory import primerange
 
-from midpo.symbolic.language.nodes import (
-    Log,
-)
+from midpo.symbolic.language.nodes import Log
 from midpo.symbolic.language.signs import is_positive
 
 from .rule import Parts

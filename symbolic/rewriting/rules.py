@@ -53,13 +53,7 @@ from midpo.symbolic.language.signs import is_positive
 from .counting import COUNTING
 from .field import FIELD
 from .maxima import MAXIMA
-from .products import (
-    factors,
-    find_log_number,
-    find_log_product,
-    log_product_left,
-    log_product_right,
-)
+from .products import factors, find_log_number, find_log_product, log_product_left, log_product_right
 from .rule import ARITHMETIC, CELLS, PRIOR_RULE, Parts, Rule
 from .series import SERIES
 from .steps import STEPS

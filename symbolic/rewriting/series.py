@@ -65,13 +65,28 @@ def _geometric_holds(body: Expr, t: Expr, y: Expr, slope: Expr, rest: Expr) -> b
 
 
 SERIES: tuple[Rule, ...] = (
-    Rule("sum_of_powers", "field", "sum(t**k for t in y) = a polynomial in len(y)",
-         f"k = 1, ..., {MAX_POWER}", "sum of powers of the positions (Faulhaber)",
-         (TokenSum,), _find_power_sum, lambda t, k, y: TokenSum(Pow(t, k), t, y), _faulhaber,
-         lambda t, k, y: bool(k.is_Integer and 1 <= k <= MAX_POWER)),
-    Rule("geometric_sum", "field",
-         "sum(exp(a*t + b) for t in y) = exp(a + b)*(1 - exp(a*len(y)))/(1 - exp(a))",
-         "a, b free of t; a != 0", "geometric series",
-         (TokenSum,), _find_geometric, lambda body, t, y, *rest: TokenSum(body, t, y),
-         _geometric_right, _geometric_holds),
+    Rule(
+        "sum_of_powers",
+        "field",
+        "sum(t**k for t in y) = a polynomial in len(y)",
+        f"k = 1, ..., {MAX_POWER}",
+        "sum of powers of the positions (Faulhaber)",
+        (TokenSum,),
+        _find_power_sum,
+        lambda t, k, y: TokenSum(Pow(t, k), t, y),
+        _faulhaber,
+        lambda t, k, y: bool(k.is_Integer and 1 <= k <= MAX_POWER),
+    ),
+    Rule(
+        "geometric_sum",
+        "field",
+        "sum(exp(a*t + b) for t in y) = exp(a + b)*(1 - exp(a*len(y)))/(1 - exp(a))",
+        "a, b free of t; a != 0",
+        "geometric series",
+        (TokenSum,),
+        _find_geometric,
+        lambda body, t, y, *rest: TokenSum(body, t, y),
+        _geometric_right,
+        _geometric_holds,
+    ),
 )

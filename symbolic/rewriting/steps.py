@@ -15,13 +15,7 @@ from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.algebra.factor import content, factors
 from midpo.symbolic.algebra.polynomial import denominators, expand, polynomial, rational
 from midpo.symbolic.domains.constants import closed_sign, floor_between
-from midpo.symbolic.domains.whole import (
-    beside_constant,
-    lattice,
-    step_of,
-    takes_whole_values,
-    thresholds,
-)
+from midpo.symbolic.domains.whole import beside_constant, lattice, step_of, takes_whole_values, thresholds
 from midpo.symbolic.language.nodes import Step
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.work import spend

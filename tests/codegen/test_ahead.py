@@ -26,8 +26,7 @@ CHUNK = 4 * 7 * 6  # bytes: a few rows of the tests' vocabulary in the gradient'
 
 
 def kernel_of(name: str) -> Any:
-    return changed(midpo.generate(spec_of(name), backend="fused"), "CHUNK = 1 << 22",
-                   f"CHUNK = {CHUNK}")
+    return changed(midpo.generate(spec_of(name), backend="fused"), "CHUNK = 1 << 22", f"CHUNK = {CHUNK}")
 
 
 def cast(given: dict[str, Any], dtype: Any) -> dict[str, Any]:
@@ -35,7 +34,8 @@ def cast(given: dict[str, Any], dtype: Any) -> dict[str, Any]:
     wide = torch.promote_types(dtype, torch.float32)
     return {
         k: x.to(dtype if k.endswith("logits") else wide)
-        if torch.is_tensor(x) and x.is_floating_point() else x
+        if torch.is_tensor(x) and x.is_floating_point()
+        else x
         for k, x in given.items()
     }
 
@@ -86,8 +86,7 @@ def test_powers_rounded_to_bfloat16_cost_one_unit_at_most(name: str) -> None:
     given = cast(base(name, pairs=2, t=9, v=3000), torch.bfloat16)
     function = kernel_of(name).compile()
     found, once = (
-        answer(function, given, **more)[1].bfloat16().view(torch.int16).int()
-        for more in ({}, {"rows": 2})
+        answer(function, given, **more)[1].bfloat16().view(torch.int16).int() for more in ({}, {"rows": 2})
     )
     apart = (found - once).abs()
     assert int(apart.max()) == 1 and float(apart.double().mean()) < 0.25
@@ -145,9 +144,7 @@ def test_what_is_held(name: str, dtype: Any, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize("dtype", DTYPES[1:])
-def test_the_measured_limit_is_no_less_than_the_work(
-    dtype: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_measured_limit_is_no_less_than_the_work(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """It finds both normalisers and the probabilities, twice in the same memory."""
     logits = torch.randn(2, 3, 5, 700_000 // 5).to(dtype)  # chunks of fewer rows than there are
     policy, reference = (x.requires_grad_() for x in logits.unbind())

@@ -33,9 +33,21 @@ margin = '''alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l)) + be
 """
 WHOLE = 'name = "whole"\n[target]\nmargin = "log(pi(y_w))/len(y_w) - log(pi(y_l))/len(y_l)"'
 
-NO_NUMBERS = (True, "0.5", b"1", None, 1j, [0.5], np.array(0.5), torch.tensor([0.5, 0.5]),
-              torch.tensor(True), torch.tensor(1j), torch.tensor(0.5, requires_grad=True),
-              10**400, math.nan)
+NO_NUMBERS = (
+    True,
+    "0.5",
+    b"1",
+    None,
+    1j,
+    [0.5],
+    np.array(0.5),
+    torch.tensor([0.5, 0.5]),
+    torch.tensor(True),
+    torch.tensor(1j),
+    torch.tensor(0.5, requires_grad=True),
+    10**400,
+    math.nan,
+)
 NO_COUNTS = (0, -1, 1.5, True, "2", Fraction(2), torch.tensor(2), math.nan)
 NO_FLAGS = ("no", 1, None, 0.0, torch.tensor(True))
 AT_LEAST_ABOVE_0 = (*(x for x in NO_NUMBERS if x is not None), 0, -1, -math.inf)
@@ -53,24 +65,52 @@ BAD: dict[str, tuple[Any, ...]] = {
     "metrics": NO_FLAGS,
     "validate": NO_FLAGS,
     "inplace_backward": NO_FLAGS,
-    "cu_seqlens": ([0, 2, 4], 3, torch.tensor([0.0, 2.0, 4.0]), torch.tensor(4),
-                   torch.tensor([0, 2, 2, 6, 12]), torch.tensor([0, 3, 6, 9, 11])),
+    "cu_seqlens": (
+        [0, 2, 4],
+        3,
+        torch.tensor([0.0, 2.0, 4.0]),
+        torch.tensor(4),
+        torch.tensor([0, 2, 2, 6, 12]),
+        torch.tensor([0, 3, 6, 9, 11]),
+    ),
     "vocab_group": (0, "group", False),
     "policy_bias": (0.5, [0.0] * 5, torch.zeros(4)),
     "reference_bias": (0.5, [0.0] * 5, torch.zeros(4)),
-    **{f"{p}_weight": (None, 1.0, torch.zeros(5), torch.eye(5, dtype=torch.int64))
-       for p in ("policy", "reference")},
+    **{
+        f"{p}_weight": (None, 1.0, torch.zeros(5), torch.eye(5, dtype=torch.int64))
+        for p in ("policy", "reference")
+    },
     "reference_token_logps": (0.5, [0.0], torch.zeros(4)),
-    **{name: (None, 0.5, "x", torch.zeros(2, 9)) for name in (
-        "policy_logits", "reference_logits", "policy_hidden", "policy_logps", "reference_logps",
-        "free", "labels")},
+    **{
+        name: (None, 0.5, "x", torch.zeros(2, 9))
+        for name in (
+            "policy_logits",
+            "reference_logits",
+            "policy_hidden",
+            "policy_logps",
+            "reference_logps",
+            "free",
+            "labels",
+        )
+    },
     "reference_hidden": (None, 0.5, "x", torch.zeros(2, 9)),
-    "g": (0.5, torch.tensor([0.5, 0.0]), torch.tensor([1.5, 0.5]), torch.tensor([0.5, math.nan]),
-          torch.tensor([0.5, 0.5 + 0j])),
+    "g": (
+        0.5,
+        torch.tensor([0.5, 0.0]),
+        torch.tensor([1.5, 0.5]),
+        torch.tensor([0.5, math.nan]),
+        torch.tensor([0.5, 0.5 + 0j]),
+    ),
     "s": (None, torch.tensor([0.0, 0.0, 0.0, -1.25]), torch.tensor([0.0, math.inf, 0.0, 0.0])),
     "w": (None, torch.full((4, 3), -1e-9), torch.full((4, 3), math.nan)),
-    "sequence_lengths": (None, [1, 2, 3, 4], torch.ones(3), torch.tensor([1, 2, 0, 4]),
-                         torch.tensor([1, 2, 1.5, 4]), torch.tensor([1, 2, math.nan, 4])),
+    "sequence_lengths": (
+        None,
+        [1, 2, 3, 4],
+        torch.ones(3),
+        torch.tensor([1, 2, 0, 4]),
+        torch.tensor([1, 2, 1.5, 4]),
+        torch.tensor([1, 2, math.nan, 4]),
+    ),
 }
 
 
@@ -89,23 +129,34 @@ def given(backend: str) -> dict[str, Any]:
     labels[:, 0] = -100
     w = torch.rand(4, 3, generator=generator)
     w[:, 0] = torch.tensor([-1.0, math.nan, math.inf, 0.5])
-    found = {"labels": labels, "w": w, "free": w.nan_to_num(), "g": torch.tensor([0.25, 1.0]),
-             "s": torch.tensor([-1.0, 1, 0, 0]), "alpha": 0.5, "beta": 0.25}
+    found = {
+        "labels": labels,
+        "w": w,
+        "free": w.nan_to_num(),
+        "g": torch.tensor([0.25, 1.0]),
+        "s": torch.tensor([-1.0, 1, 0, 0]),
+        "alpha": 0.5,
+        "beta": 0.25,
+    }
     if backend == "linear":
-        heads = {f"{p}_{what}": x for p, z in logits.items()
-                 for what, x in (("hidden", z), ("weight", torch.eye(5)))}
+        heads = {
+            f"{p}_{what}": x
+            for p, z in logits.items()
+            for what, x in (("hidden", z), ("weight", torch.eye(5)))
+        }
         return found | heads
     named = "logps" if backend == "logps" else "logits"
     logps = {p: z.log_softmax(-1)[..., 0] for p, z in logits.items()}
-    return found | {f"{p}_{named}": z for p, z in (
-        logps if backend == "logps" else logits).items()}
+    return found | {f"{p}_{named}": z for p, z in (logps if backend == "logps" else logits).items()}
 
 
 def packed(arguments: dict[str, Any]) -> dict[str, Any]:
     """The same as tokens one after the other."""
     heads = ("policy_weight", "reference_weight")
-    flat = {name: x.flatten(0, 1) if torch.is_tensor(x) and x.dim() > 1 and name not in heads else x
-            for name, x in arguments.items()}
+    flat = {
+        name: x.flatten(0, 1) if torch.is_tensor(x) and x.dim() > 1 and name not in heads else x
+        for name, x in arguments.items()
+    }
     return flat | {"cu_seqlens": torch.arange(0, 13, 3)}
 
 
@@ -141,8 +192,9 @@ def test_numbers_of_any_kind_are_taken(backend: str) -> None:
         assert found == wanted
     for two in (2, np.int64(2), torch.tensor(2)):
         assert function(**right, num_pairs=two) == wanted
-    torch.testing.assert_close(function(**{**right, "alpha": torch.tensor(1)}),
-                               function(**{**right, "alpha": 1.0}))
+    torch.testing.assert_close(
+        function(**{**right, "alpha": torch.tensor(1)}), function(**{**right, "alpha": 1.0})
+    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -172,8 +224,10 @@ def test_lengths_of_whole_responses_are_counts() -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_soft_cap_beyond_all_logits_is_none(dtype: str) -> None:
     function = kernel("linear")
-    right = {n: x.to(getattr(torch, dtype)) if torch.is_tensor(x) and x.is_floating_point() else x
-             for n, x in given("linear").items()}
+    right = {
+        n: x.to(getattr(torch, dtype)) if torch.is_tensor(x) and x.is_floating_point() else x
+        for n, x in given("linear").items()
+    }
 
     def both(cap: float | None) -> Any:
         hidden = right["policy_hidden"].clone().requires_grad_()

@@ -97,17 +97,14 @@ def test_value_and_gradient_are_those_of_eager(name: str, backend: str) -> None:
 
 @pytest.mark.parametrize("backend", FROM_LOGITS)
 @pytest.mark.parametrize("name", ["dpo", "tdpo", "tis-dpo", "everything"])
-@pytest.mark.parametrize(
-    "case", ["v2", "t1", "b1", "huge", "masked", "one-hot", "sliced", "one row a chunk"]
-)
+@pytest.mark.parametrize("case", ["v2", "t1", "b1", "huge", "masked", "one-hot", "sliced", "one row a chunk"])
 def test_extremes(name: str, backend: str, case: str) -> None:
     shape = {"v2": {"v": 2}, "b1": {"pairs": 1}}.get(case, {})
     given = base(name, **shape)
     labels = given["labels"]
     options = {"rows": 1} if case == "one row a chunk" and backend != "logps" else {}
     if case == "t1":
-        given = {k: x[:, 1:2] if torch.is_tensor(x) and x.dim() > 1 else x
-                 for k, x in given.items()}
+        given = {k: x[:, 1:2] if torch.is_tensor(x) and x.dim() > 1 else x for k, x in given.items()}
         given["labels"] = given["labels"].clamp(min=0)
     for policy in ("policy_logits", "reference_logits"):
         z = given[policy]
@@ -166,10 +163,7 @@ def test_what_is_ignored_is_not_read(backend: str, bad: float) -> None:
 
 def packed_of(given: dict[str, Any], keep: Any) -> dict[str, Any]:
     """The same sequences one after the other."""
-    packed = {
-        k: x[keep] if torch.is_tensor(x) and x.shape[:2] == keep.shape else x
-        for k, x in given.items()
-    }
+    packed = {k: x[keep] if torch.is_tensor(x) and x.shape[:2] == keep.shape else x for k, x in given.items()}
     packed["cu_seqlens"] = torch.nn.functional.pad(keep.sum(-1).cumsum(0), (1, 0)).int()
     return packed
 
@@ -328,11 +322,7 @@ def test_linear_is_the_dense_head(name: str) -> None:
     heads = {n: [random(6, 5, 4), random(7, 4), random(7)] for n in logits}
     ours = [x.requires_grad_() for x in heads["policy_logits"]]
     parts = ("hidden", "weight", "bias")
-    inputs = {
-        n.replace("logits", part): x
-        for n in logits
-        for part, x in zip(parts, heads[n], strict=True)
-    }
+    inputs = {n.replace("logits", part): x for n in logits for part, x in zip(parts, heads[n], strict=True)}
     found = kernel.compile()(**rest, **inputs, logit_softcap=3.0, logit_temperature=0.7)
     dense = {n: 3 * torch.tanh((h @ w.T + b) / 3) / 0.7 for n, (h, w, b) in heads.items()}
     expected = midpo.generate(name).compile()(**rest, **dense)
@@ -380,9 +370,7 @@ def test_checkpointing_and_autocast() -> None:
     logits = given.pop("policy_logits").requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = checkpoint(
-            lambda z: function(policy_logits=z, **given, reduction="none"),
-            logits,
-            use_reentrant=False,
+            lambda z: function(policy_logits=z, **given, reduction="none"), logits, use_reentrant=False
         )
     weights = torch.arange(1, 4, dtype=loss.dtype)
     assert torch.equal(torch.autograd.grad((loss * weights).sum(), logits)[0], expected)
@@ -478,10 +466,10 @@ def test_wrong_arguments(change: dict[str, Any], message: str) -> None:
     assert str(caught.value).startswith(message)
 
 
-@pytest.mark.parametrize(("name", "backend"), [
-    ("dpo", "fused"), ("dpo", "logps"),
-    *(("tdpo", b) for b in ("fused", "linear", "triton", "native")),
-])
+@pytest.mark.parametrize(
+    ("name", "backend"),
+    [("dpo", "fused"), ("dpo", "logps"), *(("tdpo", b) for b in ("fused", "linear", "triton", "native"))],
+)
 def test_text_is_pinned(name: str, backend: str, golden: Callable[[str, str], None]) -> None:
     kernel = midpo.generate(name, backend=backend, thin=True)
     golden(f"kernels/{kernel.function}_{backend}.py", kernel.source)
@@ -544,9 +532,7 @@ def test_cross_check_catches(name: str, old: str, new: str) -> None:
     assert caught(name, wrong, trials=4, dtypes=["float64"])
 
 
-def test_the_documented_training_step_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_documented_training_step_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(__file__).parents[2] / "docs" / "kernels.md").read_text()
     program = text.partition("```python\n")[2].partition("```")[0]
     monkeypatch.chdir(tmp_path)
@@ -557,12 +543,12 @@ def test_the_documented_training_step_runs(
 
 @pytest.mark.parametrize("backend", ["eager", *FROM_LOGITS])
 def test_a_parameter_may_have_the_name_of_a_local_variable(backend: str) -> None:
-    text = '''name = "renamed"
+    text = """name = "renamed"
 [parameters]
 NAME = { domain = "positive", default = 2.0 }
 [target]
 margin = "NAME*log(pi(y_w)/pi_ref(y_w)) - NAME*log(pi(y_l)/pi_ref(y_l))"
-'''
+"""
     given = {k: x for k, x in base("dpo").items() if k != "alpha"}
     plain = midpo.generate(midpo.loads(text.replace("NAME", "beta")), backend=backend)
     code = plain.compile().__code__

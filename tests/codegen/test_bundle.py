@@ -53,7 +53,8 @@ def test_imports_are_those_that_are_read() -> None:
     assert found.source.startswith(
         '"""It.\n"""\n\nfrom __future__ import annotations\n\n'
         "import sys\nfrom typing import Any\n\nimport torch\nimport torch.nn.functional as F\n"
-        "from torch import Tensor\n\n\ndef f")
+        "from torch import Tensor\n\n\ndef f"
+    )
     assert found.computing == found.source.count("\n")
 
 
@@ -87,8 +88,7 @@ def test_a_file_holds_what_it_reads_and_no_more(backend: str) -> None:
         tree = ast.parse(midpo.generate(name, backend=backend).source)
         names = [name for node in tree.body for name in bound(node)]
         assert len(names) == len(set(names))
-        read = {n.id for n in ast.walk(tree)
-                if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+        read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
         function = f"{name}_loss"
         assert {n for n in names if n not in read} <= {function, "annotations"}
         known = {n for piece in bundle.library()[0] for n in piece.names} | {*bundle.library()[1]}

@@ -28,17 +28,25 @@ torch = pytest.importorskip("torch")
 POINTS: list[tuple[str, float, dict[str, str], tuple[str, ...], float]] = [
     *(("orpo", size, {"lam": "1/2"}, ("float64", "float32"), 32.0) for size in (1, 10, 20, 30, 38)),
     ("orpo", -300, {"lam": "1/2"}, ("float64", "float32"), 16.0),
-    *(("f-dpo-alpha", size, {"alpha": "1/8", "c": "1/2"}, ("float64", "float32"), 32.0)
-      for size in (-30, 30, 80)),
-    *(("f-dpo-forward", size, {"alpha": "1/8"}, ("float64", "float32"), 32.0)
-      for size in (-15, 60)),
-    *(("alphapo", size, {"alpha": "2", "c": "1/4", "gamma": "1"}, ("float64", "float32"), 32.0)
-      for size in (-50, 30, 200)),
-    *(("exo", size, {"alpha": "1/8", "epsilon": epsilon}, ("float64", "float32"), 32.0)
-      for size in (-200, 5, 200) for epsilon in ("1/1000", f"1/{10**30}", f"1/{10**300}")),
+    *(
+        ("f-dpo-alpha", size, {"alpha": "1/8", "c": "1/2"}, ("float64", "float32"), 32.0)
+        for size in (-30, 30, 80)
+    ),
+    *(("f-dpo-forward", size, {"alpha": "1/8"}, ("float64", "float32"), 32.0) for size in (-15, 60)),
+    *(
+        ("alphapo", size, {"alpha": "2", "c": "1/4", "gamma": "1"}, ("float64", "float32"), 32.0)
+        for size in (-50, 30, 200)
+    ),
+    *(
+        ("exo", size, {"alpha": "1/8", "epsilon": epsilon}, ("float64", "float32"), 32.0)
+        for size in (-200, 5, 200)
+        for epsilon in ("1/1000", f"1/{10**30}", f"1/{10**300}")
+    ),
     *(("apo-zero", size, {"alpha": "1/2"}, ("float64", "float32"), 32.0) for size in (-60, 60)),
-    *(("discopop", size, {"alpha": "1/2", "tau": "1/16"}, ("float64", "float32"), 32.0)
-      for size in (-60, 40)),
+    *(
+        ("discopop", size, {"alpha": "1/2", "tau": "1/16"}, ("float64", "float32"), 32.0)
+        for size in (-60, 40)
+    ),
 ]
 
 
@@ -103,12 +111,17 @@ def test_orpo_keeps_its_digits_in_every_backend(backend: str, dtype: str, size: 
 PLAIN = "rows: int | None = None"
 
 
-@pytest.mark.parametrize(("old", "new"), [
-    ("-odds.reciprocal().log1p()", "-(1 + odds.reciprocal()).log()"),
-    ("seeds * -torch.expm1(logps)", "seeds * (1 - torch.exp(logps))"),
-    (f"{PLAIN}grad_policy_token_logps * -torch.expm1(policy_token_logps)",
-     "grad_policy_token_logps * (1 - torch.exp(policy_token_logps))"),
-])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("-odds.reciprocal().log1p()", "-(1 + odds.reciprocal()).log()"),
+        ("seeds * -torch.expm1(logps)", "seeds * (1 - torch.exp(logps))"),
+        (
+            f"{PLAIN}grad_policy_token_logps * -torch.expm1(policy_token_logps)",
+            "grad_policy_token_logps * (1 - torch.exp(policy_token_logps))",
+        ),
+    ],
+)
 def test_lost_digits_are_seen(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same formulas without what keeps their digits: these tests tell."""
     kernel = midpo.generate("orpo", backend="fused")
@@ -134,22 +147,22 @@ def test_orpo_is_finite_at_probability_one(backend: str, gap: float) -> None:
 
 
 @pytest.mark.parametrize("backend", ["eager", "fused", "linear", "logps"])
-@pytest.mark.parametrize(("name", "numbers"), [
-    ("f-dpo-forward", {"alpha": 0.125}),
-    ("f-dpo-alpha", {"alpha": 0.125, "c": 0.75}),
-    ("alphapo", {"alpha": 2.0, "c": 0.75, "gamma": 1.0}),
-])
-def test_exponentials_beyond_all_numbers(
-    name: str, numbers: dict[str, float], backend: str
-) -> None:
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("f-dpo-forward", {"alpha": 0.125}),
+        ("f-dpo-alpha", {"alpha": 0.125, "c": 0.75}),
+        ("alphapo", {"alpha": 2.0, "c": 0.75, "gamma": 1.0}),
+    ],
+)
+def test_exponentials_beyond_all_numbers(name: str, numbers: dict[str, float], backend: str) -> None:
     """Both responses' exponentials overflow float32; which is the larger decides the loss: it is 0,
     or beyond all numbers."""
     function = from_logits(torch, midpo.generate(name, backend=backend))
     for chosen, rejected, right in ((-190.0, -200.0, True), (-200.0, -190.0, False)):
         logits = torch.zeros(2, 1, 3)
         logits[:, 0, 1] = torch.tensor([chosen, rejected])
-        given = {policy_argument(p): torch.zeros_like(logits)
-                 for p in midpo.generate(name).policies}
+        given = {policy_argument(p): torch.zeros_like(logits) for p in midpo.generate(name).policies}
         given["policy_logits"] = logits.requires_grad_()
         loss = function(torch.ones(2, 1, dtype=torch.int64), **given, **numbers)
         (gradient,) = torch.autograd.grad(loss, logits)
@@ -168,10 +181,7 @@ def test_one_token_responses_and_empty_ones() -> None:
         kernel = midpo.generate(spec)
         rows = len(kernel.roles)
         generator = torch.Generator().manual_seed(0)
-        given = {
-            policy_argument(p): torch.randn(rows, 2, 3, generator=generator)
-            for p in kernel.policies
-        }
+        given = {policy_argument(p): torch.randn(rows, 2, 3, generator=generator) for p in kernel.policies}
         given["policy_logits"].requires_grad_()
         shapes = {"pair": (1,), "response": (rows,), "token": (rows, 2)}
         given |= {n: torch.ones(shapes[k]) for n, k in kernel.features.items()}

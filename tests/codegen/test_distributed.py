@@ -1,6 +1,6 @@
 """Several processes compute what one does: data parallel, and vocabulary in shards.
 
-    pytest tests/test_distributed.py -m slow     # the four-process cases too
+pytest tests/test_distributed.py -m slow     # the four-process cases too
 """
 
 from __future__ import annotations
@@ -138,9 +138,7 @@ def test_logarithms_of_sums_over_shards_are_those_of_the_whole(size: int, tmp_pa
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("name", ["dpo", "tdpo"])
 @pytest.mark.parametrize("engine", ["triton", "native"])
-def test_rows_of_shards_agree_with_whole_ones(
-    name: str, engine: str, size: int, tmp_path: Path
-) -> None:
+def test_rows_of_shards_agree_with_whole_ones(name: str, engine: str, size: int, tmp_path: Path) -> None:
     if engine == "triton":
         pytest.importorskip("triton", reason="its interpreter runs the kernels")
     kernel = midpo.generate(name, backend=engine)
@@ -156,8 +154,11 @@ def together(program: str, size: int, tmp_path: Path) -> None:
     running = [
         subprocess.Popen(
             [sys.executable, "program.py", str(rank), str(size), str(tmp_path / "meeting")],
-            cwd=tmp_path, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=tmp_path,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
         for rank in range(size)
     ]

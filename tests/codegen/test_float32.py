@@ -36,11 +36,14 @@ def inputs(vocabulary: int, width: int, near: float, kind: Any) -> dict[str, Any
     hidden = 2 * waves(2, 8, width, start=torch.pi / 2, rates=(2.0, 1.3, 0.9))
     other = hidden + near * waves(2, 8, width, start=0.0, rates=(5.0, 2.1, 0.4))
     head = 1.5 * waves(vocabulary, width, start=1.0, rates=(3.0, 1.7))
-    given = {"policy_hidden": hidden, "policy_weight": head, "reference_hidden": other,
-             "reference_weight": head.clone()}
+    given = {
+        "policy_hidden": hidden,
+        "policy_weight": head,
+        "reference_hidden": other,
+        "reference_weight": head.clone(),
+    }
     rows, tokens = torch.arange(2)[:, None], torch.arange(8)
-    return {n: x.to(kind) for n, x in given.items()} | {
-        "labels": (5 * rows + 7 * tokens + 3) % vocabulary}
+    return {n: x.to(kind) for n, x in given.items()} | {"labels": (5 * rows + 7 * tokens + 3) % vocabulary}
 
 
 def result(function: Any, given: dict[str, Any], kind: Any, **more: Any) -> list[Any]:
@@ -58,12 +61,15 @@ def test_the_logits_of_a_divergence_are_not_rounded() -> None:
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("more", [
-    {"alpha": 0.5},
-    {"alpha": 0.5, "reduction": "none"},
-    {"alpha": 0.5, "logit_softcap": 5.0, "logit_temperature": 0.7},
-    {"alpha": 0.5, "rows": 3},
-])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"alpha": 0.5},
+        {"alpha": 0.5, "reduction": "none"},
+        {"alpha": 0.5, "logit_softcap": 5.0, "logit_temperature": 0.7},
+        {"alpha": 0.5, "rows": 3},
+    ],
+)
 @pytest.mark.parametrize("name", ["dpo", "reference-kl"])
 def test_short_inputs_give_what_float32_ones_do(name: str, more: dict[str, Any], kind: Any) -> None:
     """The loss to the last digits of float32; gradients, which are in the inputs' dtype, rounded

@@ -93,8 +93,7 @@ def by_hand(name: str, kernel: Kernel, given: dict[str, Any]) -> list[float]:
     for pair in range(pairs):
         rows = (pair, pair + pairs)
         features = {
-            n: [[float(x) for x in given[n][r][labels[r] != -100]] for r in rows]
-            for n in kernel.features
+            n: [[float(x) for x in given[n][r][labels[r] != -100]] for r in rows] for n in kernel.features
         }
         parameters = {n: given[n] for n in kernel.parameters}
         margin = MARGINS[name](*map(response, rows), features, **parameters)
@@ -107,8 +106,13 @@ def test_text_is_pinned(name: str, golden: Callable[[str, str], None]) -> None:
     """What computes, from the function's docstring on; of one the whole thin file."""
     kernel = midpo.generate(name, thin=True)
     body = kernel.source.rpartition('    """\n')[2]
-    golden(*((f"kernels/{kernel.function}.py", kernel.source) if name == "dpo" else
-             (f"kernels/{kernel.function}.txt", body)))
+    golden(
+        *(
+            (f"kernels/{kernel.function}.py", kernel.source)
+            if name == "dpo"
+            else (f"kernels/{kernel.function}.txt", body)
+        )
+    )
     assert midpo.generate(name, thin=True).source == kernel.source
 
 
@@ -128,8 +132,7 @@ def test_file_imports_only_torch_and_has_no_loop_over_data(name: str) -> None:
     }
     assert imported - sys.stdlib_module_names == {"torch"}
     computing = [
-        node for node in tree.body
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_check")
+        node for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_check")
     ]
     loops = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
     assert not [n for f in computing for n in ast.walk(f) if isinstance(n, loops)]
@@ -340,9 +343,7 @@ def test_names_of_the_user_never_collide() -> None:
 
 def test_text_of_a_spec_is_inert_in_the_kernel() -> None:
     title = '\\"\\"\\"\\nimport os; os.abort() {{ 7*7 }} {% x %} \\\\'
-    kernel = kernel_of(
-        f'name = "inert"\ntitle = "{title}"\nreference = "{title}"\nprior = "pi_ref(y)"'
-    )
+    kernel = kernel_of(f'name = "inert"\ntitle = "{title}"\nreference = "{title}"\nprior = "pi_ref(y)"')
     tree = ast.parse(kernel.source)
     assert "os" not in {n.names[0].name for n in ast.walk(tree) if isinstance(n, ast.Import)}
     assert "{{ 7*7 }}" in kernel.source

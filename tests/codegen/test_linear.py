@@ -45,11 +45,7 @@ def heads(name: str, given: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def both(
-    name: str,
-    function: Callable[..., Any],
-    packed: bool = False,
-    wanted: str = "hwb",
-    **options: Any,
+    name: str, function: Callable[..., Any], packed: bool = False, wanted: str = "hwb", **options: Any
 ) -> tuple[list[Any], list[Any]]:
     """(loss, gradients, metrics) of the readable kernel and of a function from hidden states."""
     given = arguments(midpo.generate(spec_of(name)))
@@ -59,22 +55,28 @@ def both(
     if packed:
         keep[0, 4] = keep[3, 3:] = False
         rest["labels"][~keep] = -100
-    ours = [x.clone().requires_grad_(part[0] in wanted)
-            for part, x in zip(PARTS, found["policy_logits"], strict=True)]
-    dense = {n: 3 * torch.tanh((h @ w.T + b) / 3) / 0.7 for n, (h, w, b) in
-             {**found, "policy_logits": ours}.items()}
+    ours = [
+        x.clone().requires_grad_(part[0] in wanted)
+        for part, x in zip(PARTS, found["policy_logits"], strict=True)
+    ]
+    dense = {
+        n: 3 * torch.tanh((h @ w.T + b) / 3) / 0.7
+        for n, (h, w, b) in {**found, "policy_logits": ours}.items()
+    }
     leaves = [x for x in ours if x.requires_grad]
-    loss, logged = midpo.generate(spec_of(name)).compile()(
-        **rest, **dense, metrics=True, **options
-    )
+    loss, logged = midpo.generate(spec_of(name)).compile()(**rest, **dense, metrics=True, **options)
     expected = [loss, *torch.autograd.grad(loss, leaves), logged]
-    inputs = {n.replace("logits", part): x for n, head in {**found, "policy_logits": ours}.items()
-              for part, x in zip(PARTS, head, strict=True)}
+    inputs = {
+        n.replace("logits", part): x
+        for n, head in {**found, "policy_logits": ours}.items()
+        for part, x in zip(PARTS, head, strict=True)
+    }
     if packed:
         rest = packed_of(rest, keep)
         inputs = {n: x[keep] if n.endswith("hidden") else x for n, x in inputs.items()}
-    loss, logged = function(**rest, **inputs, metrics=True, logit_softcap=3.0,
-                            logit_temperature=0.7, **options)
+    loss, logged = function(
+        **rest, **inputs, metrics=True, logit_softcap=3.0, logit_temperature=0.7, **options
+    )
     return expected, [loss, *torch.autograd.grad(loss, leaves), logged]
 
 
@@ -130,15 +132,12 @@ def test_only_the_gradients_that_are_asked_for(
     assert [g.numel() > 0 for g in made] == [part[0] in wanted for part in PARTS]
 
 
-def call(
-    function: Callable[..., Any], dtype: Any = torch.float64, **options: Any
-) -> tuple[Any, Any]:
+def call(function: Callable[..., Any], dtype: Any = torch.float64, **options: Any) -> tuple[Any, Any]:
     given = arguments(midpo.generate("dpo"), pairs=3)
     found = {name: [x.to(dtype) for x in parts] for name, parts in heads("dpo", given).items()}
     hidden, weight, _ = (x.requires_grad_() for x in found["policy_logits"])
     other, head, _ = found["reference_logits"]
-    loss = function(hidden, weight, given["labels"], reference_hidden=other,
-                    reference_weight=head, **options)
+    loss = function(hidden, weight, given["labels"], reference_hidden=other, reference_weight=head, **options)
     return loss, [hidden, weight]
 
 
@@ -166,8 +165,9 @@ def test_each_loss_by_itself_and_without_a_gradient() -> None:
     loss, leaves = call(function)
     each, others = call(function, reduction="none")
     torch.testing.assert_close(each.mean(), loss, rtol=1e-14, atol=0)
-    for one, other in zip(torch.autograd.grad(loss, leaves),
-                          torch.autograd.grad(each.mean(), others), strict=True):
+    for one, other in zip(
+        torch.autograd.grad(loss, leaves), torch.autograd.grad(each.mean(), others), strict=True
+    ):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)
     with torch.no_grad():
         value, _ = call(function)
@@ -180,9 +180,9 @@ def test_checkpointed() -> None:
     function = kernel_of("dpo", KEEPS["pair"]).compile()
     loss, leaves = call(function)
     expected = torch.autograd.grad(loss, leaves)
-    again, leaves = call(lambda *given, **more: checkpoint(
-        lambda *x: function(*x, **more), *given, use_reentrant=False
-    ))
+    again, leaves = call(
+        lambda *given, **more: checkpoint(lambda *x: function(*x, **more), *given, use_reentrant=False)
+    )
     assert all(map(torch.equal, torch.autograd.grad(again, leaves), expected))
 
 
@@ -196,12 +196,14 @@ def test_what_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
         hidden = torch.randn(2 * pairs, 16, WIDTH, requires_grad=True)
         weight = torch.randn(2000, WIDTH, requires_grad=True)
         pair = 2 * 16 * 2000 * 4
-        function = changed(
-            kernel_of("dpo", pair), "TABLE = 1 << 24", f"TABLE = {pair // 8}"
-        ).compile()
+        function = changed(kernel_of("dpo", pair), "TABLE = 1 << 24", f"TABLE = {pair // 8}").compile()
         run = functools.partial(
-            function, hidden, weight, given["labels"],
-            reference_hidden=hidden.detach(), reference_weight=weight.detach(),
+            function,
+            hidden,
+            weight,
+            given["labels"],
+            reference_hidden=hidden.detach(),
+            reference_weight=weight.detach(),
         )
         most.append(held(lambda run=run: run().backward()) * 2**20 / pair)
     assert 0.9 < most[0] < 1.5 and most[1] < most[0] + 0.1
@@ -227,8 +229,7 @@ def test_mistakes_are_seen(old: str, new: str) -> None:
         loss, leaves = call(wrong)
         each, others = call(wrong, reduction="none")
         expected = torch.autograd.grad(each.mean(), others)
-        for one, other in zip(torch.autograd.grad(loss, leaves, retain_graph=True), expected,
-                              strict=True):
+        for one, other in zip(torch.autograd.grad(loss, leaves, retain_graph=True), expected, strict=True):
             torch.testing.assert_close(one, other)
         for one, other in zip(torch.autograd.grad(2 * loss, leaves), expected, strict=True):
             torch.testing.assert_close(one, 2 * other)

@@ -23,12 +23,17 @@ FORMS = {
     "symbolic": LOG.format("1 + b", "-b") + " - " + LOG.format("1 - n", "n"),
     "divergence of order c": "(" + LOG.format("c", "1 - c") + ")/(c - 1)",
     "of a context": "sum(log(sum(pi(y_w, t, v)*exp(pi(y_w, t)*log(pi_ref(y_w, t, v)))"
-                    " for v in vocab)) for t in y_w)",
+    " for v in vocab)) for t in y_w)",
     "of several": "sum(log(sum(g*pi_old(y_w, t, v)**2/pi(y_w, t, v) + pi_ref(y_w, t, v)**9"
-                  " + sqrt(pi(y_w, t, v)*pi_old(y_w, t, v)) for v in vocab)) for t in y_w)",
+    " + sqrt(pi(y_w, t, v)*pi_old(y_w, t, v)) for v in vocab)) for t in y_w)",
     "share": "sum(min(3, g/(g + " + SUM.format("2", "-1") + ")) for t in y_w)",
-    "quotient": "sum(sqrt(" + SUM.format("2", "b") + "/(" + SUM.format("b", "2") + " + "
-                + SUM.format("2", "b") + ")) for t in y_w)",
+    "quotient": "sum(sqrt("
+    + SUM.format("2", "b")
+    + "/("
+    + SUM.format("b", "2")
+    + " + "
+    + SUM.format("2", "b")
+    + ")) for t in y_w)",
 }
 
 
@@ -53,9 +58,7 @@ def test_random_powers_do(seed: int) -> None:
         agrees(text, case(kind, seed), backend, dtype)
 
 
-def written_out(
-    z: Any, reference: Any, labels: Any, a: Fraction, b: Fraction, counted: Any
-) -> Any:
+def written_out(z: Any, reference: Any, labels: Any, a: Fraction, b: Fraction, counted: Any) -> Any:
     """The loss of each pair in float64, from the entries that are counted."""
     ours, theirs = z.double().log_softmax(-1), reference.double().log_softmax(-1)
     sums = (float(a) * ours + float(b) * theirs).where(counted, -torch.inf).logsumexp(-1)
@@ -67,8 +70,7 @@ def written_out(
 def test_long_vocabularies_and_entries_without_mass(backend: str) -> None:
     """More entries than any block has; whole parts of a row have no mass under the policy."""
     generator, (a, b) = torch.Generator().manual_seed(0), (Fraction(5, 4), Fraction(-1, 2))
-    kernel = midpo.generate(
-        midpo.loads(f'{HEAD}[target]\nloss = "{LOG.format(a, b)}"\n'), backend=backend)
+    kernel = midpo.generate(midpo.loads(f'{HEAD}[target]\nloss = "{LOG.format(a, b)}"\n'), backend=backend)
     z, reference = (1e4 * torch.randn(2, 3, 1500, generator=generator) for _ in range(2))
     labels = torch.randint(1200, (2, 3), generator=generator)
     labels[0, 1] = -100
@@ -81,7 +83,8 @@ def test_long_vocabularies_and_entries_without_mass(backend: str) -> None:
     told = pytest.warns(UserWarning, match="a logarithm of a sum counts its terms from")
     with told if backend in ("triton", "native") else nullcontext():
         found = from_logits(torch, kernel)(
-            policy_logits=z, reference_logits=reference, labels=labels, reduction="none")
+            policy_logits=z, reference_logits=reference, labels=labels, reduction="none"
+        )
     (gradient,) = torch.autograd.grad(found.sum(), z)
     torch.testing.assert_close(found.double(), wanted, rtol=1e-6, atol=0)
     torch.testing.assert_close(gradient, slope, rtol=1e-2, atol=1e-6)

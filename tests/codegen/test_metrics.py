@@ -27,11 +27,11 @@ def given_for(kernel: midpo.Kernel) -> dict[str, Any]:
         return torch.sin(1.9 * count + n).reshape(shape)
 
     given: dict[str, Any] = {
-        policy_argument(p): numbers(n, rows, TOKENS, VOCABULARY)
-        for n, p in enumerate(kernel.policies)}
+        policy_argument(p): numbers(n, rows, TOKENS, VOCABULARY) for n, p in enumerate(kernel.policies)
+    }
     labels = torch.arange(rows * TOKENS).reshape(rows, TOKENS) % VOCABULARY
     for row in range(rows):
-        labels[row, TOKENS - row % 3:] = -100
+        labels[row, TOKENS - row % 3 :] = -100
     shapes = {"token": (rows, TOKENS), "response": (rows,), "pair": (PAIRS,)}
     features = {f: numbers(7, *shapes[k]).abs() / 2 + 0.2 for f, k in kernel.features.items()}
     return given | {"labels": labels} | features | dict.fromkeys(kernel.parameters, 0.3)
@@ -55,9 +55,23 @@ def mean(given: dict[str, Any]) -> Any:
 
 # The implicit reward of each response as trainers log it, written here anew.
 REWARDS: dict[str, Any] = {
-    **{name: lambda g: 0.3 * ratio(g) for name in (
-        "dpo", "cdpo", "robust-dpo", "dpop-outside", "rpo", "xpo", "apo-down", "apo-zero",
-        "bco", "nca", "kto", "wpo")},
+    **{
+        name: lambda g: 0.3 * ratio(g)
+        for name in (
+            "dpo",
+            "cdpo",
+            "robust-dpo",
+            "dpop-outside",
+            "rpo",
+            "xpo",
+            "apo-down",
+            "apo-zero",
+            "bco",
+            "nca",
+            "kto",
+            "wpo",
+        )
+    },
     "ipo": ratio,  # the margin that its square is taken of has no scale
     "simpo": lambda g: 0.3 * mean(g),
     "cpo": lambda g: 0.3 * logps(g)[0],
@@ -83,9 +97,10 @@ def test_rewards_are_those_of_the_publication(name: str) -> None:
 QUICK = ("dpo", "simpo", "orpo", "cpo", "tdpo")
 
 
-@pytest.mark.parametrize("name", [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-    for name in midpo.catalogue()])
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in midpo.catalogue()],
+)
 def test_margins_and_accuracies_are_of_the_rewards(name: str) -> None:
     """In every backend, pair by pair and as means; the loss keeps its value and its gradient."""
     pinned: dict[str, Any] = {}
@@ -125,6 +140,7 @@ def test_a_constant_is_in_no_margin() -> None:
     kernel = midpo.generate("simpo")
     given = given_for(kernel)
     (one, near), (other, far) = (
-        kernel.compile()(**{**given, "gamma": gamma}, metrics=True) for gamma in (0.1, 5.0))
+        kernel.compile()(**{**given, "gamma": gamma}, metrics=True) for gamma in (0.1, 5.0)
+    )
     assert not torch.equal(one, other)
     assert all(torch.equal(near[key], far[key]) for key in near)

@@ -37,21 +37,24 @@ def text_of(names: dict[str, list[str]], response: str = "y_g", whole: bool = Tr
     for sign, y in (("", "y_w"), ("-", "y_l")):
         weights = [f"{n}({y}, t)" for n in names["token"]] or ["1"]
         rates = [f"{n}({y})" for n in names["response"]] or ["1"]
-        terms = [f"({' + '.join(rates)})*log(pi({y})/pi_ref({y}))",
-                 f"sum(({' + '.join(weights)})*log(pi({y}, t)) for t in {y})"]
+        terms = [
+            f"({' + '.join(rates)})*log(pi({y})/pi_ref({y}))",
+            f"sum(({' + '.join(weights)})*log(pi({y}, t)) for t in {y})",
+        ]
         terms += [f"log({p}({y}))/{n}" for n, p in enumerate(policies, start=3)]
         if whole:
-            terms.append(f"sum(sum(pi({y},t,v)**2*log(pi({y},t,v))*({scale}) for v in vocab)"
-                         f" for t in {y})")
-            terms += [f"sum(kl({p}, pi, {y}, t) for t in {y})/{n}"
-                      for n, p in enumerate(policies[:1], start=2)]
+            terms.append(f"sum(sum(pi({y},t,v)**2*log(pi({y},t,v))*({scale}) for v in vocab) for t in {y})")
+            terms += [
+                f"sum(kl({p}, pi, {y}, t) for t in {y})/{n}" for n, p in enumerate(policies[:1], start=2)
+            ]
         sides.append(f"{sign}(({scale})*({' + '.join(terms)}))")
     shifts = "".join(f" + {n}*{f}" for n, f in enumerate(names["pair"], start=2))
     lines = ['name = "named"', "[parameters]"]
-    lines += [f'{p} = {{ domain = "positive", default = 0.{n} }}'
-              for n, p in enumerate(parameters, start=3)]
-    lines += ["[features]", *(f'{n} = "{kind}"' for kind in ("token", "response", "pair")
-                              for n in names[kind])]
+    lines += [f'{p} = {{ domain = "positive", default = 0.{n} }}' for n, p in enumerate(parameters, start=3)]
+    lines += [
+        "[features]",
+        *(f'{n} = "{kind}"' for kind in ("token", "response", "pair") for n in names[kind]),
+    ]
     lines += ["[policies]", *(f'{p} = "frozen"' for p in policies)]
     lines += ["[responses]", f'{response} = "a gold answer"', "[target]"]
     loss = f"-log(sigmoid(({' '.join(sides)}{shifts})/8)) - log(pi({response}))/16"
@@ -64,6 +67,7 @@ def neutral(counts: dict[str, int]) -> dict[str, list[str]]:
 
 def values(names: dict[str, list[str]], backend: str, kind: Any) -> dict[str, Any]:
     """The arguments of a kernel of `text_of(names)`: the same numbers whatever the names are."""
+
     def numbers(*shape: int) -> Any:
         count = torch.arange(torch.Size(shape).numel(), dtype=torch.float64).reshape(shape)
         return torch.sin(1.0 + 1.7 * count + 0.3 * len(given)).to(kind)
@@ -92,10 +96,13 @@ def outcome(source: midpo.Kernel, names: dict[str, list[str]]) -> list[Any]:
     """The loss of each pair, and its gradient with respect to the policy and every feature."""
     kind = torch.float32 if source.backend in ROWS else torch.float64
     given = values(names, source.backend, kind)
-    inputs = [x.requires_grad_() for n, x in given.items()
-              if isinstance(x, torch.Tensor) and x.is_floating_point()
-              and n in {*(f"policy{end}" for end in DERIVED),
-                        *names["token"], *names["response"], *names["pair"]}]
+    inputs = [
+        x.requires_grad_()
+        for n, x in given.items()
+        if isinstance(x, torch.Tensor)
+        and x.is_floating_point()
+        and n in {*(f"policy{end}" for end in DERIVED), *names["token"], *names["response"], *names["pair"]}
+    ]
     loss = source.compile()(**given, reduction="none")
     return [loss.detach(), *torch.autograd.grad(loss.sum(), inputs)]
 
@@ -110,8 +117,7 @@ def expected(backend: str, counts: tuple[int, ...]) -> list[Any]:
 @cache
 def source_of(backend: str) -> str:
     names = neutral(dict.fromkeys(ROLES, 2))
-    return midpo.generate(
-        midpo.loads(text_of(names, whole=backend != "logps")), backend=backend).source
+    return midpo.generate(midpo.loads(text_of(names, whole=backend != "logps")), backend=backend).source
 
 
 @cache
@@ -155,9 +161,13 @@ def hold(backend: str, names: dict[str, list[str]], response: str) -> int:
                     some.append(f"n{role}")
     counts = tuple(len(names[r]) for r in ROLES)
     for found, exact in zip(outcome(kernel, names), expected(backend, counts), strict=True):
-        torch.testing.assert_close(found, exact, rtol=2e-5 if backend in ROWS else 1e-9,
-                                   atol=1e-5 if backend in ROWS else 1e-11,
-                                   msg=lambda said, names=names: f"{names}: {said}")
+        torch.testing.assert_close(
+            found,
+            exact,
+            rtol=2e-5 if backend in ROWS else 1e-9,
+            atol=1e-5 if backend in ROWS else 1e-11,
+            msg=lambda said, names=names: f"{names}: {said}",
+        )
     return sum(counts)
 
 
@@ -170,19 +180,29 @@ def groups(words: tuple[str, ...], shift: int) -> list[dict[str, list[str]]]:
             waiting[role].append(word)
     made = []
     while any(waiting.values()):
-        made.append({role: [waiting[role].pop() for _ in range(min(EACH, len(waiting[role])))]
-                     or [f"n{role}"] for role in ROLES})
+        made.append(
+            {
+                role: [waiting[role].pop() for _ in range(min(EACH, len(waiting[role])))] or [f"n{role}"]
+                for role in ROLES
+            }
+        )
     return made
 
 
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}")  # what may follow y_
 
 
-@pytest.mark.parametrize(("backend", "shift", "specs"), [
-    *((backend, 0, 1) for backend in BACKENDS),
-    *(pytest.param(backend, shift, 10_000, marks=pytest.mark.slow)
-      for backend in BACKENDS for shift in range(len(ROLES))),
-])
+@pytest.mark.parametrize(
+    ("backend", "shift", "specs"),
+    [
+        *((backend, 0, 1) for backend in BACKENDS),
+        *(
+            pytest.param(backend, shift, 10_000, marks=pytest.mark.slow)
+            for backend in BACKENDS
+            for shift in range(len(ROLES))
+        ),
+    ],
+)
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 def test_an_identifier_of_the_file_changes_nothing(backend: str, shift: int, specs: int) -> None:
     """By default one spec a backend; the slow ones hold each identifier in each role."""
@@ -195,17 +215,32 @@ def test_an_identifier_of_the_file_changes_nothing(backend: str, shift: int, spe
         assert hold(backend, names, f"y_{response}") >= len(ROLES)
 
 
-@pytest.mark.parametrize(("backend", "names"), [
-    ("fused", ("ours", "dtype", "index")),
-    ("fused", ("weighted", "expectation", "gradient")),
-    ("linear", ("like", "at_label", "ours")),
-    ("native", ("known", "ours", "logit")),
-])
+@pytest.mark.parametrize(
+    ("backend", "names"),
+    [
+        ("fused", ("ours", "dtype", "index")),
+        ("fused", ("weighted", "expectation", "gradient")),
+        ("linear", ("like", "at_label", "ours")),
+        ("native", ("known", "ours", "logit")),
+    ],
+)
 def test_names_that_our_own_are_made_of(backend: str, names: tuple[str, ...]) -> None:
     """Of parameters in sums over the vocabulary, and of policies, seeds and columns."""
     policies = [f"grad_{names[0]}", names[1], f"policy_{names[2]}"]
-    assert hold(backend, {"parameter": [*names], "token": ["kernel"], "response": ["chosen"],
-                          "pair": ["loss"], "policy": policies}, "y_w2") == 9
+    assert (
+        hold(
+            backend,
+            {
+                "parameter": [*names],
+                "token": ["kernel"],
+                "response": ["chosen"],
+                "pair": ["loss"],
+                "policy": policies,
+            },
+            "y_w2",
+        )
+        == 9
+    )
 
 
 POLICIES = {
@@ -217,11 +252,17 @@ POLICIES = {
 }
 
 
-@pytest.mark.parametrize(("backend", "policies"), [
-    *POLICIES.items(),
-    *(pytest.param(backend, policies, marks=pytest.mark.slow)
-      for backend in BACKENDS for policies in POLICIES.values()),
-])
+@pytest.mark.parametrize(
+    ("backend", "policies"),
+    [
+        *POLICIES.items(),
+        *(
+            pytest.param(backend, policies, marks=pytest.mark.slow)
+            for backend in BACKENDS
+            for policies in POLICIES.values()
+        ),
+    ],
+)
 def test_names_of_policies_that_others_are_made_of(backend: str, policies: list[str]) -> None:
     if backend == "triton":
         pytest.importorskip("triton", reason="its interpreter runs the kernels")
@@ -229,16 +270,28 @@ def test_names_of_policies_that_others_are_made_of(backend: str, policies: list[
     assert hold(backend, names, "y_g") == len(ROLES) + 2
 
 
-@pytest.mark.parametrize(("text", "backend", "message"), [
-    ('[parameters]\nTABLE = "real"', "linear",
-     'the parameter "TABLE" would be the argument "TABLE", which the function calls or reads as '
-     'its own\n  expected: another name, such as "TABLE_2"'),
-    ('[features]\nold_hidden = "pair"\n[policies]\npi_old = "frozen"', "linear",
-     'the policy "pi_old" and the feature "old_hidden" would both be the argument "old_hidden"'),
-    ('[policies]\npi_reference = "frozen"', "fused",
-     'the policy "pi_reference" would be the argument "reference_logits" a second time'),
-    ('[policies]\npi_2 = "frozen"', "logps", '"2_logps", which is no name in Python'),
-])
+@pytest.mark.parametrize(
+    ("text", "backend", "message"),
+    [
+        (
+            '[parameters]\nTABLE = "real"',
+            "linear",
+            'the parameter "TABLE" would be the argument "TABLE", which the function calls or reads as '
+            'its own\n  expected: another name, such as "TABLE_2"',
+        ),
+        (
+            '[features]\nold_hidden = "pair"\n[policies]\npi_old = "frozen"',
+            "linear",
+            'the policy "pi_old" and the feature "old_hidden" would both be the argument "old_hidden"',
+        ),
+        (
+            '[policies]\npi_reference = "frozen"',
+            "fused",
+            'the policy "pi_reference" would be the argument "reference_logits" a second time',
+        ),
+        ('[policies]\npi_2 = "frozen"', "logps", '"2_logps", which is no name in Python'),
+    ],
+)
 def test_what_cannot_be_an_argument_is_refused(text: str, backend: str, message: str) -> None:
     name = re.findall(r"^(\w+) =", text, flags=re.M)
     used = " + ".join(f"log({n}(y_w)/pi_ref(y_w))" if n.startswith("pi_") else n for n in name)
@@ -273,14 +326,18 @@ margin = "beta*log(pi(y_w)/pi(y_l))" """
 def test_a_name_of_ours_gets_a_line() -> None:
     """The argument keeps the user's name; inside it has another."""
     total = marked("total")
-    body = block("""
+    body = block(
+        """
         total = rows + TOTAL
         return "TOTAL", math.sqrt(total)
-    """.replace("TOTAL", total))
+    """.replace("TOTAL", total)
+    )
     arguments = tuple(Argument(name, Name("float")) for name in (total, "rows"))
     kernel = Function("kernel", arguments, Name("float"), (f"of {total}",), body)
     found = settled([kernel], "kernel", {total: "it"}, "none")
-    assert "\n".join(python.lines(found)) == '''def kernel(
+    assert (
+        "\n".join(python.lines(found))
+        == '''def kernel(
     total: float,
     rows: float,
 ) -> float:
@@ -288,6 +345,7 @@ def test_a_name_of_ours_gets_a_line() -> None:
     total2 = total
     total = rows + total2
     return "total", math.sqrt(total)'''
+    )
 
 
 @pytest.mark.parametrize("name", ["WAYS", "TABLE", "RATE", "itertools", "sys", "functools"])
@@ -295,16 +353,21 @@ def test_a_name_of_ours_gets_a_line() -> None:
 def test_what_the_runtime_imports_and_defines(name: str, backend: str) -> None:
     """A name that only functions of the runtime read hides nothing from them."""
     side = f"log(pi({{0}})/pi_ref({{0}})) - {name}*sum(kl(pi_ref, pi, {{0}}, t) for t in {{0}})"
-    spec = midpo.loads(f'name = "a"\n[parameters]\n{name} = "positive"\n[target]\n'
-                       f'margin = "{side.format("y_w")} - ({side.format("y_l")})"')
+    spec = midpo.loads(
+        f'name = "a"\n[parameters]\n{name} = "positive"\n[target]\n'
+        f'margin = "{side.format("y_w")} - ({side.format("y_l")})"'
+    )
     try:
         function = midpo.generate(spec, backend=backend).compile()
     except MidpoError:
         return
     logits, labels = torch.sin(torch.arange(24.0)).reshape(2, 3, 4), torch.zeros(2, 3).long()
     head = {"policy_weight": torch.eye(4), "reference_weight": torch.eye(4)}
-    given = ({"policy_hidden": logits, "reference_hidden": -logits, **head}
-             if backend == "linear" else {"policy_logits": logits, "reference_logits": -logits})
+    given = (
+        {"policy_hidden": logits, "reference_hidden": -logits, **head}
+        if backend == "linear"
+        else {"policy_logits": logits, "reference_logits": -logits}
+    )
     found = function(**given, labels=labels, **{name: 0.5})
     p, q = logits.log_softmax(-1), (-logits).log_softmax(-1)
     rows = ((p - q)[..., 0] - 0.5 * (q.exp() * (q - p)).sum(-1)).sum(-1)

@@ -46,8 +46,22 @@ def built(source: str, folder: Path, half: int = 0) -> Any:
     (folder / "file.c").write_text(source)
     assert space["COMPILERS"] == COMPILERS
     compiler = next(filter(None, map(shutil.which, COMPILERS)))
-    subprocess.run([compiler, *space["FLAGS"], f"-DHALF={half}", "-Wall", "-Werror", "-Wno-unused",
-                    "file.c", "-o", "file.so", "-lm"], cwd=folder, check=True)
+    subprocess.run(
+        [
+            compiler,
+            *space["FLAGS"],
+            f"-DHALF={half}",
+            "-Wall",
+            "-Werror",
+            "-Wno-unused",
+            "file.c",
+            "-o",
+            "file.so",
+            "-lm",
+        ],
+        cwd=folder,
+        check=True,
+    )
     return ctypes.CDLL(str(folder / "file.so"))
 
 
@@ -62,7 +76,8 @@ def evaluate(node: Any, functions: str, folder: Path) -> tuple[Any, Any]:
     word: Word = BY_NODE[node]
     value = quote(word.pairwise("c", ("a[k]", "b[k]")))
     (text,) = c.statements([Assign(Name("found"), value)])
-    library = built(f"""{functions}
+    library = built(
+        f"""{functions}
 void evaluate(const float *a, const float *b, float *out, int n)
 {{
     #pragma omp simd
@@ -71,9 +86,12 @@ void evaluate(const float *a, const float *b, float *out, int n)
         out[k] = found;
     }}
 }}
-""", folder)
-    near = [s * e for e in (1e-42, 1e-30, 1e-5, 0.2, 0.2499, 0.2501, 0.99999, 1.0, 9.0, 80.0)
-            for s in (1.0, -1.0)]
+""",
+        folder,
+    )
+    near = [
+        s * e for e in (1e-42, 1e-30, 1e-5, 0.2, 0.2499, 0.2501, 0.99999, 1.0, 9.0, 80.0) for s in (1.0, -1.0)
+    ]
     points = [*word.corners, *near, float("inf"), float("nan"), *torch.linspace(-9, 9, 999)]
     points = [float(x) for x in points if not x <= 0 or word.domain == "real"]
     x = torch.tensor(points, dtype=torch.float32)
@@ -112,9 +130,7 @@ def test_mistakes_in_functions_are_seen(node: Any, old: str, new: str, tmp_path:
     functions = helpers()
     assert old in functions
     with pytest.raises(AssertionError, match="not close"):
-        torch.testing.assert_close(
-            *evaluate(node, functions.replace(old, new), tmp_path), **NEAR
-        )
+        torch.testing.assert_close(*evaluate(node, functions.replace(old, new), tmp_path), **NEAR)
 
 
 ROUNDED = "(bits + 0x7fffu + (bits >> 16 & 1u)) >> 16"
@@ -122,25 +138,42 @@ ROUNDED = "(bits + 0x7fffu + (bits >> 16 & 1u)) >> 16"
 
 @pytest.mark.parametrize(
     ("old", "new", "right"),
-    [("", "", True), (ROUNDED, "(bits + 0x8000u) >> 16", False), (ROUNDED, "bits >> 16", False),
-     ("x == x ? rounded : 0x7fc0u", "rounded", False)],
+    [
+        ("", "", True),
+        (ROUNDED, "(bits + 0x8000u) >> 16", False),
+        (ROUNDED, "bits >> 16", False),
+        ("x == x ? rounded : 0x7fc0u", "rounded", False),
+    ],
 )
-def test_bfloat16_is_rounded_as_torch_rounds(
-    old: str, new: str, right: bool, tmp_path: Path
-) -> None:
+def test_bfloat16_is_rounded_as_torch_rounds(old: str, new: str, right: bool, tmp_path: Path) -> None:
     """Ties, the largest numbers, infinities, and a NaN whose bits would overflow."""
     source = midpo.generate("dpo", backend="native").compile().__globals__["SOURCE"]
     functions = source[: source.index("static inline float _highest")]
     assert old in functions
-    library = built(f"""{functions.replace(old, new) if old else functions}
+    library = built(
+        f"""{functions.replace(old, new) if old else functions}
 void evaluate(const float *x, logit *out, int n)
 {{
     for (int k = 0; k < n; k++)
         _store(out, k, x[k]);
 }}
-""", tmp_path, half=1)
-    bits = [0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x7F7FFFFF, 0x7F800000, 0xFF800000,
-            0x7FFFFFFF, 0xFFFFFFFF, 0x00000001, 0x80000000]
+""",
+        tmp_path,
+        half=1,
+    )
+    bits = [
+        0x3F808000,
+        0x3F818000,
+        0x3F808001,
+        0x3F807FFF,
+        0x7F7FFFFF,
+        0x7F800000,
+        0xFF800000,
+        0x7FFFFFFF,
+        0xFFFFFFFF,
+        0x00000001,
+        0x80000000,
+    ]
     x = torch.tensor([b - (b >> 31 << 32) for b in bits], dtype=torch.int32).view(torch.float32)
     x = torch.cat([x, torch.randn(999)])
     out = torch.empty_like(x, dtype=torch.bfloat16)
@@ -162,10 +195,15 @@ def test_compiles_without_a_warning(name: str, tmp_path: Path) -> None:
 
 def test_statements() -> None:
     x, y = Name("x"), Name("y")
-    lines = [Assign(x, quote("1 / 2 * a1 - 2.5e-05")), Assign(y, quote("a * (x * 3 + b)"), "+="),
-             Assign(x, y)]
+    lines = [
+        Assign(x, quote("1 / 2 * a1 - 2.5e-05")),
+        Assign(y, quote("a * (x * 3 + b)"), "+="),
+        Assign(x, y),
+    ]
     assert c.statements(lines, ["y"]) == [
-        "float x = 1.0f / 2.0f * a1 - 2.5e-05f;", "y += a * (x * 3.0f + b);", "x = y;"
+        "float x = 1.0f / 2.0f * a1 - 2.5e-05f;",
+        "y += a * (x * 3.0f + b);",
+        "x = y;",
     ]
 
 
@@ -173,9 +211,11 @@ def test_names_of_a_spec_that_are_words_of_c() -> None:
     """Parameters called like types, functions and macros of C."""
     names = ("double", "linux", "INFINITY", "memcpy", "static")
     terms = " + ".join(f"{n}*pi(y_w, t, v)**2/7" for n in names)
-    text = 'name = "words"\n[parameters]\n' + "".join(
-        f'{n} = {{ domain = "real", default = 0.5 }}\n' for n in names
-    ) + f'[target]\nmargin = "sum(sum({terms} for v in vocab) for t in y_w) - log(pi(y_l))"\n'
+    text = (
+        'name = "words"\n[parameters]\n'
+        + "".join(f'{n} = {{ domain = "real", default = 0.5 }}\n' for n in names)
+        + f'[target]\nmargin = "sum(sum({terms} for v in vocab) for t in y_w) - log(pi(y_l))"\n'
+    )
     given = given_for("dpo")
     given = {k: given[k] for k in ("policy_logits", "labels")}
     found = answer(midpo.generate(midpo.loads(text), backend="native").compile(), given)
@@ -184,9 +224,9 @@ def test_names_of_a_spec_that_are_words_of_c() -> None:
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", [
-    n if n in ("dpo", "tdpo") else pytest.param(n, marks=pytest.mark.slow) for n in EIGHT
-])
+@pytest.mark.parametrize(
+    "name", [n if n in ("dpo", "tdpo") else pytest.param(n, marks=pytest.mark.slow) for n in EIGHT]
+)
 def test_cross_check_agrees(name: str) -> None:
     found = midpo.check(name, backend="native", trials=4, dtypes=["float32", "bfloat16"])
     assert found.passed, found.failure
@@ -252,9 +292,7 @@ MORE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("dtype", "compiler", "said"), some_slow([*CASES, *MORE], CASES)
-)
+@pytest.mark.parametrize(("dtype", "compiler", "said"), some_slow([*CASES, *MORE], CASES))
 def test_elsewhere_the_loop_over_chunks_computes_the_loss(
     dtype: str, compiler: str, said: str, tmp_path: Path
 ) -> None:
@@ -262,8 +300,14 @@ def test_elsewhere_the_loop_over_chunks_computes_the_loss(
         (tmp_path / f"{backend}_file.py").write_text(midpo.generate("tdpo", backend=backend).source)
     (tmp_path / "temporary").mkdir()
     environment = {**os.environ, "CC": compiler, "TMPDIR": str(tmp_path / "temporary")}
-    done = subprocess.run([sys.executable, "-c", ELSEWHERE, dtype], cwd=tmp_path, env=environment,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, dtype],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     first, *warned = done.stdout.splitlines()
     compiled = not said or "the loops take" in said

@@ -84,8 +84,17 @@ def test_moments_of_sums_with_the_form(body: Expr, weights: int, forms: int) -> 
 
 @pytest.mark.parametrize(
     "body",
-    [Tanh(P), P * Log(P) ** 2, P * Log(P) * Log(Q), P**2 / Q, Log(P), Exp(KAPPA * Log(P)),
-     P**CONTEXT, Exp(P), Exp(Log(P) * Log(Q))],
+    [
+        Tanh(P),
+        P * Log(P) ** 2,
+        P * Log(P) * Log(Q),
+        P**2 / Q,
+        Log(P),
+        Exp(KAPPA * Log(P)),
+        P**CONTEXT,
+        Exp(P),
+        Exp(Log(P) * Log(Q)),
+    ],
 )
 def test_other_sums_take_a_second_pass(body: Expr) -> None:
     assert terms_of(body) is None
@@ -156,8 +165,7 @@ def plain(body: Expr, entry: int, logits: dict[str, Any]) -> Any:
     table |= {p: NUMBERS[p.name] for p in body.atoms(Parameter)}
     table |= {s: Rational(7, 9) for s in body.free_symbols if str(s).startswith("context")}
     written = body.xreplace(table)
-    for node, function in ((Log, sympy.log), (Exp, sympy.exp), (Sqrt, sympy.sqrt),
-                           (Tanh, sympy.tanh)):
+    for node, function in ((Log, sympy.log), (Exp, sympy.exp), (Sqrt, sympy.sqrt), (Tanh, sympy.tanh)):
         written = written.replace(node, function)
     return written
 

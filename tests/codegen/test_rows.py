@@ -94,16 +94,17 @@ def wide(given: dict[str, Any]) -> dict[str, Any]:
     return {k: x.double() if k.endswith("logits") else x for k, x in given.items()}
 
 
-def agree(name: str, given: dict[str, Any], function: Callable[..., Any], slack: float = 1.0,
-          **options: Any) -> None:
+def agree(
+    name: str, given: dict[str, Any], function: Callable[..., Any], slack: float = 1.0, **options: Any
+) -> None:
     """Within what float32 sums, and the gradient's dtype, leave."""
     found, expected = answer(function, given, **options), answer(eager(name), wide(given))
     scale = max(1.0, float(expected[1].abs().nan_to_num(0, 0).max()))
     eps = torch.finfo(given["policy_logits"].dtype).eps
-    torch.testing.assert_close(found[0], expected[0], rtol=4e-6 * slack, atol=4e-6 * slack,
-                               equal_nan=True)
-    torch.testing.assert_close(found[1], expected[1], rtol=max(eps, 4e-6 * slack),
-                               atol=2e-6 * slack * scale, equal_nan=True)
+    torch.testing.assert_close(found[0], expected[0], rtol=4e-6 * slack, atol=4e-6 * slack, equal_nan=True)
+    torch.testing.assert_close(
+        found[1], expected[1], rtol=max(eps, 4e-6 * slack), atol=2e-6 * slack * scale, equal_nan=True
+    )
 
 
 def some_slow(cases: Iterable[Any], quick: Container[Any]) -> list[Any]:
@@ -125,8 +126,7 @@ def test_value_and_gradient_are_those_of_eager(name: str, blocks: str, engine: s
 
 @pytest.mark.parametrize("name", ["dpo", "tdpo", "tanh"])
 @pytest.mark.parametrize(
-    ("engine", "dtype"),
-    [("triton", torch.bfloat16), ("triton", torch.float16), ("native", torch.bfloat16)],
+    ("engine", "dtype"), [("triton", torch.bfloat16), ("triton", torch.float16), ("native", torch.bfloat16)]
 )
 def test_half_precision_logits(name: str, engine: str, dtype: Any) -> None:
     agree(name, given_for(name, dtype), by_rows(name, engine))
@@ -139,16 +139,17 @@ CASES = ("v2", "t1", "b1", "huge", "masked", "one-hot", "masked first", "sliced"
     ("name", "case", "engine"),
     some_slow(
         itertools.product(["dpo", "tdpo", "tis-dpo", "everything"], CASES, ENGINES),
-        [*(("tdpo", case, engine) for case in CASES for engine in ENGINES),
-         *(("everything", case, "native") for case in CASES)],
+        [
+            *(("tdpo", case, engine) for case in CASES for engine in ENGINES),
+            *(("everything", case, "native") for case in CASES),
+        ],
     ),
 )
 def test_extremes(name: str, case: str, engine: str) -> None:
     given = given_for(name, **{"v2": {"v": 2}, "b1": {"pairs": 1}}.get(case, {}))
     labels = given["labels"]
     if case == "t1":
-        given = {k: x[:, 1:2] if torch.is_tensor(x) and x.dim() > 1 else x
-                 for k, x in given.items()}
+        given = {k: x[:, 1:2] if torch.is_tensor(x) and x.dim() > 1 else x for k, x in given.items()}
         given["labels"] = given["labels"].clamp(min=0)
     for policy in ("policy_logits", "reference_logits"):
         z = given[policy]
@@ -186,9 +187,7 @@ def test_where_the_reference_has_no_mass_the_divergence_is_infinite(engine: str)
 @pytest.mark.parametrize("name", ["tdpo", "tanh"])
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 @pytest.mark.parametrize("entry", [0, 6])
-def test_a_broken_position_spoils_its_own_pair_only(
-    name: str, bad: float, entry: int, engine: str
-) -> None:
+def test_a_broken_position_spoils_its_own_pair_only(name: str, bad: float, entry: int, engine: str) -> None:
     for policy in ("policy_logits", "reference_logits"):
         given = given_for(name, pairs=3, t=4)
         given["labels"][1, 1] = 2
@@ -253,9 +252,7 @@ def test_features_get_the_gradient_that_eager_gives_them(engine: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize(
-    ("engine", "programs"), [("triton", 1), ("triton", 64), ("native", 1)]
-)
+@pytest.mark.parametrize(("engine", "programs"), [("triton", 1), ("triton", 64), ("native", 1)])
 def test_a_vocabulary_of_128256(dtype: Any, engine: str, programs: int) -> None:
     """One row a response, in blocks with a rest, whole and in parts."""
     given = given_for("tdpo", dtype, pairs=1, t=3, v=128_256)

@@ -52,8 +52,7 @@ FORMS = {
     "mixture of tokens": "sum(log(g*pi(y_w, t) + (1 - g)*pi_old(y_w, t)) for t in y_w)/len(y_w)",
     "three": f"log(1 + {of(R)}**b + {of(R, 'y_l')}**b)",
     "share": "-log(pi(y_w)/(pi(y_w) + g*pi_ref(y_w) + pi(y_l)))",
-    "nested": "log(g*pi(y_w)*(pi(y_l) + pi_ref(y_l))"
-              " + (1 - g)*pi_ref(y_w)*(b*pi(y_l) + pi_old(y_l)))",
+    "nested": "log(g*pi(y_w)*(pi(y_l) + pi_ref(y_l)) + (1 - g)*pi_ref(y_w)*(b*pi(y_l) + pi_old(y_l)))",
     "softmax": "pi(y_w)**b/(pi(y_w)**b + pi_ref(y_w)**b + pi_old(y_w)**b)",
     "difference": "log(pi(y_w) + pi_ref(y_w) - g*pi_ref(y_w))",
     "larger of two": "log(max(pi(y_w), pi_ref(y_w))*pi_old(y_w))",
@@ -66,7 +65,7 @@ FORMS = {
     "k3": f"-min({of(R)}, 2) + sum(min({K} - log({K}) - 1, 9) for t in y_w)/len(y_w)",
     "stopped ratio": CLIP.format("sg(pi(y_w))/pi_old(y_w)") + "*log(pi(y_l))",
     "stopped weight": "sum(sg(gap*pi(y_w, t))/pi_old(y_w, t)*step(2*pi_old(y_w, t) - pi(y_w, t))"
-                      " for t in y_w)/len(y_w)",
+    " for t in y_w)/len(y_w)",
     "left out": "max(pi(y_w)/pi_ref(y_w)*log(pi(y_l)), pi(y_l)/pi_ref(y_l)*log(pi(y_w)), gap)",
     "switched off": "step(pi(y_w) - 2)*gap/pi(y_w) + relu(log(pi(y_l)))/pi(y_w) - log(pi(y_w))",
     "complement of one": "1 - pi(y_w)",
@@ -85,18 +84,25 @@ AT_ENDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "log1p": ("log(1 + b*score(y_w))/b*log(pi(y_w))", "b", ("1e-7",)),
     "log1mexp": ("log(1 - exp(-b*score(y_w)))*log(pi(y_w))", "b", ("1e-6",)),
     "complement": (f"1 - {of(U)}**b", "b", ("1e-6",)),
-    "smoothed": (f"-(1 - c)*logsigmoid(8*{of(LW)}) - c*logsigmoid(-8*{of(LW)})", "c",
-                 ("0.99999", "1e-5")),
-    "discounts": ("sum(c**(t - 1)*(1 - c**(len(y_w) - t + 1))/(1 - c**len(y_w))"
-                  "*log(pi(y_w, t)/pi_ref(y_w, t)) for t in y_w)", "c",
-                  ("0.9999999", "0.999", "1e-4")),
-    "discounts from each other": ("sum((b**t - b**len(y_w))/(1 - b)*log(pi(y_w, t)) for t in y_w)",
-                                  "b", ("0.9999999", "1.0000001", "1e-4")),
-    "agreeing": (f"sigmoid(gap)*(logsigmoid(gap) - logsigmoid(gap + b*{of(LW)}))"
-                 f" + sigmoid(-gap)*(logsigmoid(-gap) - logsigmoid(-(gap + b*{of(LW)})))",
-                 "b", ("1e-4", "1/2", "30")),
-    "reflected": (f"(1 - c)*(1 - sigmoid({of(LW)})) + c*(1 - sigmoid(-{of(LW)}))", "c",
-                  ("0.99999",)),
+    "smoothed": (f"-(1 - c)*logsigmoid(8*{of(LW)}) - c*logsigmoid(-8*{of(LW)})", "c", ("0.99999", "1e-5")),
+    "discounts": (
+        "sum(c**(t - 1)*(1 - c**(len(y_w) - t + 1))/(1 - c**len(y_w))"
+        "*log(pi(y_w, t)/pi_ref(y_w, t)) for t in y_w)",
+        "c",
+        ("0.9999999", "0.999", "1e-4"),
+    ),
+    "discounts from each other": (
+        "sum((b**t - b**len(y_w))/(1 - b)*log(pi(y_w, t)) for t in y_w)",
+        "b",
+        ("0.9999999", "1.0000001", "1e-4"),
+    ),
+    "agreeing": (
+        f"sigmoid(gap)*(logsigmoid(gap) - logsigmoid(gap + b*{of(LW)}))"
+        f" + sigmoid(-gap)*(logsigmoid(-gap) - logsigmoid(-(gap + b*{of(LW)})))",
+        "b",
+        ("1e-4", "1/2", "30"),
+    ),
+    "reflected": (f"(1 - c)*(1 - sigmoid({of(LW)})) + c*(1 - sigmoid(-{of(LW)}))", "c", ("0.99999",)),
 }
 ENDLESS = (
     "2 - sigmoid(log(pi(y_w))) - sigmoid(-log(pi(y_w)))",
@@ -126,20 +132,28 @@ def case(kind: str, seed: int = 0, parameters: tuple[tuple[str, str], ...] = ())
 
 @cache
 def _case(kind: str, seed: int, parameters: tuple[tuple[str, str], ...]) -> Case:
-    tokens, scale, near = {"ordinary": (5, 1.0, None), "long": (800, 1.5, None),
-                           "near": (40, 1.5, 0.02), "huge": (6, 1e4, None)}[kind]
+    tokens, scale, near = {
+        "ordinary": (5, 1.0, None),
+        "long": (800, 1.5, None),
+        "near": (40, 1.5, 0.02),
+        "huge": (6, 1e4, None),
+    }[kind]
     rng = np.random.default_rng(seed)
     shape = (2, tokens, 3)
     base = rng.normal(size=shape) * scale
     logits = {
-        policy: representable(base + rng.normal(size=shape) * near if near
-                              else rng.normal(size=shape) * scale)
+        policy: representable(
+            base + rng.normal(size=shape) * near if near else rng.normal(size=shape) * scale
+        )
         for policy in ("pi", "pi_ref", "pi_old")
     }
     labels = rng.integers(0, 3, size=shape[:2])
-    labels[1, tokens // 2 + 1:] = -100
-    features = {"score": np.array([1.25, 0.5]), "gap": np.array([0.75]),
-                "w": rng.integers(1, 24, size=shape[:2]) / 8}
+    labels[1, tokens // 2 + 1 :] = -100
+    features = {
+        "score": np.array([1.25, 0.5]),
+        "gap": np.array([0.75]),
+        "w": rng.integers(1, 24, size=shape[:2]) / 8,
+    }
     given = {k: Fraction(v) for k, v in {**PARAMETERS, **dict(parameters)}.items()}
     batch = Batch(logits, labels, features, given, scale)
     direction = rng.integers(-64, 65, size=shape) / 64
@@ -152,12 +166,18 @@ def _case(kind: str, seed: int, parameters: tuple[tuple[str, str], ...]) -> Case
     def moved(sign: int) -> Point:
         z = np.empty(shape, dtype=object)
         for at in np.ndindex(shape):
-            z[at] = ops.number(Fraction(float(logits["pi"][at]))
-                               + sign * Fraction(float(direction[at])) * STEP)
+            z[at] = ops.number(
+                Fraction(float(logits["pi"][at])) + sign * Fraction(float(direction[at])) * STEP
+            )
         return batch.point(ops, 0, {**logits, "pi": z})
 
-    return Case(batch, direction, batch.point(ops, 0, logits),
-                batch.point(ops, 0, logits, noise), (moved(1), moved(-1)))
+    return Case(
+        batch,
+        direction,
+        batch.point(ops, 0, logits),
+        batch.point(ops, 0, logits, noise),
+        (moved(1), moved(-1)),
+    )
 
 
 @dataclass(frozen=True)
@@ -181,15 +201,15 @@ def held(kernel: Kernel, loss: Any, at: Case, dtype: str = "float32") -> Found:
     plus, minus = map(truth, at.sides)
     slope = (plus - minus) / (2 * ops.number(STEP))
     kind = getattr(torch, dtype)
-    logits = {policy_argument(p): torch.tensor(at.batch.logits[p], dtype=kind)
-              for p in kernel.policies}
+    logits = {policy_argument(p): torch.tensor(at.batch.logits[p], dtype=kind) for p in kernel.policies}
     policy = logits["policy_logits"].requires_grad_()
     keywords: Mapping[str, Any] = {
         **{n: torch.tensor(at.batch.features[n]) for n in kernel.features},
         **{n: float(at.batch.parameters[n]) for n in kernel.parameters},
     }
     found = from_logits(torch, kernel)(
-        **logits, labels=torch.tensor(at.batch.labels), reduction="none", **keywords)
+        **logits, labels=torch.tensor(at.batch.labels), reduction="none", **keywords
+    )
     gradient = torch.zeros_like(policy)
     if found.requires_grad:
         (gradient,) = torch.autograd.grad(found.sum(), policy)
@@ -267,8 +287,10 @@ def test_lowering_ends_and_its_steps_follow(text: str) -> None:
 def test_what_no_gradient_goes_through_takes_none() -> None:
     """A sum over the vocabulary in a step, far beyond the largest number: 0 times it is 0."""
     power = "sum(pi(y_w, t, v)**(1 + b)*pi_ref(y_w, t, v)**(-b) for v in vocab)"
-    text = (f"log(pi(y_w)/pi_ref(y_w))/len(y_w)*sg(step(sum(log({power}) for t in y_w) - gap))"
-            f" - step(sum({power} for t in y_w))*log(pi(y_l))")
+    text = (
+        f"log(pi(y_w)/pi_ref(y_w))/len(y_w)*sg(step(sum(log({power}) for t in y_w) - gap))"
+        f" - step(sum({power} for t in y_w))*log(pi(y_l))"
+    )
     for backend in ("eager", "fused", "linear"):
         agrees(text, case("huge"), backend)
 
@@ -351,7 +373,8 @@ def test_the_derivation_of_each_form_is_replayed() -> None:
 
 
 @pytest.mark.parametrize(
-    "cut", ["log(7) - log(len(y_w))", "log(len(y_w) + 1) - log(len(y_w)) - log(6) + log(5)"])
+    "cut", ["log(7) - log(len(y_w))", "log(len(y_w) + 1) - log(len(y_w)) - log(6) + log(5)"]
+)
 def test_a_cut_of_lengths_is_one_of_whole_numbers(cut: str) -> None:
     spec = midpo.loads(f'name = "a"\n[target]\nloss = "-log(pi(y_w))*step({cut})"')
     (step,) = lowering.lower(spec).loss.atoms(Step)
@@ -363,16 +386,13 @@ def test_a_cut_of_lengths_is_one_of_whole_numbers(cut: str) -> None:
     [
         ("log(u*pi(y_w) + (1 - u)*pi_ref(y_w)) - log(pi_ref(y_w))", 0.0),
         ("(a*pi(y_w)/pi_ref(y_w) + 1 - a - (pi(y_w)/pi_ref(y_w))**a)/(a*(1 - a))", 4.0),
-        ("sum(sum((sqrt(pi(y_w, t, v)) - sqrt(pi_ref(y_w, t, v)))**2 for v in vocab) for t in y_w)",
-         2.0),
-        ("sum(sum(pi(y_w, t, v)*log(pi(y_w, t, v) + pi_ref(y_w, t, v)) for v in vocab)"
-         " for t in y_w)", 0.0),
+        ("sum(sum((sqrt(pi(y_w, t, v)) - sqrt(pi_ref(y_w, t, v)))**2 for v in vocab) for t in y_w)", 2.0),
+        ("sum(sum(pi(y_w, t, v)*log(pi(y_w, t, v) + pi_ref(y_w, t, v)) for v in vocab) for t in y_w)", 0.0),
     ],
 )
 def test_policies_that_exclude_each_other(loss: str, value: float) -> None:
     """A coefficient at the end of its domain, a power at a pole, entries of probability 0."""
-    spec = midpo.loads('name = "a"\n[parameters]\nu = "[0, 1]"\na = "unit"\n'
-                       f'[target]\nloss = """{loss}"""')
+    spec = midpo.loads(f'name = "a"\n[parameters]\nu = "[0, 1]"\na = "unit"\n[target]\nloss = """{loss}"""')
     function = midpo.generate(spec).compile()
     names = {"u": 0.0, "a": 0.25}
     spoken = {p.name for p in kernel_loss(spec).atoms(Parameter)}
@@ -386,20 +406,24 @@ def test_policies_that_exclude_each_other(loss: str, value: float) -> None:
 
 
 def test_a_pole_outside_a_sum_over_tokens() -> None:
-    spec = midpo.loads('name = "a"\n[parameters]\na = "unit"\n[target]\nloss = '
-                       '"sum(pi(y_w, t) - pi(y_w, t)**(1 + a) for t in y_w)/a"')
+    spec = midpo.loads(
+        'name = "a"\n[parameters]\na = "unit"\n[target]\nloss = '
+        '"sum(pi(y_w, t) - pi(y_w, t)**(1 + a) for t in y_w)/a"'
+    )
     function = midpo.generate(spec, backend="logps").compile()
     found = function(torch.full((2, 2), -1.0), torch.zeros(2, 2, dtype=torch.long), a=1e-7)
     assert abs(found.item() - 2 * 0.36787944) < 1e-6
 
 
 @pytest.mark.parametrize(
-    ("loss", "value"), [("(sigmoid(b*m) - 1/2)/b", 0.25), ("(1 - 2*sigmoid(-b*m))/b", 0.5),
-                        ("(sqrt(1 + b*m**2) - 1)/b", 0.5)])
+    ("loss", "value"),
+    [("(sigmoid(b*m) - 1/2)/b", 0.25), ("(1 - 2*sigmoid(-b*m))/b", 0.5), ("(sqrt(1 + b*m**2) - 1)/b", 0.5)],
+)
 def test_functions_near_their_limits(loss: str, value: float) -> None:
     ratio = "(log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l)))"
-    spec = midpo.loads('name = "a"\n[parameters]\nb = "positive"\n[target]\n'
-                       f'loss = "{loss.replace("b*m", "b*" + ratio)}"')
+    spec = midpo.loads(
+        f'name = "a"\n[parameters]\nb = "positive"\n[target]\nloss = "{loss.replace("b*m", "b*" + ratio)}"'
+    )
     function = midpo.generate(spec, backend="logps").compile()
     own = torch.tensor([[-1.0], [-2.0]], requires_grad=True)
     found = function(own, torch.full((2, 1), -1.5), torch.zeros(2, 1, dtype=torch.long), b=1e-9)

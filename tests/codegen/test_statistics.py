@@ -74,8 +74,11 @@ def test_gradient_is_the_derivative_through_the_softmax(name: str) -> None:
     total = sum(plain(found.inner, v) for v in range(SIZE))
     given = {VALUE: value, EXTRA: total}
     point = dict(
-        zip((z for zs in Z.values() for z in zs), map(sympy.Rational, ("1/3", "-1/2", "2", "1",
-            "-1/5", "1/7")), strict=True)
+        zip(
+            (z for zs in Z.values() for z in zs),
+            map(sympy.Rational, ("1/3", "-1/2", "2", "1", "-1/5", "1/7")),
+            strict=True,
+        )
     )
     for v, z in enumerate(Z["pi"]):
         ours = plain(found.inner, v) - plain(P, v) * found.total.xreplace(given)

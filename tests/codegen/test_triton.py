@@ -34,9 +34,9 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("name", [
-    n if n == "tdpo" else pytest.param(n, marks=pytest.mark.slow) for n in EIGHT
-])
+@pytest.mark.parametrize(
+    "name", [n if n == "tdpo" else pytest.param(n, marks=pytest.mark.slow) for n in EIGHT]
+)
 def test_cross_check_agrees(name: str) -> None:
     found = midpo.check(name, backend="triton", trials=2, dtypes=["float32", "bfloat16"])
     assert found.passed, found.failure
@@ -76,8 +76,7 @@ def helpers() -> str:
 
 
 @pytest.mark.parametrize("node", BY_NODE, ids=lambda node: node.__name__)
-def test_function_in_a_kernel_is_torchs(node: Any, tmp_path: Path,
-                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_function_in_a_kernel_is_torchs(node: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     word: Word = BY_NODE[node]
     name = f"row_{node.__name__.lower()}"
     text = word.pairwise("triton", ("a", "b"))
@@ -94,18 +93,18 @@ def test_function_in_a_kernel_is_torchs(node: Any, tmp_path: Path,
     program = {"torch": torch, "F": torch.nn.functional, "dtype": torch.float64}
     expected = eval(word.pairwise("torch", ("a", "b")), program, {"a": x.double(), "b": y.double()})
     # exp of a number of size 80 carries the 80 roundings of its argument.
-    torch.testing.assert_close(out.double(), expected.float().double(), rtol=1e-5, atol=2e-38,
-                               equal_nan=True)
+    torch.testing.assert_close(out.double(), expected.float().double(), rtol=1e-5, atol=2e-38, equal_nan=True)
     small = x.abs() < 2
-    torch.testing.assert_close(out.double()[small], expected[small], rtol=6e-7, atol=2e-38,
-                               equal_nan=True)
+    torch.testing.assert_close(out.double()[small], expected[small], rtol=6e-7, atol=2e-38, equal_nan=True)
 
 
 def test_a_function_without_triton_text_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BY_NODE, Relu, replace(BY_NODE[Relu], triton=None))
     monkeypatch.setitem(BY_NODE, Step, replace(BY_NODE[Step], triton=None))
-    text = 'name = "x"\n[target]\nmargin = "sum(sum(relu(pi(y_w, t, v) - 1/2) for v in vocab)' \
-           ' for t in y_w) - log(pi(y_l))"'
+    text = (
+        'name = "x"\n[target]\nmargin = "sum(sum(relu(pi(y_w, t, v) - 1/2) for v in vocab)'
+        ' for t in y_w) - log(pi(y_l))"'
+    )
     with pytest.raises(NotYet, match=r"no Triton text for relu\(pi\(y, t, v\) - 1/2\)"):
         midpo.generate(midpo.loads(text), backend="triton")
 
@@ -132,8 +131,14 @@ def test_elsewhere_the_loop_over_chunks_computes_the_loss(missing: str, tmp_path
         "print([str(w.message) for w in said])\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     said = f"no Triton kernel runs: {reason[missing]}; the loop over chunks computes the loss"
     assert done.stdout.strip() == str([f"tdpo_loss: {said}"])
@@ -177,8 +182,13 @@ for name in sys.argv[1:]:
 
 @pytest.mark.parametrize(
     ("name", "suffixes"),
-    [("tdpo", ("",)), *(pytest.param(*case, marks=pytest.mark.slow)
-                        for case in (("everything", ("", "_2")), ("dpo", ("",)), ("tanh", ("",))))],
+    [
+        ("tdpo", ("",)),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("everything", ("", "_2")), ("dpo", ("",)), ("tanh", ("",)))
+        ),
+    ],
 )
 def test_kernels_compile_for_a_gpu(name: str, suffixes: tuple[str, ...], tmp_path: Path) -> None:
     """For compute capability 9.0: a binary, no spilled registers, 16 bytes a load, no atomics."""
@@ -188,8 +198,14 @@ def test_kernels_compile_for_a_gpu(name: str, suffixes: tuple[str, ...], tmp_pat
     kernels = [k + s for s in suffixes for k in ("_online", "_combine", "_sums", "_slopes")]
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     environment["TRITON_CACHE_DIR"] = str(tmp_path / "cache")
-    done = subprocess.run([sys.executable, "program.py", *kernels], cwd=tmp_path, env=environment,
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "program.py", *kernels],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     texts = [source.partition(f"def {k}(")[2].partition("@_kernel")[0] for k in kernels]
     walks = ["tl.range(" in text for text in texts]
@@ -227,9 +243,7 @@ def test_compiles_without_a_graph_break(tmp_path: Path, monkeypatch: pytest.Monk
     assert torch.equal(found, expected) and torch.equal(*gradients)
 
 
-def test_autotuning_measures_once_and_deterministic_mode_never(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_autotuning_measures_once_and_deterministic_mode_never(monkeypatch: pytest.MonkeyPatch) -> None:
     """Which road a launch takes, with kernels that only note how they are called."""
     space = midpo.generate("dpo", backend="triton").compile().__globals__
     asked: list[Any] = []

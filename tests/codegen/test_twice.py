@@ -39,18 +39,25 @@ print("held", len(functions))
 """
 
 
-@pytest.mark.parametrize(("backends", "loads"), [
-    (("fused",), 12),
-    (("native",), 6),
-    pytest.param(("fused", "native", "triton"), 60, marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    ("backends", "loads"),
+    [
+        (("fused",), 12),
+        (("native",), 6),
+        pytest.param(("fused", "native", "triton"), 60, marks=pytest.mark.slow),
+    ],
+)
 def test_a_file_may_be_loaded_often(backends: tuple[str, ...], loads: int, tmp_path: Path) -> None:
     paths = []
     for backend in backends:
         paths.append(tmp_path / f"{backend}.py")
         paths[-1].write_text(midpo.generate("tdpo", backend=backend).source)
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(loads), *map(str, paths)],
-                          capture_output=True, text=True, timeout=500)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(loads), *map(str, paths)],
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
     assert done.returncode == 0 and f"held {loads}" in done.stdout, done.stderr[-2000:]
 
 
@@ -60,14 +67,15 @@ def test_each_load_has_operators_of_its_own(backend: str) -> None:
     run for both."""
     kernel = midpo.generate("dpo", backend=backend)
     first, second = (f.__globals__ for f in (kernel.compile(), kernel.compile()))
-    names = [{str(v._qualname) for v in space.values()
-              if isinstance(v, torch.library.CustomOpDef)} for space in (first, second)]
+    names = [
+        {str(v._qualname) for v in space.values() if isinstance(v, torch.library.CustomOpDef)}
+        for space in (first, second)
+    ]
     assert names[0] and names[1] and not names[0] & names[1]
 
 
 def second_derivative(
-    kernel: midpo.Kernel, given: dict[str, Any], features: dict[str, Any], penalty: bool,
-    **more: Any,
+    kernel: midpo.Kernel, given: dict[str, Any], features: dict[str, Any], penalty: bool, **more: Any
 ) -> Any:
     """The derivative of a product with the gradient; with `penalty`, the loss is added to it."""
     function = from_logits(torch, kernel)
@@ -84,10 +92,10 @@ QUICK = ("dpo", "simpo", "tdpo", "orpo")
 
 @pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:.*runs")
-@pytest.mark.parametrize("name", [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.slow)
-    for name in midpo.catalogue()
-])
+@pytest.mark.parametrize(
+    "name",
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in midpo.catalogue()],
+)
 def test_second_derivatives_are_right_or_refused(name: str) -> None:
     spec, exact = midpo.load(name), []
     for backend in BACKENDS:
@@ -104,8 +112,9 @@ def test_second_derivatives_are_right_or_refused(name: str) -> None:
             count = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
             return torch.sin(1.3 * count + n).reshape(shape).to(kind)
 
-        given: dict[str, Any] = {policy_argument(p): numbers(n, rows, 3, 5)
-                                 for n, p in enumerate(kernel.policies)}
+        given: dict[str, Any] = {
+            policy_argument(p): numbers(n, rows, 3, 5) for n, p in enumerate(kernel.policies)
+        }
         given["labels"] = torch.arange(rows * 3).reshape(rows, 3) % 5
         shapes = {"token": (rows, 3), "response": (rows,), "pair": (2,)}
         features = {f: numbers(7, *shapes[k]).abs() / 2 + 0.2 for f, k in kernel.features.items()}

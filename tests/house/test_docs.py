@@ -32,8 +32,10 @@ def test_links_lead_to_files(page: Path) -> None:
 def test_the_tutorial_goes_from_an_idea_to_a_training_script() -> None:
     used = {
         command.split()[1]
-        for block in blocks(ROOT / "docs" / "tutorial.md") if block.is_session
-        for command, _ in commands(block.text) if command.startswith("midpo ")
+        for block in blocks(ROOT / "docs" / "tutorial.md")
+        if block.is_session
+        for command, _ in commands(block.text)
+        if command.startswith("midpo ")
     }
     assert {"show", "audit", "verify", "solve", "generate", "check", "report"} <= used
 
@@ -44,8 +46,11 @@ def block(text: str, **more: str) -> Block:
 
 def test_the_test_fires(tmp_path: Path) -> None:
     run(block("$ midpo --version\nmidpo, version 0.1.0\n"), tmp_path)
-    for wrong in ("$ midpo --version\nmidpo, version 9\n", "$ midpo verify nothing\n",
-                  "$ python -c 'raise ValueError'\n"):
+    for wrong in (
+        "$ midpo --version\nmidpo, version 9\n",
+        "$ midpo verify nothing\n",
+        "$ python -c 'raise ValueError'\n",
+    ):
         with pytest.raises(AssertionError):
             run(block(wrong), tmp_path)
     with pytest.raises(AssertionError):
@@ -62,12 +67,17 @@ def test_what_a_page_may_leave_open() -> None:
     assert not differs("a  b\n", "a     b  \n") and differs("a\nb\n", "a\n")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None,
-                    reason="mkdocs is not installed (pip install 'midpo[docs]')")
+@pytest.mark.skipif(
+    importlib.util.find_spec("mkdocs") is None, reason="mkdocs is not installed (pip install 'midpo[docs]')"
+)
 def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path / "site")],
-        cwd=ROOT, capture_output=True, text=True, check=False)
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     for page in (tmp_path / "site").rglob("*.html"):
         fetched = r'<(?:script|link|img)[^>]+(?:src|href)="(?:https?:)?//'

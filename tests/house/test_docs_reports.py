@@ -20,8 +20,11 @@ def commands() -> list[str]:
 
 
 def test_options_are_those_of_the_command() -> None:
-    known = {option for parameter in main.commands["report"].params for option in
-             (*parameter.opts, *parameter.secondary_opts)}
+    known = {
+        option
+        for parameter in main.commands["report"].params
+        for option in (*parameter.opts, *parameter.secondary_opts)
+    }
     words = (word.strip("`.,;()") for word in TEXT.split() if word.startswith(("`--", "--")))
     named = {word for word in words if word.strip("-")}
     assert named and {n.split("=")[0] for n in named} <= known

@@ -35,14 +35,21 @@ COMMANDS: dict[str, list[str]] = {
     "prove": ["prove", "dpo", "--pairs", "1"],
 }
 # What a command cannot do without.
-NEEDS = {"check": {"torch", "numpy"}, "report-check": {"torch", "numpy"},
-         "paper": {"torch", "numpy"}, "audit": {"numpy"}, "optimise": {"numpy"},
-         "prove": {"torch", "numpy"}}
+NEEDS = {
+    "check": {"torch", "numpy"},
+    "report-check": {"torch", "numpy"},
+    "paper": {"torch", "numpy"},
+    "audit": {"numpy"},
+    "optimise": {"numpy"},
+    "prove": {"torch", "numpy"},
+}
 # What it does less without.
-LEFT_OUT = {"report": {"numpy": "no audit", "matplotlib": "no plots"},
-            "html": {"numpy": "no audit"},
-            "fragment": {"numpy": "no audit", "matplotlib": "no plots"},
-            "optimise": {"matplotlib": "plotting needs matplotlib"}}
+LEFT_OUT = {
+    "report": {"numpy": "no audit", "matplotlib": "no plots"},
+    "html": {"numpy": "no audit"},
+    "fragment": {"numpy": "no audit", "matplotlib": "no plots"},
+    "optimise": {"matplotlib": "plotting needs matplotlib"},
+}
 
 
 # A fresh interpreter in which packages are not installed, and what each command says there.
@@ -71,18 +78,32 @@ def test_every_command_is_here() -> None:
     assert {*main.commands} - {"map"} <= {given[0] for given in COMMANDS.values()}
 
 
-@pytest.mark.parametrize("without", [
-    ("numpy", "matplotlib", "torch"), ("torch", "matplotlib"),
-    pytest.param(("torch",), marks=pytest.mark.slow)], ids="-".join)
+@pytest.mark.parametrize(
+    "without",
+    [
+        ("numpy", "matplotlib", "torch"),
+        ("torch", "matplotlib"),
+        pytest.param(("torch",), marks=pytest.mark.slow),
+    ],
+    ids="-".join,
+)
 def test_commands_without_packages(without: tuple[str, ...], tmp_path: Path) -> None:
     for package in {"numpy", "matplotlib"} - {*without}:
         pytest.importorskip(package)
-    asked = {name: given for name, given in COMMANDS.items()
-             if "numpy" in without or name in NEEDS or name in LEFT_OUT}
+    asked = {
+        name: given
+        for name, given in COMMANDS.items()
+        if "numpy" in without or name in NEEDS or name in LEFT_OUT
+    }
     root = Path(midpo.__file__).parents[1]
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps([without, asked])], cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True)
+        [sys.executable, "-c", PROGRAM, json.dumps([without, asked])],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [answer[0] for answer in answers] == list(asked)
     for name, status, out, err, raised in answers:

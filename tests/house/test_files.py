@@ -117,9 +117,7 @@ def test_a_folder_that_takes_no_new_file(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("names", [1, 2])
-def test_what_fails_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: int
-) -> None:
+def test_what_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: int) -> None:
     path = tmp_path / "file"
     path.write_text("old text")
     if names == 2:
@@ -184,10 +182,7 @@ def test_folders_are_made_when_asked(tmp_path: Path) -> None:
 
 # --- Every command with -o -----------------------------------------------------------------------
 
-FILES: dict[str, Callable[[], list[str]]] = {
-    "generate": lambda: ["generate", "dpo"],
-    "map": lambda: ["map"],
-}
+FILES: dict[str, Callable[[], list[str]]] = {"generate": lambda: ["generate", "dpo"], "map": lambda: ["map"]}
 FOLDERS: dict[str, Callable[[], list[str]]] = {
     "report": lambda: ["report", "dpo", "--no-pdf", "--no-plots", "--no-audit"],
     "html": lambda: ["report", "dpo", "--html", "--no-audit"],
@@ -215,8 +210,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_command_with_an_output_is_here() -> None:
-    having = {name for name, command in main.commands.items()
-              if any(option.name == "output" for option in command.params)}
+    having = {
+        name
+        for name, command in main.commands.items()
+        if any(option.name == "output" for option in command.params)
+    }
     assert having == {make()[0] for make in (*FILES.values(), *FOLDERS.values())}
 
 

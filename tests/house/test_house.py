@@ -96,16 +96,13 @@ def test_torch_has_one_room() -> None:
         for file in modules().values()
         if re.search(r"^\s*(import|from) torch", file.read_text(), re.M)
     }
-    rooms = {user for user in users
-             if user.startswith(("codegen/runtime/", "codegen/lifting/"))}
+    rooms = {user for user in users if user.startswith(("codegen/runtime/", "codegen/lifting/"))}
     assert users - rooms == {"numeric/checking/crosscheck.py", "midpo/proving/proof.py"}
 
 
 def packages() -> dict[str, Path]:
     """Every package by its dotted name, and its folder."""
-    return {
-        name: file.parent for name, file in modules().items() if file.name == "__init__.py"
-    }
+    return {name: file.parent for name, file in modules().items() if file.name == "__init__.py"}
 
 
 def test_every_package_and_data_file_is_listed() -> None:
@@ -123,8 +120,13 @@ def data_of(folder: Path) -> list[Path]:
     for file in folder.rglob("*"):
         inside = file.relative_to(folder)
         within = [folder.joinpath(*inside.parts[:n]) for n in range(1, len(inside.parts))]
-        if (file.is_file() and file.suffix != ".py" and file.name != "ruff.toml" and "__pycache__" not in inside.parts
-                and not any((f / "__init__.py").exists() or f.is_symlink() for f in within)):
+        if (
+            file.is_file()
+            and file.suffix != ".py"
+            and file.name != "ruff.toml"
+            and "__pycache__" not in inside.parts
+            and not any((f / "__init__.py").exists() or f.is_symlink() for f in within)
+        ):
             found.append(inside)
     return found
 
@@ -173,8 +175,11 @@ def long_functions(source: str) -> list[str]:
 
 
 def test_functions_are_short() -> None:
-    found = {f"{file.relative_to(ROOT)} {function}" for file in modules().values()
-             for function in long_functions(file.read_text())}
+    found = {
+        f"{file.relative_to(ROOT)} {function}"
+        for file in modules().values()
+        for function in long_functions(file.read_text())
+    }
     assert found == LONG_FUNCTIONS
     assert long_functions("def f():\n" + "    x = 1\n" * MOST_FUNCTION) == ["f"]
     assert not long_functions("def f():\n" + "    x = (\n    )\n" * (MOST_FUNCTION - 1))
@@ -202,8 +207,9 @@ def classes(sources: Mapping[str, str]) -> dict[str, list[str]]:
 
 def test_no_two_public_classes_share_a_name() -> None:
     """Below `codegen` names are those of program text, read in their own folder."""
-    sources = {name: file.read_text() for name, file in modules().items()
-               if not name.startswith("midpo.codegen")}
+    sources = {
+        name: file.read_text() for name, file in modules().items() if not name.startswith("midpo.codegen")
+    }
     assert {name for name, places in classes(sources).items() if len(places) > 1} == TWICE
     planted = classes({"a": "class Claim:\n    pass", "b": "class Claim: ...\nclass _Own: ..."})
     assert planted == {"Claim": ["a", "b"]}
@@ -248,14 +254,9 @@ def test_ci_runs_the_readme_command() -> None:
 
 @pytest.mark.parametrize("tool", ["ruff", "mypy"])
 def test_lint(tool: str) -> None:
-    arguments = {
-        "ruff": ["-m", "ruff", "check", "midpo", *FLOORS, "tests"],
-        "mypy": ["-m", "mypy"],
-    }[tool]
+    arguments = {"ruff": ["-m", "ruff", "check", "midpo", *FLOORS, "tests"], "mypy": ["-m", "mypy"]}[tool]
     pytest.importorskip(tool)
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
 
 

@@ -19,12 +19,22 @@ TELLING = ("midpo.proofs.account.", "midpo.numeric.figures")
 # Modules that read text of others: specs, TOML, code, BibTeX, macros, TeX's and Coq's output, SVG
 # of matplotlib. The list only shrinks.
 READERS = {
-    "symbolic/domains/written.py", "symbolic/language/spec.py", "symbolic/language/table.py",
-    "symbolic/language/toml.py", "numeric/checking/binding.py", "midpo/code.py",
-    "midpo/targets.py", "midpo/writers/html/references.py", "midpo/writers/latex/bibliography.py",
-    "midpo/writers/latex/pieces.py", "midpo/writers/latex/renaming.py",
-    "midpo/writers/latex/typeset.py", "midpo/writers/pictures/plots.py",
-    "proofs/certify/certificate.py", "proofs/certify/printer.py", "proofs/certify/runner.py",
+    "symbolic/domains/written.py",
+    "symbolic/language/spec.py",
+    "symbolic/language/table.py",
+    "symbolic/language/toml.py",
+    "numeric/checking/binding.py",
+    "midpo/code.py",
+    "midpo/targets.py",
+    "midpo/writers/html/references.py",
+    "midpo/writers/latex/bibliography.py",
+    "midpo/writers/latex/pieces.py",
+    "midpo/writers/latex/renaming.py",
+    "midpo/writers/latex/typeset.py",
+    "midpo/writers/pictures/plots.py",
+    "proofs/certify/certificate.py",
+    "proofs/certify/printer.py",
+    "proofs/certify/runner.py",
     "proofs/certify/terms.py",
 }
 
@@ -45,9 +55,11 @@ def deciding(source: str) -> set[str]:
 def test_writers_decide_nothing() -> None:
     for file in WRITERS.rglob("*.py"):
         assert not deciding(file.read_text()), file.name
-    for planted in ("from midpo.proofs.recover.recovery import Recovery, verify",
-                    "def f():\n    from midpo.numeric.checking import crosscheck",
-                    "from midpo.proofs.audit.audit import audit as ask"):
+    for planted in (
+        "from midpo.proofs.recover.recovery import Recovery, verify",
+        "def f():\n    from midpo.numeric.checking import crosscheck",
+        "from midpo.proofs.audit.audit import audit as ask",
+    ):
         assert len(deciding(planted)) == 1, planted
 
 
@@ -56,10 +68,14 @@ MEDIA = ("latex", "html", "terminal")
 
 def foreign(medium: str, source: str) -> set[str]:
     """What a writer of one medium imports from another's."""
-    return {node.module for node in ast.walk(ast.parse(source))
-            if isinstance(node, ast.ImportFrom) and node.module and not node.level
-            for other in MEDIA if other != medium
-            if node.module.startswith(f"midpo.writers.{other}")}
+    return {
+        node.module
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level
+        for other in MEDIA
+        if other != medium
+        if node.module.startswith(f"midpo.writers.{other}")
+    }
 
 
 def test_no_medium_writes_through_another() -> None:
@@ -85,13 +101,19 @@ def standings(source: str) -> list[str]:
     begins = re.compile(rf"({words})(: |; | \(| at |, | only)")
     tree = ast.parse(source)
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    return [node.value for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-            and id(node) not in prose and begins.match(node.value)]
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in prose
+        and begins.match(node.value)
+    ]
 
 
 SAID = {  # which speak of the words themselves
-    "symbolic/formula/standing.py", "midpo/writers/terminal/checks.py",
+    "symbolic/formula/standing.py",
+    "midpo/writers/terminal/checks.py",
 }
 
 
@@ -99,19 +121,29 @@ def test_the_words_of_a_standing_are_one_table() -> None:
     for name, file in modules():
         if name not in SAID and not name.startswith("codegen/"):
             assert not standings(file.read_text()), name
-    for planted in ('x = f"proved: {n} steps"', 'x = "numerical evidence only"',
-                    'x = ("refuted at the witness", "")'):
+    for planted in (
+        'x = f"proved: {n} steps"',
+        'x = "numerical evidence only"',
+        'x = ("refuted at the witness", "")',
+    ):
         assert standings(planted), planted
 
 
 def test_only_readers_of_foreign_text_use_regular_expressions() -> None:
-    users = {name for name, file in modules() for node in ast.walk(ast.parse(file.read_text()))
-             if isinstance(node, ast.Import) and {"re", "tokenize"} & {a.name for a in node.names}}
+    users = {
+        name
+        for name, file in modules()
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Import) and {"re", "tokenize"} & {a.name for a in node.names}
+    }
     assert users == READERS
 
 
 @pytest.mark.parametrize("kind", Standing)
 def test_every_kind_of_standing_is_used(kind: Standing) -> None:
-    text = "".join(file.read_text() for name, file in modules()
-                   if name.startswith(("proofs/", "numeric/", "midpo/writers/")))
+    text = "".join(
+        file.read_text()
+        for name, file in modules()
+        if name.startswith(("proofs/", "numeric/", "midpo/writers/"))
+    )
     assert f"Standing.{kind.name}" in text or kind in (Standing.PROVED, Standing.UNDECIDED)

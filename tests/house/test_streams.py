@@ -52,9 +52,7 @@ class Stream(io.TextIOWrapper):
         super().__init__(self.bytes, encoding=encoding, errors="strict")
 
 
-def said(
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str], encoding: str
-) -> tuple[int, bytes, bytes]:
+def said(monkeypatch: pytest.MonkeyPatch, arguments: list[str], encoding: str) -> tuple[int, bytes, bytes]:
     out, err = Stream(encoding), Stream(encoding)
     monkeypatch.setattr(sys, "stdout", out)
     monkeypatch.setattr(sys, "stderr", err)
@@ -70,9 +68,13 @@ def test_every_command_is_tried() -> None:
     assert {*main.commands} - {"map", "paper"} <= {given[0] for given in COMMANDS.values()}
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=pytest.mark.slow if name in ("csv", "markdown", "slips") else ())
-    for name in sorted(COMMANDS)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("csv", "markdown", "slips") else ())
+        for name in sorted(COMMANDS)
+    ],
+)
 def test_every_command_speaks_every_encoding(
     name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -104,19 +106,23 @@ def test_our_own_signs_have_spellings() -> None:
     """Every sign that a program file, a template or the catalogue holds, and all Greek letters."""
     root = Path(midpo.__file__).parents[1]
     folders = ("midpo", "symbolic", "numeric", "codegen", "proofs")
-    signs = {sign for folder in folders for kind in ("*.py", "*.toml")
-             for file in (root / folder).rglob(kind) for sign in file.read_text(encoding="utf-8")}
+    signs = {
+        sign
+        for folder in folders
+        for kind in ("*.py", "*.toml")
+        for file in (root / folder).rglob(kind)
+        for sign in file.read_text(encoding="utf-8")
+    }
     signs |= {chr(code) for code in range(0x391, 0x3CA) if chr(code).isalpha()}
-    lacking = {s for s in signs if not s.isascii() and s != "¿"
-               and (spelled(s) == "?" or not spelled(s).isascii())}
+    lacking = {
+        s for s in signs if not s.isascii() and s != "¿" and (spelled(s) == "?" or not spelled(s).isascii())
+    }
     assert not lacking
 
 
 def test_spellings() -> None:
     told = "ζ(y) ∝ π² − ½·Λ ≤ é ᵢ ₁ 漢"
-    assert told.encode("ascii", HANDLER) == (
-        b"zeta(y) ~ pi^2 - 1/2*Lambda <= e _i _1 ?"
-    )
+    assert told.encode("ascii", HANDLER) == (b"zeta(y) ~ pi^2 - 1/2*Lambda <= e _i _1 ?")
     assert "é − ß".encode("latin-1", HANDLER) == "é - ß".encode("latin-1")
     assert "na\udcefve".encode("utf-8", HANDLER) == b"na\xefve"  # a name as the system gave it
 
@@ -128,26 +134,32 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
     root = Path(midpo.__file__).parents[1]
     python = f'"{sys.executable}" -m midpo'
     return subprocess.run(
-        ["bash", "-c", script.replace("midpo", python)], cwd=folder, capture_output=True,
-        env={**os.environ, "PYTHONPATH": str(root), **environment}, check=False, timeout=120)
+        ["bash", "-c", script.replace("midpo", python)],
+        cwd=folder,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(root), **environment},
+        check=False,
+        timeout=120,
+    )
 
 
-@pytest.mark.parametrize(("script", "status", "word"), [
-    ("midpo --help >&-", 2, b"standard output: Bad file descriptor"),
-    ("midpo verify dpo >&-", 2, b"standard output: Bad file descriptor"),
-    ("midpo verify dpo --json >&- 2>&-", 2, b""),
-    ("midpo verify nothing <&- 2>&- >out", 2, b""),
-    ("midpo generate dpo -o kernel.py >&-", 0, b"wrote kernel.py"),
-    ("midpo generate dpo -o kernel.py <&- >&- 2>&-", 0, b""),
-    ("midpo generate dpo -o - >&-", 2, b"standard output: Bad file descriptor"),
-    ("set -o pipefail; midpo --help | true", 141, b""),
-    ("set -o pipefail; midpo verify dpo | true", 141, b""),
-    ("set -o pipefail; midpo verify dpo --json | true", 141, b""),
-    ("set -o pipefail; midpo generate dpo -o - | true", 141, b""),
-])
-def test_streams_that_cannot_be_written(
-    script: str, status: int, word: bytes, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("script", "status", "word"),
+    [
+        ("midpo --help >&-", 2, b"standard output: Bad file descriptor"),
+        ("midpo verify dpo >&-", 2, b"standard output: Bad file descriptor"),
+        ("midpo verify dpo --json >&- 2>&-", 2, b""),
+        ("midpo verify nothing <&- 2>&- >out", 2, b""),
+        ("midpo generate dpo -o kernel.py >&-", 0, b"wrote kernel.py"),
+        ("midpo generate dpo -o kernel.py <&- >&- 2>&-", 0, b""),
+        ("midpo generate dpo -o - >&-", 2, b"standard output: Bad file descriptor"),
+        ("set -o pipefail; midpo --help | true", 141, b""),
+        ("set -o pipefail; midpo verify dpo | true", 141, b""),
+        ("set -o pipefail; midpo verify dpo --json | true", 141, b""),
+        ("set -o pipefail; midpo generate dpo -o - | true", 141, b""),
+    ],
+)
+def test_streams_that_cannot_be_written(script: str, status: int, word: bytes, tmp_path: Path) -> None:
     done = shell(script, tmp_path)
     assert done.returncode == status, done.stderr
     assert word in done.stderr
@@ -188,19 +200,26 @@ def test_a_full_device(command: str, room: int, monkeypatch: pytest.MonkeyPatch)
     assert err.bytes.getvalue() == b"midpo: standard output: No space left on device\n"
 
 
-@pytest.mark.parametrize("environment", [
-    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    pytest.param({"PYTHONIOENCODING": "cp1252"}, marks=pytest.mark.slow),
-    pytest.param({"PYTHONIOENCODING": "latin-1", "LC_ALL": "POSIX"}, marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        pytest.param({"PYTHONIOENCODING": "cp1252"}, marks=pytest.mark.slow),
+        pytest.param({"PYTHONIOENCODING": "latin-1", "LC_ALL": "POSIX"}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_process_of_another_locale(environment: dict[str, str], tmp_path: Path) -> None:
     name = "größe-ζ.toml"
-    text = 'name = "x"\ntitle = "Größe ζ"\nprior = "pi_ref(y)"\n[target]\n' \
-           'margin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l))"\n'
+    text = (
+        'name = "x"\ntitle = "Größe ζ"\nprior = "pi_ref(y)"\n[target]\n'
+        'margin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l))"\n'
+    )
     (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "bad-é.toml").write_text(text.replace("pi_ref(y)", "pi_reff(y)"), encoding="utf-8")
-    script = (f"midpo show {name} && midpo generate {name} -o ö.py && "
-              f"midpo report {name} --html --no-audit -o ü && midpo verify {name} bad-é.toml")
+    script = (
+        f"midpo show {name} && midpo generate {name} -o ö.py && "
+        f"midpo report {name} --html --no-audit -o ü && midpo verify {name} bad-é.toml"
+    )
     done = shell(script, tmp_path, **environment)
     assert done.returncode == 2 and b"Traceback" not in done.stderr, done.stderr
     assert b"proved" in done.stdout and b"did you mean" in done.stderr
@@ -217,8 +236,8 @@ def test_input_in_another_encoding(
     file = tmp_path / ("pairs.csv" if command == "pairs" else "x.toml")
     text = {
         "verify": 'name = "x"\ntitle = "é"\nprior = "pi_ref(y)"\n[target]\n'
-                  'margin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l))"\n',
-        "optimise": 'rewards = [[0, 1], [1, 0]] # é\n',
+        'margin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l))"\n',
+        "optimise": "rewards = [[0, 1], [1, 0]] # é\n",
         "pairs": "prompt,chosen,rejected\né,b,c\n",
         "macros": "pi = 'p' # é\n",
         "benchmark": "é\n",
@@ -228,10 +247,26 @@ def test_input_in_another_encoding(
         "verify": ["verify", str(file)],
         "optimise": ["optimise", str(file), "--what", "optimum"],
         "pairs": ["solve", "dpo", "--pairs", str(file)],
-        "macros": ["report", "dpo", "--fragment", "--no-audit", "--macros", str(file),
-                   "-o", str(tmp_path / "out")],
-        "benchmark": ["report", "dpo", "--no-pdf", "--no-audit", "--benchmark", str(file),
-                      "-o", str(tmp_path / "out")],
+        "macros": [
+            "report",
+            "dpo",
+            "--fragment",
+            "--no-audit",
+            "--macros",
+            str(file),
+            "-o",
+            str(tmp_path / "out"),
+        ],
+        "benchmark": [
+            "report",
+            "dpo",
+            "--no-pdf",
+            "--no-audit",
+            "--benchmark",
+            str(file),
+            "-o",
+            str(tmp_path / "out"),
+        ],
     }[command]
     status, _, err = said(monkeypatch, arguments, "utf-8")
     if encoding == "utf-8-sig" and command != "benchmark":  # as some editors write UTF-8

@@ -36,7 +36,10 @@ from midpo.writers.html.plots import NotDrawn, tree
 
 X = Parameter("x")
 ROW = Word(
-    "rise", Node, (1, 1), lambda ops, x: x / ops.sqrt(1 + x * x),
+    "rise",
+    Node,
+    (1, 1),
+    lambda ops, x: x / ops.sqrt(1 + x * x),
     says="x/sqrt(1 + x**2)",
     image=rising(Fraction(-1), Fraction(1), {0: 0}),
     slopes=lambda x: ((1 + x**2) ** Rational(-3, 2),),
@@ -101,18 +104,18 @@ STAGES: dict[str, tuple[Callable[[Word], str], str, tuple[str, ...]]] = {
     "sign alone": (lambda word: text(same_sign(word.node(X))), "x", ()),
     "quotient": (lambda word: text(cancelled(word.node((X**2 - 1) / (X - 1)))), "rise(1 + x)", ()),
     "proof": (lambda word: midpo.verify(midpo.loads(PRIOR)).verdict, "proved", ()),
-    "derivative": (lambda word: text(derivative(word.node(2 * X), by_symbol(X))), "4*x**2",
-                   ("slopes",)),
+    "derivative": (lambda word: text(derivative(word.node(2 * X), by_symbol(X))), "4*x**2", ("slopes",)),
     "audit": (audited, "pi(y, t)", ("slopes",)),
     "Coq": (lambda word: Printer(frozenset()).term(word.node(X)), "rise p_x", ("coq",)),
     "plot": (lambda word: f"{tree(word.node(X))} {functions()}", "rise: chain((a) =>", ("script",)),
     "eager": (kernel("eager"), "/ torch.sqrt(1 + policy_probs * policy_probs)", ("torch",)),
-    "fused": (kernel("fused"), "/ torch.sqrt(1 + policy_probs * policy_probs)",
-              ("torch", "slopes")),
-    "triton": (kernel("triton"), "/ tl.sqrt(1.0 + policy_probs * policy_probs)",
-               ("torch", "slopes", "triton")),
-    "native": (kernel("native"), "policy_probs / _sqrt(1.0f +",
-               ("torch", "slopes", "c")),
+    "fused": (kernel("fused"), "/ torch.sqrt(1 + policy_probs * policy_probs)", ("torch", "slopes")),
+    "triton": (
+        kernel("triton"),
+        "/ tl.sqrt(1.0 + policy_probs * policy_probs)",
+        ("torch", "slopes", "triton"),
+    ),
+    "native": (kernel("native"), "policy_probs / _sqrt(1.0f +", ("torch", "slopes", "c")),
 }
 
 
@@ -125,8 +128,9 @@ def test_a_row_is_enough(stage: str, add: Add) -> None:
 @pytest.mark.parametrize(("stage", "column"), [(s, c) for s in STAGES for c in STAGES[s][2]])
 def test_a_stage_says_whose_row_lacks_what(stage: str, column: str, add: Add) -> None:
     said, _, _ = STAGES[stage]
-    with pytest.raises((NotYet, NotExportable, NotDrawn),
-                       match=f"rise: its row in the table of words has no {column}"):
+    with pytest.raises(
+        (NotYet, NotExportable, NotDrawn), match=f"rise: its row in the table of words has no {column}"
+    ):
         said(add(**{column: None}))
 
 

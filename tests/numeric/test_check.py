@@ -127,9 +127,7 @@ def test_refuses_another_question() -> None:
         ("max_order", (), A, B),
     ],
 )
-def test_refuses_an_instance_whose_condition_fails(
-    rule: str, parts: Any, old: Any, new: Any
-) -> None:
+def test_refuses_an_instance_whose_condition_fails(rule: str, parts: Any, old: Any, new: Any) -> None:
     step = Step(rule, old, new, (Instance(old, new, parts),))
     with pytest.raises(CheckFailed, match="step 1"):
         check(Derivation(old, [step]), old, new)

@@ -14,7 +14,7 @@ from midpo.cli import main
 
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 
-OWN = '''
+OWN = """
 import torch
 import torch.nn.functional as F
 
@@ -154,7 +154,7 @@ def raises(policy_logits, labels):
 
 def returns_text(policy_logits, labels):
     return "nothing"
-'''
+"""
 
 AGREE = [
     ("dpo", "dpo", ["beta=alpha"]),
@@ -211,9 +211,7 @@ def test_own_functions_agree(own: Path, spec: str, function: str, settings: list
 
 
 @pytest.mark.parametrize(("spec", "function", "settings"), DIFFER)
-def test_mistakes_differ_with_a_case(
-    own: Path, spec: str, function: str, settings: list[str]
-) -> None:
+def test_mistakes_differ_with_a_case(own: Path, spec: str, function: str, settings: list[str]) -> None:
     result = asked(spec, f"{own}:{function}", settings)
     assert result.exit_code == 1, result.output
     (answer,) = json.loads(result.stdout)
@@ -237,30 +235,31 @@ def test_generated_files_are_known_by_their_header(tmp_path: Path, backend: str)
     assert not edited.passed and edited.backend == backend
 
 
-@pytest.mark.parametrize(("text", "code", "settings", "said"), [
-    (OWN, "own.py:dpo", [], "not bound: beta"),
-    (OWN, "own.py:dpo", ["bet=alpha"], "no such argument"),
-    (OWN, "own.py:dpo", ["beta=alhpa"], "alhpa"),
-    (OWN, "own.py:dpo", ["beta=log(pi(y_w))"], "--set beta=log(pi(y_w))"),
-    (OWN, "own.py:dpo", ["beta=__import__('os')"], "--set beta="),
-    (OWN, "own.py:dpo", ["beta"], "ARG=EXPR"),
-    (OWN, "own.py:dop", [], "no function dop"),
-    (OWN, "own.py", [], "which function?"),
-    (OWN, "own.py:raises", [], "RuntimeError: a word of its own"),
-    (OWN, "own.py:returns_text", [], "returned str"),
-    (OWN, "own.py:array", [], "returned float64"),
-    (OWN, "own.py:exits", [], "SystemExit: 0"),
-    (OWN, "own.py:one", [], "a loss of shape ("),
-    (OWN, "own.py:later", [], "returned coroutine"),
-    (OWN, "none.py", [], "no such file"),
-    ("import nothing_of_this_name", "own.py", [], "line 1: ModuleNotFoundError"),
-    ("x = 1\ndef f(:", "own.py", [], "line 2: SyntaxError"),
-    ("import sys\nsys.exit(0)", "own.py", [], "line 2: SystemExit"),
-    ("x = 1", "own.py", [], "its functions are: none"),
-])
-def test_bad_input_is_a_message(
-    tmp_path: Path, text: str, code: str, settings: list[str], said: str
-) -> None:
+@pytest.mark.parametrize(
+    ("text", "code", "settings", "said"),
+    [
+        (OWN, "own.py:dpo", [], "not bound: beta"),
+        (OWN, "own.py:dpo", ["bet=alpha"], "no such argument"),
+        (OWN, "own.py:dpo", ["beta=alhpa"], "alhpa"),
+        (OWN, "own.py:dpo", ["beta=log(pi(y_w))"], "--set beta=log(pi(y_w))"),
+        (OWN, "own.py:dpo", ["beta=__import__('os')"], "--set beta="),
+        (OWN, "own.py:dpo", ["beta"], "ARG=EXPR"),
+        (OWN, "own.py:dop", [], "no function dop"),
+        (OWN, "own.py", [], "which function?"),
+        (OWN, "own.py:raises", [], "RuntimeError: a word of its own"),
+        (OWN, "own.py:returns_text", [], "returned str"),
+        (OWN, "own.py:array", [], "returned float64"),
+        (OWN, "own.py:exits", [], "SystemExit: 0"),
+        (OWN, "own.py:one", [], "a loss of shape ("),
+        (OWN, "own.py:later", [], "returned coroutine"),
+        (OWN, "none.py", [], "no such file"),
+        ("import nothing_of_this_name", "own.py", [], "line 1: ModuleNotFoundError"),
+        ("x = 1\ndef f(:", "own.py", [], "line 2: SyntaxError"),
+        ("import sys\nsys.exit(0)", "own.py", [], "line 2: SystemExit"),
+        ("x = 1", "own.py", [], "its functions are: none"),
+    ],
+)
+def test_bad_input_is_a_message(tmp_path: Path, text: str, code: str, settings: list[str], said: str) -> None:
     (tmp_path / "own.py").write_text(text)
     result = asked("dpo", str(tmp_path / code), settings)
     assert result.exit_code == 2
@@ -276,8 +275,9 @@ def test_options_that_contradict(own: Path) -> None:
 
 
 def test_a_function_of_python_and_what_no_argument_takes() -> None:
-    def loss(policy_chosen_logps: Any, policy_rejected_logps: Any, ref_chosen_logps: Any,
-             ref_rejected_logps: Any) -> Any:
+    def loss(
+        policy_chosen_logps: Any, policy_rejected_logps: Any, ref_chosen_logps: Any, ref_rejected_logps: Any
+    ) -> Any:
         ratios = policy_chosen_logps - policy_rejected_logps
         ratios = ratios - ref_chosen_logps + ref_rejected_logps
         return -torch.nn.functional.logsigmoid(0.1 * ratios)

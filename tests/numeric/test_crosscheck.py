@@ -72,24 +72,30 @@ def test_catalogue_agrees(name: str) -> None:
 QUICK = {"aot", "f-dpo-js", "reward-aware-po", "ld-dpo", "orpo", "tpo"}
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
-    for name in catalogue()
-    if name not in EIGHT and (load(name).batch is not None or not load(name).reason)
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow])
+        for name in catalogue()
+        if name not in EIGHT and (load(name).batch is not None or not load(name).reason)
+    ],
+)
 def test_every_row_agrees(name: str) -> None:
     """In the three dtypes that training uses. Some five seconds a row."""
     found = midpo.check(name, trials=12, dtypes=("float64", "float32", "bfloat16"))
     assert found.passed, found.failure
 
 
-@pytest.mark.parametrize("loss", [
-    "logsigmoid(alpha*log(pi(y_w))) - logsigmoid(alpha*log(pi(y_w)) + log(pi(y_l)))",
-    "logsigmoid(log(pi(y_w))) - alpha*logsigmoid(log(pi(y_l)))",
-    "alpha*logsigmoid(log(pi(y_w))) - alpha*logsigmoid(log(pi(y_l)))",
-    "log(pi(y_w)) - log(pi(y_w) + pi_ref(y_w)) + log(pi(y_l) + pi_ref(y_l))",
-    "sigmoid(alpha)*(logsigmoid(alpha) - logsigmoid(log(pi(y_w))))",
-])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        "logsigmoid(alpha*log(pi(y_w))) - logsigmoid(alpha*log(pi(y_w)) + log(pi(y_l)))",
+        "logsigmoid(log(pi(y_w))) - alpha*logsigmoid(log(pi(y_l)))",
+        "alpha*logsigmoid(log(pi(y_w))) - alpha*logsigmoid(log(pi(y_l)))",
+        "log(pi(y_w)) - log(pi(y_w) + pi_ref(y_w)) + log(pi(y_l) + pi_ref(y_l))",
+        "sigmoid(alpha)*(logsigmoid(alpha) - logsigmoid(log(pi(y_w))))",
+    ],
+)
 def test_differences_of_log_sigmoids(loss: str) -> None:
     spec = midpo.loads(f'name = "a"\n[parameters]\nalpha = "positive"\n[target]\nloss = "{loss}"')
     found = midpo.check(spec, trials=6, dtypes=["float64", "float32"])
@@ -142,22 +148,31 @@ def test_a_policy_whose_name_ends_like_ours(backend: str) -> None:
     assert answer.passed, answer
 
 
-@pytest.mark.parametrize(("exact", "unit", "found", "right"), [
-    (1.0, 1e4, -math.inf, True),  # a sum of large terms that cancels: -inf is within its rounding
-    (1.0, 1e4, math.nan, False),
-    (1.0, 1.0, math.inf, False),
-    (6e4, 1e3, math.inf, True),
-    (6e4, 1e1, math.inf, False),
-    (1e6, 1.0, math.inf, True),
-    (1e6, 1.0, -math.inf, False),  # beyond the dtype, on the other side
-])
+@pytest.mark.parametrize(
+    ("exact", "unit", "found", "right"),
+    [
+        (1.0, 1e4, -math.inf, True),  # a sum of large terms that cancels: -inf is within its rounding
+        (1.0, 1e4, math.nan, False),
+        (1.0, 1.0, math.inf, False),
+        (6e4, 1e3, math.inf, True),
+        (6e4, 1e1, math.inf, False),
+        (1e6, 1.0, math.inf, True),
+        (1e6, 1.0, -math.inf, False),  # beyond the dtype, on the other side
+    ],
+)
 def test_an_infinite_gradient_is_right_only_within_rounding(
     exact: float, unit: float, found: float, right: bool
 ) -> None:
     numbers = Numbers.of(torch, "float16")
     spec = midpo.load("dpo")
-    batch = random_batch(spec, dict.fromkeys(("pi", "pi_ref"), "logits"),
-                         np.random.default_rng(0), scale=1.0, vocabulary=3, pairs=1)
+    batch = random_batch(
+        spec,
+        dict.fromkeys(("pi", "pi_ref"), "logits"),
+        np.random.default_rng(0),
+        scale=1.0,
+        vocabulary=3,
+        pairs=1,
+    )
     truth = Oracle(batch, kernel_loss(spec), 0).truth()
     assert truth is not None
     judge, one = Judge(truth, batch, numbers), np.ones((2, 1))
@@ -172,8 +187,9 @@ def test_a_cut_within_rounding_is_a_tie_in_that_dtype() -> None:
 [target]
 loss = """step((1 + 1/10**12)*log(pi(y_w)) - sum(log(pi(y_w, t)) for t in y_w))*log(pi(y_w))
           + step(log(pi(y_w)) - log(pi(y_l)) + 1/8)"""''')
-    batch = random_batch(spec, {"pi": "logits"}, np.random.default_rng(0), scale=1.0, vocabulary=3,
-                         pairs=1, shortest=3)
+    batch = random_batch(
+        spec, {"pi": "logits"}, np.random.default_rng(0), scale=1.0, vocabulary=3, pairs=1, shortest=3
+    )
     truth = Oracle(batch, kernel_loss(spec), 0).truth()
     assert truth is not None and truth.rounded(2.0**-52) is truth
     near = truth.rounded(2.0**-23)
@@ -183,29 +199,42 @@ loss = """step((1 + 1/10**12)*log(pi(y_w)) - sum(log(pi(y_w, t)) for t in y_w))*
 
 
 def test_an_ill_conditioned_loss_is_said_to_be_one() -> None:
-    text = '''name = "apart"
+    text = """name = "apart"
 [features]
 s = "response"
 [parameters]
 alpha = "positive"
 [target]
 loss = "(alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l)) - s(y_w) + s(y_l))**2"
-'''
+"""
     found = midpo.check(midpo.loads(text), dtypes=["float32"])
     assert found.passed and any(note.startswith("ill-conditioned: ") for note in found.notes)
     other = midpo.check("dpo", dtypes=["float32"])
     assert other.passed and not other.notes
 
 
-@pytest.mark.parametrize(("exact", "found", "right"), [
-    ("1e37", math.inf, True), ("-1e37", math.inf, False), ("1e34", math.inf, False),
-    ("1e37", 2e37, False), ("1e39", -math.inf, False), ("-1e39", -math.inf, True),
-])
+@pytest.mark.parametrize(
+    ("exact", "found", "right"),
+    [
+        ("1e37", math.inf, True),
+        ("-1e37", math.inf, False),
+        ("1e34", math.inf, False),
+        ("1e37", 2e37, False),
+        ("1e39", -math.inf, False),
+        ("-1e39", -math.inf, True),
+    ],
+)
 def test_an_infinite_loss_is_right_only_near_the_largest_number(
     exact: str, found: float, right: bool
 ) -> None:
-    batch = random_batch(midpo.load("dpo"), dict.fromkeys(("pi", "pi_ref"), "logits"),
-                         np.random.default_rng(0), scale=1.0, vocabulary=3, pairs=1)
+    batch = random_batch(
+        midpo.load("dpo"),
+        dict.fromkeys(("pi", "pi_ref"), "logits"),
+        np.random.default_rng(0),
+        scale=1.0,
+        vocabulary=3,
+        pairs=1,
+    )
     oracle = Oracle(batch, kernel_loss(midpo.load("dpo")), 0)
     truth = oracle.truth()
     assert truth is not None
@@ -219,10 +248,16 @@ def test_an_infinite_loss_is_right_only_near_the_largest_number(
 def test_of_many_ties_each_pair_s_are_turned_by_themselves() -> None:
     """Steps that are multiplied have values that all to one side does not give."""
     spec = midpo.loads('name = "n"\n[target]\nloss = "step(pi(y_w) - pi_ref(y_w))*log(pi(y_l))"\n')
-    batch = random_batch(spec, dict.fromkeys(("pi", "pi_ref"), "logits"),
-                         np.random.default_rng(0), scale=1.0, vocabulary=3, pairs=1)
+    batch = random_batch(
+        spec,
+        dict.fromkeys(("pi", "pi_ref"), "logits"),
+        np.random.default_rng(0),
+        scale=1.0,
+        vocabulary=3,
+        pairs=1,
+    )
     turns = list(Oracle(batch, kernel_loss(spec), 0).turns(9))
-    assert all(len({tuple(t[at:at + 4]) for t in turns}) == 16 for at in range(6))
+    assert all(len({tuple(t[at : at + 4]) for t in turns}) == 16 for at in range(6))
     smooth = Oracle(batch, kernel_loss(midpo.load("dpo")), 0)
     assert [len(list(smooth.turns(ties))) for ties in (0, 1, 5, 9)] == [0, 2, 32, 2]
 
@@ -233,8 +268,14 @@ def test_how_far_a_value_moves_does_not_stop_where_gradients_do() -> None:
     moves = []
     for weight in (f"sg({ratio})", ratio):
         spec = midpo.loads(f'name = "n"\n[target]\nloss = "{weight}*log(pi(y_w))"\n')
-        batch = random_batch(spec, {"pi": "logits", "pi_ref": "logits"}, np.random.default_rng(0),
-                             scale=30.0, vocabulary=3, pairs=1)
+        batch = random_batch(
+            spec,
+            {"pi": "logits", "pi_ref": "logits"},
+            np.random.default_rng(0),
+            scale=30.0,
+            vocabulary=3,
+            pairs=1,
+        )
         truth = Oracle(batch, kernel_loss(spec), 0).truth()
         assert truth is not None
         moves.append(truth.sensitivities[0])
@@ -247,8 +288,9 @@ def test_a_kept_truth_is_that_of_every_input() -> None:
     loss = kernel_loss(spec)
 
     def drawn(seed: int, **changed: Any) -> Any:
-        return random_batch(spec, kinds | changed, np.random.default_rng(seed), scale=1.0,
-                            vocabulary=3, positions=3, pairs=1)
+        return random_batch(
+            spec, kinds | changed, np.random.default_rng(seed), scale=1.0, vocabulary=3, positions=3, pairs=1
+        )
 
     base = drawn(0)
     kept = truth_of(base, loss, 0)

@@ -34,8 +34,11 @@ def by_hand(ops: Any) -> Point:
         {"y": [1, 0]},
         {(p, "y"): [[ops.number(x) for x in row] for row in rows] for p, rows in laws.items()},
         {"a": ops.number(Fraction(-2)), "b": ops.number(Fraction(3))},
-        {"w": {"y": [ops.number(Fraction(5)), ops.number(Fraction(7))]},
-         "score": {"y": ops.number(Fraction(4))}, "gap": ops.number(Fraction(9))},
+        {
+            "w": {"y": [ops.number(Fraction(5)), ops.number(Fraction(7))]},
+            "score": {"y": ops.number(Fraction(4))},
+            "gap": ops.number(Fraction(9)),
+        },
     )
 
 
@@ -86,8 +89,10 @@ def test_zero_probabilities() -> None:
     for factor, expected in (("pi(y,t,v)", -LOG2), ("pi(y,t,v)**2", -LOG2 / 2)):
         text = f"sum(sum({factor}*log(pi(y,t,v)) for v in vocab) for t in y)"
         assert value(text) == pytest.approx(expected)
-    for text in ("sum(kl(pi_ref, pi, y, t) for t in y)",
-                 "sum(sum(log(pi(y,t,v)) for v in vocab) for t in y)"):
+    for text in (
+        "sum(kl(pi_ref, pi, y, t) for t in y)",
+        "sum(sum(log(pi(y,t,v)) for v in vocab) for t in y)",
+    ):
         with pytest.raises(Undefined):
             value(text)
 
@@ -126,9 +131,7 @@ def test_stopped_gradients_are_read_at_the_base_point() -> None:
 
 @given(st.data(), st.sampled_from([PRIOR, TARGET, LINK]), st.integers(0, 50))
 @settings(max_examples=250)
-def test_parsed_text_means_what_python_makes_of_it(
-    data: st.DataObject, place: Place, seed: int
-) -> None:
+def test_parsed_text_means_what_python_makes_of_it(data: st.DataObject, place: Place, seed: int) -> None:
     """The spec's syntax is Python's: reading and evaluating a text here gives what Python gives."""
     text = data.draw(texts(place))
     try:
@@ -136,9 +139,7 @@ def test_parsed_text_means_what_python_makes_of_it(
         if place == PRIOR:
             expr = expr.xreplace({REJECTED: RESPONSE})
         wanted = python_value(text, seed)
-        found, exact = (
-            float(Evaluator(ops, point(ops, seed))(expr)) for ops in (Floats(), Digits())
-        )
+        found, exact = (float(Evaluator(ops, point(ops, seed))(expr)) for ops in (Floats(), Digits()))
     except (SpecError, Undefined, ArithmeticError, ValueError, TypeError):
         assume(False)
     size = max(1.0, abs(exact))
@@ -173,9 +174,7 @@ def parse_or_skip(data: st.DataObject, place: Place) -> Any:
     st.lists(st.tuples(st.integers(0, 3), st.fractions(-9, 9, max_denominator=8)), max_size=4),
     st.fractions(Fraction(1, 8), 9, max_denominator=8),
 )
-def test_dyadic_numbers_are_a_field(
-    left: list[Any], right: list[Any], divisor: Fraction
-) -> None:
+def test_dyadic_numbers_are_a_field(left: list[Any], right: list[Any], divisor: Fraction) -> None:
     a, b = Log2(dict(left)), Log2(dict(right))
     digits = Digits()
     log2 = digits.context.log(2)
@@ -218,10 +217,13 @@ def test_dyadic_knows_what_it_does_not_know() -> None:
         ops.log(ops.number(Fraction(-1)))
     with pytest.raises(Undefined):
         log2 / 0
-    shown = (log2 - log2, log2, -log2 * log2 + Fraction(1, 2), (log2**2 - 1) / (2 * log2 + 2),
-             1 / log2 + 1)
+    shown = (log2 - log2, log2, -log2 * log2 + Fraction(1, 2), (log2**2 - 1) / (2 * log2 + 2), 1 / log2 + 1)
     assert [str(x) for x in shown] == [
-        "0", "log(2)", "1/2 - log(2)**2", "-1/2 + 1/2*log(2)", "(1 + log(2))/log(2)",
+        "0",
+        "log(2)",
+        "1/2 - log(2)**2",
+        "-1/2 + 1/2*log(2)",
+        "(1 + log(2))/log(2)",
     ]
 
 
@@ -238,8 +240,11 @@ def test_dyadic_equals_digits_on_witness_cases() -> None:
         if margin is None:
             continue
         exact, digits = Dyadic(), Digits()
-        dyadic = [case for case in cases(spec) if all(
-            p.numerator == 1 for laws in case.laws.values() for law in laws.values() for p in law)]
+        dyadic = [
+            case
+            for case in cases(spec)
+            if all(p.numerator == 1 for laws in case.laws.values() for law in laws.values() for p in law)
+        ]
         for case in dyadic[::10]:
             shown = Evaluator(exact, case.point(exact))(normal_form(margin))
             value = Evaluator(digits, case.point(digits))(margin)
@@ -257,5 +262,6 @@ def test_a_margin_has_no_value_where_none_is_stated(link: str) -> None:
     wrong = midpo.loads(
         f'name = "x"\nprior = "pi_ref(y)*exp(len(y))"\nlink = "{link}"\n[parameters]\n'
         'c = "positive"\n[target]\nmargin = "c*log(pi(y_w)/pi_ref(y_w))'
-        ' - c*log(pi(y_l)/pi_ref(y_l))"\n')
+        ' - c*log(pi(y_l)/pi_ref(y_l))"\n'
+    )
     assert midpo.verify(wrong).verdict == "refuted"

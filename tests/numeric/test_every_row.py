@@ -13,13 +13,17 @@ BACKENDS = ("eager", "logps", "fused", "linear", "native")
 # What lost digits, or looked as if it did: gradients of differences of exponentials far below 0, an
 # infinite product that a minimum leaves out, a divergence that cancels, coefficients at their pole.
 QUICK = (
-    ("chi-po-unclipped", "eager", "float32"), ("f-dpo-forward", "logps", "float64"),
+    ("chi-po-unclipped", "eager", "float32"),
+    ("f-dpo-forward", "logps", "float64"),
     ("alphapo", "eager", "float64"),
-    ("lipo", "eager", "float64"), ("dmpo", "eager", "float64"),
+    ("lipo", "eager", "float64"),
+    ("dmpo", "eager", "float64"),
     ("reward-aware-po", "eager", "float64"),
-    ("mallowspo-entropy", "native", "float32"), ("mallowspo-entropy", "linear", "float64"),
+    ("mallowspo-entropy", "native", "float32"),
+    ("mallowspo-entropy", "linear", "float64"),
     ("discopop", "linear", "float16"),
-    ("robust-dpo", "eager", "float64"), ("aot-unpaired", "logps", "float64"),
+    ("robust-dpo", "eager", "float64"),
+    ("aot-unpaired", "logps", "float64"),
 )
 
 

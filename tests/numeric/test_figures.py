@@ -31,8 +31,7 @@ SAMPLE = ("centropy", "simpo", "tdpo", "sparsepo", "orpo")
 NOISE = 4e-15
 
 
-@given(st.fractions(-1000, 1000, max_denominator=1024), st.integers(1, 9),
-       st.floats(-NOISE, NOISE))
+@given(st.fractions(-1000, 1000, max_denominator=1024), st.integers(1, 9), st.floats(-NOISE, NOISE))
 @example(Fraction(1, 8), 2, -NOISE)
 @example(Fraction(0), 3, NOISE)
 def test_rounding_does_not_turn_a_digit(number: Fraction, digits: int, noise: float) -> None:
@@ -46,7 +45,11 @@ def test_rounding_does_not_turn_a_digit(number: Fraction, digits: int, noise: fl
 
 def test_errors_are_bounds() -> None:
     assert [below(e, 1e-12, 1e-7) for e in (0.0, 9e-16, 3e-12, 0.25)] == [
-        "below 1e-12", "below 1e-12", "below 1e-7", "0.25"]
+        "below 1e-12",
+        "below 1e-12",
+        "below 1e-7",
+        "0.25",
+    ]
     assert [decimals(x, 3) for x in (-1e-17, 0.0625, 1 / 3)] == ["0.000", "0.0625", "0.333"]
 
 
@@ -63,6 +66,7 @@ def another_processor(seed: int) -> Iterator[None]:
         def moved(*arguments: Any, **named: Any) -> Any:
             found = function(*arguments, **named)
             return found * (1 + noisy.uniform(-NOISE, NOISE, size=np.shape(found)))
+
         return moved
 
     with pytest.MonkeyPatch.context() as patch:
@@ -93,9 +97,11 @@ def changed(names: Iterable[str]) -> list[str]:
         for seed in (1, 2):
             with another_processor(seed):
                 other = told(name)
-            found += [f"{name}: {a} / {b}"
-                      for a, b in zip(plain.split("\n"), other.split("\n"), strict=False)
-                      if a != b][:3]
+            found += [
+                f"{name}: {a} / {b}"
+                for a, b in zip(plain.split("\n"), other.split("\n"), strict=False)
+                if a != b
+            ][:3]
     return found
 
 
@@ -114,19 +120,32 @@ def test_the_kernels_of_the_linear_algebra_change_no_text(kernels: str) -> None:
     command_line = [sys.executable, "-m", "midpo"]
     for arguments in (["audit", "simpo"], ["optimise", "three-prompts"]):
         found = [
-            subprocess.run([*command_line, *arguments], text=True, capture_output=True, check=True,
-                           timeout=250, env=os.environ | more | {"PYTHONPATH": str(ROOT)}).stdout
-            for more in ({}, {"OPENBLAS_CORETYPE": kernels, "NPY_DISABLE_CPU_FEATURES":
-                              "AVX2 FMA3" if kernels == "Prescott" else ""})
+            subprocess.run(
+                [*command_line, *arguments],
+                text=True,
+                capture_output=True,
+                check=True,
+                timeout=250,
+                env=os.environ | more | {"PYTHONPATH": str(ROOT)},
+            ).stdout
+            for more in (
+                {},
+                {
+                    "OPENBLAS_CORETYPE": kernels,
+                    "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3" if kernels == "Prescott" else "",
+                },
+            )
         ]
         assert found[0] and found[0] == found[1]
 
 
 def test_the_noise_is_felt() -> None:
     """The numbers behind the texts do move, so that the tests above can fail."""
+
     def numbers() -> str:
-        return str([vars(answer)["data"] for section in audit(load("simpo")).sections
-                    for answer in section.claims])
+        return str(
+            [vars(answer)["data"] for section in audit(load("simpo")).sections for answer in section.claims]
+        )
 
     plain = numbers()
     with another_processor(1):

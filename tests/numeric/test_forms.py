@@ -40,6 +40,8 @@ loss = '''exp(2*k - c)*k - exp(-3*c) + max(c, g) + max(k, -k) + max(k, 1 - k) + 
             assert plain is not None and plain.has(VocabSum)
             scope = dict.fromkeys(node.atoms(Index), 0)
             assert values.value(plain, scope) == pytest.approx(values.value(node, scope))
-    found = [find_witness(spec, spec.loss, spec.loss + add, add, margins=False, seen=True)
-             for add in (Rational(1, 10), Rational(1, 10**12))]
+    found = [
+        find_witness(spec, spec.loss, spec.loss + add, add, margins=False, seen=True)
+        for add in (Rational(1, 10), Rational(1, 10**12))
+    ]
     assert found[0] is not None and found[1] is None

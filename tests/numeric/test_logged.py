@@ -15,8 +15,13 @@ from midpo.numeric.checking.ways import Way
 torch = pytest.importorskip("torch", reason="kernels run on torch")
 
 WAYS = (Way("none", metrics=True), Way("mean", metrics=True))
-CASES = [("dpo", "logps"), ("tdpo", "eager"), ("f-dpo-js", "eager"), ("dice", "eager"),
-         ("mallowspo-entropy", "eager")]
+CASES = [
+    ("dpo", "logps"),
+    ("tdpo", "eager"),
+    ("f-dpo-js", "eager"),
+    ("dice", "eager"),
+    ("mallowspo-entropy", "eager"),
+]
 
 
 def failures(spec: str, kernel: Kernel) -> list[str]:

@@ -74,10 +74,18 @@ TEXT = [
     ("dpo", "triton", "tl.where(at == here, grad_policy_token_logps, 0.0)", "0.0"),
     ("dpo", "triton", "span = tl.cdiv(tl.cdiv(size, BLOCK), SPLITS) * BLOCK", "span = BLOCK"),
     ("dpo", "triton", "(row % columns) * inner", "(row % columns) * outer"),
-    ("dpo", "triton", "tl.store(out + at, tl.zeros((BLOCK,), gradient.dtype.element_ty)",
-     "tl.store(out + at, tl.full((BLOCK,), 1.0, gradient.dtype.element_ty)"),
-    ("dpo", "triton", "u_policy = _block(base_policy, at, size, True) - top_policy",
-     "u_policy = _block(base_policy, at, size, True)"),
+    (
+        "dpo",
+        "triton",
+        "tl.store(out + at, tl.zeros((BLOCK,), gradient.dtype.element_ty)",
+        "tl.store(out + at, tl.full((BLOCK,), 1.0, gradient.dtype.element_ty)",
+    ),
+    (
+        "dpo",
+        "triton",
+        "u_policy = _block(base_policy, at, size, True) - top_policy",
+        "u_policy = _block(base_policy, at, size, True)",
+    ),
     ("dpo", "triton", "labels == ignore_index", "labels == -100"),
     ("dpo", "triton", "losses.sum() / pairs", "losses.mean()"),
     ("tdpo", "triton", "slope = reference_probs * coefficient", "slope = reference_probs * 0.0"),
@@ -86,6 +94,7 @@ TEXT = [
 
 def scaled(factor: Any) -> Callable[[Any], Any]:
     """The identity, whose gradient is multiplied."""
+
     class Scaled(torch.autograd.Function):  # type: ignore[misc,name-defined]
         @staticmethod
         def forward(ctx: Any, x: Any) -> Any:
@@ -115,8 +124,10 @@ def seeded_by_one(gradient: Any) -> Any:
 
 def logits(change: Callable[[Any], Any]) -> Callable[..., Any]:
     """The kernel with its policy's logits changed."""
+
     def wrapper(function: Any, policy_logits: Any, *rest: Any, **named: Any) -> Any:
         return function(change(policy_logits), *rest, **named)
+
     return wrapper
 
 
@@ -124,13 +135,16 @@ def loss(change: Callable[[Any], Any]) -> Callable[..., Any]:
     def wrapper(function: Any, *rest: Any, **named: Any) -> Any:
         found = function(*rest, **named)
         return (change(found[0]), found[1]) if isinstance(found, tuple) else change(found)
+
     return wrapper
 
 
 def named(name: str, value: Any) -> Callable[..., Any]:
     """The kernel that takes an argument for another value."""
+
     def wrapper(function: Any, *rest: Any, **given: Any) -> Any:
         return function(*rest, **(given | {name: value}))
+
     return wrapper
 
 
@@ -189,10 +203,10 @@ def planted(spec: str, backend: str, old: str, new: str) -> Kernel:
     return dataclasses.replace(kernel, source=kernel.source.replace(old, new))
 
 
-@pytest.mark.parametrize("backend", [
-    "logps",
-    *(pytest.param(b, marks=pytest.mark.slow) for b in ("eager", "fused", "linear", "native")),
-])
+@pytest.mark.parametrize(
+    "backend",
+    ["logps", *(pytest.param(b, marks=pytest.mark.slow) for b in ("eager", "fused", "linear", "native"))],
+)
 def test_what_is_right_is_not_caught(backend: str) -> None:
     assert not caught("dpo", midpo.generate("dpo", backend=backend))
 
@@ -243,11 +257,15 @@ ROWS = ("dpo", "simpo", "tdpo", "sparsepo", "orpo", "ipo", "robust-dpo")
 def test_generic_mutants_are_caught(name: str) -> None:
     """Twenty of the mutants of each row, at random, without those that compute the same."""
     kernel = midpo.generate(name)
-    all_ = [m for m in mutants(kernel.source)
-            if not any(re.search(form, m.now) for form in (*EQUIVALENT, *NOT_DRAWN))]
+    all_ = [
+        m
+        for m in mutants(kernel.source)
+        if not any(re.search(form, m.now) for form in (*EQUIVALENT, *NOT_DRAWN))
+    ]
     tried = random.Random(1).sample(all_, 20)
-    survivors = [(m.was, m.now) for m in tried
-                 if not caught(name, dataclasses.replace(kernel, source=m.source))]
+    survivors = [
+        (m.was, m.now) for m in tried if not caught(name, dataclasses.replace(kernel, source=m.source))
+    ]
     print(f"{name}: {len(tried) - len(survivors)} of {len(tried)} of {len(all_)} mutants caught")
     assert not survivors
 
@@ -271,13 +289,18 @@ def test_generic_mutants_of_every_backend_are_caught(backend: str) -> None:
         pytest.importorskip("triton", reason="its interpreter runs the kernels")
     name = "dpo" if backend == "logps" else "tdpo"
     kernel, functions = midpo.generate(name, backend=backend), COMPUTING[backend]
-    made = (mutants_in_c(kernel.source, functions) if backend == "native"
-            else mutants(kernel.source, functions=functions))
-    all_ = [m for m in made
-            if not any(re.search(form, m.now) for form in (*EQUIVALENT, *SAME_IN_BACKENDS))]
+    made = (
+        mutants_in_c(kernel.source, functions)
+        if backend == "native"
+        else mutants(kernel.source, functions=functions)
+    )
+    all_ = [m for m in made if not any(re.search(form, m.now) for form in (*EQUIVALENT, *SAME_IN_BACKENDS))]
     tried = random.Random(2).sample(all_, 12)
-    survivors = [(m.line, m.was, m.now) for m in tried
-                 if not caught(name, dataclasses.replace(kernel, source=m.source))]
+    survivors = [
+        (m.line, m.was, m.now)
+        for m in tried
+        if not caught(name, dataclasses.replace(kernel, source=m.source))
+    ]
     print(f"{backend}: {len(tried) - len(survivors)} of {len(tried)} of {len(all_)} caught")
     assert not survivors
 

@@ -91,9 +91,7 @@ def test_plots(small: Path, tmp_path: Path) -> None:
     assert (tmp_path / "plots" / "joint-loss.svg").read_bytes() == before
 
 
-def test_no_plots_without_matplotlib(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_plots_without_matplotlib(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     result = run(small, "-o", tmp_path / "plots")
     assert result.exit_code == 0
@@ -179,9 +177,7 @@ def test_unknown_problems_and_parts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("eta", [-1, 0, 1e-5, 0.3, 0.999, 1, 1.5, 2, 2.3, 50])
-def test_the_rate_of_centropy_is_the_same_statement_for_every_eta(
-    tmp_path: Path, eta: float
-) -> None:
+def test_the_rate_of_centropy_is_the_same_statement_for_every_eta(tmp_path: Path, eta: float) -> None:
     path = tmp_path / "eta.toml"
     path.write_text(f"rewards = [[1, 0, 0.3], [0, 0, 0]]\neta = {eta}")
     result = run(path, "--what", "fixed-point")
@@ -205,9 +201,7 @@ def test_a_failing_check_is_exit_status_1(monkeypatch: pytest.MonkeyPatch) -> No
         assert run(name).exit_code == 1
 
 
-def test_what_is_wrong_is_said_before_any_work(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_wrong_is_said_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A problem is read once, so that it may come from a pipe; a bad folder costs no computing."""
     read, load = [], problems.load
 

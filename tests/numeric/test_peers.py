@@ -51,12 +51,11 @@ def batch(count: int, prompt: int = 1, seed: int = 0, responses: int = 2) -> Any
     generator = torch.Generator().manual_seed(seed)
     rows, width, vocabulary = responses * count, 6, 7
     policy, reference = (
-        torch.randn(rows, width, vocabulary, generator=generator, dtype=torch.float64)
-        for _ in range(2)
+        torch.randn(rows, width, vocabulary, generator=generator, dtype=torch.float64) for _ in range(2)
     )
     labels = torch.randint(0, vocabulary, (rows, width), generator=generator)
     for row in range(rows):
-        labels[row, 2 + (3 * row + seed) % 5:] = -100
+        labels[row, 2 + (3 * row + seed) % 5 :] = -100
     return Pairs(policy.requires_grad_(), reference, labels, prompt, responses)
 
 
@@ -71,8 +70,10 @@ def spec_of(text: str) -> Spec:
     if text in catalogue():
         return load(text)
     beside = '[responses]\ny_g = "a gold answer"\n' if "y_g" in text else ""
-    return loads('name = "inline"\n[parameters]\nalpha = "positive"\n[features]\nz0 = "pair"\n'
-                 f'{beside}[target]\nloss = """{text}"""')
+    return loads(
+        'name = "inline"\n[parameters]\nalpha = "positive"\n[features]\nz0 = "pair"\n'
+        f'{beside}[target]\nloss = """{text}"""'
+    )
 
 
 def ours(text: str, pairs: Any, at: Mapping[str, float]) -> Any:
@@ -81,9 +82,7 @@ def ours(text: str, pairs: Any, at: Mapping[str, float]) -> Any:
     spec = spec_of(text)
     kernel = midpo.generate(spec)
     rows = slice(len(spec.roles) * pairs.count)
-    given: dict[str, Any] = {
-        name: at.get(name, {"alpha": BETA}.get(name)) for name in kernel.parameters
-    }
+    given: dict[str, Any] = {name: at.get(name, {"alpha": BETA}.get(name)) for name in kernel.parameters}
     assert None not in given.values(), f"{text}: {given}"
     for name, kind in kernel.features.items():
         assert kind == "pair"
@@ -98,14 +97,12 @@ def agree(statement: PeerStatement, pairs: Any, text: str, at: Mapping[str, floa
     """Whether the entry's value and gradient are ours, to what its dtype holds."""
     theirs = RUNNERS[statement.package, statement.entry](pairs, statement.options)
     mine = statement.scale * ours(text, pairs, at)
-    (their_gradient,), (gradient,) = (
-        torch.autograd.grad(loss, pairs.policy) for loss in (theirs, mine)
-    )
+    (their_gradient,), (gradient,) = (torch.autograd.grad(loss, pairs.policy) for loss in (theirs, mine))
     tolerance = 2e-5  # Liger and parts of TRL compute in float32
     close = torch.allclose(theirs.double(), mine, rtol=tolerance, atol=tolerance)
     return bool(close) and bool(
-        torch.allclose(their_gradient, gradient, rtol=tolerance, atol=tolerance * float(
-            gradient.abs().max())))
+        torch.allclose(their_gradient, gradient, rtol=tolerance, atol=tolerance * float(gradient.abs().max()))
+    )
 
 
 @pytest.mark.peers
@@ -138,24 +135,28 @@ def test_every_loss_that_trl_names_has_a_row() -> None:
     from trl.experimental.cpo import CPOConfig
     from trl.experimental.tpo import TPOTrainer
 
-    named = {(s.entry, t) for s in STATEMENTS if s.package == "trl" and "loss_type" in s.options
-             for t in _listed(s.options["loss_type"])}
+    named = {
+        (s.entry, t)
+        for s in STATEMENTS
+        if s.package == "trl" and "loss_type" in s.options
+        for t in _listed(s.options["loss_type"])
+    }
     source = textwrap.dedent(inspect.getsource(DPOTrainer._compute_loss))
     types = set(re.findall(r'loss_type == "(\w+)"', source))
     assert len(types) == 15
     assert types == {t for e, t in named if e == "DPOConfig"}
     divergences = set(re.findall(r'f_divergence_type == "(\w+)"', source))
-    asked = {s.options.get("f_divergence_type", "reverse_kl") for s in STATEMENTS
-             if s.entry == "DPOConfig"}
+    asked = {s.options.get("f_divergence_type", "reverse_kl") for s in STATEMENTS if s.entry == "DPOConfig"}
     assert divergences == asked
     assert {t for e, t in named if e == "experimental.cpo.CPOConfig"} == set(
-        CPOConfig.__dataclass_fields__["loss_type"].metadata["choices"])
+        CPOConfig.__dataclass_fields__["loss_type"].metadata["choices"]
+    )
     tpo = inspect.getsource(TPOTrainer._compute_loss)
     assert {t for e, t in named if e == "experimental.tpo.TPOConfig"} == set(
-        re.findall(r'loss_type == "([\w-]+)"', tpo))
+        re.findall(r'loss_type == "([\w-]+)"', tpo)
+    )
     kto = inspect.getsource(KTOTrainer)
-    assert {t for e, t in named if e == "KTOConfig"} == set(
-        re.findall(r'loss_type == "(\w+)"', kto))
+    assert {t for e, t in named if e == "KTOConfig"} == set(re.findall(r'loss_type == "(\w+)"', kto))
     with pytest.raises(ImportError):  # BCO's trainer has left this version
         importlib.import_module("trl.experimental.bco")
 
@@ -170,13 +171,16 @@ def test_every_preference_loss_that_liger_and_torchtune_name_has_a_row() -> None
     offered = {n for n in dir(chunked_loss) if n.startswith("Liger") and n.endswith("POLoss")}
     offered |= {n for n in dir(chunked_loss) if n.endswith("KTOLoss")}
     assert offered - named == {"LigerFusedLinearGRPOLoss"}  # of sampled groups, not of pairs
-    tree = ast.parse(textwrap.dedent(
-        inspect.getsource(LigerFusedLinearDPOFunction.preference_loss_fn)))
-    types = {n.comparators[0].value for n in ast.walk(tree) if isinstance(n, ast.Compare)
-             and isinstance(n.left, ast.Name) and n.left.id == "loss_type"
-             and isinstance(n.comparators[0], ast.Constant)}
-    assert types == {s.options["loss_type"] for s in STATEMENTS
-                     if s.entry == "LigerFusedLinearDPOLoss"}
+    tree = ast.parse(textwrap.dedent(inspect.getsource(LigerFusedLinearDPOFunction.preference_loss_fn)))
+    types = {
+        n.comparators[0].value
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Compare)
+        and isinstance(n.left, ast.Name)
+        and n.left.id == "loss_type"
+        and isinstance(n.comparators[0], ast.Constant)
+    }
+    assert types == {s.options["loss_type"] for s in STATEMENTS if s.entry == "LigerFusedLinearDPOLoss"}
 
     installed("torchtune", "0.6.1")
     from torchtune.rlhf import loss
@@ -192,13 +196,15 @@ def _listed(value: Any) -> list[str]:
 DPO = "alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l))"
 
 
-@pytest.mark.parametrize(("text", "agrees"), [
-    (f"-logsigmoid({DPO})", True),
-    (f"-logsigmoid(-({DPO}))", False),
-    (f"-logsigmoid({DPO.replace('log(pi(y_l)/pi_ref(y_l))', 'sg(log(pi(y_l)/pi_ref(y_l)))')})",
-     False),
-    (f"-logsigmoid({DPO}) + 1/1000", False),
-])
+@pytest.mark.parametrize(
+    ("text", "agrees"),
+    [
+        (f"-logsigmoid({DPO})", True),
+        (f"-logsigmoid(-({DPO}))", False),
+        (f"-logsigmoid({DPO.replace('log(pi(y_l)/pi_ref(y_l))', 'sg(log(pi(y_l)/pi_ref(y_l)))')})", False),
+        (f"-logsigmoid({DPO}) + 1/1000", False),
+    ],
+)
 def test_comparison_sees_signs_gradients_and_constants(
     text: str, agrees: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

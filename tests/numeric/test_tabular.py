@@ -196,9 +196,7 @@ def test_binary_symmetric_source() -> None:
     for start in (np.zeros(2), np.array([0.0, -3.0])):
         for alpha in (3.0, 1.0, 0.4, 0.1):
             found = blahut.blahut_arimoto(replace(p, alpha=alpha), log_prior=start, tolerance=1e-12)
-            assert found.rate == pytest.approx(
-                blahut.binary_symmetric_rate(found.distortion), abs=1e-10
-            )
+            assert found.rate == pytest.approx(blahut.binary_symmetric_rate(found.distortion), abs=1e-10)
             expected = blahut.binary_symmetric_distortion(alpha)
             assert found.distortion == pytest.approx(expected, abs=1e-10)
     assert blahut.binary_symmetric_rate(0.11) == pytest.approx(0.500084 * np.log(2), abs=1e-6)
@@ -226,9 +224,7 @@ def test_lost_support_is_certified_and_comes_back() -> None:
 
 
 def test_the_cap_reports_the_gap() -> None:
-    with pytest.raises(
-        tabular.NotConverged, match=r"after 3 iterations the duality gap is [\d.e-]+"
-    ):
+    with pytest.raises(tabular.NotConverged, match=r"after 3 iterations the duality gap is [\d.e-]+"):
         blahut.blahut_arimoto(problem(2), cap=3)
 
 

@@ -55,9 +55,9 @@ def test_a_full_tree_is_a_probability_space() -> None:
     for depth, count in ((1, 3), (2, 7), (3, 15)):
         responses = full_tree(depth)
         assert len(responses) == len(set(responses)) == count
-        assert not any(
-            a != b and b[: len(a)] == a for a in responses for b in responses
-        ), "a response is the prefix of another"
+        assert not any(a != b and b[: len(a)] == a for a in responses for b in responses), (
+            "a response is the prefix of another"
+        )
         world = random_world(load("tdpo"), responses, RNG(0))
         assert world.probability().sum() == pytest.approx(1, abs=1e-14)
         again = policy_of(world, np.log(world.probability()))
@@ -86,18 +86,20 @@ def test_derivatives_on_the_simplex_agree_with_differences_in_50_digits(prior: s
         y = world.responses[at]
         number = {k: ops.number(Fraction(v)) for k, v in world.parameters.items()}
         tables = {
-            ("pi", "y"): [
-                [mass[(*y[:t], a)] / mass[y[:t]] for a in range(3)] for t in range(len(y))
-            ],
+            ("pi", "y"): [[mass[(*y[:t], a)] / mass[y[:t]] for a in range(3)] for t in range(len(y))],
             ("pi_ref", "y"): [
-                [ops.number(Fraction(float(q))) for q in world.laws["pi_ref"][y[:t]]]
-                for t in range(len(y))
-            ] if "pi_ref" in world.laws else [],
+                [ops.number(Fraction(float(q))) for q in world.laws["pi_ref"][y[:t]]] for t in range(len(y))
+            ]
+            if "pi_ref" in world.laws
+            else [],
         }
         tables = {key: table for key, table in tables.items() if table}
         features = {
-            name: {"y": ops.number(Fraction(data[y])) if not isinstance(data[y], list)
-                   else [ops.number(Fraction(x)) for x in data[y]]}
+            name: {
+                "y": ops.number(Fraction(data[y]))
+                if not isinstance(data[y], list)
+                else [ops.number(Fraction(x)) for x in data[y]]
+            }
             for name, data in world.features.items()
         }
         return Evaluator(ops, Point({"y": y}, tables, number, features))(expr)
@@ -151,9 +153,7 @@ def test_duals_obey_the_rules_of_differentiation(a: float, b: float, k: int) -> 
     assert (1 / x - 2 * y + 3).gradient == pytest.approx([-1 / a**2, -2])
     assert (x**k).gradient == pytest.approx([k * a ** (k - 1), 0])
     ops = Duals()
-    assert ops.power(x, y).gradient == pytest.approx(
-        [b * a ** (b - 1), a**b * np.log(a)]
-    )
+    assert ops.power(x, y).gradient == pytest.approx([b * a ** (b - 1), a**b * np.log(a)])
 
 
 def test_stopped_gradients_are_stopped() -> None:

@@ -17,21 +17,11 @@ from midpo.cli import main
 from midpo.commands import audit as command
 from midpo.numeric.trees import Movement, centre, centred_response, full_tree, random_world
 from midpo.proofs.audit import audit as room
-from midpo.proofs.audit import (
-    bounds as audit_bounds,
-)
-from midpo.proofs.audit import (
-    labels as audit_labels,
-)
-from midpo.proofs.audit import (
-    mass as audit_mass,
-)
-from midpo.proofs.audit import (
-    optimum as audit_optimum,
-)
-from midpo.proofs.audit import (
-    side as audit_side,
-)
+from midpo.proofs.audit import bounds as audit_bounds
+from midpo.proofs.audit import labels as audit_labels
+from midpo.proofs.audit import mass as audit_mass
+from midpo.proofs.audit import optimum as audit_optimum
+from midpo.proofs.audit import side as audit_side
 from midpo.proofs.audit.audit import Audit, audit
 from midpo.proofs.audit.gradient import answers as audit_gradient
 from midpo.proofs.audit.gradient import pair as audit_pair
@@ -86,8 +76,7 @@ VARIANTS: dict[str, str | tuple[str, str]] = {
     ),
     "frozen-simpo": (
         "pi(y)**(1 - 1/len(y))",
-        "alpha*log(pi(y_w)/sg(pi(y_w))**(1 - 1/len(y_w)))"
-        " - alpha*log(pi(y_l)/sg(pi(y_l))**(1 - 1/len(y_l)))",
+        "alpha*log(pi(y_w)/sg(pi(y_w))**(1 - 1/len(y_w))) - alpha*log(pi(y_l)/sg(pi(y_l))**(1 - 1/len(y_l)))",
     ),
     "wrong": ("pi_ref(y)", "alpha*log(pi(y_w)) - alpha*log(pi(y_l))"),
 }
@@ -142,8 +131,7 @@ OPTIMUM = {
 @pytest.mark.parametrize("name", OPTIMUM)
 def test_the_optimum(name: str) -> None:
     found = tuple(
-        verdict(name, "optimum", question)
-        for question in ("raw", "normalised", "regulariser", "fixed point")
+        verdict(name, "optimum", question) for question in ("raw", "normalised", "regulariser", "fixed point")
     )
     assert found == OPTIMUM[name]
 
@@ -162,7 +150,7 @@ CORRECTIONS = {
     ("tdpo", "raw"): "α·(Σ_{t∈y} (1 − π_ref(y, t)/π(y, t)))",
     ("tdpo", "normalised"): "α·(Σ_{t∈y} (1 − π_ref(y, t)/π(y, t))·(1 − κ(y_<t)))",
     ("sparsepo", "raw"): "α·(Σ_{t∈y} (E_π[μ₂(y, t) | y_<t]·(1 − π_ref(y, t)/π(y, t))"
-                         " + μ₁(y, t) − E_π[μ₁(y, t) | y_<t]))",
+    " + μ₁(y, t) − E_π[μ₁(y, t) | y_<t]))",
     ("f-dpo-js", "raw"): "−α·π(y)/(π(y) + π_ref(y))",
     ("alpha-divergence", "raw"): "α·π(y)^(−γ)·π_ref(y)^γ",
 }
@@ -241,9 +229,7 @@ GRADIENT = {
 @pytest.mark.parametrize("name", GRADIENT)
 def test_the_gradient(name: str) -> None:
     found = audited(name)["gradient"]
-    verdicts = (
-        found["what is differentiated"].verdict, found["is the frozen field a gradient"].verdict
-    )
+    verdicts = (found["what is differentiated"].verdict, found["is the frozen field a gradient"].verdict)
     assert verdicts == GRADIENT[name]
 
 
@@ -310,7 +296,8 @@ def test_curls() -> None:
 def test_a_detached_prior_is_seen() -> None:
     """Planted: the target detaches the rejected side alone."""
     spec = variant(
-        "rejected", "pi(y)**(1 - 1/len(y))",
+        "rejected",
+        "pi(y)**(1 - 1/len(y))",
         "alpha*log(pi(y_w))/len(y_w) - alpha*log(pi(y_l)/sg(pi(y_l))**(1 - 1/len(y_l)))",
     )
     found = audit_gradient.mode(audit_pair.Gradients(spec), 0)
@@ -318,8 +305,11 @@ def test_a_detached_prior_is_seen() -> None:
 
 
 def test_a_prior_of_another_loss_is_seen() -> None:
-    spec = variant("other", "pi(y)**gamma*pi_ref(y)**(1 - gamma)",
-                   "alpha*log(pi(y_w))/len(y_w) - alpha*log(pi(y_l))/len(y_l)")
+    spec = variant(
+        "other",
+        "pi(y)**gamma*pi_ref(y)**(1 - gamma)",
+        "alpha*log(pi(y_w))/len(y_w) - alpha*log(pi(y_l))/len(y_l)",
+    )
     found = audit_gradient.mode(audit_pair.Gradients(spec), 0)
     assert found.verdict == "none" and "midpo verify" in found.sentence
 
@@ -379,8 +369,13 @@ def test_a_wrong_claim_of_exactness_is_caught() -> None:
 
 @pytest.mark.parametrize(
     "name, expected",
-    [("simpo", "constant offset"), ("dpo", "label-free"), ("tis-dpo", "label-free"),
-     ("dpo-shift", "two functions"), ("tdpo2-by-label", "label-free")],
+    [
+        ("simpo", "constant offset"),
+        ("dpo", "label-free"),
+        ("tis-dpo", "label-free"),
+        ("dpo-shift", "two functions"),
+        ("tdpo2-by-label", "label-free"),
+    ],
 )
 def test_labels(name: str, expected: str) -> None:
     assert verdict(name, "labels", "one function or two") == expected
@@ -390,9 +385,7 @@ def test_a_constant_offset_needs_levels_and_makes_ties() -> None:
     found = audited("simpo")["labels"]
     levelled = found["one function or two"].data["levelled"]
     assert list(levelled.values()) == [True, False, False, True]
-    assert found["probabilities"].formulas[0].unicode == (
-        "P(tie) = (exp(2·γ) − 1)·σ(d − γ)·σ(−d − γ)"
-    )
+    assert found["probabilities"].formulas[0].unicode == ("P(tie) = (exp(2·γ) − 1)·σ(d − γ)·σ(−d − γ)")
     known, error = audit_labels.tie_identity()
     assert known and error < 1e-14
 
@@ -402,7 +395,8 @@ def test_labels_on_data() -> None:
     total = audit_labels.swap_sum(spec)
     chain = [Preference("x", "a", "b"), Preference("x", "b", "c")]
     for pairs, expected in (
-        (chain, "one function"), ([*chain, Preference("x", "a", "c")], "no single function")
+        (chain, "one function"),
+        ([*chain, Preference("x", "a", "c")], "no single function"),
     ):
         *_, last = audit_labels.answers(spec, total, pairs)
         assert last.verdict == expected
@@ -411,10 +405,22 @@ def test_labels_on_data() -> None:
 # --- Mass -----------------------------------------------------------------------------------------
 
 MASS = {
-    "dpo": "finite", "dice": "finite", "centropy": "conditional", "simpo": "finite",
-    "rdpo": "conditional", "tdpo": "finite", "tis-dpo": "can diverge", "sparsepo": "conditional",
-    "cpo": "infinite", "length-only": "conditional", "f-dpo-js": "finite", "ln-dpo": "finite",
-    "d2po": "finite", "tis-one": "can diverge", "mask": "conditional", "odds": "not decided",
+    "dpo": "finite",
+    "dice": "finite",
+    "centropy": "conditional",
+    "simpo": "finite",
+    "rdpo": "conditional",
+    "tdpo": "finite",
+    "tis-dpo": "can diverge",
+    "sparsepo": "conditional",
+    "cpo": "infinite",
+    "length-only": "conditional",
+    "f-dpo-js": "finite",
+    "ln-dpo": "finite",
+    "d2po": "finite",
+    "tis-one": "can diverge",
+    "mask": "conditional",
+    "odds": "not decided",
     "tdpo-half": "finite",
 }
 
@@ -469,9 +475,17 @@ def test_masses_are_those_of_geometric_lengths() -> None:
 # --- Domain ---------------------------------------------------------------------------------------
 
 DOMAIN = {
-    "dpo": "positive", "dice": "positive", "rdpo": "positive", "centropy": "excluded",
-    "simpo": "positive", "tdpo": "positive", "tis-dpo": "by feature", "sparsepo": "by feature",
-    "f-dpo-js": "positive", "d2po": "positive", "mask": "by feature",
+    "dpo": "positive",
+    "dice": "positive",
+    "rdpo": "positive",
+    "centropy": "excluded",
+    "simpo": "positive",
+    "tdpo": "positive",
+    "tis-dpo": "by feature",
+    "sparsepo": "by feature",
+    "f-dpo-js": "positive",
+    "d2po": "positive",
+    "mask": "by feature",
 }
 
 
@@ -510,14 +524,23 @@ def test_a_loss_without_a_prior_is_not_audited(name: str) -> None:
         audit(load(name))
 
 
-@pytest.mark.parametrize("name", [
-    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
-    for name in (*catalogue(), *VARIANTS)
-    if name in VARIANTS or load(name).prior is not None
-])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+        for name in (*catalogue(), *VARIANTS)
+        if name in VARIANTS or load(name).prior is not None
+    ],
+)
 def test_every_answer_says_what_it_rests_on(name: str) -> None:
-    known = ("proved", "exact differentiation", "exact computation", "numerical evidence",
-             "not decided", "read off the spec")
+    known = (
+        "proved",
+        "exact differentiation",
+        "exact computation",
+        "numerical evidence",
+        "not decided",
+        "read off the spec",
+    )
     found = audited(name)
     assert [s.name for s in found.sections] == list(room.TITLES)
     for section in found.sections:
@@ -525,8 +548,7 @@ def test_every_answer_says_what_it_rests_on(name: str) -> None:
         for answer in section.claims:
             assert answer.standing.startswith(known), answer
     json.dumps(found.as_json(), allow_nan=False)
-    assert all(len(line) <= 80 for line in written(found).splitlines()
-               if " " in line.strip())
+    assert all(len(line) <= 80 for line in written(found).splitlines() if " " in line.strip())
 
 
 def test_no_algorithm_is_known_by_name() -> None:
@@ -542,14 +564,12 @@ def test_no_algorithm_is_known_by_name() -> None:
 
 HOSTILE = {
     "never": "exp(log(pi(y) - 2 + step(pi(y))))",
-    "product over the vocabulary":
-        "exp(sum(sum(pi(y,t,v)*sum(pi(y,t,u)*log(pi(y,t,u)) for u in vocab)"
-        " for v in vocab) for t in y))",
+    "product over the vocabulary": "exp(sum(sum(pi(y,t,v)*sum(pi(y,t,u)*log(pi(y,t,u)) for u in vocab)"
+    " for v in vocab) for t in y))",
     "sums in sums": "exp(sum(sum(log(pi(y,t))*log(pi(y,s)) for s in y) for t in y))",
     "huge power": "pi(y)**1000",
     "tower": "exp(exp(exp(exp(exp(10*len(y))))))*pi(y)",
-    "own token in a law": "exp(sum(sum(pi(y,t,v)*abs(pi(y,t) - pi(y,t,v)) for v in vocab)"
-                          " for t in y))",
+    "own token in a law": "exp(sum(sum(pi(y,t,v)*abs(pi(y,t) - pi(y,t,v)) for v in vocab) for t in y))",
     "kinks": "exp(min(log(pi(y)), max(score(y), relu(log(pi_ref(y))))))",
     "negative": "pi(y)/2 - pi_ref(y)",
     "nested means": "pi(y)*exp(sum(kl(pi, pi_ref, y, t)**3/len(y)**2 for t in y))",
@@ -606,8 +626,7 @@ def test_latex_compiles() -> None:
     assert body.isascii() and "U+" not in body
     tex = (
         r"\documentclass{article}\usepackage[margin=2cm]{geometry}\usepackage[T1]{fontenc}"
-        r"\usepackage{textcomp,amsmath,amssymb,graphicx}\begin{document}" + body
-        + r"\end{document}"
+        r"\usepackage{textcomp,amsmath,amssymb,graphicx}\begin{document}" + body + r"\end{document}"
     )
     log: list[str] = []
     try:

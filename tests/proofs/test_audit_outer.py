@@ -51,7 +51,8 @@ def alike(found: list[tuple[Any, Any]]) -> bool:
     assert len(found) == 4
     pairs = itertools.combinations(found, 2)
     return all(a * b >= 0 for a, b in found) and all(
-        abs(a * d - b * c) <= 1e-18 * (1 + abs(a * d)) for (a, b), (c, d) in pairs)
+        abs(a * d - b * c) <= 1e-18 * (1 + abs(a * d)) for (a, b), (c, d) in pairs
+    )
 
 
 def stated(spec: Spec) -> Expr | None:
@@ -63,14 +64,16 @@ def stated(spec: Spec) -> Expr | None:
         if found.prior is None:
             return None
         spec = replace(spec, prior=found.prior)
-    weight, link, beside, temperature = (None, None, None, None) if found is None else (
-        found.weight, found.link, found.constraint, found.temperature)
+    weight, link, beside, temperature = (
+        (None, None, None, None)
+        if found is None
+        else (found.weight, found.link, found.constraint, found.temperature)
+    )
     function = outer(spec, weight, link, temperature)
     if beside is None and spec.constraint is not None:
         beside = spec.multiplier * spec.constraint
     answer = loss_gradient(spec, weight, link, beside, temperature)
-    assert (answer is None) == all(
-        part is None for part in (weight, link, beside, temperature, spec.link))
+    assert (answer is None) == all(part is None for part in (weight, link, beside, temperature, spec.link))
     return substitute(function, {MARGIN: recovered_margin(spec)}) + (beside or S.Zero)
 
 
@@ -93,12 +96,14 @@ def test_the_stated_gradient_is_the_target_s() -> None:
     assert seen > 50
 
 
-@pytest.mark.parametrize(("target", "verdict", "formula"), [
-    (f"margin = 'g*alpha*{D}'", "temperature of the pair", "∇L = −g·σ(−g·m)·∇m"),
-    (f"loss = '-logsigmoid(g*alpha*{D})'", "temperature of the pair", "∇L = −g·σ(−g·m)·∇m"),
-    (f"loss = '-sg(exp(g))*logsigmoid(alpha*{D})'", "weight of the data",
-     "∇L = −σ(−m)·sg(exp(g))·∇m"),
-])
+@pytest.mark.parametrize(
+    ("target", "verdict", "formula"),
+    [
+        (f"margin = 'g*alpha*{D}'", "temperature of the pair", "∇L = −g·σ(−g·m)·∇m"),
+        (f"loss = '-logsigmoid(g*alpha*{D})'", "temperature of the pair", "∇L = −g·σ(−g·m)·∇m"),
+        (f"loss = '-sg(exp(g))*logsigmoid(alpha*{D})'", "weight of the data", "∇L = −σ(−m)·sg(exp(g))·∇m"),
+    ],
+)
 def test_weights_inside_and_outside(target: str, verdict: str, formula: str) -> None:
     spec = loads(f"{HEAD}{target}")
     answer = audit(spec)["gradient"]["the loss's gradient"]
@@ -113,7 +118,13 @@ def test_weights_inside_and_outside(target: str, verdict: str, formula: str) -> 
 
 
 def test_rows_with_weights() -> None:
-    kinds = {name: audit(load(name))["gradient"]["the loss's gradient"].verdict
-             for name in ("mallowspo", "beta-dpo", "wpo", "ipo")}
-    assert kinds == {"mallowspo": "temperature of the pair", "beta-dpo": "temperature of the pair",
-                     "wpo": "weight of the data", "ipo": "another link"}
+    kinds = {
+        name: audit(load(name))["gradient"]["the loss's gradient"].verdict
+        for name in ("mallowspo", "beta-dpo", "wpo", "ipo")
+    }
+    assert kinds == {
+        "mallowspo": "temperature of the pair",
+        "beta-dpo": "temperature of the pair",
+        "wpo": "weight of the data",
+        "ipo": "another link",
+    }

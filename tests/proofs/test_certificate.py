@@ -20,14 +20,7 @@ from test_recovery import PERTURBED, perturbed, spec
 from midpo.cli import main
 from midpo.commands.certify import command as certify
 from midpo.proofs.certify import library as rocq_library
-from midpo.proofs.certify.certificate import (
-    Certificate,
-    axioms_of,
-    check,
-    export,
-    export_all,
-    named_apart,
-)
+from midpo.proofs.certify.certificate import Certificate, axioms_of, check, export, export_all, named_apart
 from midpo.proofs.certify.library import for_release
 from midpo.proofs.certify.printer import NotExportable, Printer, identifier
 from midpo.proofs.certify.reader import _ARITHMETIC
@@ -63,8 +56,7 @@ def test_text_of_a_refutation(golden: Callable[[str, str], None]) -> None:
 def test_the_published_margin_is_the_targets() -> None:
     """Another prior changes the definition of the prior and nothing else."""
     texts = [export(spec(prior, DPO)).text for prior in ("pi_ref(y)", "7*pi_ref(y)")]
-    changed = [pair for pair in zip(*(t.splitlines() for t in texts), strict=True)
-               if pair[0] != pair[1]]
+    changed = [pair for pair in zip(*(t.splitlines() for t in texts), strict=True) if pair[0] != pair[1]]
     assert len(changed) == 2 and all("SHA" in a or "Z x" in a for a, _ in changed)
 
 
@@ -91,8 +83,10 @@ def test_names_stay_names() -> None:
     hostile = [n for n in hostile if n[0].isalpha()]
     rows = "\n".join(f'{name} = "real"' for name in hostile)
     text = "*".join(hostile)
-    source = (f'name = "fun"\ntitle = "*) Axiom bad : False. (*"\nprior = "pi_ref(y)*exp({text})"\n'
-              f'[parameters]\nalpha = "positive"\n{rows}\n[target]\nmargin = "{DPO}"')
+    source = (
+        f'name = "fun"\ntitle = "*) Axiom bad : False. (*"\nprior = "pi_ref(y)*exp({text})"\n'
+        f'[parameters]\nalpha = "positive"\n{rows}\n[target]\nmargin = "{DPO}"'
+    )
     found = export(loads(source))
     assert found.module == "recovery_fun" and "bad" not in found.text
     words = set(re.findall(r"p_\w+", found.text))
@@ -118,19 +112,31 @@ def test_library_table() -> None:
 
 
 CITED = {
-    "audit": {"simpo": "MidpoNorm.simpo_normalisable", "rdpo": "MidpoNorm.rdpo_normalisable",
-              "tdpo": "MidpoNorm.tdpo_normalisable", "centropy": "MidpoNorm.hdpo_normalisable",
-              "sparsepo": "MidpoNorm.sparsepo_step", "tis-dpo": "MidpoNorm.tisdpo_step"},
-    "derive": {"optimal-policy": "MidpoKL.gap_finite, MidpoKL.gap_countable",
-               "bradley-terry": "MidpoKL.bradley_terry_opt", "theorem-4": "Midpo.margin_scale",
-               "mutual-information": "MidpoKL.mutual_information_countable"},
+    "audit": {
+        "simpo": "MidpoNorm.simpo_normalisable",
+        "rdpo": "MidpoNorm.rdpo_normalisable",
+        "tdpo": "MidpoNorm.tdpo_normalisable",
+        "centropy": "MidpoNorm.hdpo_normalisable",
+        "sparsepo": "MidpoNorm.sparsepo_step",
+        "tis-dpo": "MidpoNorm.tisdpo_step",
+    },
+    "derive": {
+        "optimal-policy": "MidpoKL.gap_finite, MidpoKL.gap_countable",
+        "bradley-terry": "MidpoKL.bradley_terry_opt",
+        "theorem-4": "Midpo.margin_scale",
+        "mutual-information": "MidpoKL.mutual_information_countable",
+    },
 }
 
 
-@pytest.mark.parametrize(("command", "name"), [
-    pytest.param(c, n, marks=pytest.mark.slow if n in ("rdpo", "tdpo", "sparsepo") else ())
-    for c in CITED for n in CITED[c]
-])
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        pytest.param(c, n, marks=pytest.mark.slow if n in ("rdpo", "tdpo", "sparsepo") else ())
+        for c in CITED
+        for n in CITED[c]
+    ],
+)
 def test_derive_and_audit_cite_the_library(command: str, name: str) -> None:
     printed = " ".join(CliRunner().invoke(main, [command, name]).output.split())
     assert re.search(rf"in Coq[^:]*: [\w., ]*{re.escape(CITED[command][name])}", printed)
@@ -191,7 +197,8 @@ def test_the_eight_are_accepted_and_read_back() -> None:
 def test_other_ways_of_writing_are_accepted() -> None:
     loss = f"gamma*log(1 + exp(-({DPO}))) - 3"
     found = accepted(
-        spec("prod(pi_ref(y, t) for t in y)", DPO), spec("pi_ref(y)", loss=loss),
+        spec("prod(pi_ref(y, t) for t in y)", DPO),
+        spec("pi_ref(y)", loss=loss),
         spec("pi_ref(y)", DPO, link="max(0, 1 - m)"),
     )
     for one in found:
@@ -218,11 +225,14 @@ def test_library_theorems_are_there_with_their_axioms(tmp_path: Path) -> None:
     modules = " ".join(Path(f).stem for f in rocq_library.FILES)
     names = ", ".join(f"@{t.file[:-2]}.{t.name}" for t in rocq_library.THEOREMS.values())
     (tmp_path / "all.v").write_text(
-        for_release(f"From Coq Require Import Reals.\nFrom Midpo Require {modules}.\n"
-                    f"Definition all := ({names}).\nPrint Assumptions all.\n", tools.library)
+        for_release(
+            f"From Coq Require Import Reals.\nFrom Midpo Require {modules}.\n"
+            f"Definition all := ({names}).\nPrint Assumptions all.\n",
+            tools.library,
+        )
     )
     printed, _ = compile_file(tools, tmp_path / "all.v")
-    assert set(axioms_of(printed[printed.index("Axioms:"):])) <= set(rocq_library.AXIOMS)
+    assert set(axioms_of(printed[printed.index("Axioms:") :])) <= set(rocq_library.AXIOMS)
 
 
 @coq
@@ -248,12 +258,15 @@ def test_a_true_statement_without_a_proof_is_not_refused() -> None:
     """That the tactic gives up, or does not end, says nothing of the spec's own statement."""
     given_up, endless = "timeout 20 fail.", "timeout 1 (do 1000000000 idtac)."
     refuted = export(perturbed(*PERTURBED[10]))
-    cases = [(export(load("dpo")), "timeout 20 midpo_losses midpo.", given_up, "no proof"),
-             (export(load("dpo")), "timeout 20 midpo_losses midpo.", endless, "within"),
-             (refuted, "timeout 20 midpo_refuted.", given_up, "no proof"),
-             (refuted, "timeout 20 midpo_refuted.", endless, "within")]
-    unproved = [dataclasses.replace(one, text=one.text.replace(tactic, other))
-                for one, tactic, other, _ in cases]
+    cases = [
+        (export(load("dpo")), "timeout 20 midpo_losses midpo.", given_up, "no proof"),
+        (export(load("dpo")), "timeout 20 midpo_losses midpo.", endless, "within"),
+        (refuted, "timeout 20 midpo_refuted.", given_up, "no proof"),
+        (refuted, "timeout 20 midpo_refuted.", endless, "within"),
+    ]
+    unproved = [
+        dataclasses.replace(one, text=one.text.replace(tactic, other)) for one, tactic, other, _ in cases
+    ]
     answers = check(named_apart(unproved), timeout=200)
     for (honest, *_, reason), found in zip(cases, answers, strict=True):
         assert honest.text.split("\n", 1)[1] != found.text.split("\n", 1)[1]
@@ -271,9 +284,7 @@ def test_verify_says_what_the_kernel_says() -> None:
     assert answer["certificate"]["cpu_seconds"] > 0
 
 
-def test_without_coq_verify_says_not_checked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_without_coq_verify_says_not_checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (answer,) = json.loads(CliRunner().invoke(main, ["verify", "dpo", "--json"]).stdout)
     assert answer["kernel"] == "not checked"
@@ -281,7 +292,8 @@ def test_without_coq_verify_says_not_checked(
     (answer,) = json.loads(done.stdout)
     assert done.exit_code == 3 and answer["kernel"].startswith("not checked: coqc was not found")
     done = CliRunner().invoke(
-        main, ["report", "dpo", "--certify", "--no-pdf", "-o", str(tmp_path / "report")])
+        main, ["report", "dpo", "--certify", "--no-pdf", "-o", str(tmp_path / "report")]
+    )
     text = (tmp_path / "report" / "report.tex").read_text()
     assert done.exit_code == 0 and "not checked: coqc was not found" in text
 
@@ -298,7 +310,8 @@ def test_the_documented_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(certify, command.split()[1:])
     assert [line.strip() for line in done.output.splitlines()] == [
-        line.strip() for line in answer.splitlines()]
+        line.strip() for line in answer.splitlines()
+    ]
     assert all(axiom in guide for axiom in rocq_library.AXIOMS)
 
 

@@ -12,13 +12,7 @@ from pathlib import Path
 import pytest
 from test_recovery import spec
 
-from midpo.proofs.certify.certificate import (
-    Certificate,
-    check,
-    export,
-    export_catalogue,
-    named_apart,
-)
+from midpo.proofs.certify.certificate import Certificate, check, export, export_catalogue, named_apart
 from midpo.proofs.certify.statement import Statement
 from midpo.proofs.recover.recovery import verify
 from midpo.symbolic.language.parser import parse
@@ -44,13 +38,17 @@ def test_every_recovered_row_is_exported() -> None:
 
 @coq
 @needs_coq
-@pytest.mark.parametrize("names", [
-    # maxima, odds, sums of powers, discounts, powers of ratios, exponentials, likelihood terms,
-    # a third response
-    pytest.param(["minor-dpo", "orpo", "infonca", "dmpo", "f-dpo-alpha", "simper", "rpo", "tpo"],
-                 id="some"),
-    pytest.param(RECOVERED, id="all", marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    "names",
+    [
+        # maxima, odds, sums of powers, discounts, powers of ratios, exponentials, likelihood terms,
+        # a third response
+        pytest.param(
+            ["minor-dpo", "orpo", "infonca", "dmpo", "f-dpo-alpha", "simper", "rpo", "tpo"], id="some"
+        ),
+        pytest.param(RECOVERED, id="all", marks=pytest.mark.slow),
+    ],
+)
 def test_the_catalogue_is_accepted(names: list[str]) -> None:
     for found in check(named_apart([export(load(name)) for name in names])):
         assert found.state == "checked" and not found.refutes, (found.spec.name, found.reason)
@@ -70,13 +68,26 @@ def changed(name: str, factor: str) -> Spec:
 
 @coq
 @needs_coq
-@pytest.mark.parametrize("cases", [
-    # by the margin, through a link, by the loss; with maxima, powers and token-level sums
-    pytest.param([("ipo", "pi(y)"), ("slic-hf", "exp(len(y))"), ("f-dpo-alpha", "pi(y)"),
-                  ("minor-dpo", "1/pi(y)**2"), ("sparsepo", "exp(by_label(1, 0))")], id="some"),
-    *(pytest.param([(name, factor) for name in RECOVERED], id=f"all*{factor}",
-                   marks=pytest.mark.slow) for factor in CHANGES),
-])
+@pytest.mark.parametrize(
+    "cases",
+    [
+        # by the margin, through a link, by the loss; with maxima, powers and token-level sums
+        pytest.param(
+            [
+                ("ipo", "pi(y)"),
+                ("slic-hf", "exp(len(y))"),
+                ("f-dpo-alpha", "pi(y)"),
+                ("minor-dpo", "1/pi(y)**2"),
+                ("sparsepo", "exp(by_label(1, 0))"),
+            ],
+            id="some",
+        ),
+        *(
+            pytest.param([(name, factor) for name in RECOVERED], id=f"all*{factor}", marks=pytest.mark.slow)
+            for factor in CHANGES
+        ),
+    ],
+)
 def test_exact_refutations_are_certified(cases: list[tuple[str, str]]) -> None:
     """Each refutation whose witness is exact, in Q(log 2), and no other."""
     exact, certificates = [], []
@@ -99,14 +110,27 @@ def test_exact_refutations_are_certified(cases: list[tuple[str, str]]) -> None:
 
 # --- Random priors -------------------------------------------------------------------------------
 
-TERMS = ["log(pi(y))", "log(pi_ref(y))", "len(y)", "score(y)", "score(y)/len(y)", "score(y)**2",
-         "sum(w(y,t) for t in y)", "sum(w(y,t)*log(pi(y,t)/pi_ref(y,t)) for t in y)",
-         "sum(kl(pi_ref, pi, y, t) for t in y)", "sum(w(y,t)*entropy(pi, y, t) for t in y)",
-         "sum(mix**t*w(y,t) for t in y)",
-         "sum(w(y,t) for t in y)*sum(kl(pi_ref, pi, y, t) for t in y)",
-         "sum(w(y,t) for t in y)**2", "len(y)*sum(log(pi(y,t)) for t in y)",
-         "max(score(y), 0)", "max(log(pi(y)/pi_ref(y)), -lam)", "sum(max(w(y,t), 0) for t in y)",
-         "by_label(gamma, -gamma)", "(1 + log(pi(y))/len(y))**3"]
+TERMS = [
+    "log(pi(y))",
+    "log(pi_ref(y))",
+    "len(y)",
+    "score(y)",
+    "score(y)/len(y)",
+    "score(y)**2",
+    "sum(w(y,t) for t in y)",
+    "sum(w(y,t)*log(pi(y,t)/pi_ref(y,t)) for t in y)",
+    "sum(kl(pi_ref, pi, y, t) for t in y)",
+    "sum(w(y,t)*entropy(pi, y, t) for t in y)",
+    "sum(mix**t*w(y,t) for t in y)",
+    "sum(w(y,t) for t in y)*sum(kl(pi_ref, pi, y, t) for t in y)",
+    "sum(w(y,t) for t in y)**2",
+    "len(y)*sum(log(pi(y,t)) for t in y)",
+    "max(score(y), 0)",
+    "max(log(pi(y)/pi_ref(y)), -lam)",
+    "sum(max(w(y,t), 0) for t in y)",
+    "by_label(gamma, -gamma)",
+    "(1 + log(pi(y))/len(y))**3",
+]
 SCALES = ["beta", "1/alpha", "1 - mix", "3/2", "lam/(1 + gamma)", "-1"]
 
 
@@ -116,14 +140,17 @@ def random_pair(rng: random.Random) -> tuple[str, str, str]:
     scales = [rng.choice(SCALES) for _ in terms]
     parts = [f"({c})*({t})" for c, t in zip(scales, terms, strict=True)]
     at = rng.randrange(len(parts))
-    wrong = [*parts[:at], f"{rng.choice(('2', '(-1)', '(1/2)'))}*{parts[at]}", *parts[at + 1:]]
+    wrong = [*parts[:at], f"{rng.choice(('2', '(-1)', '(1/2)'))}*{parts[at]}", *parts[at + 1 :]]
     score = "log(pi(y)) - (" + " + ".join(parts) + ")"
     sides = []
     for role, label in {"y_w": "gamma", "y_l": "-gamma"}.items():
         said = score.replace("by_label(gamma, -gamma)", f"({label})")
         sides.append(re.sub(r"\by\b", role, said))
-    return (f"exp({' + '.join(parts)})", f"alpha*({sides[0]}) - alpha*({sides[1]})",
-            f"exp({' + '.join(wrong)})")
+    return (
+        f"exp({' + '.join(parts)})",
+        f"alpha*({sides[0]}) - alpha*({sides[1]})",
+        f"exp({' + '.join(wrong)})",
+    )
 
 
 def mispriced(right: Certificate, wrong: Spec) -> Certificate:
@@ -151,13 +178,11 @@ def test_random_priors_are_accepted_and_perturbed_ones_refused(seed: int, count:
     found = check(named_apart(listed))
     states = Counter[str]()
     for right_one, refutation, refused in zip(found[::3], found[1::3], found[2::3], strict=True):
-        assert right_one.state == "checked" and not right_one.refutes, (
-            right_one.text, right_one.reason)
+        assert right_one.state == "checked" and not right_one.refutes, (right_one.text, right_one.reason)
         if refutation.state == "not exportable":
             assert "not exact" in refutation.reason
         else:
-            assert refutation.state == "checked" and refutation.refutes, (
-                refutation.text, refutation.reason)
+            assert refutation.state == "checked" and refutation.refutes, (refutation.text, refutation.reason)
         assert refused.state == "refused", (refused.text, refused.reason)
         states[refutation.state] += 1
     print(f"seed {seed}: {count} accepted, {count} refused, refutations {dict(states)}")

@@ -25,17 +25,36 @@ needs_coq = pytest.mark.skipif(bool(reason), reason=reason)
 
 # In the prior as exponents of pi_ref(y), and as exponents of e.
 LENGTHS = (
-    "len(y)/(len(y) - 2)", "1/(len(y) - 1)", "1/(2*len(y) - 5)", "1/(len(y)**2 - 4)",
-    "log(len(y) - 1)", "log(2*len(y) - 5)", "sqrt(len(y) - 1)", "1/(len(y) - beta)",
-    "log(len(y) - beta)", "(len(y) - 1)**(1/2)", "1/(len(y)**2 - 3*len(y) + 2)", "1/(3 - len(y))",
-    "log(4 - len(y))", "1/log(len(y))", "1/(len(y) - 1)/(len(y) - 3)", "log(len(y) - 10)",
-    "1/(len(y)*(len(y) - 2))", "sum(1/(2*t - 3) for t in y)", "sum(log(t - 1/2) for t in y)",
+    "len(y)/(len(y) - 2)",
+    "1/(len(y) - 1)",
+    "1/(2*len(y) - 5)",
+    "1/(len(y)**2 - 4)",
+    "log(len(y) - 1)",
+    "log(2*len(y) - 5)",
+    "sqrt(len(y) - 1)",
+    "1/(len(y) - beta)",
+    "log(len(y) - beta)",
+    "(len(y) - 1)**(1/2)",
+    "1/(len(y)**2 - 3*len(y) + 2)",
+    "1/(3 - len(y))",
+    "log(4 - len(y))",
+    "1/log(len(y))",
+    "1/(len(y) - 1)/(len(y) - 3)",
+    "log(len(y) - 10)",
+    "1/(len(y)*(len(y) - 2))",
+    "sum(1/(2*t - 3) for t in y)",
+    "sum(log(t - 1/2) for t in y)",
     "log(log(len(y) + 2))",
 )
-PAIRS = ("len(y_w) - len(y_l)", "len(y_w) - 2*len(y_l)", "len(y_w)**2 - len(y_l)**2",
-         "len(y_w) - 2", "len(y_w) + len(y_l) - 3", "log(len(y_w)/len(y_l))")
-QUICK = {"len(y)/(len(y) - 2)", "log(len(y) - 1)", "sum(1/(2*t - 3) for t in y)",
-         "len(y_w) - len(y_l)"}
+PAIRS = (
+    "len(y_w) - len(y_l)",
+    "len(y_w) - 2*len(y_l)",
+    "len(y_w)**2 - len(y_l)**2",
+    "len(y_w) - 2",
+    "len(y_w) + len(y_l) - 3",
+    "log(len(y_w)/len(y_l))",
+)
+QUICK = {"len(y)/(len(y) - 2)", "log(len(y) - 1)", "sum(1/(2*t - 3) for t in y)", "len(y_w) - len(y_l)"}
 
 
 def spec(prior: str, margin: str) -> Spec:
@@ -56,23 +75,29 @@ def power(written: str, sign: str = "-") -> Spec:
     """pi_ref(y) to that power; with another sign the target is wrong."""
     chosen, rejected = roles(written)
     other = {"-": "+", "+": "-"}[sign]
-    return spec(f"pi_ref(y)**({written})",
-                f"alpha*log(pi(y_w)) {sign} alpha*({chosen})*log(pi_ref(y_w))"
-                f" - alpha*log(pi(y_l)) {other} alpha*({rejected})*log(pi_ref(y_l))")
+    return spec(
+        f"pi_ref(y)**({written})",
+        f"alpha*log(pi(y_w)) {sign} alpha*({chosen})*log(pi_ref(y_w))"
+        f" - alpha*log(pi(y_l)) {other} alpha*({rejected})*log(pi_ref(y_l))",
+    )
 
 
 def bonus(written: str, sign: str = "-") -> Spec:
     chosen, rejected = roles(written)
     other = {"-": "+", "+": "-"}[sign]
-    return spec(f"pi_ref(y)*exp(beta*({written}))",
-                f"alpha*log(pi(y_w)/pi_ref(y_w)) {sign} alpha*beta*({chosen})"
-                f" - alpha*log(pi(y_l)/pi_ref(y_l)) {other} alpha*beta*({rejected})")
+    return spec(
+        f"pi_ref(y)*exp(beta*({written}))",
+        f"alpha*log(pi(y_w)/pi_ref(y_w)) {sign} alpha*beta*({chosen})"
+        f" - alpha*log(pi(y_l)/pi_ref(y_l)) {other} alpha*beta*({rejected})",
+    )
 
 
 def cancelled(written: str) -> Spec:
     """A factor that cancels, and leaves its condition on the pair."""
-    return spec("pi_ref(y)", "(alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l)))"
-                             f"*({written})/({written})")
+    return spec(
+        "pi_ref(y)",
+        f"(alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l)))*({written})/({written})",
+    )
 
 
 def proved() -> dict[str, Spec]:
@@ -94,8 +119,7 @@ def test_side_conditions_on_lengths_are_exported(written: str) -> None:
     assert bool(premises) == any("len" in text(c.expr) for c in found.conditions)
     assert all(premise in exported.text for premise in premises)
     # What is asked of the pair at hand is not asked of every response.
-    assert not re.search(r"Hypothesis \w+ : forall [^,]*, [^.]*INR \(n \w\)[^.]*<> 0",
-                         exported.text)
+    assert not re.search(r"Hypothesis \w+ : forall [^,]*, [^.]*INR \(n \w\)[^.]*<> 0", exported.text)
 
 
 def judged(specs: dict[str, Spec], verdict: str) -> dict[str, Certificate]:
@@ -110,8 +134,7 @@ def judged(specs: dict[str, Spec], verdict: str) -> dict[str, Certificate]:
 def test_coq_accepts_them() -> None:
     found = judged({n: s for n, s in proved().items() if n in QUICK}, "proved")
     assert found
-    assert {n: (c.state, c.reason) for n, c in found.items()} == dict.fromkeys(
-        found, ("checked", ""))
+    assert {n: (c.state, c.reason) for n, c in found.items()} == dict.fromkeys(found, ("checked", ""))
 
 
 @needs_coq
@@ -120,8 +143,7 @@ def test_coq_accepts_them() -> None:
 def test_coq_accepts_all_of_them() -> None:
     found = judged(proved(), "proved")
     assert len(found) > 10
-    assert {n: (c.state, c.reason) for n, c in found.items()} == dict.fromkeys(
-        found, ("checked", ""))
+    assert {n: (c.state, c.reason) for n, c in found.items()} == dict.fromkeys(found, ("checked", ""))
 
 
 @needs_coq
@@ -138,10 +160,13 @@ def test_false_ones_are_refuted() -> None:
 
 @needs_coq
 @pytest.mark.coq
-@pytest.mark.parametrize("change", [
-    ("(INR (n w) - 2) <> 0", "(INR (n w) - 3) <> 0"),  # another condition
-    ("(INR (n w) - 2) <> 0 ->", "INR (n w) = INR (n l) -> (INR (n w) - 2) <> 0 ->"),
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("(INR (n w) - 2) <> 0", "(INR (n w) - 3) <> 0"),  # another condition
+        ("(INR (n w) - 2) <> 0 ->", "INR (n w) = INR (n l) -> (INR (n w) - 2) <> 0 ->"),
+    ],
+)
 def test_a_wrong_premise_is_seen(change: tuple[str, str]) -> None:
     found = certificate.export(power("len(y)/(len(y) - 2)"))
     old, new = change
@@ -162,5 +187,4 @@ def test_a_model_that_does_not_meet_the_conditions_is_seen() -> None:
 
 def test_forms_of_a_condition() -> None:
     condition = power("1/(len(y) - 1)").conditions[0]
-    assert [text(expr) for _, expr in forms(condition)] == [
-        "len(y) - 1", "-1 + len(y_w)", "-1 + len(y_l)"]
+    assert [text(expr) for _, expr in forms(condition)] == ["len(y) - 1", "-1 + len(y_w)", "-1 + len(y_l)"]

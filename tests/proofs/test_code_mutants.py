@@ -20,31 +20,50 @@ torch: Any = pytest.importorskip("torch")
 F = torch.nn.functional
 
 SOURCES: dict[str, tuple[str, dict[str, str], str]] = {
-    "dpo": ("dpo", {"beta": "alpha"}, """
+    "dpo": (
+        "dpo",
+        {"beta": "alpha"},
+        """
 def loss(policy_logps, reference_logps, mask, beta):
     ratios = (policy_logps - reference_logps) * mask
     chosen, rejected = ratios.sum(-1).chunk(2)
     return -F.logsigmoid(beta * (chosen - rejected)).mean()
-"""),
-    "simpo": ("simpo", {"beta": "alpha", "margin": "gamma"}, """
+""",
+    ),
+    "simpo": (
+        "simpo",
+        {"beta": "alpha", "margin": "gamma"},
+        """
 def loss(policy_logps, labels, beta, margin):
     mask = labels != -100
     sums = torch.where(mask, policy_logps, 0.0).sum(-1)
     chosen, rejected = (sums / mask.sum(-1)).chunk(2)
     return F.softplus(-(beta * (chosen - rejected) - margin)).mean()
-"""),
-    "hinge": ("rso", {"beta": "alpha"}, """
+""",
+    ),
+    "hinge": (
+        "rso",
+        {"beta": "alpha"},
+        """
 def loss(pi_chosen_logps, pi_rejected_logps, ref_chosen_logps, ref_rejected_logps, beta):
     chosen = pi_chosen_logps - ref_chosen_logps
     rejected = pi_rejected_logps - ref_rejected_logps
     return torch.relu(1 - beta * (chosen - rejected))
-"""),
-    "ipo": ("ipo", {}, """
+""",
+    ),
+    "ipo": (
+        "ipo",
+        {},
+        """
 def loss(pi_chosen_logps, pi_rejected_logps, ref_chosen_logps, ref_rejected_logps, tau):
     logits = pi_chosen_logps - pi_rejected_logps - (ref_chosen_logps - ref_rejected_logps)
     return ((logits - 1 / (2 * tau)) ** 2).sum()
-"""),
-    "logits": ("dpo", {"beta": "alpha"}, """
+""",
+    ),
+    "logits": (
+        "dpo",
+        {"beta": "alpha"},
+        """
 def loss(policy_logits, reference_logits, labels, beta):
     kept = labels != -100
     index = labels.clamp(min=0).unsqueeze(-1)
@@ -52,25 +71,44 @@ def loss(policy_logits, reference_logits, labels, beta):
     reference = reference_logits.log_softmax(-1).gather(-1, index).squeeze(-1)
     chosen, rejected = ((policy - reference) * kept).sum(-1).chunk(2)
     return -F.logsigmoid(beta * chosen - beta * rejected).mean()
-"""),
+""",
+    ),
 }
-SWAPPED: dict[type, type] = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div,
-                             ast.Div: ast.Mult, ast.NotEq: ast.Eq}
-CALLS = {"mean": "sum", "sum": "mean", "relu": "abs", "chunk": "split", "softplus": "relu",
-         "logsigmoid": "tanh", "log_softmax": "softmax"}
+SWAPPED: dict[type, type] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.NotEq: ast.Eq,
+}
+CALLS = {
+    "mean": "sum",
+    "sum": "mean",
+    "relu": "abs",
+    "chunk": "split",
+    "softplus": "relu",
+    "logsigmoid": "tanh",
+    "log_softmax": "softmax",
+}
 
 
 def mutants(source: str) -> Iterator[tuple[str, str]]:
     """The source with one change each, and what that was."""
     tree = ast.parse(source)
-    places = [n for n in ast.walk(tree) if isinstance(
-        n, (ast.BinOp, ast.Compare, ast.Constant, ast.Attribute, ast.Name, ast.UnaryOp))]
+    places = [
+        n
+        for n in ast.walk(tree)
+        if isinstance(n, (ast.BinOp, ast.Compare, ast.Constant, ast.Attribute, ast.Name, ast.UnaryOp))
+    ]
     names = ["chosen", "rejected", "policy", "reference", "policy_logps", "reference_logps"]
     for number, node in enumerate(places):
         for change in range(2):
             changed = copy.deepcopy(tree)
-            same = [n for n in ast.walk(changed) if type(n) in (
-                ast.BinOp, ast.Compare, ast.Constant, ast.Attribute, ast.Name, ast.UnaryOp)][number]
+            same = [
+                n
+                for n in ast.walk(changed)
+                if type(n) in (ast.BinOp, ast.Compare, ast.Constant, ast.Attribute, ast.Name, ast.UnaryOp)
+            ][number]
             if _change(same, change, names):
                 text = ast.unparse(changed)
                 if text != ast.unparse(tree):
@@ -113,15 +151,13 @@ def made(source: str) -> Callable[..., Any]:
 def agrees(row: str, function: Callable[..., Any], arguments: dict[str, str]) -> bool | None:
     """Whether it is the row's loss, value and gradient, as numbers say; None where it fails."""
     try:
-        found = midpo.check(row, code=function, arguments=arguments, trials=6,
-                            dtypes=["float64"])
+        found = midpo.check(row, code=function, arguments=arguments, trials=6, dtypes=["float64"])
     except Exception:
         return None
     return None if "raised" in found.failure or "returned" in found.failure else found.passed
 
 
-ALL = [(name, text, what) for name, (_, _, source) in SOURCES.items()
-       for text, what in mutants(source)]
+ALL = [(name, text, what) for name, (_, _, source) in SOURCES.items() for text, what in mutants(source)]
 FEW = ALL[::9]
 
 
@@ -152,17 +188,19 @@ def test_many_mutants_are_decided_rightly() -> None:
 # --- Equal rewritings -----------------------------------------------------------------------------
 
 LINKS: dict[str, Callable[[Any], Any]] = {
-    "logsigmoid": lambda m: -F.logsigmoid(m), "softplus": lambda m: F.softplus(-m),
+    "logsigmoid": lambda m: -F.logsigmoid(m),
+    "softplus": lambda m: F.softplus(-m),
     "log sigmoid": lambda m: -torch.log(torch.sigmoid(m)),
-    "log1p": lambda m: torch.log1p((-m).exp()), "quotient": lambda m: torch.log(
-        (m.exp() + 1) / m.exp()), "logaddexp": lambda m: torch.logaddexp(0 * m, -m),
+    "log1p": lambda m: torch.log1p((-m).exp()),
+    "quotient": lambda m: torch.log((m.exp() + 1) / m.exp()),
+    "logaddexp": lambda m: torch.logaddexp(0 * m, -m),
     "tanh": lambda m: -torch.log((1 + torch.tanh(m / 2)) / 2),
     "softmax": lambda m: -torch.stack([m, 0 * m]).log_softmax(0)[0],
     "entropy": lambda m: F.binary_cross_entropy_with_logits(m, m * 0 + 1, reduction="none"),
 }
 MASKED: dict[str, Callable[[Any, Any], Any]] = {
-    "times": lambda x, m: (x * m).sum(-1), "where": lambda x, m: torch.where(
-        m.bool(), x, torch.zeros_like(x)).sum(-1),
+    "times": lambda x, m: (x * m).sum(-1),
+    "where": lambda x, m: torch.where(m.bool(), x, torch.zeros_like(x)).sum(-1),
     "fill": lambda x, m: x.masked_fill(m == 0, 0.0).sum(1),
     "less": lambda x, m: x.sum(-1) - (x * (1 - m)).sum(-1),
     "einsum": lambda x, m: torch.einsum("bt,bt->b", x, m.to(x.dtype)),
@@ -176,6 +214,7 @@ def rewritten(link: str, masked: str) -> Callable[..., Any]:
         ratios = MASKED[masked](policy_logps, mask) - MASKED[masked](reference_logps, mask)
         half = len(ratios) // 2
         return LINKS[link](beta * ratios[:half] - beta * ratios[half:]).mean()
+
     return loss
 
 
@@ -188,6 +227,7 @@ def test_an_equal_rewriting_is_no_refutation(link: str, masked: str) -> None:
 @pytest.mark.slow
 def test_many_equal_rewritings_are_proved() -> None:
     assert len(REWRITTEN) >= 40
-    verdicts = [midpo.prove("dpo", rewritten(*each), arguments={"beta": "alpha"}).verdict
-                for each in REWRITTEN]
+    verdicts = [
+        midpo.prove("dpo", rewritten(*each), arguments={"beta": "alpha"}).verdict for each in REWRITTEN
+    ]
     assert "refuted" not in verdicts and verdicts.count("proved") >= len(REWRITTEN) - 6, verdicts

@@ -31,21 +31,34 @@ STATEMENTS = [s for s in statements() if s.verdict != "refuses"]
 def stated(text: str, at: Mapping[str, float], scale: float) -> Spec:
     """The loss of a statement at its numbers, every frozen policy the reference."""
     beside = '[responses]\ny_g = "a gold answer"\n' if "y_g" in text else ""
-    spec = load(text) if text in catalogue() else loads(
-        'name = "inline"\n[parameters]\nalpha = "positive"\n[features]\nz0 = "pair"\n'
-        f'{beside}[target]\nloss = """{text}"""')
+    spec = (
+        load(text)
+        if text in catalogue()
+        else loads(
+            'name = "inline"\n[parameters]\nalpha = "positive"\n[features]\nz0 = "pair"\n'
+            f'{beside}[target]\nloss = """{text}"""'
+        )
+    )
     names = spec.names
     numbers: dict[Any, Any] = {
         p: Rational(str(at.get(n, BETA if n == "alpha" else spec.defaults.get(n, 1))))
-        for n, p in names.parameters.items()}
+        for n, p in names.parameters.items()
+    }
     numbers |= {Feature(names.datum(n)): Rational(str(at.get(n, SHIFT))) for n in names.features}
     numbers |= {Symbol(p): REFERENCE for p in names.policies - {"pi", "pi_ref"}}
     found = Rational(str(scale)) * substitute(kernel_loss(spec), numbers)
-    kept = replace(names, parameters={}, features={}, ranges={},
-                   policies=frozenset({"pi", "pi_ref"}))
+    kept = replace(names, parameters={}, features={}, ranges={}, policies=frozenset({"pi", "pi_ref"}))
     held = {"batch": found} if spec.batch is not None else {"loss": found, "reason": ""}
-    return replace(spec, names=kept, prior=None, margin=None, link=None, constraint=None,
-                   multiplier=None, **{"loss": None, **held})
+    return replace(
+        spec,
+        names=kept,
+        prior=None,
+        margin=None,
+        link=None,
+        constraint=None,
+        multiplier=None,
+        **{"loss": None, **held},
+    )
 
 
 def entry(statement: PeerStatement, responses: int) -> Callable[..., Any]:
@@ -54,11 +67,11 @@ def entry(statement: PeerStatement, responses: int) -> Callable[..., Any]:
 
     def loss(policy_logits: Any, reference_logits: Any, labels: Any) -> Any:
         return run(Pairs(policy_logits, reference_logits, labels, 1, responses), statement.options)
+
     return loss
 
 
-def answer(statement: PeerStatement, text: str, at: Mapping[str, float],
-           **options: Any) -> CodeProof:
+def answer(statement: PeerStatement, text: str, at: Mapping[str, float], **options: Any) -> CodeProof:
     spec = stated(text, at, statement.scale)
     return midpo.prove(spec, entry(statement, len(spec.roles)), **options)
 

@@ -27,25 +27,33 @@ Function = Callable[..., Any]
 SET = {"beta": "alpha"}
 
 
-def proved(row: str, function: Function, arguments: dict[str, Any] | None = None,
-           **options: Any) -> CodeProof:
+def proved(
+    row: str, function: Function, arguments: dict[str, Any] | None = None, **options: Any
+) -> CodeProof:
     return midpo.prove(row, function, arguments=SET if arguments is None else arguments, **options)
 
 
 # --- Losses of whole responses --------------------------------------------------------------------
 
 
-def margins(pi_chosen_logps: Any, pi_rejected_logps: Any, ref_chosen_logps: Any,
-            ref_rejected_logps: Any) -> Any:
+def margins(
+    pi_chosen_logps: Any, pi_rejected_logps: Any, ref_chosen_logps: Any, ref_rejected_logps: Any
+) -> Any:
     return (pi_chosen_logps - pi_rejected_logps) - (ref_chosen_logps - ref_rejected_logps)
 
 
 def whole(link: Callable[[Any, Any], Any]) -> Function:
     """A loss of the margin and beta, as trainers write it."""
-    def loss(pi_chosen_logps: Any, pi_rejected_logps: Any, ref_chosen_logps: Any,
-             ref_rejected_logps: Any, beta: float = 0.1) -> Any:
-        return link(margins(pi_chosen_logps, pi_rejected_logps, ref_chosen_logps,
-                            ref_rejected_logps), beta)
+
+    def loss(
+        pi_chosen_logps: Any,
+        pi_rejected_logps: Any,
+        ref_chosen_logps: Any,
+        ref_rejected_logps: Any,
+        beta: float = 0.1,
+    ) -> Any:
+        return link(margins(pi_chosen_logps, pi_rejected_logps, ref_chosen_logps, ref_rejected_logps), beta)
+
     return loss
 
 
@@ -54,20 +62,28 @@ EQUAL: dict[str, tuple[str, Function]] = {
     "softplus": ("dpo", whole(lambda m, b: F.softplus(-b * m).mean())),
     "log of sigmoid": ("dpo", whole(lambda m, b: -torch.log(torch.sigmoid(b * m)).mean())),
     "log1p": ("dpo", whole(lambda m, b: torch.log1p(torch.exp(-b * m)).mean())),
-    "bce": ("dpo", whole(lambda m, b: F.binary_cross_entropy_with_logits(
-        b * m, torch.ones_like(m)))),
+    "bce": ("dpo", whole(lambda m, b: F.binary_cross_entropy_with_logits(b * m, torch.ones_like(m)))),
     "logaddexp": ("dpo", whole(lambda m, b: torch.logaddexp(torch.zeros_like(m), -b * m).mean())),
-    "cross entropy": ("dpo", whole(lambda m, b: F.cross_entropy(
-        torch.stack([b * m, torch.zeros_like(m)], -1),
-        torch.zeros(m.shape[0], dtype=torch.int64)))),
+    "cross entropy": (
+        "dpo",
+        whole(
+            lambda m, b: F.cross_entropy(
+                torch.stack([b * m, torch.zeros_like(m)], -1), torch.zeros(m.shape[0], dtype=torch.int64)
+            )
+        ),
+    ),
     "each": ("dpo", whole(lambda m, b: -F.logsigmoid(b * m))),
     "sum": ("dpo", whole(lambda m, b: -F.logsigmoid(b * m).sum())),
     "hinge": ("rso", whole(lambda m, b: torch.relu(1 - b * m).mean())),
     "hinge by clamp": ("rso", whole(lambda m, b: (1 - b * m).clamp(min=0).mean())),
-    "hinge by where": ("rso", whole(lambda m, b: torch.where(
-        b * m < 1, 1 - b * m, torch.zeros_like(m)).mean())),
-    "a question of data": ("rso", whole(
-        lambda m, b: sum((1 - b * x if b * x < 1 else 0 * x) for x in m) / len(m))),
+    "hinge by where": (
+        "rso",
+        whole(lambda m, b: torch.where(b * m < 1, 1 - b * m, torch.zeros_like(m)).mean()),
+    ),
+    "a question of data": (
+        "rso",
+        whole(lambda m, b: sum((1 - b * x if b * x < 1 else 0 * x) for x in m) / len(m)),
+    ),
     "in double": ("dpo", whole(lambda m, b: -F.logsigmoid((b * m).double()).float().mean())),
 }
 
@@ -85,8 +101,10 @@ DIFFERENT: dict[str, tuple[str, Function]] = {
     "half": ("dpo", whole(lambda m, b: -F.logsigmoid(b * m).mean() / 2)),
     "no beta": ("dpo", whole(lambda m, b: -F.logsigmoid(m).mean())),
     "a clamp at 10": ("dpo", whole(lambda m, b: -F.logsigmoid((b * m).clamp(-10, 10)).mean())),
-    "smoothed": ("dpo", whole(lambda m, b: -F.logsigmoid(b * m).mean() * 0.9
-                              - F.logsigmoid(-b * m).mean() * 0.1)),
+    "smoothed": (
+        "dpo",
+        whole(lambda m, b: -F.logsigmoid(b * m).mean() * 0.9 - F.logsigmoid(-b * m).mean() * 0.1),
+    ),
     "the first pair alone": ("dpo", whole(lambda m, b: -F.logsigmoid(b * m[0]))),
     "the mean inside": ("dpo", whole(lambda m, b: -F.logsigmoid(b * m.mean()))),
     "hinge at 2": ("rso", whole(lambda m, b: torch.relu(2 - b * m).mean())),
@@ -106,10 +124,16 @@ def test_another_loss_is_refuted_with_a_case(name: str) -> None:
 
 
 def test_a_detached_side_is_refuted_by_its_gradient_alone() -> None:
-    def loss(pi_chosen_logps: Any, pi_rejected_logps: Any, ref_chosen_logps: Any,
-             ref_rejected_logps: Any, beta: float) -> Any:
-        return -F.logsigmoid(beta * margins(pi_chosen_logps, pi_rejected_logps.detach(),
-                                            ref_chosen_logps, ref_rejected_logps)).mean()
+    def loss(
+        pi_chosen_logps: Any,
+        pi_rejected_logps: Any,
+        ref_chosen_logps: Any,
+        ref_rejected_logps: Any,
+        beta: float,
+    ) -> Any:
+        return -F.logsigmoid(
+            beta * margins(pi_chosen_logps, pi_rejected_logps.detach(), ref_chosen_logps, ref_rejected_logps)
+        ).mean()
 
     found = proved("dpo", loss)
     assert (found.verdict, found.value, found.gradient) == ("refuted", "proved", "refuted")
@@ -152,6 +176,7 @@ def test_a_gradient_written_by_hand_is_autograds() -> None:
 def of_tokens(link: Callable[..., Any]) -> Function:
     def loss(policy_logps: Any, reference_logps: Any, mask: Any, beta: float = 0.1) -> Any:
         return link(policy_logps, reference_logps, mask, beta)
+
     return loss
 
 
@@ -166,8 +191,9 @@ def test_tokens_with_a_mask() -> None:
     assert "sum(log(pi(y_w, t))" in found.formula
     leaks = proved("dpo", of_tokens(lambda p, r, m, b: dpo(p, r, torch.ones_like(m), b)))
     assert leaks.verdict == "refuted" and "pad" in leaks.formula
-    averaged = of_tokens(lambda p, r, m, b: dpo(
-        p / m.sum(-1, keepdim=True), r / m.sum(-1, keepdim=True), m, b))
+    averaged = of_tokens(
+        lambda p, r, m, b: dpo(p / m.sum(-1, keepdim=True), r / m.sum(-1, keepdim=True), m, b)
+    )
     assert proved("dpo", averaged).verdict == "refuted"
     assert proved("ln-dpo", averaged).verdict == "proved"
 
@@ -203,8 +229,7 @@ def logps(logits: Any, labels: Any) -> Any:
 
 def test_logits_beside_their_labels_and_unshifted() -> None:
     def aligned(policy_logits: Any, reference_logits: Any, labels: Any, beta: float) -> Any:
-        return dpo(logps(policy_logits, labels), logps(reference_logits, labels), labels != -100,
-                   beta)
+        return dpo(logps(policy_logits, labels), logps(reference_logits, labels), labels != -100, beta)
 
     def shifted(policy_logits: Any, reference_logits: Any, labels: Any, beta: float) -> Any:
         return aligned(policy_logits[:, :-1], reference_logits[:, :-1], labels[:, 1:], beta)
@@ -225,8 +250,11 @@ def in_a_loop(p: Any, r: Any, m: Any, b: Any) -> Any:
 
 
 def test_where_positions_matter_sizes_are_concrete() -> None:
-    running = of_tokens(lambda p, r, m, b: dpo(
-        ((p - r) * m).cumsum(-1)[:, -1:], torch.zeros(len(m), 1), torch.ones(len(m), 1), b))
+    running = of_tokens(
+        lambda p, r, m, b: dpo(
+            ((p - r) * m).cumsum(-1)[:, -1:], torch.zeros(len(m), 1), torch.ones(len(m), 1), b
+        )
+    )
     for function in (of_tokens(in_a_loop), running):
         found = proved("dpo", function)
         assert found.verdict == "proved" and "1+2 of 3" in found.scope
@@ -298,32 +326,43 @@ def unequal(p: Any, r: Any, m: Any, b: Any) -> Any:
 
 
 TRAPS: dict[str, tuple[Function, set[str]]] = {
-    "a size that cancels": (lambda p, r, m, b: dpo(p, r, m, b) * (p.shape[1] / p.shape[1]),
-                            {"proved"}),
+    "a size that cancels": (lambda p, r, m, b: dpo(p, r, m, b) * (p.shape[1] / p.shape[1]), {"proved"}),
     "a size": (lambda p, r, m, b: dpo(p, r, m, b) / p.shape[1] * 5, {"refuted", "not lifted"}),
-    "a size as an int": (lambda p, r, m, b: dpo(p, r, m, b) * (1 + int(p.shape[1]) / 1e4),
-                         {"refuted", "not lifted"}),
-    "a large size": (lambda p, r, m, b: dpo(p, r, m, b) * (2 if p.shape[1] > 100 else 1),
-                     {"refuted", "undecided", "not lifted"}),
-    "a small size": (lambda p, r, m, b: dpo(p, r, m, b) * (2 if p.shape[1] < 2 else 1),
-                     {"refuted", "undecided", "not lifted"}),
-    "a small size by int": (lambda p, r, m, b: dpo(p, r, m, b) * (2 if int(p.shape[1]) < 2 else 1),
-                            {"refuted", "undecided", "not lifted"}),
-    "swallow": (swallow, {"not lifted"}), "swallow all": (swallow_all, {"not lifted"}),
-    "values as a mask": (lambda p, r, m, b: dpo(p, r, (p * m != 0) & (m != 0), b),
-                         {"proved", "not lifted", "undecided"}),
+    "a size as an int": (
+        lambda p, r, m, b: dpo(p, r, m, b) * (1 + int(p.shape[1]) / 1e4),
+        {"refuted", "not lifted"},
+    ),
+    "a large size": (
+        lambda p, r, m, b: dpo(p, r, m, b) * (2 if p.shape[1] > 100 else 1),
+        {"refuted", "undecided", "not lifted"},
+    ),
+    "a small size": (
+        lambda p, r, m, b: dpo(p, r, m, b) * (2 if p.shape[1] < 2 else 1),
+        {"refuted", "undecided", "not lifted"},
+    ),
+    "a small size by int": (
+        lambda p, r, m, b: dpo(p, r, m, b) * (2 if int(p.shape[1]) < 2 else 1),
+        {"refuted", "undecided", "not lifted"},
+    ),
+    "swallow": (swallow, {"not lifted"}),
+    "swallow all": (swallow_all, {"not lifted"}),
+    "values as a mask": (
+        lambda p, r, m, b: dpo(p, r, (p * m != 0) & (m != 0), b),
+        {"proved", "not lifted", "undecided"},
+    ),
     "item and back": (item_back, {"proved", "not lifted"}),
-    "item in a question": (lambda p, r, m, b: (lambda x: x * 2 if x.item() > 50 else x)(
-        dpo(p, r, m, b)), {"refuted", "undecided"}),
+    "item in a question": (
+        lambda p, r, m, b: (lambda x: x * 2 if x.item() > 50 else x)(dpo(p, r, m, b)),
+        {"refuted", "undecided"},
+    ),
     "random": (lambda p, r, m, b: dpo(p, r, m, b) + 1e-3 * torch.rand(()), {"not lifted"}),
-    "Python's random": (lambda p, r, m, b: dpo(p, r, m, b) * (1 + random.random()),
-                        {"not lifted", "refuted"}),
-    "the clock": (lambda p, r, m, b: dpo(p, r, m, b) * (1 + time.perf_counter()),
-                  {"not lifted", "refuted"}),
-    "a guard": (lambda p, r, m, b: -torch.log(torch.exp(-dpo(p, r, m, b)) + 1e-8),
-                {"refuted", "undecided"}),
-    "near log 2": (lambda p, r, m, b: dpo(p, r, m, b) * (math.log(2) / 0.69314718),
-                   {"refuted", "undecided"}),
+    "Python's random": (
+        lambda p, r, m, b: dpo(p, r, m, b) * (1 + random.random()),
+        {"not lifted", "refuted"},
+    ),
+    "the clock": (lambda p, r, m, b: dpo(p, r, m, b) * (1 + time.perf_counter()), {"not lifted", "refuted"}),
+    "a guard": (lambda p, r, m, b: -torch.log(torch.exp(-dpo(p, r, m, b)) + 1e-8), {"refuted", "undecided"}),
+    "near log 2": (lambda p, r, m, b: dpo(p, r, m, b) * (math.log(2) / 0.69314718), {"refuted", "undecided"}),
     "equal": (unequal, {"refuted", "undecided"}),
     "numpy": (lambda p, r, m, b: dpo(p, r, m, b) * float(m.numpy().sum() > 0), {"not lifted"}),
     "its own error": (lambda p, r, m, b: dpo(p, r, m[0, 0, 0], b), {"not lifted"}),
@@ -385,21 +424,34 @@ def test_the_command(sign: str, status: int, verdict: str, tmp_path: Path) -> No
     assert shown.exit_code == status and verdict in shown.output, shown.output
     (found,) = json.loads(CliRunner().invoke(main, [*arguments, "--json"]).stdout)
     assert found["verdict"] == verdict and found["name"] == "dpo"
-    assert {"function", "value", "gradient", "scope", "formula", "assumptions", "up_to", "witness",
-            "seconds"} <= found.keys()
+    assert {
+        "function",
+        "value",
+        "gradient",
+        "scope",
+        "formula",
+        "assumptions",
+        "up_to",
+        "witness",
+        "seconds",
+    } <= found.keys()
 
 
 @pytest.mark.parametrize("sign", ["-", "0.5 *"])
 def test_a_witness_runs_without_midpo(sign: str, tmp_path: Path) -> None:
     file, case = tmp_path / "loss.py", tmp_path / "case.py"
     file.write_text(CODE.replace("SIGN", sign))
-    done = CliRunner().invoke(main, ["prove", "dpo", "--code", f"{file}:dpo_loss", "--set",
-                                     "beta=alpha", "--witness", str(case)])
+    done = CliRunner().invoke(
+        main, ["prove", "dpo", "--code", f"{file}:dpo_loss", "--set", "beta=alpha", "--witness", str(case)]
+    )
     assert done.exit_code == 1 and "midpo" not in [
-        line.split()[1].split(".")[0] for line in case.read_text().splitlines()
-        if line.startswith(("import ", "from "))]
-    ran = subprocess.run([sys.executable, str(case)], cwd=tmp_path, capture_output=True, text=True,
-                         check=False)
+        line.split()[1].split(".")[0]
+        for line in case.read_text().splitlines()
+        if line.startswith(("import ", "from "))
+    ]
+    ran = subprocess.run(
+        [sys.executable, str(case)], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert ran.returncode == 1 and "the code gives" in ran.stdout, ran.stderr
     file.write_text(CODE.replace("SIGN", ""))  # mended
     assert subprocess.run([sys.executable, str(case)], capture_output=True).returncode == 0
@@ -407,8 +459,11 @@ def test_a_witness_runs_without_midpo(sign: str, tmp_path: Path) -> None:
 
 def test_a_witness_of_the_gradient(tmp_path: Path) -> None:
     file, case = tmp_path / "loss.py", tmp_path / "case.py"
-    file.write_text(CODE.replace("SIGN", "").replace(
-        "rejected = policy_rejected_logps", "rejected = policy_rejected_logps.detach()"))
+    file.write_text(
+        CODE.replace("SIGN", "").replace(
+            "rejected = policy_rejected_logps", "rejected = policy_rejected_logps.detach()"
+        )
+    )
     found = midpo.prove("dpo", f"{file}:dpo_loss", arguments=SET)
     assert found.gradient == "refuted"
     case.write_text(found.program)
@@ -417,15 +472,25 @@ def test_a_witness_of_the_gradient(tmp_path: Path) -> None:
 
 
 def test_the_row_of_code_is_found() -> None:
-    def mine(pi_chosen_logps: Any, pi_rejected_logps: Any, ref_chosen_logps: Any,
-             ref_rejected_logps: Any, tau: float, scale: float = 1.0) -> Any:
-        return (margins(pi_chosen_logps, pi_rejected_logps, ref_chosen_logps, ref_rejected_logps)
-                - 1 / (2 * scale)) ** 2
+    def mine(
+        pi_chosen_logps: Any,
+        pi_rejected_logps: Any,
+        ref_chosen_logps: Any,
+        ref_rejected_logps: Any,
+        tau: float,
+        scale: float = 1.0,
+    ) -> Any:
+        return (
+            margins(pi_chosen_logps, pi_rejected_logps, ref_chosen_logps, ref_rejected_logps)
+            - 1 / (2 * scale)
+        ) ** 2
 
-    found = midpo.prove(None, lambda pi_chosen_logps, pi_rejected_logps, ref_chosen_logps,
-                        ref_rejected_logps, temperature: mine(
-                            pi_chosen_logps, pi_rejected_logps, ref_chosen_logps,
-                            ref_rejected_logps, 0.0, temperature).mean())
+    found = midpo.prove(
+        None,
+        lambda pi_chosen_logps, pi_rejected_logps, ref_chosen_logps, ref_rejected_logps, temperature: mine(
+            pi_chosen_logps, pi_rejected_logps, ref_chosen_logps, ref_rejected_logps, 0.0, temperature
+        ).mean(),
+    )
     assert (found.name, found.verdict) == ("ipo", "proved")
 
 
@@ -436,7 +501,8 @@ def test_bad_input_of_the_command(tmp_path: Path) -> None:
         (["prove", "dpo", "--code", "math:no_such"], "no function"),
         (["prove", "dpo", "--set", "beta=alpha"], "--set without --code"),
         (["prove", "dpo", "--pairs", "0"], "sizes of batches"),
-        (["prove"], "nothing to prove"), (["prove", "dpo", "--shapes", "1,2"], "--shapes 1,2"),
+        (["prove"], "nothing to prove"),
+        (["prove", "dpo", "--shapes", "1,2"], "--shapes 1,2"),
         (["prove", "dpo", "--shapes", "4,2,3", "--code", "math:sqrt"], "can"),
     ):
         done = CliRunner().invoke(main, arguments)

@@ -69,8 +69,10 @@ SETTINGS: dict[tuple[str, str], dict[str, str]] = {
 def test_special_cases_are_found(first: str, second: str) -> None:
     found = compare(load(first), load(second))
     parameters = load(first).names.parameters
-    limit = any(n in parameters and Fraction(v) not in parameters[n].domain
-                for n, v in SETTINGS[first, second].items())
+    limit = any(
+        n in parameters and Fraction(v) not in parameters[n].domain
+        for n, v in SETTINGS[first, second].items()
+    )
     assert found.verdict == ("limiting case" if limit else "special case"), found.standing
     answer = json.loads(json.dumps(found.as_json(), allow_nan=False))
     assert answer["settings"] == SETTINGS[first, second] and answer["special"] == "second"
@@ -97,11 +99,18 @@ def test_equal(first: str, second: str) -> None:
 
 @pytest.mark.parametrize(
     ("first", "second", "meet"),
-    [("dpo", "simpo", {}), ("tis-dpo", "tdpo", {}), ("ipo", "ipo-average", {}), ("orpo", "sft", {}),
-     ("rebel", "ipo", {}), ("sppo", "dpo", {}),
-     # a penalty of weight 0 is none, wherever it stands; and each may become a third loss
-     ("dpop", "dpop-outside", {"lam": "0"}), ("tpo", "cpo", {"lam": "0"}),
-     ("dice", "odpo-linear", {"pi_old": "pi_ref", "c": "0"})],
+    [
+        ("dpo", "simpo", {}),
+        ("tis-dpo", "tdpo", {}),
+        ("ipo", "ipo-average", {}),
+        ("orpo", "sft", {}),
+        ("rebel", "ipo", {}),
+        ("sppo", "dpo", {}),
+        # a penalty of weight 0 is none, wherever it stands; and each may become a third loss
+        ("dpop", "dpop-outside", {"lam": "0"}),
+        ("tpo", "cpo", {"lam": "0"}),
+        ("dice", "odpo-linear", {"pi_old": "pi_ref", "c": "0"}),
+    ],
 )
 def test_different(first: str, second: str, meet: dict[str, str]) -> None:
     """The witness differs when evaluated once more, from the two specs alone."""
@@ -124,15 +133,17 @@ def test_a_window_that_is_empty_at_plain_values_is_different() -> None:
 
 def test_near_misses_are_not_equal() -> None:
     """What the settings rest on, perturbed: a sign, an exponent, a divergence turned round."""
-    tdpo = (DPO + " - alpha*gamma*(sum(kl({0}, y_l, t) for t in y_l)"
-            " - sum(kl({0}, y_w, t) for t in y_w))")
+    tdpo = DPO + " - alpha*gamma*(sum(kl({0}, y_l, t) for t in y_l) - sum(kl({0}, y_w, t) for t in y_w))"
     assert at(compare(margin(tdpo.format("pi_ref, pi")), load("tdpo"))) == {"gamma": "1"}
     assert compare(margin(tdpo.format("pi, pi_ref")), load("tdpo")).verdict == "different"
     masked = "sum(mask({0},t)*alpha*log(pi({0},t)/pi_ref({0},t)) for t in {0})"
     assert at(compare(margin(f"{masked.format('y_w')} - {masked.format('y_l')}"), load("dpo"))) == {
-        "mask": "1"}
-    assert compare(margin(f"{masked.format('y_w')} + {masked.format('y_l')}"),
-                   load("dpo")).verdict == "different"
+        "mask": "1"
+    }
+    assert (
+        compare(margin(f"{masked.format('y_w')} + {masked.format('y_l')}"), load("dpo")).verdict
+        == "different"
+    )
 
 
 def at(found: Comparison) -> dict[str, str]:
@@ -165,15 +176,23 @@ def test_factor_constant_and_equal_parameters() -> None:
 
 
 def test_a_feature_of_two_kinds_is_refused() -> None:
-    other = loads(f'name = "o"\n[features]\nmask = "pair"\n[parameters]\nalpha = "positive"\n'
-                  f"[target]\nmargin = '''mask*({DPO})'''")
+    other = loads(
+        f'name = "o"\n[features]\nmask = "pair"\n[parameters]\nalpha = "positive"\n'
+        f"[target]\nmargin = '''mask*({DPO})'''"
+    )
     mine = margin("sum(mask(y_w,t) for t in y_w) - " + DPO)
     with pytest.raises(SpecError, match="mask belongs to a"):
         compare(mine, other)
 
 
-@given(st.lists(st.sampled_from(["len({0})", "log(pi({0}))", "log(pi_old({0}))",
-                                 "sum(kl(pi_ref, pi, {0}, t) for t in {0})"]), max_size=3))
+@given(
+    st.lists(
+        st.sampled_from(
+            ["len({0})", "log(pi({0}))", "log(pi_old({0}))", "sum(kl(pi_ref, pi, {0}, t) for t in {0})"]
+        ),
+        max_size=3,
+    )
+)
 @settings(max_examples=10)
 def test_an_added_score_is_found_at_weight_zero(scores: list[str]) -> None:
     extra = "".join(f" + gamma*({s.format('y_w')} - {s.format('y_l')})" for s in scores)
@@ -190,8 +209,13 @@ def test_command(tmp_path: Path) -> None:
     answer: Any = json.loads(run("sparsepo", "tdpo", "--json").stdout)
     assert answer["settings"] == {"mu1": "1", "mu2": "1"}
     assert "equal at mu1 = 1, mu2 = 1" in run("sparsepo", "tdpo").stdout
-    for pair, status in ((("dpo", "infonca"), 0), (("dpo", "simpo"), 1), (("rdpo", "dpo"), 4),
-                         (("dpo", "focalpo"), 4), (("tpo", "cpo"), 1)):
+    for pair, status in (
+        (("dpo", "infonca"), 0),
+        (("dpo", "simpo"), 1),
+        (("rdpo", "dpo"), 4),
+        (("dpo", "focalpo"), 4),
+        (("tpo", "cpo"), 1),
+    ):
         assert run(*pair).exit_code == status, pair
     assert "they meet at lam = 0" in run("tpo", "cpo").stdout
     written = (CATALOGUE / "rdpo.toml").read_text()

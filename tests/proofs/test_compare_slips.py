@@ -80,8 +80,7 @@ def mutants(spec: Spec) -> Iterator[tuple[str, Spec]]:
         whole, terms = logistic[0].args[0], Add.make_args(logistic[0].args[0])
 
     def within(changed: Expr) -> Spec:
-        return other(changed if whole is expr else expr.xreplace(
-            {logistic[0]: LogSigmoid(changed)}))
+        return other(changed if whole is expr else expr.xreplace({logistic[0]: LogSigmoid(changed)}))
 
     for number, term in enumerate(terms if len(terms) > 1 else ()):
         if whole is expr and spec.margin is None and is_constant(term):
@@ -121,11 +120,16 @@ def test_slips_in_every_row_are_seen() -> None:
 def renamed(spec: Spec) -> Spec:
     """The same loss with every name called something else."""
     text = (CATALOGUE / f"{spec.name}.toml").read_text()
-    text = re.sub(r'^(name|title|reference|conventions|status)\s*=\s*("""(.|\n)*?"""|".*")$', "",
-                  text, flags=re.M)
+    text = re.sub(
+        r'^(name|title|reference|conventions|status)\s*=\s*("""(.|\n)*?"""|".*")$', "", text, flags=re.M
+    )
     text = re.sub(r"\[bibtex\][^[]*", "", text)
-    names = {*spec.names.parameters, *spec.names.features, *map(str, spec.names.responses),
-             *(spec.names.policies - {"pi", "pi_ref"})}
+    names = {
+        *spec.names.parameters,
+        *spec.names.features,
+        *map(str, spec.names.responses),
+        *(spec.names.policies - {"pi", "pi_ref"}),
+    }
     for name in names:
         kind = next((k for k in ("pi_", "y_") if name.startswith(k)), "")
         text = re.sub(rf"\b{name}\b", f"{kind}q{name.removeprefix(kind)}", text)
@@ -167,7 +171,8 @@ def test_links_that_differ_are_told() -> None:
     hinge = loads(f"{HEAD}margin = '{DPO}'".replace("[target]", 'link = "max(0, 1 - m)"\n[target]'))
     found = compare(hinge, load("dpo"))
     assert found.verdict == "different" and found.explanation == (
-        "The links differ: max(0, 1 - m) in other, -logsigmoid(m) in dpo; the margins are equal.")
+        "The links differ: max(0, 1 - m) in other, -logsigmoid(m) in dpo; the margins are equal."
+    )
 
 
 def test_the_order_changes_nothing() -> None:

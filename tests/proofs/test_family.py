@@ -62,12 +62,13 @@ def test_known_cases_are_found() -> None:
     assert len(conditions) == len(found.edges) >= 40
     assert {name: conditions.get(name) for name in KNOWN} == KNOWN
     assert {c for c in found.classes if len(c) > 1} == {
-        ("dpo", "infonca", "step-dpo"), ("dice", "sdpo", "spin", "tr-dpo")}
+        ("dpo", "infonca", "step-dpo"),
+        ("dice", "sdpo", "spin", "tr-dpo"),
+    }
     assert all(edge.standing.startswith("proved: ") for edge in found.edges)
     assert not found.unproved
     # detached divergences: equal in value only
-    assert {arrow(e) for e in found.edges if not e.gradient} == {
-        "sparsepo -> tdpo2", "tdpo2 -> tdpo"}
+    assert {arrow(e) for e in found.edges if not e.gradient} == {"sparsepo -> tdpo2", "tdpo2 -> tdpo"}
     named = {n for c in found.classes for n in c} | set(found.outside)
     assert named == set(catalogue())
 
@@ -88,8 +89,12 @@ def test_edges_hold_at_random_cases(number: int) -> None:
             parameters = parameters or dict(case.parameters)
             case = Case(case.tokens, case.laws, parameters, case.features)
             ops = Digits()
-            sides.append((Evaluator(ops, at(case, edge).point(ops))(pair_loss(general)),
-                          Evaluator(ops, case.point(ops))(pair_loss(special))))
+            sides.append(
+                (
+                    Evaluator(ops, at(case, edge).point(ops))(pair_loss(general)),
+                    Evaluator(ops, case.point(ops))(pair_loss(special)),
+                )
+            )
         (a0, b0), *others = sides
         steps = [(a - a0, b - b0) for a, b in others]
         assert all(a * b >= 0 for a, b in steps), arrow(edge)
@@ -102,8 +107,7 @@ def test_edges_hold_at_random_cases(number: int) -> None:
 def both(general: Spec, special: Spec) -> Spec:
     one, other = general.names, special.names
     names = Names(
-        one.parameters | other.parameters, one.features | other.features,
-        one.policies | other.policies,
+        one.parameters | other.parameters, one.features | other.features, one.policies | other.policies
     )
     spoken = sorted(names.policies)
     text = " + ".join(f"log({p}(y_w))" for p in spoken)
@@ -122,13 +126,19 @@ def at(case: Case, edge: Edge) -> Case:
         elif value in features:
             features[name] = features[value]
         else:
-            number = (1 / parameters["alpha"] if value == "1/alpha"
-                      else parameters[value] if value in parameters else Fraction(value))
+            number = (
+                1 / parameters["alpha"]
+                if value == "1/alpha"
+                else parameters[value]
+                if value in parameters
+                else Fraction(value)
+            )
             if name in parameters:
                 parameters[name] = number
             elif isinstance(features[name], dict):
-                features[name] = {y: [number] * len(v) if isinstance(v, list) else number
-                                  for y, v in features[name].items()}
+                features[name] = {
+                    y: [number] * len(v) if isinstance(v, list) else number for y, v in features[name].items()
+                }
             else:
                 features[name] = number
     return Case(case.tokens, laws, parameters, features)
@@ -146,14 +156,14 @@ MARGIN = "alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l))"
 
 
 def spec(name: str, margin: str, declared: str = "") -> Spec:
-    return loads(f'name = "{name}"\n[parameters]\nalpha = "positive"\n{declared}\n'
-                 f'[target]\nmargin = "{margin}"')
+    return loads(
+        f'name = "{name}"\n[parameters]\nalpha = "positive"\n{declared}\n[target]\nmargin = "{margin}"'
+    )
 
 
 def test_near_misses_are_no_edges() -> None:
     dpo = load("dpo")
-    wrong = spec("wrong", f"{MARGIN} + gamma*len(y_w)".replace("- alpha", "+ alpha"),
-                 'gamma = "real"')
+    wrong = spec("wrong", f"{MARGIN} + gamma*len(y_w)".replace("- alpha", "+ alpha"), 'gamma = "real"')
     assert not family_of([wrong, dpo]).edges
     # a value that the special loss takes and the general one does not
     narrow = spec("narrow", f"k*({MARGIN}) + len(y_w)", 'k = "unit"')
@@ -163,8 +173,7 @@ def test_near_misses_are_no_edges() -> None:
 
 
 def test_parameters_may_be_called_differently() -> None:
-    general = spec("general", f"{MARGIN} + a1*len(y_w) - b1*len(y_l)",
-                   'a1 = "real"\nb1 = "real"')
+    general = spec("general", f"{MARGIN} + a1*len(y_w) - b1*len(y_l)", 'a1 = "real"\nb1 = "real"')
     (edge,) = family_of([general, load("rdpo"), load("dpo")]).edges[:1]
     assert edge.condition in ("a1 = 0, b1 = 0", "a1 = beta, b1 = beta") or "beta" in edge.condition
 
@@ -184,8 +193,11 @@ def test_drawing() -> None:
         assert edge.condition in shown
     assert "prefers-color-scheme: dark" in drawing and "<script" not in drawing
     # boxes do not overlap
-    boxes = [[float(r.get(k, "0")) for k in ("x", "y", "width", "height")]
-             for r in root.iter(f"{space}rect") if r.get("class") == "box"]
+    boxes = [
+        [float(r.get(k, "0")) for k in ("x", "y", "width", "height")]
+        for r in root.iter(f"{space}rect")
+        if r.get("class") == "box"
+    ]
     for i, (x, y, w, h) in enumerate(boxes):
         for u, v, _, g in boxes[:i]:
             assert x + w <= u or u + 1 <= x or y + h <= v or v + g <= y

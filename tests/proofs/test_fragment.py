@@ -21,9 +21,7 @@ EQUAL = {
     "sqrt prod": ("sqrt(len(y)*gamma)", "sqrt(len(y))*sqrt(gamma)"),
     "sqrt square": ("sqrt(len(y)**2*gamma)", "len(y)*gamma**(1/2)"),
     "len 3/2": ("len(y)**(3/2)", "len(y)*sqrt(len(y))"),
-    "quot": (
-        "(score(y)**2-1)/(score(y)**2+len(y)) + 1",
-        "(2*score(y)**2+len(y)-1)/(score(y)**2+len(y))"),
+    "quot": ("(score(y)**2-1)/(score(y)**2+len(y)) + 1", "(2*score(y)**2+len(y)-1)/(score(y)**2+len(y))"),
     "quot cancel": ("(len(y)**2-1)/(len(y)+1)", "len(y)-1"),
     "exp sum": ("exp(log(pi(y))+score(y))", "pi(y)*exp(score(y))"),
     "exp 2a": ("exp(2*score(y))", "exp(score(y))**2"),
@@ -33,9 +31,7 @@ EQUAL = {
     "exp quot half": ("(exp(score(y))-1)/(exp(score(y)/2)+1)", "exp(score(y)/2)-1"),
     "exp inv": ("1/(1+exp(-score(y)))", "exp(score(y))/(1+exp(score(y)))"),
     "sigmoid def": ("sigmoid(score(y))", "1/(1+exp(-score(y)))"),
-    "sigmoid logit": (
-        "sigmoid(log(gamma)+score(y))",
-        "gamma*exp(score(y))/(1+gamma*exp(score(y)))"),
+    "sigmoid logit": ("sigmoid(log(gamma)+score(y))", "gamma*exp(score(y))/(1+gamma*exp(score(y)))"),
     "logsig def": ("logsigmoid(score(y))", "-log(1+exp(-score(y)))"),
     "logsig def2": ("logsigmoid(score(y))", "score(y)-log(1+exp(score(y)))"),
     "log2sig": ("log(1+2*exp(score(y)))", "log(1/2+exp(score(y)))+log(2)"),
@@ -47,15 +43,14 @@ EQUAL = {
     "log1m len": ("log(1-pi(y)**(2/len(y)))", "log(1-pi(y)**(1/len(y)))+log(1+pi(y)**(1/len(y)))"),
     "logit tok": (
         "sum(log(1-pi(y,t)**2) for t in y)",
-        "sum(log(1-pi(y,t)) for t in y)+sum(log(1+pi(y,t)) for t in y)"),
+        "sum(log(1-pi(y,t)) for t in y)+sum(log(1+pi(y,t)) for t in y)",
+    ),
     "log sq": ("log(score(y)**2+2*score(y)+1)", "log((score(y)+1)**2)"),
     "log sq len": ("log(len(y)**2+2*len(y)+1)", "2*log(len(y)+1)"),
     "log content": ("log(2*len(y)+2*gamma)", "log(2)+log(len(y)+gamma)"),
     "log factor": ("log(len(y)**2+len(y)*gamma)", "log(len(y))+log(len(y)+gamma)"),
     "log js": ("log(2*exp(score(y))/(1+exp(score(y))))", "log(2)+logsigmoid(score(y))"),
-    "log JS": (
-        "log(2*pi(y)/(pi(y)+pi_ref(y)))",
-        "log(2)+log(pi(y))-log(pi_ref(y))-log(1+pi(y)/pi_ref(y))"),
+    "log JS": ("log(2*pi(y)/(pi(y)+pi_ref(y)))", "log(2)+log(pi(y))-log(pi_ref(y))-log(1+pi(y)/pi_ref(y))"),
     "log JSb": ("log((pi(y)+pi_ref(y))/2)", "log(pi_ref(y))+log(1+pi(y)/pi_ref(y))-log(2)"),
     "log quot": ("log((len(y)+gamma)/(1+gamma*len(y)))", "log(len(y)+gamma)-log(1+len(y)*gamma)"),
     "log frac sum": ("log(1/len(y)+1/gamma)", "log(len(y)+gamma)-log(gamma)-log(len(y))"),
@@ -83,15 +78,15 @@ EQUAL = {
     "sg": ("sg(log(pi(y)))", "log(pi(y))"),
     "entropy": (
         "sum(entropy(pi, y, t) for t in y)",
-        "-sum(sum(pi(y,t,v)*log(pi(y,t,v)) for v in vocab) for t in y)"),
+        "-sum(sum(pi(y,t,v)*log(pi(y,t,v)) for v in vocab) for t in y)",
+    ),
     "1-p": ("1-pi(y)", "(1-pi(y)**2)/(1+pi(y))"),
     "chi": ("pi(y)/pi_ref(y)", "exp(log(pi(y))-log(pi_ref(y)))"),
-    "alpha": (
-        "(1-(pi(y)/pi_ref(y))**(-gamma))/gamma",
-        "1/gamma-exp(-gamma*log(pi(y)/pi_ref(y)))/gamma"),
+    "alpha": ("(1-(pi(y)/pi_ref(y))**(-gamma))/gamma", "1/gamma-exp(-gamma*log(pi(y)/pi_ref(y)))/gamma"),
     "orpo": (
         "log(pi(y)**(1/len(y))/(1-pi(y)**(1/len(y))))",
-        "log(pi(y))/len(y)-log(1-exp(sum(log(pi(y,t)) for t in y)/len(y)))"),
+        "log(pi(y))/len(y)-log(1-exp(sum(log(pi(y,t)) for t in y)/len(y)))",
+    ),
     "exp base": ("2**score(y)*4**score(y)", "8**score(y)"),
     "exp2": ("exp(score(y)*log(2))", "2**score(y)"),
     "eta quot": ("score(y)*(1-eta**2)/(1-eta)", "score(y)*(1+eta)"),
@@ -99,12 +94,14 @@ EQUAL = {
     "gamma quad": ("sum(gamma**(2*t)*w(y,t) for t in y)", "sum((gamma**t)**2*w(y,t) for t in y)"),
     "double": (
         "sum(w(y,t)*log(pi(y,t)) for t in y)**2",
-        "sum(sum(w(y,t)*w(y,s)*log(pi(y,t))*log(pi(y,s)) for s in y) for t in y)"),
+        "sum(sum(w(y,t)*w(y,s)*log(pi(y,t))*log(pi(y,s)) for s in y) for t in y)",
+    ),
 }
 
 
 def at_witness(text: str, witness: dict[str, Any]) -> float:
     """The value of `text` at a witness's JSON, by Python alone."""
+
     def fractions(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: fractions(part) for key, part in value.items()}
@@ -115,11 +112,15 @@ def at_witness(text: str, witness: dict[str, Any]) -> float:
         for policy, laws in witness["distributions"].items()
         for y, ids in witness["tokens"].items()
     }
-    return python_value_at(text, {
-        "tokens": witness["tokens"], "tables": tables,
-        "parameters": fractions(witness["parameters"]),
-        "features": fractions(witness["features"]),
-    })
+    return python_value_at(
+        text,
+        {
+            "tokens": witness["tokens"],
+            "tables": tables,
+            "parameters": fractions(witness["parameters"]),
+            "features": fractions(witness["features"]),
+        },
+    )
 
 
 def assert_refuted(found: Recovery, prior: str, margin: str) -> None:
@@ -179,9 +180,22 @@ def test_outside_the_fragment_the_reason_and_the_evidence_are_given() -> None:
 
 # --- Random scores -------------------------------------------------------------------------------
 
-ATOMS = ["score(y)", "len(y)", "log(pi(y))", "pi(y)", "exp(score(y)/2)", "sqrt(len(y))", "gamma",
-         "sum(w(y,t)*log(pi(y,t)) for t in y)", "1/len(y)", "max(score(y), 1)", "abs(score(y))",
-         "log(1 - pi(y))", "sigmoid(score(y))", "log(len(y) + gamma)"]
+ATOMS = [
+    "score(y)",
+    "len(y)",
+    "log(pi(y))",
+    "pi(y)",
+    "exp(score(y)/2)",
+    "sqrt(len(y))",
+    "gamma",
+    "sum(w(y,t)*log(pi(y,t)) for t in y)",
+    "1/len(y)",
+    "max(score(y), 1)",
+    "abs(score(y))",
+    "log(1 - pi(y))",
+    "sigmoid(score(y))",
+    "log(len(y) + gamma)",
+]
 # Where maxima are nested, signs that only nonlinear arguments tell are beyond the cells.
 CUTS = [atom for atom in ATOMS if not atom.startswith(("log(1", "log(len", "sigmoid", "1/"))]
 IDENTITIES = [
@@ -203,14 +217,15 @@ IDENTITIES = [
     ("abs(({a})*({b}))", "abs({a})*abs({b})"),
     ("abs(abs({a}) - abs({b}))", "max(abs({a}), abs({b})) - min(abs({b}), abs({a}))"),
     ("max({a}, {b})**2", "max({b}, {a})*({a} + relu({b} - ({a})))"),
-    ("step(({a})*({b}))",
-     "step({a})*step({b}) + (1 - step({a}))*(1 - step({b}))"),
+    ("step(({a})*({b}))", "step({a})*step({b}) + (1 - step({a}))*(1 - step({b}))"),
     ("exp(max({a}, {b}))", "max(exp({b}), exp({a}))"),
     ("max({a}, min({b}, 1))", "min(max({a}, {b}), max({a}, 1))"),
     ("log(1 - pi(y))", "log(1 - sqrt(pi(y))) + log(1 + sqrt(pi(y)))"),
     ("exp(({a})/(1 + ({b})**2))", "exp({a})/exp(({a})*({b})**2/(1 + ({b})**2))"),
-    ("sum(abs(w(y,t))*max(w(y,t), log(pi(y,t))) for t in y)",
-     "sum(max(w(y,t), -w(y,t))*(w(y,t) + relu(log(pi(y,t)) - w(y,t))) for t in y)"),
+    (
+        "sum(abs(w(y,t))*max(w(y,t), log(pi(y,t))) for t in y)",
+        "sum(max(w(y,t), -w(y,t))*(w(y,t) + relu(log(pi(y,t)) - w(y,t))) for t in y)",
+    ),
 ]
 
 

@@ -120,21 +120,21 @@ def _planted() -> dict[str, Rule]:
         "the other law": wrong("relative_entropy", lambda p, y, q: SumOver(q * Log(p / q), y)),
         "no weights": wrong("mean", lambda p, y, f: SumOver(f, y)),
         "no one": wrong("gap", lambda u: u - Log(u)),
-        "a factor lost": wrong("sum_linear", lambda terms, y: sum(
-            (SumOver(e, y) for _, e in terms), S.Zero)),
+        "a factor lost": wrong("sum_linear", lambda terms, y: sum((SumOver(e, y) for _, e in terms), S.Zero)),
         "not all": wrong("sum_same", lambda same, rest, y, other: SumOver(rest, y)),
         "both at once": wrong("partial_law", lambda body, v: S.One),
         "no product rule": wrong("partial_product", lambda factors, v: Partial(factors[0], v)),
-        "power kept": wrong("partial_power",
-                            lambda parts, v: parts[0] ** parts[1] * Partial(parts[0], v)),
+        "power kept": wrong("partial_power", lambda parts, v: parts[0] ** parts[1] * Partial(parts[0], v)),
         "no inner": wrong("partial_log", lambda parts, v: 1 / parts[0]),
         "exp of slope": wrong("partial_exp", lambda parts, v: Exp(Partial(parts[0], v))),
-        "sigmoid unturned": wrong("partial_logsigmoid",
-                                  lambda parts, v: Sigmoid(parts[0]) * Partial(parts[0], v)),
-        "captured": wrong("partial_sum_over",
-                          lambda body, y, new, v: SumOver(Partial(body, v), y)),
-        "slope of slope": wrong("partial_applied", lambda parts, v: applied(
-            str(parts[0]), parts[1], int(parts[2]) + 2) * Partial(parts[1], v)),
+        "sigmoid unturned": wrong(
+            "partial_logsigmoid", lambda parts, v: Sigmoid(parts[0]) * Partial(parts[0], v)
+        ),
+        "captured": wrong("partial_sum_over", lambda body, y, new, v: SumOver(Partial(body, v), y)),
+        "slope of slope": wrong(
+            "partial_applied",
+            lambda parts, v: applied(str(parts[0]), parts[1], int(parts[2]) + 2) * Partial(parts[1], v),
+        ),
         "free of nothing": wrong("partial_self", lambda v: S.Zero),
     }
 
@@ -178,11 +178,32 @@ def test_hypotheses_are_for_all_values_and_catch_nothing() -> None:
 
 
 def test_signs_are_read_off_only_where_they_hold() -> None:
-    some = [P, Gap(P), Exp(LAM) * P, -LogSigmoid(LAM), Log(1 + Exp(LAM)), LAM**2, T * Gap(P),
-            SumOver(P * Gap(Q), Y), SumOver(-P * LogSigmoid(LAM), Y), Same(Y, W), 2 + LAM**2]
+    some = [
+        P,
+        Gap(P),
+        Exp(LAM) * P,
+        -LogSigmoid(LAM),
+        Log(1 + Exp(LAM)),
+        LAM**2,
+        T * Gap(P),
+        SumOver(P * Gap(Q), Y),
+        SumOver(-P * LogSigmoid(LAM), Y),
+        Same(Y, W),
+        2 + LAM**2,
+    ]
     assert all(map(nonnegative, some))
-    never = [LAM, -P, Log(P), P - Q, LogSigmoid(LAM), LAM**3, SumOver(r(Y), Y), Log(1 - P),
-             LAM * T, -LogSigmoid(LAM) * LogSigmoid(LAM) * LogSigmoid(LAM) * -1]
+    never = [
+        LAM,
+        -P,
+        Log(P),
+        P - Q,
+        LogSigmoid(LAM),
+        LAM**3,
+        SumOver(r(Y), Y),
+        Log(1 - P),
+        LAM * T,
+        -LogSigmoid(LAM) * LogSigmoid(LAM) * LogSigmoid(LAM) * -1,
+    ]
     assert not any(map(nonnegative, never))
     assert not positive(Gap(P)) and not positive(LAM**2) and positive(LAM**2 + 1)
     for expr in some:
@@ -296,8 +317,12 @@ def test_no_hypothesis_is_used_under_a_derivative() -> None:
     false = Fact("false", "", start, "=", S.Zero, (total,))
     steps = [
         Step("total", start, Partial(S.One, pi(W)), (Instance(SumOver(P, Y), S.One),)),
-        Step("partial_free", Partial(S.One, pi(W)), S.Zero,
-             (Instance(Partial(S.One, pi(W)), S.Zero, (S.One, pi(W))),)),
+        Step(
+            "partial_free",
+            Partial(S.One, pi(W)),
+            S.Zero,
+            (Instance(Partial(S.One, pi(W)), S.Zero, (S.One, pi(W))),),
+        ),
     ]
     check(Derivation(start, steps), start, S.Zero, rules=false.rules)  # each row by itself is right
     with pytest.raises(CheckFailed, match="under a derivative"):
@@ -348,8 +373,7 @@ def test_statements_are_written_from_expressions() -> None:
     ],
 )
 def test_writing(expr: Expr, written: str, tex: str) -> None:
-    assert mathematics(expr) == written or written in mathematics(expr).replace("1 + π(y)",
-                                                                               "π(y) + 1")
+    assert mathematics(expr) == written or written in mathematics(expr).replace("1 + π(y)", "π(y) + 1")
     assert tex in latex(expr)
 
 
@@ -439,8 +463,10 @@ def test_documentation_is_what_the_program_says(request: pytest.FixtureRequest) 
     file = ROOT / "docs" / "theorems.md"
     text = file.read_text(encoding="utf-8")
     fresh = text
-    for marks, part in ((MARKS, framework_report.markdown(theorems())),
-                        (SLIP_MARKS, framework_report.slips_markdown(checked()))):
+    for marks, part in (
+        (MARKS, framework_report.markdown(theorems())),
+        (SLIP_MARKS, framework_report.slips_markdown(checked())),
+    ):
         head, rest = fresh.split(marks[0])
         _, tail = rest.split(marks[1])
         fresh = f"{head}{marks[0]}\n{part}\n{marks[1]}{tail}"

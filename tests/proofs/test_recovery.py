@@ -71,8 +71,19 @@ def test_the_paper_is_proved(name: str) -> None:
     assert found.verdict == "proved", found.explanation
     answer = found.as_json()
     assert json.loads(json.dumps(answer)) == answer
-    assert set(answer) == {"name", "verdict", "compared", "up_to", "difference", "prior",
-                           "side_conditions", "defined_where", "steps", "standing", "gradient"}
+    assert set(answer) == {
+        "name",
+        "verdict",
+        "compared",
+        "up_to",
+        "difference",
+        "prior",
+        "side_conditions",
+        "defined_where",
+        "steps",
+        "standing",
+        "gradient",
+    }
     assert (answer["name"], answer["verdict"], answer["difference"]) == (name, "proved", "0")
     assert answer["up_to"] == {"factor": "1", "constant": "0"}
     assert answer["side_conditions"] == []
@@ -227,8 +238,10 @@ TDPO = load("tdpo").texts["margin"]
 
 def both(term: str) -> str:
     """alpha*(term at y_w) - alpha*(term at y_l), for a term in y."""
-    sides = [term.replace("(y", f"({y}").replace("in y", f"in {y}").replace(" y,", f" {y},")
-             for y in ("y_w", "y_l")]
+    sides = [
+        term.replace("(y", f"({y}").replace("in y", f"in {y}").replace(" y,", f" {y},")
+        for y in ("y_w", "y_l")
+    ]
     return f"alpha*({sides[0]}) - alpha*({sides[1]})"
 
 
@@ -237,24 +250,28 @@ PROVED = {
     "kl written out": (f"pi_ref(y)*exp(-{KL})", TDPO),
     "cross entropy less entropy": (
         "pi_ref(y)*exp(sum(sum(pi_ref(y,t,v)*log(pi(y,t,v)) for v in vocab)"
-        " + entropy(pi_ref, y, t) for t in y))", TDPO),
+        " + entropy(pi_ref, y, t) for t in y))",
+        TDPO,
+    ),
     "chain rule": ("prod(pi_ref(y, t) for t in y)", DPO),
     "prior up to a factor": ("7*exp(eta)*pi_ref(y)/gamma", DPO),
     "total probability": ("pi_ref(y)*sum(sum(pi(y,t,v) for v in vocab) for t in y)/len(y)", DPO),
-    "denominators": ("pi_ref(y)**(1/(1 - eta) + 1/(1 + eta))",
-                     "alpha*log(pi(y_w)/pi_ref(y_w)**(2/(1 - eta**2)))"
-                     " - alpha*log(pi(y_l)/pi_ref(y_l)**(2/(1 - eta**2)))"),
+    "denominators": (
+        "pi_ref(y)**(1/(1 - eta) + 1/(1 + eta))",
+        "alpha*log(pi(y_w)/pi_ref(y_w)**(2/(1 - eta**2))) - alpha*log(pi(y_l)/pi_ref(y_l)**(2/(1 - eta**2)))",
+    ),
     "stopped gradient": ("pi_ref(y)", DPO.replace("pi_ref(y_l)", "sg(pi_ref(y_l))")),
     "weights": ("pi(y)*exp(-score(y))", both("score(y)")),
-    "maximum in any order": ("pi(y)*exp(-max(score(y), len(y), 1))",
-                             both("max(1, score(y), len(y))")),
+    "maximum in any order": ("pi(y)*exp(-max(score(y), len(y), 1))", both("max(1, score(y), len(y))")),
     "maximum of one": ("pi(y)*exp(-max(score(y), score(y)))", both("score(y)")),
     "absolute value": ("pi(y)*exp(-abs(score(y)))", both("max(-score(y), score(y))")),
     "root of a square": ("pi(y)*exp(-sqrt(score(y)**2))", both("abs(score(y))")),
     "relu": ("pi(y)*exp(-relu(score(y)))", both("max(score(y), 0)")),
     "nested labels": ("pi(y)*exp(by_label(by_label(-1, 5), by_label(5, 1))/alpha)", "2"),
-    "nested sums": ("pi(y)*exp(-sum(sum(w(y,s)*w(y,t) for s in y) for t in y))",
-                    both("sum(w(y,t) for t in y)**2")),
+    "nested sums": (
+        "pi(y)*exp(-sum(sum(w(y,s)*w(y,t) for s in y) for t in y))",
+        both("sum(w(y,t) for t in y)**2"),
+    ),
     "tanh": ("pi(y)*exp(-tanh(score(y)))", both("2*sigmoid(2*score(y)) - 1")),
     "reflection": ("pi(y)*exp(-sigmoid(-score(y)))", both("1 - sigmoid(score(y))")),
 }
@@ -377,8 +394,7 @@ def test_alpha_undeclared_is_one() -> None:
     bare = 'name = "bare"'
     found = verify(spec("pi_ref(y)", DPO.replace("alpha*", ""), head=bare))
     assert found.verdict == "proved"
-    assert verify(spec("pi_ref(y)", "2*(" + DPO.replace("alpha*", "") + ")", head=bare)
-                  ).verdict == "refuted"
+    assert verify(spec("pi_ref(y)", "2*(" + DPO.replace("alpha*", "") + ")", head=bare)).verdict == "refuted"
 
 
 def test_side_conditions() -> None:
@@ -397,8 +413,7 @@ def test_side_conditions() -> None:
         ("pi_ref(y)**(1/(log(pi(y)) - sum(log(pi(y, t)) for t in y)))", "never holds"),
         ("pi_ref(y)*log(sum(sum(pi(y,t,v) for v in vocab) for t in y)/len(y))", "never holds"),
         ("pi_ref(y)*log(-exp(eta) + len(y) - len(y))", ""),
-        ("pi_ref(y)**((1 - sum(sum(pi(y,t,v) for v in vocab) for t in y)/len(y))**(-1))",
-         "never holds"),
+        ("pi_ref(y)**((1 - sum(sum(pi(y,t,v) for v in vocab) for t in y)/len(y))**(-1))", "never holds"),
     ],
 )
 def test_nothing_is_said_about_what_has_no_value(prior: str, why: str) -> None:
@@ -417,18 +432,23 @@ HOSTILE = {
     "products": "pi_ref(y)*exp(" + "*".join(f"(eta + {n}*len(y))" for n in range(1, 300)) + ")",
     "denominators": "pi_ref(y)*exp(" + "+".join(f"1/(gamma + {n})" for n in range(1, 200)) + ")",
     "many denominators": "pi_ref(y)*exp("
-    + "+".join(f"len(y)/(gamma + {n}*mix + len(y)**{n})" for n in range(1, 40)) + ")",
+    + "+".join(f"len(y)/(gamma + {n}*mix + len(y)**{n})" for n in range(1, 40))
+    + ")",
     "exponentials": "pi_ref(y)*exp(exp(exp(1000)))",
     "exponentials compared": "pi_ref(y)*exp(max(exp(exp(1000)), len(y)))",
     "absolute values": "pi_ref(y)*exp(" + "abs(" * 58 + "len(y) - eta" + ")" * 58 + ")",
     "logistic values": "pi_ref(y)*exp(" + "logsigmoid(-" * 28 + "len(y)" + ")" * 28 + ")",
     "hyperbolic values": "pi_ref(y)*exp(" + "tanh(" * 50 + "len(y)" + ")" * 50 + ")",
-    "sums in sums": "pi_ref(y)*exp(" + "sum(" * 12
+    "sums in sums": "pi_ref(y)*exp("
+    + "sum(" * 12
     + "*".join(f"w(y,t{n})" for n in range(12))
-    + "".join(f" for t{n} in y)" for n in range(12)) + ")",
-    "sums that stay": "pi_ref(y)*exp(" + "sum(exp(" * 12
+    + "".join(f" for t{n} in y)" for n in range(12))
+    + ")",
+    "sums that stay": "pi_ref(y)*exp("
+    + "sum(exp(" * 12
     + "+".join(f"w(y,t{n})" for n in range(12))
-    + "".join(f") for t{n} in y)" for n in range(12)) + ")",
+    + "".join(f") for t{n} in y)" for n in range(12))
+    + ")",
     "roots": "pi_ref(y)*exp(len(y)*(2**(1/2)+3**(1/2)-(5+2*6**(1/2))**(1/2)))",
     "many terms": "pi_ref(y)*exp(" + "+".join(f"eta**{n}*len(y)" for n in range(900)) + ")",
     "logarithm of a large number": "pi_ref(y)*exp(len(y)*log(" + "9876543210" * 5 + "))",
@@ -471,16 +491,14 @@ def test_parameters_called_like_indices() -> None:
     margin = "alpha*sum(t*log(pi(y_w,s)) for s in y_w) - alpha*sum(t*log(pi(y_l,s)) for s in y_l)"
     found = verify(spec("pi(y)**(1 - t)", margin, head=head))
     assert found.verdict == "proved"
-    found = verify(spec("pi(y)**(1 - t)*exp(-sum(t*kl(pi, pi_ref, y, q)*q for q in y))", margin,
-                        head=head))
+    found = verify(spec("pi(y)**(1 - t)*exp(-sum(t*kl(pi, pi_ref, y, q)*q for q in y))", margin, head=head))
     assert found.verdict == "refuted"
     difference = parse(found.as_json()["difference"], found.spec.names, TARGET)
     assert is_zero(normal_form(difference - found.difference))
 
 
 def test_needs_a_prior_and_a_target() -> None:
-    for text, key in (('name = "a"\nprior = "1"', "target"),
-                      ('name = "a"\n[target]\nmargin = "1"', "prior")):
+    for text, key in (('name = "a"\nprior = "1"', "target"), ('name = "a"\n[target]\nmargin = "1"', "prior")):
         with pytest.raises(SpecError, match="nothing to verify") as caught:
             verify(loads(text))
         assert caught.value.key == key
@@ -492,14 +510,22 @@ TERMS = [
     ("log(pi(y))", ["log(pi(y))", "sum(log(pi(y,s)) for s in y)", "log(prod(pi(y,s) for s in y))"]),
     ("log(pi_ref(y))", ["log(pi_ref(y))", "-log(1/pi_ref(y))", "log(pi_ref(y)**2)/2"]),
     ("len(y)", ["len(y)", "sum(1 for s in y)", "log(exp(len(y)))"]),
-    ("sum(w(y,t)*log(pi(y,t)) for t in y)",
-     ["sum(w(y,s)*log(pi(y,s)) for s in y)", "log(prod(pi(y,s)**w(y,s) for s in y))"]),
-    ("sum(kl(pi_ref, pi, y, t) for t in y)",
-     ["sum(kl(pi_ref, pi, y, q) for q in y)",
-      "sum(sum(pi_ref(y,s,e)*log(pi_ref(y,s,e)/pi(y,s,e)) for e in vocab) for s in y)",
-      "-sum(entropy(pi_ref, y, s) + sum(pi_ref(y,s,e)*log(pi(y,s,e)) for e in vocab) for s in y)"]),
-    ("sum(eta**t*w(y,t) for t in y)".replace("eta", "gamma"),
-     ["sum(w(y,s)*gamma**s for s in y)", "gamma*sum(gamma**(s - 1)*w(y,s) for s in y)"]),
+    (
+        "sum(w(y,t)*log(pi(y,t)) for t in y)",
+        ["sum(w(y,s)*log(pi(y,s)) for s in y)", "log(prod(pi(y,s)**w(y,s) for s in y))"],
+    ),
+    (
+        "sum(kl(pi_ref, pi, y, t) for t in y)",
+        [
+            "sum(kl(pi_ref, pi, y, q) for q in y)",
+            "sum(sum(pi_ref(y,s,e)*log(pi_ref(y,s,e)/pi(y,s,e)) for e in vocab) for s in y)",
+            "-sum(entropy(pi_ref, y, s) + sum(pi_ref(y,s,e)*log(pi(y,s,e)) for e in vocab) for s in y)",
+        ],
+    ),
+    (
+        "sum(eta**t*w(y,t) for t in y)".replace("eta", "gamma"),
+        ["sum(w(y,s)*gamma**s for s in y)", "gamma*sum(gamma**(s - 1)*w(y,s) for s in y)"],
+    ),
     ("score(y)/len(y)", ["score(y)/len(y)", "score(y)*len(y)/len(y)**2"]),
     ("score(y)**2", ["score(y)**2", "(score(y) + 1)**2 - 2*score(y) - 1"]),
 ]
@@ -531,8 +557,11 @@ def cases(draw: st.DrawFn) -> tuple[str, str, str]:
         wrong.append(f"({draw(st.sampled_from(TERMS))[0]})/5")
     else:
         wrong[at] = f"{'-1' if how == 'sign' else '2'}*({wrong[at]})"
-    return (f"exp({' + '.join(prior)})", both(" + ".join(draw(st.permutations(target)))),
-            f"exp({' + '.join(wrong)})")
+    return (
+        f"exp({' + '.join(prior)})",
+        both(" + ".join(draw(st.permutations(target)))),
+        f"exp({' + '.join(wrong)})",
+    )
 
 
 @given(cases())

@@ -74,7 +74,10 @@ def test_an_answer_in_time(name: str, command: str, tmp_path: Path) -> None:
     file.write_text(spec(name, LARGEST), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-m", "midpo", command, str(file), *["dpo"] * (command == "compare")],
-        check=False, capture_output=True, text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)))
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS)),
+    )
     assert done.returncode in (0, 1, 2, 3, 4), done.stderr[-500:]
     assert "Traceback" not in done.stderr

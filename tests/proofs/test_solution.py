@@ -58,8 +58,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "dpo": ("loss", f"-log(sigmoid({DPO}))", "fixed"),
     "bradley-terry": (
         "loss",
-        "-log((pi(y_w)/pi_ref(y_w))**alpha"
-        "/((pi(y_w)/pi_ref(y_w))**alpha + (pi(y_l)/pi_ref(y_l))**alpha))",
+        "-log((pi(y_w)/pi_ref(y_w))**alpha/((pi(y_w)/pi_ref(y_w))**alpha + (pi(y_l)/pi_ref(y_l))**alpha))",
         "fixed",
     ),
     "twice dpo": ("loss", f"-2*logsigmoid({DPO})", "fixed"),
@@ -95,8 +94,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     ),
     "rebel": (
         "loss",
-        "(log(pi(y_w)/pi_old(y_w))/lam - log(pi(y_l)/pi_old(y_l))/lam"
-        " - (score(y_w) - score(y_l)))**2",
+        "(log(pi(y_w)/pi_old(y_w))/lam - log(pi(y_l)/pi_old(y_l))/lam - (score(y_w) - score(y_l)))**2",
         "other-link",
     ),
     "cpo": (
@@ -104,11 +102,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
         "-log(sigmoid(alpha*log(pi(y_w)) - alpha*log(pi(y_l)))) - lam*log(pi(y_w))",
         "constraint",
     ),
-    "rrhf": (
-        "loss",
-        "max(0, log(pi(y_l))/len(y_l) - log(pi(y_w))/len(y_w)) - log(pi(y_w))",
-        "constraint",
-    ),
+    "rrhf": ("loss", "max(0, log(pi(y_l))/len(y_l) - log(pi(y_w))/len(y_w)) - log(pi(y_w))", "constraint"),
     "bco": ("loss", f"-log(sigmoid(alpha*{UW})) - log(sigmoid(-alpha*{UL}))", "none"),
     "apo-down": ("loss", f"sigmoid(alpha*{UW}) + 1 - sigmoid({DPO})", "none"),
     "cal-dpo": ("loss", f"-log(sigmoid({UW} - {UL})) + ({UW} - 1/2)**2 + ({UL} + 1/2)**2", "none"),
@@ -130,16 +124,9 @@ def test_classes_of_published_losses(name: str) -> None:
     assert found.representable == (found.kind in REPRESENTABLE)
     assert found.reason.endswith(".") and "heorem" in found.reason
     answer = json.loads(json.dumps(found.as_json(), allow_nan=False))
-    assert {
-        "name",
-        "representable",
-        "class",
-        "prior",
-        "link",
-        "constraint",
-        "reason",
-        "witness",
-    } <= set(answer)
+    assert {"name", "representable", "class", "prior", "link", "constraint", "reason", "witness"} <= set(
+        answer
+    )
     if found.kind == "none":
         assert answer["prior"] is None and answer["witness"] is not None
     else:
@@ -203,9 +190,7 @@ def test_links_are_given_in_m() -> None:
 
 
 def test_an_affine_log_sigmoid_link_is_no_other_link() -> None:
-    stated = midpo.loads(
-        f"link = '-3*log(sigmoid(2*m + 1)) + 5'\n{HEAD}margin = '''{DPO}'''", file="link"
-    )
+    stated = midpo.loads(f"link = '-3*log(sigmoid(2*m + 1)) + 5'\n{HEAD}margin = '''{DPO}'''", file="link")
     found = solve(stated)
     assert found.kind == "fixed" and found.link is None
 
@@ -292,21 +277,12 @@ def test_command(tmp_path: Path) -> None:
 def test_command_with_pairs(tmp_path: Path) -> None:
     file = tmp_path / "pairs.csv"
     with file.open("w", newline="") as stream:
-        rows = [
-            ("prompt", "chosen", "rejected"),
-            ("p", "a, b", "c"),
-            ("p", "c", "d"),
-            ("p", "a, b", "d"),
-        ]
+        rows = [("prompt", "chosen", "rejected"), ("p", "a, b", "c"), ("p", "c", "d"), ("p", "a, b", "d")]
         csv.writer(stream).writerows(rows)
     (answer,) = json.loads(run("solve", "simpo", "--pairs", file, "--json").stdout)
     assert answer["pairs"]["one_function"] is False
     assert set(answer["pairs"]["cycle"]["responses"]) == {"a, b", "c", "d"}
-    for wrong in (
-        "prompt,chosen\np,a\n",
-        "prompt,chosen,rejected\n",
-        "prompt,chosen,rejected\np,a\n",
-    ):
+    for wrong in ("prompt,chosen\np,a\n", "prompt,chosen,rejected\n", "prompt,chosen,rejected\np,a\n"):
         file.write_text(wrong)
         result = run("solve", "simpo", "--pairs", file)
         assert result.exit_code == 2 and str(file) in result.stderr
@@ -383,16 +359,15 @@ DISGUISED_MARGINS = {
     "relu": f"relu({D}) - relu(-{D})",
     "maximum and minimum": f"max({UW}, {UL}) + min({UW}, {UL}) - 2*{UL}",
     "a clip without effect": f"max({D} - abs({UW}), {D})",
-    "log-sum-exp": f"log(exp({UW}) + exp({UL}) + exp({UW} + {UL}))"
-                   f" - log(1 + exp({UL} - {UW}) + exp({UL}))",
+    "log-sum-exp": f"log(exp({UW}) + exp({UL}) + exp({UW} + {UL})) - log(1 + exp({UL} - {UW}) + exp({UL}))",
     "logit": f"logsigmoid({D}) - logsigmoid(-{D})",
     "atanh": f"log((1 + tanh({D}/2))/(1 - tanh({D}/2)))",
     "shares": "log((pi(y_w)/pi_ref(y_w))/(pi(y_w)/pi_ref(y_w) + pi(y_l)/pi_ref(y_l)))"
-              " - log((pi(y_l)/pi_ref(y_l))/(pi(y_w)/pi_ref(y_w) + pi(y_l)/pi_ref(y_l)))",
+    " - log((pi(y_l)/pi_ref(y_l))/(pi(y_w)/pi_ref(y_w) + pi(y_l)/pi_ref(y_l)))",
     "root of a square": f"sqrt({D}**2)*(2*step({D}) - 1)",
     "cubes": f"({UW}**3 - {UL}**3)/({UW}**2 + {UW}*{UL} + {UL}**2)",
     "quotient of lengths": f"{UW}*(len(y_w)**2 - len(y_l)**2)/((len(y_w) - len(y_l))"
-                           f"*(len(y_w) + len(y_l))) - {UL}",
+    f"*(len(y_w) + len(y_l))) - {UL}",
     "stopped gradient": f"sg({D})",
 }
 DISGUISED_LOSSES = {
@@ -424,7 +399,8 @@ def test_a_disguise_is_seen_through(name: str) -> None:
 
 # Each is 0, and written with the policy, with labels or with both responses.
 NEEDLESS = (
-    "max({a}, {a} - abs(score(y_l))) - ({a})", "relu(score(y_w))*step(-score(y_w))*log(pi(y_w))",
+    "max({a}, {a} - abs(score(y_l))) - ({a})",
+    "relu(score(y_w))*step(-score(y_w))*log(pi(y_w))",
     "(sum(t for t in y_w) - len(y_w)*(len(y_w) + 1)/2)*log(pi(y_w))",
     "(tanh(2*score(y_w))*(1 + tanh(score(y_w))**2) - 2*tanh(score(y_w)))*log(pi(y_w))",
     "(relu(tanh(score(y_w))) - tanh(relu(score(y_w))))*log(pi(y_w))",
@@ -436,9 +412,11 @@ NEEDLESS = (
 @pytest.mark.parametrize("nothing", NEEDLESS)
 def test_a_prior_depends_on_nothing_that_cancels(nothing: str) -> None:
     """No answer says of what is 0 that it is not."""
-    spec = midpo.loads(f"name = 'x'\n[parameters]\nalpha = 'positive'\n[features]\n"
-                       f"score = 'response'\ngap = 'pair'\n[target]\n"
-                       f"margin = '{DPO} + {nothing.format(a=DPO)}'")
+    spec = midpo.loads(
+        f"name = 'x'\n[parameters]\nalpha = 'positive'\n[features]\n"
+        f"score = 'response'\ngap = 'pair'\n[target]\n"
+        f"margin = '{DPO} + {nothing.format(a=DPO)}'"
+    )
     found = solve(spec)
     assert found.kind == "fixed" and text(found.prior) == "pi_ref(y)", found.reason
     assert found.swap_sum == 0 and found.proof is not None and found.proof.verdict == "proved"
@@ -446,23 +424,28 @@ def test_a_prior_depends_on_nothing_that_cancels(nothing: str) -> None:
 
 def test_what_one_policy_lost_is_not_said_of_another() -> None:
     nothing = "(relu(tanh(score(y))) - tanh(relu(score(y))))"
-    spec = midpo.loads(f"name = 'x'\nprior = 'pi_ref(y)*pi(y)**{nothing}*pi_old(y)**{nothing}'\n"
-                       "[parameters]\nalpha = 'positive'\n[features]\nscore = 'response'\n"
-                       f"[policies]\npi_old = 'frozen'\n[target]\nmargin = '{DPO}'")
+    spec = midpo.loads(
+        f"name = 'x'\nprior = 'pi_ref(y)*pi(y)**{nothing}*pi_old(y)**{nothing}'\n"
+        "[parameters]\nalpha = 'positive'\n[features]\nscore = 'response'\n"
+        f"[policies]\npi_old = 'frozen'\n[target]\nmargin = '{DPO}'"
+    )
     assert spec.prior is not None
     prior, unseen = without_needless(spec, spec.prior, lambda p: "pi_old" not in text(p))
     assert "pi_old" not in text(prior) and "pi(y)" in text(prior) and unseen == {"policies"}
 
 
-@pytest.mark.parametrize(("score", "prior"), [
-    ("g**len(y)", "exp(-g**len(y))"),
-    ("sum(g**t for t in y)", "exp(-sum(g**t for t in y))"),
-    ("sum(sum(step(t - k) + step(k - t) for k in y) for t in y)", "exp(-len(y)**2 - len(y))"),
-    ("sum(step(t - 3)*step(2 - t) for t in y) + len(y)", "exp(-len(y))"),
-    ("sum(step(len(y) - t) for t in y)", "exp(-len(y))"),
-    ("max(score(y), 0)", "exp(-max(0, score(y)))"),
-    ("gamma*log(score(y)**2 + 1)", "(1 + score(y)**2)**-gamma"),
-])
+@pytest.mark.parametrize(
+    ("score", "prior"),
+    [
+        ("g**len(y)", "exp(-g**len(y))"),
+        ("sum(g**t for t in y)", "exp(-sum(g**t for t in y))"),
+        ("sum(sum(step(t - k) + step(k - t) for k in y) for t in y)", "exp(-len(y)**2 - len(y))"),
+        ("sum(step(t - 3)*step(2 - t) for t in y) + len(y)", "exp(-len(y))"),
+        ("sum(step(len(y) - t) for t in y)", "exp(-len(y))"),
+        ("max(score(y), 0)", "exp(-max(0, score(y)))"),
+        ("gamma*log(score(y)**2 + 1)", "(1 + score(y)**2)**-gamma"),
+    ],
+)
 def test_the_plain_form_is_chosen(score: str, prior: str) -> None:
     head = HEAD.replace("eps =", "g =")
     chosen, rejected = (re.sub(r"(?<=[( ])y(?=\))", y, score) for y in ("y_w", "y_l"))
@@ -509,25 +492,27 @@ def test_theorem_6_is_cited_where_its_hypothesis_was_checked(link: str) -> None:
     assert ("heorem 6" in found.reason) == (link in OTHER_LINKS) == (found.link is not None)
 
 
-@pytest.mark.parametrize(("kind", "target", "weight", "temperature", "conditions"), [
-    ("loss", f"-gap*logsigmoid({DPO})", "gap", None, ("gap > 0",)),
-    ("loss", f"-gap**2*logsigmoid({DPO})", "gap**2", None, ("gap != 0",)),
-    ("loss", f"-sg(gap)*log(sigmoid({DPO}))", "sg(gap)", None, ("gap > 0",)),
-    ("loss", f"-exp(gap)*logsigmoid({DPO})", "exp(gap)", None, ()),
-    ("loss", f"gap*log(1 + exp(-{DPO}))", "gap", None, ("gap > 0",)),
-    ("loss", f"-abs(gap)*logsigmoid({DPO})", "max(-gap, gap)", None, None),
-    ("loss", f"-logsigmoid(gap*{DPO})", None, "gap", ("gap > 0",)),
-    ("margin", f"gap**2*{DPO}", None, "gap**2", ("gap != 0",)),
-    ("margin", f"exp(gap)*{DPO}", None, "exp(gap)", ()),
-    ("loss", f"-exp(gap)*logsigmoid(gap*{DPO})", "exp(gap)", "gap", ("gap > 0",)),
-    ("margin", f"(2 + exp(gap))*({DPO})", None, "2 + exp(gap)", ()),
-    ("loss", f"-logsigmoid((1 + gap)*({DPO}))", None, "1 + gap", ("1 + gap > 0",)),
-    ("loss", f"-step(gap)*logsigmoid({DPO})", "step(gap)", None, ("step(gap) > 0",)),
-    ("loss", f"-gamma*logsigmoid({DPO})", None, None, ("gamma > 0",)),
-])
+@pytest.mark.parametrize(
+    ("kind", "target", "weight", "temperature", "conditions"),
+    [
+        ("loss", f"-gap*logsigmoid({DPO})", "gap", None, ("gap > 0",)),
+        ("loss", f"-gap**2*logsigmoid({DPO})", "gap**2", None, ("gap != 0",)),
+        ("loss", f"-sg(gap)*log(sigmoid({DPO}))", "sg(gap)", None, ("gap > 0",)),
+        ("loss", f"-exp(gap)*logsigmoid({DPO})", "exp(gap)", None, ()),
+        ("loss", f"gap*log(1 + exp(-{DPO}))", "gap", None, ("gap > 0",)),
+        ("loss", f"-abs(gap)*logsigmoid({DPO})", "max(-gap, gap)", None, None),
+        ("loss", f"-logsigmoid(gap*{DPO})", None, "gap", ("gap > 0",)),
+        ("margin", f"gap**2*{DPO}", None, "gap**2", ("gap != 0",)),
+        ("margin", f"exp(gap)*{DPO}", None, "exp(gap)", ()),
+        ("loss", f"-exp(gap)*logsigmoid(gap*{DPO})", "exp(gap)", "gap", ("gap > 0",)),
+        ("margin", f"(2 + exp(gap))*({DPO})", None, "2 + exp(gap)", ()),
+        ("loss", f"-logsigmoid((1 + gap)*({DPO}))", None, "1 + gap", ("1 + gap > 0",)),
+        ("loss", f"-step(gap)*logsigmoid({DPO})", "step(gap)", None, ("step(gap) > 0",)),
+        ("loss", f"-gamma*logsigmoid({DPO})", None, None, ("gamma > 0",)),
+    ],
+)
 def test_inside_the_link_a_temperature_outside_a_weight(
-    kind: str, target: str, weight: str | None, temperature: str | None,
-    conditions: tuple[str, ...] | None,
+    kind: str, target: str, weight: str | None, temperature: str | None, conditions: tuple[str, ...] | None
 ) -> None:
     spec = midpo.loads(f"prior = 'pi_ref(y)'\n{HEAD}{kind} = '''{target}'''")
     answer = solve(spec).as_json()
@@ -548,19 +533,20 @@ def test_inside_the_link_a_temperature_outside_a_weight(
 RATIO = "log(pi(y)/pi_ref(y))"
 
 
-@pytest.mark.parametrize(("prior", "target", "gradient"), [
-    ("pi_ref(y)", DPO, None),
-    ("pi_ref(y)", f"alpha*({UW} - {UL}) + sg(2*score(y_w)) - 2*score(y_w)", None),
-    ("pi_ref(y)", f"sg({DPO})", "zero"),
-    ("pi_ref(y)", f"2*{DPO} - sg({DPO})", "different"),
-    ("pi_ref(y)", f"{DPO} - sg(2*{UW}) + 2*sg({UW})", "equal"),
-    (f"pi_ref(y)*exp(sg({RATIO}))", f"alpha*({UW} - sg({UW}) - {UL} + sg({UL}))", "equal"),
-    (f"pi_ref(y)*exp({RATIO}*2)", f"alpha*({UW} - sg(2*{UW}) - {UL} + sg(2*{UL}))", "different"),
-    (f"pi(y)*exp(-sg({RATIO}))", f"sg({DPO})", "equal"),
-])
-def test_a_stopped_gradient_is_said(
-    prior: str, target: str, gradient: str | None, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(
+    ("prior", "target", "gradient"),
+    [
+        ("pi_ref(y)", DPO, None),
+        ("pi_ref(y)", f"alpha*({UW} - {UL}) + sg(2*score(y_w)) - 2*score(y_w)", None),
+        ("pi_ref(y)", f"sg({DPO})", "zero"),
+        ("pi_ref(y)", f"2*{DPO} - sg({DPO})", "different"),
+        ("pi_ref(y)", f"{DPO} - sg(2*{UW}) + 2*sg({UW})", "equal"),
+        (f"pi_ref(y)*exp(sg({RATIO}))", f"alpha*({UW} - sg({UW}) - {UL} + sg({UL}))", "equal"),
+        (f"pi_ref(y)*exp({RATIO}*2)", f"alpha*({UW} - sg(2*{UW}) - {UL} + sg(2*{UL}))", "different"),
+        (f"pi(y)*exp(-sg({RATIO}))", f"sg({DPO})", "equal"),
+    ],
+)
+def test_a_stopped_gradient_is_said(prior: str, target: str, gradient: str | None, tmp_path: Path) -> None:
     file = tmp_path / "target.toml"
     file.write_text(f"prior = '''{prior}'''\n{HEAD}margin = '''{target}'''")
     spec = midpo.load(file)

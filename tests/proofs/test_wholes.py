@@ -46,61 +46,73 @@ EQUAL = {
     "the last position": ("sum(step(len(y) - t)*w(y, t) for t in y)", "sum(w(y, t) for t in y)"),
     "opposite": ("1 - step(len(y) - 2)", "step(1 - len(y))"),
     "a clamped length": ("score(y)/max(len(y), 1)", "score(y)/len(y)"),
-    "a distance": ("sum(abs(t - 3)*w(y, t) for t in y)",
-                   "sum((t - 3)*(2*step(t - 4) - 1)*w(y, t) for t in y)"),
-    "one length": ("step(len(y) - 4)*step(4 - len(y))*len(y)",
-                   "4*step(len(y) - 4) - 4*step(len(y) - 5)"),
+    "a distance": (
+        "sum(abs(t - 3)*w(y, t) for t in y)",
+        "sum((t - 3)*(2*step(t - 4) - 1)*w(y, t) for t in y)",
+    ),
+    "one length": ("step(len(y) - 4)*step(4 - len(y))*len(y)", "4*step(len(y) - 4) - 4*step(len(y) - 5)"),
     "parity": ("step(len(y)*(len(y) - 1)/2 - 2)", "step(len(y)*(len(y) - 1) - 3)"),
     "between roots": ("step(len(y)**2 - 5*len(y) + 6)", "1"),
     "an irrational root": ("step(3 - len(y)**2)", "step(1 - len(y))"),
     "a root": ("step(sqrt(len(y)) - 2)", "step(len(y) - 4)"),
     "a logarithm": ("step(log(len(y)) - log(3))", "step(len(y) - 3)"),
-    "tanh": ("sum(step((exp(i) - exp(-i))/(exp(i) + exp(-i))) for i in y)",
-             "sum(1 - step(-tanh(t)) for t in y)"),
+    "tanh": (
+        "sum(step((exp(i) - exp(-i))/(exp(i) + exp(-i))) for i in y)",
+        "sum(1 - step(-tanh(t)) for t in y)",
+    ),
     "between two powers": ("step(2**len(y) - 9)", "step(len(y) - 4)"),
     "a root of a number": ("step(sqrt(2)*len(y) - sqrt(8))", "step(len(y) - 2)"),
     "two of tanh": ("step(tanh(len(y)/2) - tanh(3/2))", "step(len(y) - 3)"),
     "between two lengths": ("step(log(len(y)) - 1)", "step(exp(len(y)) - 8)"),
-    "a count": ("step(sum(step(w(y, t)) for t in y) - 1/2)",
-                "1 - step(-sum(step(w(y, t)) for t in y))"),
+    "a count": ("step(sum(step(w(y, t)) for t in y) - 1/2)", "1 - step(-sum(step(w(y, t)) for t in y))"),
     "counted": ("sum(step(3 - t) for t in y)", "min(len(y), 3)"),
-    "weighted": ("sum(t*step(t - 3) for t in y)",
-                 "len(y)*(len(y) + 1)/2 - min(len(y), 2)*(min(len(y), 2) + 1)/2"),
-    "two positions": ("sum(sum(step(t - s) + step(s - t) for s in y) for t in y)",
-                      "len(y)**2 + len(y)"),
-    "a number of one value inside a maximum": ("abs(len(y) - 1 - k)",
-                                               "abs((len(y) - 1)*step(len(y) - 2) - k)"),
-    "a polynomial in a maximum": ("relu(abs(len(y)**2 - 3) - 5/2)",
-                                  "relu((len(y)**2 - 3)*(2*step(len(y)**2 - 3) - 1) - 5/2)"),
+    "weighted": (
+        "sum(t*step(t - 3) for t in y)",
+        "len(y)*(len(y) + 1)/2 - min(len(y), 2)*(min(len(y), 2) + 1)/2",
+    ),
+    "two positions": ("sum(sum(step(t - s) + step(s - t) for s in y) for t in y)", "len(y)**2 + len(y)"),
+    "a number of one value inside a maximum": (
+        "abs(len(y) - 1 - k)",
+        "abs((len(y) - 1)*step(len(y) - 2) - k)",
+    ),
+    "a polynomial in a maximum": (
+        "relu(abs(len(y)**2 - 3) - 5/2)",
+        "relu((len(y)**2 - 3)*(2*step(len(y)**2 - 3) - 1) - 5/2)",
+    ),
     "a count is at most the length": ("step(len(y) - sum(step(w(y, t)) for t in y))", "1"),
-    "weights of a series": ("sum((2*t - 2)*2**(-t) for t in y)",
-                            "sum((2*t - 2)*step(t - 2)*2**(-t) for t in y)"),
+    "weights of a series": (
+        "sum((2*t - 2)*2**(-t) for t in y)",
+        "sum((2*t - 2)*step(t - 2)*2**(-t) for t in y)",
+    ),
     "a sum of positions beside a length": (
         "sum(abs(2*t - 3)*w(y, t) for t in y) + score(y)*max(0, len(y) - 3)",
-        "sum(max(abs(2*t - 3), 1)*w(y, t) for t in y) + score(y)*(len(y) - 3)*step(len(y) - 3)"),
-    "order of sums": ("sum(sum(step(t - s)*w(y, s) for s in y) for t in y)",
-                      "sum((len(y) + 1 - t)*w(y, t) for t in y)"),
+        "sum(max(abs(2*t - 3), 1)*w(y, t) for t in y) + score(y)*(len(y) - 3)*step(len(y) - 3)",
+    ),
+    "order of sums": (
+        "sum(sum(step(t - s)*w(y, s) for s in y) for t in y)",
+        "sum((len(y) + 1 - t)*w(y, t) for t in y)",
+    ),
 }
 DIFFERENT = {
     "both at 0": ("step(2 - len(y))", "1 - step(len(y) - 2)"),
-    "a window": ("sum(step(3 - t)*w(y, t) for t in y)",
-                 "sum((1 - step(t - 3))*w(y, t) for t in y)"),
-    "a long window": ("sum(step(50 - t)*w(y, t) for t in y)",
-                      "sum((1 - step(t - 50))*w(y, t) for t in y)"),
+    "a window": ("sum(step(3 - t)*w(y, t) for t in y)", "sum((1 - step(t - 3))*w(y, t) for t in y)"),
+    "a long window": ("sum(step(50 - t)*w(y, t) for t in y)", "sum((1 - step(t - 50))*w(y, t) for t in y)"),
     "thirds": ("step(2*len(y)/3 - 2)", "1 - step(2 - 2*len(y)/3)"),
     "a parameter": ("sum(step(k - t) for t in y)", "sum(1 - step(t - k) for t in y)"),
     "beside whole numbers of a parameter": ("step(len(y) - k)", "step(2*(len(y) - k) + 1)"),
     "a power of that": ("step(len(y) - k)", "step(2*(len(y) - k)**3 + 1)"),
-    "beside whole numbers of a score": ("step(score(y) - 3*len(y))",
-                                        "step(3*score(y) - 9*len(y) - 1)"),
-    "of every token": ("step(sum(step(w(y, t)) for t in y) - 4)",
-                       "step(sum(step(2*w(y, t) + 1) for t in y) - 4)"),
+    "beside whole numbers of a score": ("step(score(y) - 3*len(y))", "step(3*score(y) - 9*len(y) - 1)"),
+    "of every token": (
+        "step(sum(step(w(y, t)) for t in y) - 4)",
+        "step(sum(step(2*w(y, t) + 1) for t in y) - 4)",
+    ),
     "a length inside a maximum": ("min(max(len(y), 2), 4)", "min(max(len(y), 2), 5)"),
-    "a count": ("step(sum(step(w(y, t)) for t in y) - 1)",
-                "1 - step(1 - sum(step(w(y, t)) for t in y))"),
+    "a count": ("step(sum(step(w(y, t)) for t in y) - 1)", "1 - step(1 - sum(step(w(y, t)) for t in y))"),
     "a factor": ("step((len(y) - 2)*score(y))", "1 - step((2 - len(y))*score(y))"),
-    "always 0 at one token": ("step(sum(t*w(y, t) for t in y) - sum(w(y, t) for t in y))",
-                              "1 - step(sum(w(y, t) for t in y) - sum(t*w(y, t) for t in y))"),
+    "always 0 at one token": (
+        "step(sum(t*w(y, t) for t in y) - sum(w(y, t) for t in y))",
+        "1 - step(sum(w(y, t) for t in y) - sum(t*w(y, t) for t in y))",
+    ),
     "a root": ("step(sqrt(len(y)) - 2)", "1 - step(4 - len(y))"),
     "a power": ("step(2**len(y) - 8)", "step(len(y) - 4)"),
     "a logarithm to the base 2": ("step(log(len(y))/log(2) - 2)", "step(len(y) - 5)"),
@@ -159,7 +171,8 @@ def test_lengths_of_the_pair() -> None:
 def test_windows_that_differ_at_whole_values_of_a_parameter_are_different() -> None:
     one, other = (
         target(name, " - ".join(f"sum({cut}*log(pi({y}, t)) for t in {y})" for y in ("y_w", "y_l")))
-        for name, cut in (("up-to", "step(k - t)"), ("below", "(1 - step(t - k))")))
+        for name, cut in (("up-to", "step(k - t)"), ("below", "(1 - step(t - k))"))
+    )
     assert compare(one, other).verdict == "different"
 
 
@@ -173,10 +186,14 @@ def test_a_difference_is_exact_where_it_can_be() -> None:
 
 def test_windows_one_token_apart_are_different() -> None:
     one, other = (
-        target(name, " - ".join(
-            f"alpha*sum({cut}*log(pi({y}, t)/pi_ref({y}, t)) for t in {y})"
-            for y in ("y_w", "y_l")))
-        for name, cut in (("below", "(1 - step(t - 3))"), ("up-to", "step(3 - t)")))
+        target(
+            name,
+            " - ".join(
+                f"alpha*sum({cut}*log(pi({y}, t)/pi_ref({y}, t)) for t in {y})" for y in ("y_w", "y_l")
+            ),
+        )
+        for name, cut in (("below", "(1 - step(t - 3))"), ("up-to", "step(3 - t)"))
+    )
     found = compare(one, other)
     assert found.verdict == "different" and found.witness is not None
     assert max(map(len, found.witness.case.tokens.values())) >= 3
@@ -194,12 +211,15 @@ def test_no_evidence_rests_on_an_accident() -> None:
 def test_lattices() -> None:
     n, t = Length(CHOSEN), Index("t", position=True)
     assert is_whole(n**2 + t) and not is_whole(n / 2)
-    for expr, cut in ((2 * n - 3, (n - 2, True)), (3 - n, (n - 4, False)),
-                      (n * (n - 1) / 2 - Fraction(1, 2), (n * (n - 1) / 2 - 1, True))):
+    for expr, cut in (
+        (2 * n - 3, (n - 2, True)),
+        (3 - n, (n - 4, False)),
+        (n * (n - 1) / 2 - Fraction(1, 2), (n * (n - 1) / 2 - 1, True)),
+    ):
         found = lattice(expr)
         assert found is not None and (found.cut[0] - cut[0]).expand() == 0
         assert found.cut[1] == cut[1]
-    assert lattice(n**Fraction(1, 2)) is None
+    assert lattice(n ** Fraction(1, 2)) is None
 
 
 @pytest.mark.parametrize("ops", [Floats(), Digits()], ids=["float64", "50 digits"])
@@ -226,8 +246,9 @@ def agree(drawn: wholes.Drawn, *, all_commands: bool) -> str:
     told = (drawn.one, drawn.other, found.verdict, found.explanation)
     assert found.verdict != ("refuted" if drawn.equal else "proved"), told
     assert found.side_conditions == (), told
-    one, other = (loads(drawn.target(score, name))
-                  for score, name in ((drawn.one, "one"), (drawn.other, "other")))
+    one, other = (
+        loads(drawn.target(score, name)) for score, name in ((drawn.one, "one"), (drawn.other, "other"))
+    )
     solved = solve(other)
     assert solved.prior is not None, (told, solved.reason)
     if drawn.equal or all_commands:
@@ -271,19 +292,26 @@ def test_ten_thousand_random_specs(start: int) -> None:
     assert counts.get("undecided", 0) <= 0.005 * sum(counts.values()), counts
 
 
-@pytest.mark.parametrize("cut", [
-    # 0 at every pair of one-token answers, and at no other
-    "sum((t - 1)*w(y_w, t) for t in y_w) + sum((t - 1)*w(y_l, t) for t in y_l)",
-    "score(y_w)*(len(y_w)*len(y_l) - 1)",
-    # 0 at every answer of some length that is not among the shortest
-    "score(y_w)*max(0, 5 - len(y_w))", "score(y_w)*(len(y_w)**2 - 36)", "c*(len(y_w) - 8)",
-])
+@pytest.mark.parametrize(
+    "cut",
+    [
+        # 0 at every pair of one-token answers, and at no other
+        "sum((t - 1)*w(y_w, t) for t in y_w) + sum((t - 1)*w(y_l, t) for t in y_l)",
+        "score(y_w)*(len(y_w)*len(y_l) - 1)",
+        # 0 at every answer of some length that is not among the shortest
+        "score(y_w)*max(0, 5 - len(y_w))",
+        "score(y_w)*(len(y_w)**2 - 36)",
+        "c*(len(y_w) - 8)",
+    ],
+)
 def test_a_tie_at_some_lengths_is_no_null_set(cut: str) -> None:
     """step(a) + step(-a) is 2 where a is 0, else 1."""
     d = "(log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l)))"
-    spec = loads('name = "x"\nprior = "pi_ref(y)"\n[parameters]\nc = "positive"\n[features]\n'
-                 'w = "token"\nscore = { kind = "response", domain = "positive" }\n'
-                 f'[target]\nmargin = "{d}*(step({cut}) + step(-({cut})))"\n')
+    spec = loads(
+        'name = "x"\nprior = "pi_ref(y)"\n[parameters]\nc = "positive"\n[features]\n'
+        'w = "token"\nscore = { kind = "response", domain = "positive" }\n'
+        f'[target]\nmargin = "{d}*(step({cut}) + step(-({cut})))"\n'
+    )
     found = verify(spec)
     assert found.verdict == "refuted" and not found.side_conditions
     assert solve(spec).representable is not True

@@ -50,8 +50,7 @@ EXPECTED: dict[str, str] = {
         "none": "nca bco sppo apo-zero apo-down kto odpo chi-po cal-dpo mallowspo-entropy sampo "
         "ld-dpo mappo xpo",
         "undecided": "reward-aware-po",
-        listing.OUTSIDE: "infonca-list aot aot-unpaired relative-po epsilon-dpo ropo "
-        "nemotron-rpo bdpo",
+        listing.OUTSIDE: "infonca-list aot aot-unpaired relative-po epsilon-dpo ropo nemotron-rpo bdpo",
     }.items()
     for name in names.split()
 }
@@ -108,8 +107,12 @@ def test_a_reason_stands_alone() -> None:
             continue
         assert spec.prior is None and set(spec.texts) <= {"batch"}
         assert spec.expressions == ((spec.batch,) if spec.batch is not None else ())
-        for asked in (solve, midpo.verify, lambda s: compare(s, load("dpo")),
-                      lambda s: compare(load("dpo"), s)):
+        for asked in (
+            solve,
+            midpo.verify,
+            lambda s: compare(s, load("dpo")),
+            lambda s: compare(load("dpo"), s),
+        ):
             with pytest.raises(SpecError, match="has no loss of one pair"):
                 asked(spec)
 
@@ -129,8 +132,12 @@ def test_conventions_are_told_and_true() -> None:
         offset = "gamma" in spec.names.parameters and row.label_free is False
         assert "gamma" in told or not offset, name
     facts = {n: listing.row(load(n)).averages for n in ("dpo", "simpo", "irpo", "sparsepo")}
-    assert facts == {"dpo": ("sums",), "simpo": ("means",), "irpo": ("means", "sums"),
-                     "sparsepo": ("weighted",)}
+    assert facts == {
+        "dpo": ("sums",),
+        "simpo": ("means",),
+        "irpo": ("means", "sums"),
+        "sparsepo": ("weighted",),
+    }
 
 
 def test_prose_has_no_holes() -> None:
@@ -141,12 +148,16 @@ def test_prose_has_no_holes() -> None:
         for words in (spec.title, spec.reference, spec.reason, spec.conventions, spec.status):
             assert not hole.search(words), (name, words)
     assert not any(hole.search(s.how) for s in statements())
-    keys = {"title": "{}", "reference": "{}", "reason": "{}", "conventions": "{}",
-            "status": "unconfirmed: {}"}
+    keys = {
+        "title": "{}",
+        "reference": "{}",
+        "reason": "{}",
+        "conventions": "{}",
+        "status": "unconfirmed: {}",
+    }
     for ends in ("\n", " \n", "\r\n    ", "\n\n"):
         broken = f"log-{ends}probabilities, 1 -{ends}c, pre-{ends}and post-trained{ends}."
-        told = "".join(f"{key} = {json.dumps(words.format(broken))}\n"
-                       for key, words in keys.items())
+        told = "".join(f"{key} = {json.dumps(words.format(broken))}\n" for key, words in keys.items())
         read = loads(f'name = "x"\n{told}')
         for key, words in keys.items():
             expected = words.format("log-probabilities, 1 - c, pre- and post-trained .")
@@ -155,11 +166,23 @@ def test_prose_has_no_holes() -> None:
 
 def test_show_gives_the_whole_row() -> None:
     for name, *parts in (
-        ("ipo", "IPO: identity", "taken from the reference; confirmed", "other-link",
-         "enter as: sums", "conventions: Sums", "trl 1.16.0 DPOConfig(loss_type='ipo') deviates",
-         "refuses", "checked by tests/test_peers.py"),
-        ("aot", "no loss of one pair", "the policy's and the reference's log-ratios are sorted",
-         "conventions: Sums"),
+        (
+            "ipo",
+            "IPO: identity",
+            "taken from the reference; confirmed",
+            "other-link",
+            "enter as: sums",
+            "conventions: Sums",
+            "trl 1.16.0 DPOConfig(loss_type='ipo') deviates",
+            "refuses",
+            "checked by tests/test_peers.py",
+        ),
+        (
+            "aot",
+            "no loss of one pair",
+            "the policy's and the reference's log-ratios are sorted",
+            "conventions: Sums",
+        ),
         ("npo", "unconfirmed: the formula", "label-dependent"),
     ):
         shown = CliRunner().invoke(main, ["show", name], env={"COLUMNS": "400"})
@@ -198,8 +221,7 @@ def test_filters_agree_with_the_whole_table() -> None:
     asked: dict[tuple[str, ...], Callable[[dict[str, Any]], bool]] = {
         ("--token-level",): lambda r: r["token_level"] is True,
         ("--no-token-level",): lambda r: r["token_level"] is False,
-        ("--needs-reference", "--year", "2024"): lambda r: r["needs_reference"] is True
-        and r["year"] == 2024,
+        ("--needs-reference", "--year", "2024"): lambda r: r["needs_reference"] is True and r["year"] == 2024,
         ("--no-needs-reference",): lambda r: r["needs_reference"] is False,
         ("--label-free",): lambda r: r["label_free"] is True,
         ("--no-label-free",): lambda r: r["label_free"] is False,

@@ -14,16 +14,7 @@ from sympy import Expr, Integer, Symbol
 from test_recovery import both, decide
 
 from midpo.proofs.checking.check import CheckFailed, check
-from midpo.symbolic.algebra.cells import (
-    Empty,
-    Fork,
-    Leaf,
-    Tree,
-    contradicts,
-    leaves,
-    on_cell,
-    sign_of,
-)
+from midpo.symbolic.algebra.cells import Empty, Fork, Leaf, Tree, contradicts, leaves, on_cell, sign_of
 from midpo.symbolic.algebra.linear import nonnegative_solution
 from midpo.symbolic.language.nodes import Exp, Feature, Length, Max, Prob
 from midpo.symbolic.language.nodes import Step as Indicator
@@ -36,22 +27,22 @@ N = Length(Y)
 
 EQUAL = {
     "product of maxima": ("abs(score(y)*u(y))", "abs(score(y))*abs(u(y))"),
-    "median": ("max(min(score(y), u(y)), min(max(score(y), u(y)), len(y)))",
-               "score(y) + u(y) + len(y) - max(score(y), u(y), len(y)) "
-               "- min(score(y), u(y), len(y))"),
+    "median": (
+        "max(min(score(y), u(y)), min(max(score(y), u(y)), len(y)))",
+        "score(y) + u(y) + len(y) - max(score(y), u(y), len(y)) - min(score(y), u(y), len(y))",
+    ),
     "monotone": ("exp(max(score(y), u(y)))", "max(exp(score(y)), exp(u(y)))"),
-    "logarithm in a maximum": ("exp(max(log(1 - pi(y)), score(y)))",
-                               "max(exp(score(y)), 1 - pi(y))"),
-    "nested": ("max(len(y), min(exp(score(y)/2), 1))",
-               "min(max(len(y), exp(score(y)/2)), max(len(y), 1))"),
-    "in a sum": ("sum(abs(w(y,t))*max(w(y,t), log(pi(y,t))) for t in y)",
-                 "sum(max(w(y,t), -w(y,t))*(w(y,t) + relu(log(pi(y,t)) - w(y,t))) for t in y)"),
-    "quotients": ("exp(score(y)/(1 + u(y)**2))",
-                  "exp(score(y))/exp(score(y)*u(y)**2/(1 + u(y)**2))"),
+    "logarithm in a maximum": ("exp(max(log(1 - pi(y)), score(y)))", "max(exp(score(y)), 1 - pi(y))"),
+    "nested": ("max(len(y), min(exp(score(y)/2), 1))", "min(max(len(y), exp(score(y)/2)), max(len(y), 1))"),
+    "in a sum": (
+        "sum(abs(w(y,t))*max(w(y,t), log(pi(y,t))) for t in y)",
+        "sum(max(w(y,t), -w(y,t))*(w(y,t) + relu(log(pi(y,t)) - w(y,t))) for t in y)",
+    ),
+    "quotients": ("exp(score(y)/(1 + u(y)**2))", "exp(score(y))/exp(score(y)*u(y)**2/(1 + u(y)**2))"),
     "quotients over the vocabulary": (
         "sum(sum(pi(y,t,v)**2/(pi(y,t,v) + pi_ref(y,t,v)) for v in vocab) for t in y)",
-        "len(y) - sum(sum(pi(y,t,v)*pi_ref(y,t,v)/(pi(y,t,v) + pi_ref(y,t,v)) for v in vocab) "
-        "for t in y)"),
+        "len(y) - sum(sum(pi(y,t,v)*pi_ref(y,t,v)/(pi(y,t,v) + pi_ref(y,t,v)) for v in vocab) for t in y)",
+    ),
     "finer factors": ("log(1 - pi(y))", "log(1 - sqrt(pi(y))) + log(1 + sqrt(pi(y)))"),
 }
 HEAD = """name = "cells"
@@ -77,10 +68,8 @@ def test_ties_of_steps_are_side_conditions() -> None:
     found = decide("pi(y)*exp(-step(-score(y)))", both("1 - step(score(y))"))
     assert found.verdict == "proved"
     assert found.side_conditions == ("score(y_l) != 0", "score(y_w) != 0")
-    token = decide("pi(y)*exp(-sum(step(-w(y,t)) for t in y))",
-                   both("len(y) - sum(step(w(y,t)) for t in y)"))
-    assert token.side_conditions == (
-        "w(y_l, t) != 0 for every t", "w(y_w, t) != 0 for every t")
+    token = decide("pi(y)*exp(-sum(step(-w(y,t)) for t in y))", both("len(y) - sum(step(w(y,t)) for t in y)"))
+    assert token.side_conditions == ("w(y_l, t) != 0 for every t", "w(y_w, t) != 0 for every t")
     assert decide("pi(y)*exp(-abs(score(y)))", both("abs(-score(y))")).side_conditions == ()
 
 
@@ -104,10 +93,8 @@ def test_contradictions() -> None:
     assert not contradicts(((A, True), (A + 1, False)), ((-one, A), (one, A + 1)))
     assert not contradicts(((A, True),), ((one, B),))
     probability = Prob(Symbol("pi"), Y)
-    assert contradicts(((2 - A, False), (A - probability, False)),
-                       ((one, A - 2), (one, A - probability)))
-    assert not contradicts(((A, True), (A - probability, False)),
-                           ((one, A), (one, A - probability)))
+    assert contradicts(((2 - A, False), (A - probability, False)), ((one, A - 2), (one, A - probability)))
+    assert not contradicts(((A, True), (A - probability, False)), ((one, A), (one, A - probability)))
     assert contradicts(((A, True), (A + N, False)), ((one, A), (one, A + N)))
 
 
@@ -172,8 +159,9 @@ def test_linear_programs_against_scipy() -> None:
         matrix = [[Fraction(rng.randint(-3, 3)) for _ in range(columns)] for _ in range(rows)]
         values = [Fraction(rng.randint(-2, 2)) for _ in range(rows)]
         found = nonnegative_solution(matrix, values)
-        theirs = linprog([0] * columns, A_eq=[[float(a) for a in row] for row in matrix],
-                         b_eq=[float(v) for v in values])
+        theirs = linprog(
+            [0] * columns, A_eq=[[float(a) for a in row] for row in matrix], b_eq=[float(v) for v in values]
+        )
         assert (found is not None) == (theirs.status == 0)
         if found is not None:
             solved += 1

@@ -38,12 +38,19 @@ DPO = "alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)/pi_ref(y_l))"
 @pytest.mark.parametrize(
     ("text", "written", "word"),
     [
-        ("[0, 1)", "[0, 1)", ""), ("(0,1]", "(0, 1]", ""), ("  [ 0 , 1 ] ", "[0, 1]", ""),
-        ("[0, 1/2)", "[0, 1/2)", ""), ("[-0.5, 1e-1]", "[-1/2, 1/10]", ""),
-        ("[ - 3/4, +2)", "[-3/4, 2)", ""), ("[1, inf)", "[1, inf)", ""),
-        ("(-inf, -5]", "(-inf, -5]", ""), ("(-inf, inf)", "(-inf, inf)", "real"),
-        ("(0, inf)", "(0, inf)", "positive"), ("[0, +inf)", "[0, inf)", "nonnegative"),
-        ("(0, 1)", "(0, 1)", "unit"), (" unit ", "(0, 1)", "unit"),
+        ("[0, 1)", "[0, 1)", ""),
+        ("(0,1]", "(0, 1]", ""),
+        ("  [ 0 , 1 ] ", "[0, 1]", ""),
+        ("[0, 1/2)", "[0, 1/2)", ""),
+        ("[-0.5, 1e-1]", "[-1/2, 1/10]", ""),
+        ("[ - 3/4, +2)", "[-3/4, 2)", ""),
+        ("[1, inf)", "[1, inf)", ""),
+        ("(-inf, -5]", "(-inf, -5]", ""),
+        ("(-inf, inf)", "(-inf, inf)", "real"),
+        ("(0, inf)", "(0, inf)", "positive"),
+        ("[0, +inf)", "[0, inf)", "nonnegative"),
+        ("(0, 1)", "(0, 1)", "unit"),
+        (" unit ", "(0, 1)", "unit"),
     ],
 )
 def test_intervals_are_read(text: str, written: str, word: str) -> None:
@@ -55,22 +62,38 @@ def test_intervals_are_read(text: str, written: str, word: str) -> None:
 @pytest.mark.parametrize(
     ("text", "column", "said"),
     [
-        ("[1, 0]", 0, "wrong order"), ("[1, 1]", 0, "one number"), ("(1, 1)", 0, "empty"),
-        ("[1, 1)", 0, "empty"), ("[0, inf]", 4, "infinite"), ("[-inf, 0]", 1, "infinite"),
-        ("(inf, -inf)", 0, "empty"), ("[0 1]", 3, "comma"), ("[0, 1", 5, "not complete"),
-        ("]0, 1[", 0, "no place"), ("(0, 1))", 6, "after"), ("[a, 1]", 1, "not a number"),
-        ("[,1]", 1, "missing"), ("[0,]", 3, "missing"), ("[1/0, 2]", 1, "zero"),
-        ("[0; 1]", 2, "no place"), ("[0, oo)", 4, "not a number"), ("[0, nan]", 4, "not a number"),
-        ("[1e999, 2]", 1, "too large"), ("[0, 1e-301]", 4, "too small"),
-        ("[" + "9" * (MAX_DIGITS + 1) + ", inf)", 1, "too long"), ("[", 1, "missing"),
-        ("[0, 1] [2, 3]", 7, "after"), ("[0, 1_0]", 5, "no place"), ("[٣, 4]", 1, "not a number"),
-        ("positve", None, 'did you mean "positive"'), ("", None, "is not a domain"),
-        ("0..1", None, "is not a domain"), ("a" * 70_000, None, "is not a domain"),
+        ("[1, 0]", 0, "wrong order"),
+        ("[1, 1]", 0, "one number"),
+        ("(1, 1)", 0, "empty"),
+        ("[1, 1)", 0, "empty"),
+        ("[0, inf]", 4, "infinite"),
+        ("[-inf, 0]", 1, "infinite"),
+        ("(inf, -inf)", 0, "empty"),
+        ("[0 1]", 3, "comma"),
+        ("[0, 1", 5, "not complete"),
+        ("]0, 1[", 0, "no place"),
+        ("(0, 1))", 6, "after"),
+        ("[a, 1]", 1, "not a number"),
+        ("[,1]", 1, "missing"),
+        ("[0,]", 3, "missing"),
+        ("[1/0, 2]", 1, "zero"),
+        ("[0; 1]", 2, "no place"),
+        ("[0, oo)", 4, "not a number"),
+        ("[0, nan]", 4, "not a number"),
+        ("[1e999, 2]", 1, "too large"),
+        ("[0, 1e-301]", 4, "too small"),
+        ("[" + "9" * (MAX_DIGITS + 1) + ", inf)", 1, "too long"),
+        ("[", 1, "missing"),
+        ("[0, 1] [2, 3]", 7, "after"),
+        ("[0, 1_0]", 5, "no place"),
+        ("[٣, 4]", 1, "not a number"),
+        ("positve", None, 'did you mean "positive"'),
+        ("", None, "is not a domain"),
+        ("0..1", None, "is not a domain"),
+        ("a" * 70_000, None, "is not a domain"),
     ],
 )
-def test_what_is_no_interval_is_refused_at_its_column(
-    text: str, column: int | None, said: str
-) -> None:
+def test_what_is_no_interval_is_refused_at_its_column(text: str, column: int | None, said: str) -> None:
     with pytest.raises(SpecError) as error:
         read_domain(text)
     assert error.value.column == column
@@ -78,8 +101,7 @@ def test_what_is_no_interval_is_refused_at_its_column(
     assert error.value.expected
 
 
-@pytest.mark.parametrize("entry", ["1", "[0, 1]", "true", "{ domain = 1 }",
-                                   '{ domain = "[1, 0]" }'])
+@pytest.mark.parametrize("entry", ["1", "[0, 1]", "true", "{ domain = 1 }", '{ domain = "[1, 0]" }'])
 def test_a_spec_names_the_parameter_with_a_bad_domain(entry: str) -> None:
     with pytest.raises(SpecError, match=r"parameters\.k"):
         midpo.loads(f'name = "a"\nprior = "pi_ref(y)"\n[parameters]\nk = {entry}')
@@ -87,12 +109,18 @@ def test_a_spec_names_the_parameter_with_a_bad_domain(entry: str) -> None:
 
 def test_features_have_domains() -> None:
     head = 'name = "a"\nprior = "pi_ref(y)"\n[features]\n'
-    spec = midpo.loads(head + 'g = { kind = "pair", domain = "(0, 1]" }\nh = "token"\n'
-                              's = { kind = "response" }')
+    spec = midpo.loads(
+        head + 'g = { kind = "pair", domain = "(0, 1]" }\nh = "token"\ns = { kind = "response" }'
+    )
     assert spec.names.features == {"g": "pair", "h": "token", "s": "response"}
     assert str(spec.names.range("g")) == "(0, 1]" and str(spec.names.range("s")) == "real"
-    for entry in ('{ domain = "unit" }', '{ kind = "pairs" }', '{ kind = "pair", domain = 2 }',
-                  '{ kind = "pair", low = 2 }', "3"):
+    for entry in (
+        '{ domain = "unit" }',
+        '{ kind = "pairs" }',
+        '{ kind = "pair", domain = 2 }',
+        '{ kind = "pair", low = 2 }',
+        "3",
+    ):
         with pytest.raises(SpecError, match=r"features\.g"):
             midpo.loads(f"{head}g = {entry}")
 
@@ -108,25 +136,53 @@ def test_defaults_lie_at_closed_ends_and_not_at_open_ones() -> None:
 
 # --- Signs ---------------------------------------------------------------------------------------
 
-PARAMETERS = {"e": "[0, 1/2)", "u": "(0, 1]", "m3": "[-2, -1/3]", "k": "[3, 5]", "r": "real",
-              "big": "[3/2, inf)", "low": "(-inf, -1)", "g": "unit", "n": "nonnegative"}
+PARAMETERS = {
+    "e": "[0, 1/2)",
+    "u": "(0, 1]",
+    "m3": "[-2, -1/3]",
+    "k": "[3, 5]",
+    "r": "real",
+    "big": "[3/2, inf)",
+    "low": "(-inf, -1)",
+    "g": "unit",
+    "n": "nonnegative",
+}
 NAMES = Names({name: Parameter(name, read_domain(d)) for name, d in PARAMETERS.items()})
 
 
 @pytest.mark.parametrize(
     ("text", "positive", "negative"),
     [
-        ("1 - e", True, False), ("1 - 2*e", True, False), ("2*e - 1", False, True),
-        ("1 - u", False, False), ("k - 2", True, False), ("k - 3", False, False),
-        ("2 - k", False, True), ("1/(k - 2)", True, False), ("-1/m3", True, False),
-        ("big - 1", True, False), ("low + 1", False, True), ("low*m3", True, False),
-        ("u*e", False, False), ("k*u", True, False), ("1 - e*u", True, False),
-        ("pi(y_w) - e*pi(y_w)", True, False), ("pi(y_w) + e*pi(y_l) - e*pi(y_w)", True, False),
-        ("pi(y_w) - u*pi(y_w)", False, False), ("u*pi(y_w) - 2*pi(y_w)", False, True),
-        ("len(y_w) - e*len(y_w)", True, False), ("len(y_w) - 1", False, False),
-        ("len(y_w) - u/2", True, False), ("r**2 + u", True, False), ("exp(r) - e", False, False),
-        ("1 - exp(low)", True, False), ("log(big)", True, False), ("tanh(m3)", False, True),
-        ("g*n + u", True, False), ("1 - g*u", True, False), ("(1 - g)*(1 - e)", True, False),
+        ("1 - e", True, False),
+        ("1 - 2*e", True, False),
+        ("2*e - 1", False, True),
+        ("1 - u", False, False),
+        ("k - 2", True, False),
+        ("k - 3", False, False),
+        ("2 - k", False, True),
+        ("1/(k - 2)", True, False),
+        ("-1/m3", True, False),
+        ("big - 1", True, False),
+        ("low + 1", False, True),
+        ("low*m3", True, False),
+        ("u*e", False, False),
+        ("k*u", True, False),
+        ("1 - e*u", True, False),
+        ("pi(y_w) - e*pi(y_w)", True, False),
+        ("pi(y_w) + e*pi(y_l) - e*pi(y_w)", True, False),
+        ("pi(y_w) - u*pi(y_w)", False, False),
+        ("u*pi(y_w) - 2*pi(y_w)", False, True),
+        ("len(y_w) - e*len(y_w)", True, False),
+        ("len(y_w) - 1", False, False),
+        ("len(y_w) - u/2", True, False),
+        ("r**2 + u", True, False),
+        ("exp(r) - e", False, False),
+        ("1 - exp(low)", True, False),
+        ("log(big)", True, False),
+        ("tanh(m3)", False, True),
+        ("g*n + u", True, False),
+        ("1 - g*u", True, False),
+        ("(1 - g)*(1 - e)", True, False),
     ],
 )
 def test_signs_are_read_off_the_ends(text: str, positive: bool, negative: bool) -> None:
@@ -136,12 +192,14 @@ def test_signs_are_read_off_the_ends(text: str, positive: bool, negative: bool) 
 
 def random_text(rng: random.Random, depth: int) -> str:
     """A random expression in the parameters, probabilities and lengths."""
+
     def inner() -> str:
         return random_text(rng, depth - 1)
 
     if depth == 0:
-        return rng.choice([*PARAMETERS, *PARAMETERS, "1", "2", "1/2", "3", "pi(y_w)", "pi_ref(y_w)",
-                           "len(y_w)", "len(y_l)"])
+        return rng.choice(
+            [*PARAMETERS, *PARAMETERS, "1", "2", "1/2", "3", "pi(y_w)", "pi_ref(y_w)", "len(y_w)", "len(y_l)"]
+        )
     kind = rng.randrange(10)
     if kind < 6:
         return f"({inner()} {rng.choice('+-*+-*/')} {inner()})"
@@ -174,8 +232,9 @@ def test_no_value_lies_outside_the_enclosure() -> None:
                 continue
             tried += 1
             slack = abs(value) * ops.number(Fraction(1, 10**30))
-            below, above = (ops.number(end) if isinstance(end, Fraction) else end
-                            for end in (held.lower, held.upper))
+            below, above = (
+                ops.number(end) if isinstance(end, Fraction) else end for end in (held.lower, held.upper)
+            )
             assert below - slack <= value <= above + slack, (text, held.written, value)
             if value == 0:
                 assert 0 in held, (text, held.written)
@@ -184,10 +243,12 @@ def test_no_value_lies_outside_the_enclosure() -> None:
 
 @pytest.mark.parametrize("text", [*PARAMETERS.values(), *DOMAINS])
 def test_what_is_drawn_lies_inside_and_reaches_closed_ends(text: str) -> None:
-    spec = midpo.loads(f'name = "a"\n[parameters]\np = "{text}"\n[features]\n'
-                       f'd = {{ kind = "pair", domain = "{text}" }}\n'
-                       f't = {{ kind = "token", domain = "{text}" }}\n'
-                       '[target]\nloss = "p + d + sum(t(y_w, i) for i in y_w) + log(pi(y_w))"')
+    spec = midpo.loads(
+        f'name = "a"\n[parameters]\np = "{text}"\n[features]\n'
+        f'd = {{ kind = "pair", domain = "{text}" }}\n'
+        f't = {{ kind = "token", domain = "{text}" }}\n'
+        '[target]\nloss = "p + d + sum(t(y_w, i) for i in y_w) + log(pi(y_w))"'
+    )
     domain = read_domain(text)
     drawn = {case.parameters["p"] for case in cases(spec)}
     drawn |= {case.features["d"] for case in cases(spec)}
@@ -199,8 +260,12 @@ def test_what_is_drawn_lies_inside_and_reaches_closed_ends(text: str) -> None:
         batch = random_batch(spec, {"pi": "logits"}, rng, scale=1.0, vocabulary=3)
         drawn.add(batch.parameters["p"])
         drawn |= {Fraction(x) for name in "dt" for x in batch.features[name].ravel().tolist()}
-    assert all(min(abs(v - e) for e, _ in domain.end_values) < 1e-9 or v in domain
-               if domain.end_values else v in domain for v in drawn)
+    assert all(
+        min(abs(v - e) for e, _ in domain.end_values) < 1e-9 or v in domain
+        if domain.end_values
+        else v in domain
+        for v in drawn
+    )
     assert {end for end, closed in domain.end_values if closed} <= drawn
     assert not {end for end, closed in domain.end_values if not closed} & drawn
 
@@ -223,8 +288,9 @@ def beyond(domain: Interval) -> list[float]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_kernels_refuse_what_lies_outside_a_domain(backend: str) -> None:
-    refused_outside("eager", sorted(midpo.catalogue())) if backend == "eager" else \
-        refused_outside(backend, QUICK)
+    refused_outside("eager", sorted(midpo.catalogue())) if backend == "eager" else refused_outside(
+        backend, QUICK
+    )
 
 
 @pytest.mark.slow
@@ -246,12 +312,14 @@ def refused_outside(backend: str, names: Any) -> None:
             kernel = midpo.generate(spec, backend=backend)
         except midpo.MidpoError:
             continue
-        batch = random_batch(spec, dict.fromkeys(kernel.policies, "logits"),
-                             np.random.default_rng(1), scale=1.0,
-                             vocabulary=5)
+        batch = random_batch(
+            spec, dict.fromkeys(kernel.policies, "logits"), np.random.default_rng(1), scale=1.0, vocabulary=5
+        )
         function = from_logits(torch, kernel)
-        given = {midpo.symbolic.language.spec.policy_argument(p): torch.tensor(batch.logits[p])
-                 for p in kernel.policies}
+        given = {
+            midpo.symbolic.language.spec.policy_argument(p): torch.tensor(batch.logits[p])
+            for p in kernel.policies
+        }
         given |= {f: torch.tensor(batch.features[f]) for f in kernel.features}
         given |= {p: float(batch.parameters[p]) for p in kernel.parameters}
         given |= {p: float(d) for p, d in spec.defaults.items() if p in kernel.parameters}
@@ -285,8 +353,7 @@ def test_kernels_refuse_where_a_side_condition_on_parameters_fails() -> None:
     function = midpo.generate(midpo.loads(CONDITION)).compile()
     given = {"labels": torch.zeros(2, 3, dtype=torch.int64)}
     given |= {name: torch.zeros(2, 3, 4) for name in ("policy_logits", "reference_logits")}
-    for beta, needed in ((3.0, "beta - 3 != 0"), (2.5, "exp(beta - k) > 0"),
-                         (0.25, "beta - k > 0")):
+    for beta, needed in ((3.0, "beta - 3 != 0"), (2.5, "exp(beta - k) > 0"), (0.25, "beta - k > 0")):
         with pytest.raises(ValueError, match="beta") as error:
             function(**given, alpha=1.0, beta=beta, k=0.5)
         assert needed in str(error.value) and str(beta) in str(error.value)
@@ -296,8 +363,11 @@ def test_robust_dpo_stops_before_one_half() -> None:
     torch = pytest.importorskip("torch")
     function = midpo.generate("robust-dpo").compile()
     z = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
-    given = {"labels": torch.zeros(2, 3, dtype=torch.int64), "policy_logits": z,
-             "reference_logits": z.flip(0)}
+    given = {
+        "labels": torch.zeros(2, 3, dtype=torch.int64),
+        "policy_logits": z,
+        "reference_logits": z.flip(0),
+    }
     for epsilon in (0.5, 0.7, -0.1):
         with pytest.raises(ValueError, match="epsilon"):
             function(**given, epsilon=epsilon)
@@ -338,14 +408,28 @@ def conditions(prior: str) -> list[str] | None:
 
 # Positive everywhere, each by something that an enclosure term by term does not see.
 POSITIVE_PRIORS = (
-    "pi_ref(y)*(1 + len(y))", "pi_ref(y)*(2 - pi(y))", "pi(y)/(pi(y) + pi_ref(y))",
+    "pi_ref(y)*(1 + len(y))",
+    "pi_ref(y)*(2 - pi(y))",
+    "pi(y)/(pi(y) + pi_ref(y))",
     "1/(1 - pi(y)/2)",
-    "sum(pi(y, t) for t in y)", "sum(1 - pi(y, t) for t in y)", "pi_ref(y)*(1 - eta/2)",
-    "len(y)**2 - len(y) + 1", "len(y)**2 - 5*len(y) + 7", "sigmoid(beta)", "-log(pi_ref(y))",
-    "1 - exp(-tau)", "pi_ref(y)*(beta**2 - beta + 1)", "pi_ref(y)*(1 - 2*pi(y)*(1 - pi(y)))",
-    "pi(y)**2 - pi(y)*pi_ref(y) + pi_ref(y)**2", "tau + 1/tau - 1", "beta**2 - beta*tau + tau**2",
-    "1 - sum(pi(y, t) for t in y)/len(y)", "1 + len(y) - sum(pi(y, t) for t in y)",
-    "max(pi(y), pi_ref(y)) - pi(y)/2", "2 - min(1, tau)", "abs(beta) - beta + 1",
+    "sum(pi(y, t) for t in y)",
+    "sum(1 - pi(y, t) for t in y)",
+    "pi_ref(y)*(1 - eta/2)",
+    "len(y)**2 - len(y) + 1",
+    "len(y)**2 - 5*len(y) + 7",
+    "sigmoid(beta)",
+    "-log(pi_ref(y))",
+    "1 - exp(-tau)",
+    "pi_ref(y)*(beta**2 - beta + 1)",
+    "pi_ref(y)*(1 - 2*pi(y)*(1 - pi(y)))",
+    "pi(y)**2 - pi(y)*pi_ref(y) + pi_ref(y)**2",
+    "tau + 1/tau - 1",
+    "beta**2 - beta*tau + tau**2",
+    "1 - sum(pi(y, t) for t in y)/len(y)",
+    "1 + len(y) - sum(pi(y, t) for t in y)",
+    "max(pi(y), pi_ref(y)) - pi(y)/2",
+    "2 - min(1, tau)",
+    "abs(beta) - beta + 1",
     "6 - min(len(y), 5)",
 )
 
@@ -358,11 +442,16 @@ def test_ordinary_positive_priors_need_no_condition(prior: str) -> None:
 @pytest.mark.parametrize(
     ("prior", "where"),
     [
-        ("pi_ref(y)/beta", ["beta > 0"]), ("pi_ref(y)/beta**2", ["beta != 0"]),
-        ("pi_ref(y)/(beta - 1)**2", ["1 - beta != 0"]), ("pi_ref(y)/n", ["n > 0"]),
-        ("(exp(beta) - 1)*pi_ref(y)", ["beta > 0"]), ("pi_ref(y)*sqrt(beta)/beta", ["beta > 0"]),
-        ("pi_ref(y)*beta**tau", ["beta > 0"]), ("by_label(beta, 1/beta)*pi_ref(y)", ["beta > 0"]),
-        ("(len(y) + beta)**eta*beta", ["beta > 0"]), ("log(1 + beta)*pi_ref(y)", ["beta > 0"]),
+        ("pi_ref(y)/beta", ["beta > 0"]),
+        ("pi_ref(y)/beta**2", ["beta != 0"]),
+        ("pi_ref(y)/(beta - 1)**2", ["1 - beta != 0"]),
+        ("pi_ref(y)/n", ["n > 0"]),
+        ("(exp(beta) - 1)*pi_ref(y)", ["beta > 0"]),
+        ("pi_ref(y)*sqrt(beta)/beta", ["beta > 0"]),
+        ("pi_ref(y)*beta**tau", ["beta > 0"]),
+        ("by_label(beta, 1/beta)*pi_ref(y)", ["beta > 0"]),
+        ("(len(y) + beta)**eta*beta", ["beta > 0"]),
+        ("log(1 + beta)*pi_ref(y)", ["beta > 0"]),
         ("sum(w(y, t)**2 for t in y)*pi_ref(y)", ["sum(w(y, t)**2 for t in y) > 0"]),
         ("pi_ref(y)/(score(y)*gap)**2", ["score(y) != 0", "gap != 0"]),
     ],
@@ -377,8 +466,10 @@ def test_conditions_are_said_once(prior: str, where: list[str]) -> None:
         ("by_label(pi_ref(y), -pi_ref(y))", "dispreferred response, -pi_ref(y), is negative "),
         ("by_label(pi_ref(y) - 1, 1)", "the preferred response, pi_ref(y) - 1, is negative "),
         ("pi_ref(y)/(len(y) - 1)", "no value at |y| = 1: len(y) - 1 is 0 there"),
-        ("log(len(y))", "0 at |y| = 1"), ("pi_ref(y)*(10 - len(y))", "0 at |y| = 10"),
-        ("pi_ref(y)*(99/100 - pi(y))", "at pi(y) = "), ("1/2 - pi(y)", "at pi(y) = "),
+        ("log(len(y))", "0 at |y| = 1"),
+        ("pi_ref(y)*(10 - len(y))", "0 at |y| = 10"),
+        ("pi_ref(y)*(99/100 - pi(y))", "at pi(y) = "),
+        ("1/2 - pi(y)", "at pi(y) = "),
         ("max(pi(y) - pi_ref(y), 0)", "at |y| = 1, pi(y) = "),
         ("sum(kl(pi, pi_ref, y, t) for t in y)", "over the vocabulary"),
         ("pi(y)*(30 + sum(w(y, t)**2 for t in y)) - len(y)", "at |y| = "),
@@ -393,28 +484,55 @@ def test_refusals_say_what_is_true(prior: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("prior", "where"),
     [
-        ("pi_ref(y)", []), ("2*pi_ref(y)", []), ("exp(-alpha)*pi_ref(y)", []), ("len(y)", []),
-        ("(1 - eta)*pi_ref(y)", []), ("pi_ref(y) - eta*pi_ref(y)", []),
-        ("(k - 2)*pi_ref(y)", []), ("(1 - pi(y))*pi_ref(y)", []), ("g(y)*pi_ref(y)", []),
-        ("pi_ref(y)**beta", []), ("(beta - 1)**2*pi_ref(y)", ["1 - beta != 0"]),
-        ("beta*pi_ref(y)", ["beta > 0"]), ("beta**3*pi_ref(y)", ["beta > 0"]),
-        ("n*pi_ref(y)", ["n > 0"]), ("beta*pi_ref(y) + beta*pi(y)", ["beta > 0"]),
-        ("(eta - 2)*beta*pi_ref(y)", ["-beta > 0"]), ("abs(beta)*pi_ref(y)", ["beta != 0"]),
-        ("max(beta, 0)*pi_ref(y)", ["beta > 0"]), ("gap*pi_ref(y)", ["gap > 0"]),
+        ("pi_ref(y)", []),
+        ("2*pi_ref(y)", []),
+        ("exp(-alpha)*pi_ref(y)", []),
+        ("len(y)", []),
+        ("(1 - eta)*pi_ref(y)", []),
+        ("pi_ref(y) - eta*pi_ref(y)", []),
+        ("(k - 2)*pi_ref(y)", []),
+        ("(1 - pi(y))*pi_ref(y)", []),
+        ("g(y)*pi_ref(y)", []),
+        ("pi_ref(y)**beta", []),
+        ("(beta - 1)**2*pi_ref(y)", ["1 - beta != 0"]),
+        ("beta*pi_ref(y)", ["beta > 0"]),
+        ("beta**3*pi_ref(y)", ["beta > 0"]),
+        ("n*pi_ref(y)", ["n > 0"]),
+        ("beta*pi_ref(y) + beta*pi(y)", ["beta > 0"]),
+        ("(eta - 2)*beta*pi_ref(y)", ["-beta > 0"]),
+        ("abs(beta)*pi_ref(y)", ["beta != 0"]),
+        ("max(beta, 0)*pi_ref(y)", ["beta > 0"]),
+        ("gap*pi_ref(y)", ["gap > 0"]),
         ("step(beta)*tanh(beta)*pi_ref(y)", ["beta > 0"]),
-        ("sqrt(beta)*pi_ref(y)", ["beta > 0"]), ("sg(beta)*pi_ref(y)", ["beta > 0"]),
-        ("by_label(beta, 2)*pi_ref(y)", ["beta > 0"]), ("score(y)*pi_ref(y)", ["score(y) > 0"]),
-        ("by_label(beta, -beta)*pi_ref(y)", None), ("by_label(beta - 1, -beta)*pi_ref(y)", None),
-        ("0", None), ("pi_ref(y) - pi_ref(y)", None), ("-3", None), ("-pi_ref(y)", None),
-        ("(eta - 2)*pi_ref(y)", None), ("-beta**2*pi_ref(y)", None), ("-1/pi(y)", None),
-        ("pi_ref(y) - tau*pi(y)", None), ("pi_ref(y)*step(len(y) - 3)", None),
-        ("(len(y) - 1)*pi_ref(y)", None), ("(len(y) - 3)*pi_ref(y)", None),
-        ("(len(y) - tau)*pi_ref(y)", None), ("by_label(beta, -1)*pi_ref(y)", None),
-        ("by_label(1, 0)*pi_ref(y)", None), ("log(pi_ref(y)) + beta*len(y)", None),
-        ("log(pi_ref(y)) + tau*len(y)", None), ("sum(log(pi_ref(y, t)) for t in y)", None),
-        ("prod(w(y, t)*pi_ref(y, t) for t in y)", None), ("relu(pi_ref(y) - pi(y))", None),
-        ("logsigmoid(beta)*pi_ref(y)", None), ("(1 - 2*pi(y))*pi_ref(y)", None),
-        ("(eta*(1 - eta) - 1/4)*pi_ref(y)", None), ("(2*beta - beta**2 - 1)*pi_ref(y)", None),
+        ("sqrt(beta)*pi_ref(y)", ["beta > 0"]),
+        ("sg(beta)*pi_ref(y)", ["beta > 0"]),
+        ("by_label(beta, 2)*pi_ref(y)", ["beta > 0"]),
+        ("score(y)*pi_ref(y)", ["score(y) > 0"]),
+        ("by_label(beta, -beta)*pi_ref(y)", None),
+        ("by_label(beta - 1, -beta)*pi_ref(y)", None),
+        ("0", None),
+        ("pi_ref(y) - pi_ref(y)", None),
+        ("-3", None),
+        ("-pi_ref(y)", None),
+        ("(eta - 2)*pi_ref(y)", None),
+        ("-beta**2*pi_ref(y)", None),
+        ("-1/pi(y)", None),
+        ("pi_ref(y) - tau*pi(y)", None),
+        ("pi_ref(y)*step(len(y) - 3)", None),
+        ("(len(y) - 1)*pi_ref(y)", None),
+        ("(len(y) - 3)*pi_ref(y)", None),
+        ("(len(y) - tau)*pi_ref(y)", None),
+        ("by_label(beta, -1)*pi_ref(y)", None),
+        ("by_label(1, 0)*pi_ref(y)", None),
+        ("log(pi_ref(y)) + beta*len(y)", None),
+        ("log(pi_ref(y)) + tau*len(y)", None),
+        ("sum(log(pi_ref(y, t)) for t in y)", None),
+        ("prod(w(y, t)*pi_ref(y, t) for t in y)", None),
+        ("relu(pi_ref(y) - pi(y))", None),
+        ("logsigmoid(beta)*pi_ref(y)", None),
+        ("(1 - 2*pi(y))*pi_ref(y)", None),
+        ("(eta*(1 - eta) - 1/4)*pi_ref(y)", None),
+        ("(2*beta - beta**2 - 1)*pi_ref(y)", None),
         ("(2*score(y) - score(y)**2 - 1)*pi_ref(y)", None),
     ],
 )
@@ -422,28 +540,50 @@ def test_a_prior_is_positive_or_says_where(prior: str, where: list[str] | None) 
     assert conditions(prior) == where
 
 
-@pytest.mark.parametrize("prior", ["log(pi_ref(y)) + beta*len(y)", "log(pi(y)) - log(pi_ref(y))",
-                                   "sum(log(pi_ref(y, t)) for t in y) - tau*len(y)"])
+@pytest.mark.parametrize(
+    "prior",
+    [
+        "log(pi_ref(y)) + beta*len(y)",
+        "log(pi(y)) - log(pi_ref(y))",
+        "sum(log(pi_ref(y, t)) for t in y) - tau*len(y)",
+    ],
+)
 def test_a_logarithm_of_a_prior_is_told(prior: str) -> None:
     with pytest.raises(SpecError) as error:
         midpo.loads(HEAD.format(prior))
     assert error.value.expected == "is this log zeta? Then write exp(...) around it"
 
 
-FACTORS = ("beta", "(beta - 1)", "(eta - 2)", "(1 - eta)", "pi_ref(y)", "tau", "exp(beta)", "n",
-           "(len(y) - 1/2)", "(len(y) - 2)", "(2 - k)", "(pi(y) - pi_ref(y))", "(tau + n)", "-1",
-           "(tau - 1)", "tanh(beta)", "step(beta)", "relu(beta)", "len(y)")
+FACTORS = (
+    "beta",
+    "(beta - 1)",
+    "(eta - 2)",
+    "(1 - eta)",
+    "pi_ref(y)",
+    "tau",
+    "exp(beta)",
+    "n",
+    "(len(y) - 1/2)",
+    "(len(y) - 2)",
+    "(2 - k)",
+    "(pi(y) - pi_ref(y))",
+    "(tau + n)",
+    "-1",
+    "(tau - 1)",
+    "tanh(beta)",
+    "step(beta)",
+    "relu(beta)",
+    "len(y)",
+)
 
 
 def test_priors_are_judged_as_their_values_are() -> None:
     """Products and sums of random factors: a prior that is let pass is positive wherever its
     conditions hold, and one that is refused is not positive somewhere."""
-    meets = {"positive": lambda x: x > 0, "nonnegative": lambda x: x >= 0,
-             "nonzero": lambda x: x != 0}
+    meets = {"positive": lambda x: x > 0, "nonnegative": lambda x: x >= 0, "nonzero": lambda x: x != 0}
     rng, ops, passed, stated, refused = random.Random(11), Digits(40), 0, 0, 0
     for _ in range(120):
-        parts = ["*".join(rng.sample(FACTORS, rng.randint(1, 3)))
-                 for _ in range(rng.choice((1, 1, 2)))]
+        parts = ["*".join(rng.sample(FACTORS, rng.randint(1, 3))) for _ in range(rng.choice((1, 1, 2)))]
         prior = f"({' + '.join(parts)})*pi_ref(y)"
         told = conditions(prior)
         plain = HEAD.format("pi_ref(y)").replace(DPO, prior.replace("(y)", "(y_w)"))
@@ -458,8 +598,7 @@ def test_priors_are_judged_as_their_values_are() -> None:
             if told is not None and held:
                 assert value > 0, (prior, told, case)
             lowest = min(lowest, float(value))
-        passed, stated, refused = (passed + (told == []), stated + bool(told),
-                                   refused + (told is None))
+        passed, stated, refused = (passed + (told == []), stated + bool(told), refused + (told is None))
         if told == []:
             assert lowest > 0, prior
         if told is None:
@@ -476,13 +615,19 @@ def at_winner() -> dict[Any, Any]:
 @pytest.mark.parametrize("prior", ["beta*pi_ref(y)", "0", "-pi_ref(y)", "max(beta, 0)*pi_ref(y)"])
 def test_no_command_contradicts_another(prior: str, tmp_path: Any) -> None:
     path = tmp_path / "a.toml"
-    path.write_text(HEAD.format(prior).replace("gap = \"pair\"\n", ""))
+    path.write_text(HEAD.format(prior).replace('gap = "pair"\n', ""))
     pytest.importorskip("torch")
     told = conditions(prior)
-    for command in (["verify"], ["solve"], ["audit", "--trials", "2"], ["show"],
-                    ["check", "--trials", "1"], ["generate", "-o", str(tmp_path / "a.py")],
-                    ["certify", "-o", str(tmp_path / "c")],
-                    ["report", "-o", str(tmp_path / "r"), "--no-pdf"]):
+    for command in (
+        ["verify"],
+        ["solve"],
+        ["audit", "--trials", "2"],
+        ["show"],
+        ["check", "--trials", "1"],
+        ["generate", "-o", str(tmp_path / "a.py")],
+        ["certify", "-o", str(tmp_path / "c")],
+        ["report", "-o", str(tmp_path / "r"), "--no-pdf"],
+    ):
         ended = CliRunner().invoke(main, [command[0], str(path), *command[1:], "--json"])
         assert ended.exception is None or isinstance(ended.exception, SystemExit), command
         if told is None:
@@ -498,9 +643,15 @@ def test_no_command_contradicts_another(prior: str, tmp_path: Any) -> None:
 
 @pytest.mark.parametrize(
     ("prior", "mass"),
-    [("pi_ref(y)", "1"), ("2*pi_ref(y)", "2"), ("exp(-alpha)*pi_ref(y)", "exp(−α)"),
-     ("beta*pi_ref(y)", "β"), ("3*pi(y)/7", "3/7"), ("tau*pi_ref(y)", "τ"),
-     ("pi_ref(y) + 2*pi(y)", "3")],
+    [
+        ("pi_ref(y)", "1"),
+        ("2*pi_ref(y)", "2"),
+        ("exp(-alpha)*pi_ref(y)", "exp(−α)"),
+        ("beta*pi_ref(y)", "β"),
+        ("3*pi(y)/7", "3/7"),
+        ("tau*pi_ref(y)", "τ"),
+        ("pi_ref(y) + 2*pi(y)", "3"),
+    ],
 )
 def test_the_audit_speaks_of_the_prior_as_stated(prior: str, mass: str) -> None:
     pytest.importorskip("numpy")
@@ -510,8 +661,7 @@ def test_the_audit_speaks_of_the_prior_as_stated(prior: str, mass: str) -> None:
     assert first.sentence.startswith(f"the mass is {mass}:") and first.standing.startswith("proved")
 
 
-@pytest.mark.parametrize("prior", ["3*pi_ref(y)**eta*pi(y)**(1 - eta)",
-                                   "tau*pi_ref(y)/exp(len(y))"])
+@pytest.mark.parametrize("prior", ["3*pi_ref(y)**eta*pi(y)**(1 - eta)", "tau*pi_ref(y)/exp(len(y))"])
 def test_a_bound_on_the_mass_keeps_the_factor(prior: str) -> None:
     pytest.importorskip("numpy")
     from midpo.proofs.audit.audit import audit

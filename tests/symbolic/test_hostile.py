@@ -94,9 +94,21 @@ TOMLS: dict[str, str] = {
     **{f"only {sign}": filled(sign) for sign in "=[]{}\"'.\\"},
 }
 # What the reader itself would be slow at: refused before it is asked.
-BEFORE = {"one dotted key", "quoted dotted key", "spaced dotted key", "dotted header",
-          "dotted headers", "dotted in a table", "dotted after a string", "arrays in arrays",
-          "tables in tables", "open arrays", "only .", "only [", "only {"}
+BEFORE = {
+    "one dotted key",
+    "quoted dotted key",
+    "spaced dotted key",
+    "dotted header",
+    "dotted headers",
+    "dotted in a table",
+    "dotted after a string",
+    "arrays in arrays",
+    "tables in tables",
+    "open arrays",
+    "only .",
+    "only [",
+    "only {",
+}
 
 
 @pytest.mark.parametrize("name", sorted(TOMLS))
@@ -125,16 +137,18 @@ def test_one_pass_over_the_text(name: str) -> None:
 
 NAMES = st.sampled_from(["a", "b-c", "d_1", '"e.f"', "'g.#'", '"\\"h"'])
 KEYS = st.lists(NAMES, min_size=1, max_size=4).map(" . ".join)
-STRINGS = st.sampled_from([
-    '"x.y # z"', "'a = [\"'", '"""a.b\n""c\\""""""', "'''d''e\n[[f.g'''''", '""', "''",
-    '"""\\\n """'])
+STRINGS = st.sampled_from(
+    ['"x.y # z"', "'a = [\"'", '"""a.b\n""c\\""""""', "'''d''e\n[[f.g'''''", '""', "''", '"""\\\n """']
+)
 PLAIN = st.sampled_from(["1", "1.5", "-0.1e-7", "true", "1979-05-27", "[ ]", "{ }"])
 VALUES = st.recursive(
     st.one_of(STRINGS, PLAIN),
-    lambda inner: st.lists(inner, max_size=4).map(
-        lambda parts: "[" + ",\n # it's \"a\n".join(parts) + "]"), max_leaves=8)
-LINES = st.one_of(st.tuples(KEYS, VALUES).map(" = ".join), KEYS.map("[{}]".format),
-                  KEYS.map("[[{}]] # ''' [".format))
+    lambda inner: st.lists(inner, max_size=4).map(lambda parts: "[" + ",\n # it's \"a\n".join(parts) + "]"),
+    max_leaves=8,
+)
+LINES = st.one_of(
+    st.tuples(KEYS, VALUES).map(" = ".join), KEYS.map("[{}]".format), KEYS.map("[[{}]] # ''' [".format)
+)
 
 
 @given(st.lists(LINES, max_size=8))
@@ -149,9 +163,7 @@ def test_the_scan_refuses_nothing_ordinary(lines: list[str]) -> None:
 
 
 @given(st.lists(LINES, max_size=4), st.integers(MAX_PARTS + 1, 40), st.booleans())
-def test_the_scan_sees_a_long_key_behind_anything(
-    lines: list[str], parts: int, header: bool
-) -> None:
+def test_the_scan_sees_a_long_key_behind_anything(lines: list[str], parts: int, header: bool) -> None:
     text = "\n".join(lines)
     try:
         tomllib.loads(text)
@@ -176,6 +188,7 @@ def test_bounds_of_the_scan() -> None:
 
 
 # --- Expressions ---------------------------------------------------------------------------------
+
 
 def added(unit: str, terms: int, between: str = "+") -> str:
     return between.join(unit.format(i=number) for number in range(terms))
@@ -210,8 +223,9 @@ def test_numbers_stay_bearable(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "one, power", [("1/(2 + log(pi(y)))", 13), ("1/(2 + log(pi(y)))**3", 5),
-                   ("1/(2 + 1/(3 + beta)**2)**2", 4)])
+    "one, power",
+    [("1/(2 + log(pi(y)))", 13), ("1/(2 + log(pi(y)))**3", 5), ("1/(2 + 1/(3 + beta)**2)**2", 4)],
+)
 def test_fractions_in_fractions_stay_bearable(one: str, power: int) -> None:
     """To tell the sign of a sum, SymPy brings fractions in fractions to one denominator."""
     parse(f"exp((1 + {one})**{power})", names(), PRIOR)
@@ -234,10 +248,15 @@ def test_within_some_seconds_of_processor_time(name: str, tmp_path: Path) -> Non
     head, tail = "name='x'\nprior='", "'\nparameters.beta='positive'"
     text = TOMLS.get(name) or f"{head}{written}{tail}"
     file.write_text(text, newline="", encoding="utf-8")
-    program = ("import sys; from midpo.symbolic.language.spec import load\n"
-               "from midpo.symbolic.errors import SpecError\n"
-               "try: load(sys.argv[1] + '')\nexcept SpecError: pass")
+    program = (
+        "import sys; from midpo.symbolic.language.spec import load\n"
+        "from midpo.symbolic.errors import SpecError\n"
+        "try: load(sys.argv[1] + '')\nexcept SpecError: pass"
+    )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(file)], check=False, capture_output=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (8, 8)))
+        [sys.executable, "-c", program, str(file)],
+        check=False,
+        capture_output=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (8, 8)),
+    )
     assert done.returncode == 0, done.stderr[-500:]

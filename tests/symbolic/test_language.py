@@ -51,8 +51,12 @@ T, S = Index("t", position=True), Index("s", position=True)
 
 @pytest.mark.parametrize(
     "atom",
-    [*(Parameter("p", domain) for domain in DOMAINS), T, Index("v", position=False),
-     TokenSum(TokenProb(POLICY, RESPONSE, T) ** A, T, RESPONSE) + Max(A, B)],
+    [
+        *(Parameter("p", domain) for domain in DOMAINS),
+        T,
+        Index("v", position=False),
+        TokenSum(TokenProb(POLICY, RESPONSE, T) ** A, T, RESPONSE) + Max(A, B),
+    ],
 )
 def test_atoms_survive_copying(atom: Any) -> None:
     for made in (pickle.loads(pickle.dumps(atom)), copy.copy(atom), copy.deepcopy(atom)):
@@ -62,8 +66,14 @@ def test_atoms_survive_copying(atom: Any) -> None:
 
 def test_names_alone_make_nothing_equal() -> None:
     """A parameter, an index of either kind and a plain symbol called t are four things."""
-    things = [Parameter("t"), Parameter("t", "positive"), Parameter("t", "unit"),
-              Index("t", position=True), Index("t", position=False), Symbol("t")]
+    things = [
+        Parameter("t"),
+        Parameter("t", "positive"),
+        Parameter("t", "unit"),
+        Index("t", position=True),
+        Index("t", position=False),
+        Symbol("t"),
+    ]
     assert len(set(things)) == len(things)
     assert len(Add(*things).args) == len(things)
     assert len({Log(thing) for thing in things}) == len(things)
@@ -169,8 +179,15 @@ def test_roots_of_squares_stay_in_the_language() -> None:
 
 @pytest.mark.parametrize(
     "expr",
-    [Pow(Integer(-1), Rational(1, 2)), Pow(Integer(-8), Rational(1, 3)), Pow(Integer(0), -1),
-     Mul(B, Pow(-B, Rational(1, 2))), Pow(-8 * B, Rational(1, 3)), Pow(-2, A), sympy.nan],
+    [
+        Pow(Integer(-1), Rational(1, 2)),
+        Pow(Integer(-8), Rational(1, 3)),
+        Pow(Integer(0), -1),
+        Mul(B, Pow(-B, Rational(1, 2))),
+        Pow(-8 * B, Rational(1, 3)),
+        Pow(-2, A),
+        sympy.nan,
+    ],
 )
 def test_what_has_no_value_is_refused(expr: Any) -> None:
     with pytest.raises(NoValue):

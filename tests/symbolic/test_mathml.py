@@ -41,8 +41,11 @@ from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import PRIOR, TARGET, Place
 from midpo.symbolic.language.words import FUNCTIONS
 
-KINDS = [kind for kind in vars(tree).values()
-         if isinstance(kind, type) and issubclass(kind, Formula) and kind is not Formula]
+KINDS = [
+    kind
+    for kind in vars(tree).values()
+    if isinstance(kind, type) and issubclass(kind, Formula) and kind is not Formula
+]
 X = leaf("x")
 # What a field of a node may hold, by its name, where it is no formula.
 GIVEN = {
@@ -153,8 +156,7 @@ def test_signs_between_terms_and_before_them() -> None:
 
 def test_limits_and_scripts() -> None:
     total = row(script(r"\sum", row("t", "=", 1), Fence("|", leaf("y"), "|")), " ", "a")
-    assert mathml(total, display=True).startswith(
-        '<math displaystyle="true"><munderover><mo>∑</mo>')
+    assert mathml(total, display=True).startswith('<math displaystyle="true"><munderover><mo>∑</mo>')
     assert "<msubsup><mi>y</mi><mn>1</mn><mn>2</mn></msubsup>" in mathml(script("y", 1, 2))
     # The scripts of a name and those that it gets stand at one place.
     both = script(name("mu1"), above=2)

@@ -33,15 +33,22 @@ def spec(prior: str = "pi_ref(y)", more: str = "") -> midpo.Spec:
     return midpo.loads(HEAD.replace("PRIOR", prior).replace("MORE", more))
 
 
-@pytest.mark.parametrize(("prior", "where"), [
-    ("pi_ref(y)/beta", ["beta > 0"]), ("pi_ref(y)/beta**2", ["beta != 0"]),
-    ("pi_ref(y)*sqrt(beta)", ["beta > 0"]), ("pi_ref(y)*beta/k", ["beta*k > 0"]),
-    ("beta*k*pi_ref(y)/(k*k)", ["beta*k > 0"]), ("pi_ref(y)*log(a)", ["a - 1 > 0"]),
-    ("pi_ref(y)/(exp(beta) - 1)", ["beta > 0"]), ("pi_ref(y)*beta*(beta + 2)/beta", None),
-    ("pi_ref(y)*(beta - k)*(beta - k)", ["beta - k != 0"]),
-    ("(pi_ref(y)*beta)**(1/2)*pi_ref(y)**(1/2)", ["beta > 0"]),
-    ("a*beta*pi_ref(y)", ["beta > 0"]),
-])
+@pytest.mark.parametrize(
+    ("prior", "where"),
+    [
+        ("pi_ref(y)/beta", ["beta > 0"]),
+        ("pi_ref(y)/beta**2", ["beta != 0"]),
+        ("pi_ref(y)*sqrt(beta)", ["beta > 0"]),
+        ("pi_ref(y)*beta/k", ["beta*k > 0"]),
+        ("beta*k*pi_ref(y)/(k*k)", ["beta*k > 0"]),
+        ("pi_ref(y)*log(a)", ["a - 1 > 0"]),
+        ("pi_ref(y)/(exp(beta) - 1)", ["beta > 0"]),
+        ("pi_ref(y)*beta*(beta + 2)/beta", None),
+        ("pi_ref(y)*(beta - k)*(beta - k)", ["beta - k != 0"]),
+        ("(pi_ref(y)*beta)**(1/2)*pi_ref(y)**(1/2)", ["beta > 0"]),
+        ("a*beta*pi_ref(y)", ["beta > 0"]),
+    ],
+)
 def test_conditions_are_minimal(prior: str, where: list[str] | None) -> None:
     found = side_conditions(spec(prior))
     assert where is None or list(found) == where
@@ -61,8 +68,7 @@ def test_conditions_that_exclude_each_other_leave_nothing_to_decide() -> None:
 
 
 LENGTHS = {
-    "len(y_w) - len(y_l) != 0": " + (len(y_w)**2 - len(y_l)**2)/(len(y_w) - len(y_l))"
-                                " - len(y_w) - len(y_l)",
+    "len(y_w) - len(y_l) != 0": " + (len(y_w)**2 - len(y_l)**2)/(len(y_w) - len(y_l)) - len(y_w) - len(y_l)",
     "-3 + len(y_w) != 0": " + (len(y_w)**2 - 9)/(len(y_w) - 3) - len(y_w) - 3",
     "-1 + len(y_w) > 0": " + log(len(y_w) - 1) - log(len(y_w) - 1)",
     "t - 2 != 0 for every t": " + sum((t**2 - 4)/(t - 2) - t - 2 for t in y_w)",
@@ -88,33 +94,44 @@ def test_lengths_without_a_value_are_said_of_the_formulas(where: str, tmp_path: 
         assert f"have a value where {where}" in shown, command
 
 
-@pytest.mark.parametrize("factor", ["(len(y_w) - len(y_l))", "(3 - len(y_w))",
-                                    "(len(y_w) - 2*len(y_l) + 1/2)"])
+@pytest.mark.parametrize(
+    "factor", ["(len(y_w) - len(y_l))", "(3 - len(y_w))", "(len(y_w) - 2*len(y_l) + 1/2)"]
+)
 def test_no_weight_turns_at_lengths(factor: str) -> None:
-    text = HEAD.replace("PRIOR", "pi_ref(y)").replace(
-        'margin = "', f'loss = "-{factor}*logsigmoid(').replace("MORE", ")")
+    text = (
+        HEAD.replace("PRIOR", "pi_ref(y)")
+        .replace('margin = "', f'loss = "-{factor}*logsigmoid(')
+        .replace("MORE", ")")
+    )
     found = midpo.solve(midpo.loads(text))
     assert found.kind in ("undecided", "none") and "> 0" not in " ".join(found.conditions)
 
 
 def test_squares_of_lengths_are_weights() -> None:
-    text = HEAD.replace("PRIOR", "pi_ref(y)").replace(
-        'margin = "', 'loss = "-(len(y_w) - len(y_l))**2*logsigmoid(').replace("MORE", ")")
+    text = (
+        HEAD.replace("PRIOR", "pi_ref(y)")
+        .replace('margin = "', 'loss = "-(len(y_w) - len(y_l))**2*logsigmoid(')
+        .replace("MORE", ")")
+    )
     found = midpo.solve(midpo.loads(text))
     assert found.kind == "weighted" and found.conditions == ()
 
 
 def test_no_prior_is_written_with_the_logarithm_in_an_exponential() -> None:
     text = HEAD.replace("PRIOR", "pi_ref(y)").replace(
-        "MORE", " - log((pi(y_w) + 3*pi_ref(y_w))/2) + log(pi(y_l) + pi_ref(y_l)**2)")
+        "MORE", " - log((pi(y_w) + 3*pi_ref(y_w))/2) + log(pi(y_l) + pi_ref(y_l)**2)"
+    )
     found = midpo.solve(midpo.loads(text))
     assert found.prior is not None and "exp(log" not in found.as_json()["prior"]
 
 
 def test_factors_of_parameters_refute_nothing() -> None:
     """Losses are held together at one value of each parameter, whatever cuts they have."""
-    asked = midpo.loads(HEAD.replace("PRIOR", "pi_ref(y)*exp(step(s(y) - 4*g)*step(2*s(y) - g))")
-                        .replace("MORE", "").replace('a = "positive"', 'g = "unit"'))
+    asked = midpo.loads(
+        HEAD.replace("PRIOR", "pi_ref(y)*exp(step(s(y) - 4*g)*step(2*s(y) - g))")
+        .replace("MORE", "")
+        .replace('a = "positive"', 'g = "unit"')
+    )
     loss = -LogSigmoid(recovered_margin(asked))
     g = asked.names.parameters["g"]
     assert is_affine(asked, g * loss, loss) and is_affine(asked, loss + g, loss)

@@ -27,9 +27,7 @@ from midpo.symbolic.language.spec import PAPER, load, loads
 from midpo.symbolic.language.words import FUNCTIONS
 
 # The strategies' names, less the two that are called like indices.
-OWN = replace(
-    NAMES, parameters={n: p for n, p in NAMES.parameters.items() if n not in ("t", "v2")}
-)
+OWN = replace(NAMES, parameters={n: p for n, p in NAMES.parameters.items() if n not in ("t", "v2")})
 
 
 WRITTEN = {

@@ -15,12 +15,15 @@ def parsed(html: str) -> str:
     return "".join(ElementTree.fromstring(f"<div>{html}</div>").itertext())
 
 
-@pytest.mark.parametrize(("answer", "said"), [
-    (lambda: midpo.solve("simpo"), "label-dependent"),
-    (lambda: midpo.compare("tdpo2", "dpo"), "special case"),
-    (lambda: midpo.generate("dpo"), "def dpo_loss("),
-    (lambda: midpo.check("dpo", trials=2, dtypes=["float32"]), "agrees"),
-])
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (lambda: midpo.solve("simpo"), "label-dependent"),
+        (lambda: midpo.compare("tdpo2", "dpo"), "special case"),
+        (lambda: midpo.generate("dpo"), "def dpo_loss("),
+        (lambda: midpo.check("dpo", trials=2, dtypes=["float32"]), "agrees"),
+    ],
+)
 def test_an_answer_shows_itself(answer: object, said: str) -> None:
     if said == "agrees":
         pytest.importorskip("torch")

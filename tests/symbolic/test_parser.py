@@ -44,8 +44,10 @@ from midpo.symbolic.language.text import text
 
 T, V = Index("t", position=True), Index("v", position=False)
 A, B = NAMES.parameters["a"], NAMES.parameters["b"]
-PLAIN = Names(parameters={"a": A, "b": B, "g": Parameter("g", "unit")},
-              features={"score": "response", "w": "token", "gap": "pair"})
+PLAIN = Names(
+    parameters={"a": A, "b": B, "g": Parameter("g", "unit")},
+    features={"score": "response", "w": "token", "gap": "pair"},
+)
 Y, P, Q = RESPONSE, POLICY, REFERENCE
 PT = TokenProb(P, Y, T)
 
@@ -68,8 +70,10 @@ PT = TokenProb(P, Y, T)
         ("prod(pi(y, t)/pi_ref(y, t) for t in y)", TokenProd(PT / TokenProb(Q, Y, T), T, Y)),
         ("sum(b**t for t in y)", TokenSum(B**T, T, Y)),
         ("sum(w(y, t) for t in y)", TokenSum(Feature(P.func("w"), Y, T), T, Y)),
-        ("sum(sum(pi(y, t, v) for v in vocab) for t in y)",
-         TokenSum(VocabSum(VocabProb(P, Y, T, V), V), T, Y)),
+        (
+            "sum(sum(pi(y, t, v) for v in vocab) for t in y)",
+            TokenSum(VocabSum(VocabProb(P, Y, T, V), V), T, Y),
+        ),
         ("sum(kl(pi, pi_ref, y, t) for t in y)", TokenSum(Divergence(P, Q, Y, T), T, Y)),
         ("sum(entropy(pi, y, t) for t in y)", TokenSum(Entropy(P, Y, T), T, Y)),
         ("by_label(a, -a)", ByLabel(A, -A)),
@@ -175,8 +179,10 @@ MESSAGES = [
     ("1 + (\n  2 + zz)", PRIOR, "      ^", 'unknown name "zz"', ""),
     ("alpha − 1", PRIOR, "      ^", "this is not an expression", ""),
 ]
-MESSAGE_NAMES = Names(parameters={"alpha": Parameter("alpha", "positive")},
-                      features={"score": "response", "w": "token", "gap": "pair"})
+MESSAGE_NAMES = Names(
+    parameters={"alpha": Parameter("alpha", "positive")},
+    features={"score": "response", "w": "token", "gap": "pair"},
+)
 
 
 @pytest.mark.parametrize(("source", "place", "mark", "problem", "expected"), MESSAGES)
@@ -207,14 +213,54 @@ def test_caret_stands_under_wide_characters_and_in_long_lines() -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "__class__", "__import__('os')", "os", "os.system('ls')", "lambda: 1", "eval('1')",
-        "().__class__.__bases__[0]", "f'{1}'", "f'{__import__(\"os\")}'", "(a := 1)",
-        "log((a := 1))", "[x for x in y]", "{1: 2}", "sum(t*s for t in y for s in y)",
-        "log(x for x in y)", "a < b", "a and b", "not a", "~a", "a @ b", "a // b", "a % b",
-        "a | b", "...",
-        "None", "b'1'", "*a", "yield", "await a", "print(1)", "exec('1')", "open('x')", "a; b",
-        "a = 1", "import os", "def f(): pass", "\x00", "1\x001", "\x1b[31m", "pi(\x1b)", "\ud800",
-        "a\u202eb", "globals()", "pi(y)(y)", "pi(pi(y))", "sum(1 async for t in y)", "\\", "a\\\nb",
+        "__class__",
+        "__import__('os')",
+        "os",
+        "os.system('ls')",
+        "lambda: 1",
+        "eval('1')",
+        "().__class__.__bases__[0]",
+        "f'{1}'",
+        "f'{__import__(\"os\")}'",
+        "(a := 1)",
+        "log((a := 1))",
+        "[x for x in y]",
+        "{1: 2}",
+        "sum(t*s for t in y for s in y)",
+        "log(x for x in y)",
+        "a < b",
+        "a and b",
+        "not a",
+        "~a",
+        "a @ b",
+        "a // b",
+        "a % b",
+        "a | b",
+        "...",
+        "None",
+        "b'1'",
+        "*a",
+        "yield",
+        "await a",
+        "print(1)",
+        "exec('1')",
+        "open('x')",
+        "a; b",
+        "a = 1",
+        "import os",
+        "def f(): pass",
+        "\x00",
+        "1\x001",
+        "\x1b[31m",
+        "pi(\x1b)",
+        "\ud800",
+        "a\u202eb",
+        "globals()",
+        "pi(y)(y)",
+        "pi(pi(y))",
+        "sum(1 async for t in y)",
+        "\\",
+        "a\\\nb",
         "a\x0cb",
     ],
 )
@@ -317,9 +363,52 @@ def test_any_text_is_read_or_refused(source: str, place: Place) -> None:
 
 
 WORDS = [
-    "pi", "pi_ref", "(", ")", "y", ",", "t", "v", "for", "in", "vocab", "sum", "+", "-", "*", "/",
-    "**", "log", "exp", "max", "1", "0", "2.5", "a", "b", "kl", "sg", "len", "[", "]", ".", ":=",
-    "lambda", "=", "if", "1e9", "m", "y_w", "\n", "'", "#", "é", "by_label", "not", "~", "sqrt",
+    "pi",
+    "pi_ref",
+    "(",
+    ")",
+    "y",
+    ",",
+    "t",
+    "v",
+    "for",
+    "in",
+    "vocab",
+    "sum",
+    "+",
+    "-",
+    "*",
+    "/",
+    "**",
+    "log",
+    "exp",
+    "max",
+    "1",
+    "0",
+    "2.5",
+    "a",
+    "b",
+    "kl",
+    "sg",
+    "len",
+    "[",
+    "]",
+    ".",
+    ":=",
+    "lambda",
+    "=",
+    "if",
+    "1e9",
+    "m",
+    "y_w",
+    "\n",
+    "'",
+    "#",
+    "é",
+    "by_label",
+    "not",
+    "~",
+    "sqrt",
 ]
 
 

@@ -10,14 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sympy import Add, Integer, Mul, Pow, Rational, S
 
-from midpo.symbolic.algebra.polynomial import (
-    denominators,
-    expand,
-    is_zero,
-    multiply,
-    numerator,
-    polynomial,
-)
+from midpo.symbolic.algebra.polynomial import denominators, expand, is_zero, multiply, numerator, polynomial
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.nodes import CHOSEN, POLICY, Length, Log, Parameter, Prob
 from midpo.symbolic.work import allowance

@@ -14,17 +14,7 @@ from sympy import Add, Mul, Pow, preorder_traversal
 from midpo.numeric.arithmetic import Digits, Undefined
 from midpo.numeric.evaluate import Evaluator
 from midpo.symbolic.language.building import rename_index, with_label
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    Exp,
-    Index,
-    Log,
-    LogSigmoid,
-    Max,
-    Step,
-    TokenSum,
-    VocabSum,
-)
+from midpo.symbolic.language.nodes import CHOSEN, Exp, Index, Log, LogSigmoid, Max, Step, TokenSum, VocabSum
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import PRIOR
 from midpo.symbolic.rewriting.derivation import Rewriter
@@ -36,8 +26,14 @@ INSTANCES, POINTS, NEEDED = 24, 3, 25
 # What the left sides look like: {P} positive, {R} real, {E} a positive term of a sum over s,
 # {S} a real one, {V} one of a sum over the vocabulary e.
 TEMPLATES = {
-    "step_sign": ["step(tanh({R}))", "step(exp({R}) - exp({R}))", "step(2*exp(a) - ({P}))",
-                  "step(sqrt({P}) - {P})", "step(-tanh({R}))", "step(log(len(y)) - log(3))"],
+    "step_sign": [
+        "step(tanh({R}))",
+        "step(exp({R}) - exp({R}))",
+        "step(2*exp(a) - ({P}))",
+        "step(sqrt({P}) - {P})",
+        "step(-tanh({R}))",
+        "step(log(len(y)) - log(3))",
+    ],
     "stop_gradient": ["sg({R})"],
     "sqrt_power": ["sqrt({P})", "sqrt(({R})**2)"],
     "relu_max": ["relu({R})"],
@@ -45,16 +41,23 @@ TEMPLATES = {
     "min_max": ["min({R}, {R})", "min({R}, {R}, {R})"],
     "max_order": ["max({R}, {P}, {R})", "max({P}, {R})", "max(a, {R}, a)", "max({R}, {R})"],
     "tanh_sigmoid": ["tanh({R})"],
-    "log_product": ["log(({P})*({P}))", "log(({P})**({R}))", "log(({P})**2/({P})*(3 + {R}))",
-                    "log((1/2)**({R})*({P}))"],
+    "log_product": [
+        "log(({P})*({P}))",
+        "log(({P})**({R}))",
+        "log(({P})**2/({P})*(3 + {R}))",
+        "log((1/2)**({R})*({P}))",
+    ],
     "log_exp": ["log(exp({R}))"],
     "log_number": ["log(12)", "log(5/18)", "log(1)", "log(7**9)", "log(1000003*1000033)"],
     "log_token_product": ["log(prod({E} for s in y))"],
     "log_sigmoid": ["log(sigmoid({R}))"],
     "softplus": ["log(1 + exp({R}))"],
     "chain_rule": ["log(pi(y))", "log(pi_ref(y))"],
-    "token_sum_linear": ["sum(({R})*({S}) + {S} for s in y)", "sum({R} for s in y)",
-                         "sum({S} + 2*({S}) for s in y)"],
+    "token_sum_linear": [
+        "sum(({R})*({S}) + {S} for s in y)",
+        "sum({R} for s in y)",
+        "sum({S} + 2*({S}) for s in y)",
+    ],
     "index_name": ["sum({S} for s in y)", "prod({E} for s in y)"],
     "kl_definition": ["sum(kl(pi, pi_ref, y, s)*({S}) for s in y)"],
     "entropy_definition": ["sum(entropy(pi, y, s)*({S}) for s in y)"],
@@ -73,82 +76,182 @@ TEMPLATES = {
     "logistic_share": ["log(exp({R}) + exp({R}))"],
     "log_sum_share": ["log(exp({R}) + exp({R}))", "log(({P})*exp({R}) + exp(a)*{P} + 2*exp(b))"],
     "log_extremum": ["log(max({P}, {P}))", "log(min({P}, {P}, {P}))"],
-    "step_log": ["step(exp({R}) - ({P}))", "step(({P})*exp({R}) - exp({R}))",
-                 "step(exp({R}) - 2 - exp({R}))"],
+    "step_log": [
+        "step(exp({R}) - ({P}))",
+        "step(({P})*exp({R}) - exp({R}))",
+        "step(exp({R}) - 2 - exp({R}))",
+    ],
     "logsigmoid_reflection": ["logsigmoid({R})", "logsigmoid(-({R}))"],
     "sigmoid_exp": ["sigmoid({R})"],
     "logsigmoid_log": ["logsigmoid({R})"],
     "exp_power": ["exp({R})**a", "exp({R})**(b/2)"],
     "exp_split": ["exp({R} + {R})", "exp(2*({R}))", "exp(({R})/2 - 3)"],
-    "log_factor": ["log(1 - pi(y)**2)", "log(2*a + 2*b)", "log(b**2 + 2*b*({P}) + ({P})**2)",
-                   "log({P} + ({P})**2)", "log((2 - pi(y))/(({P}) + 3))", "log((a + 1)**2*({P}))",
-                   "log((a + 1)**3/({P}))", "log(exp(2*a) - 1)", "log((a - 2)*(b - 1)*({P}))",
-                   "log(-a*({P}))", "log(1/(a*b + {P}))"],
-    "log_square": ["log((a - 2)**2)", "log(a**2*({P}))", "log((a*b - ({P}))**4/({P}))",
-                   "log((a**2 - 2*a + 1)*({P}))"],
-    "root_factor": ["sqrt(a**2 + 2*a*({P}) + ({P})**2)", "sqrt(4*b + 8*({P}))",
-                    "sqrt(({R})**2 + 2*({R}) + 1)", "sqrt(a**2*b + 2*a*b*n + b*n**2)",
-                    "(b**2 + 2*b*({P}) + ({P})**2)**(3/2)", "sqrt(2*a + 2*b)",
-                    "sqrt(({P})*({R})**2)", "sqrt(({P})**3*a - ({P})**2*a*b)",
-                    "(4*b**2 + 4*b + 1)**(-1/2)",
-                    "(a**2*b + a**2)**(3/2)"],
+    "log_factor": [
+        "log(1 - pi(y)**2)",
+        "log(2*a + 2*b)",
+        "log(b**2 + 2*b*({P}) + ({P})**2)",
+        "log({P} + ({P})**2)",
+        "log((2 - pi(y))/(({P}) + 3))",
+        "log((a + 1)**2*({P}))",
+        "log((a + 1)**3/({P}))",
+        "log(exp(2*a) - 1)",
+        "log((a - 2)*(b - 1)*({P}))",
+        "log(-a*({P}))",
+        "log(1/(a*b + {P}))",
+    ],
+    "log_square": [
+        "log((a - 2)**2)",
+        "log(a**2*({P}))",
+        "log((a*b - ({P}))**4/({P}))",
+        "log((a**2 - 2*a + 1)*({P}))",
+    ],
+    "root_factor": [
+        "sqrt(a**2 + 2*a*({P}) + ({P})**2)",
+        "sqrt(4*b + 8*({P}))",
+        "sqrt(({R})**2 + 2*({R}) + 1)",
+        "sqrt(a**2*b + 2*a*b*n + b*n**2)",
+        "(b**2 + 2*b*({P}) + ({P})**2)**(3/2)",
+        "sqrt(2*a + 2*b)",
+        "sqrt(({P})*({R})**2)",
+        "sqrt(({P})**3*a - ({P})**2*a*b)",
+        "(4*b**2 + 4*b + 1)**(-1/2)",
+        "(a**2*b + a**2)**(3/2)",
+    ],
     "sum_of_powers": [f"sum(s**{k} for s in y)" for k in range(1, 14)],
-    "geometric_sum": ["sum(exp(b*s) for s in y)", "sum(exp(a - s/3) for s in y)",
-                      "sum(exp(s*log(g)) for s in y)", "sum(exp(2*s*log(g) - log(g)) for s in y)",
-                      "sum(exp(-2*s)*exp(3*b) for s in y)", "sum(exp(s*log(2)) for s in y)",
-                      "sum(exp(-b*s)*exp(a)**(1/2) for s in y)", "sum(exp(s/2)**3 for s in y)",
-                      "sum(exp(s*(log(1/3) - b)) for s in y)", "sum(exp(a*s) for s in y)"],
+    "geometric_sum": [
+        "sum(exp(b*s) for s in y)",
+        "sum(exp(a - s/3) for s in y)",
+        "sum(exp(s*log(g)) for s in y)",
+        "sum(exp(2*s*log(g) - log(g)) for s in y)",
+        "sum(exp(-2*s)*exp(3*b) for s in y)",
+        "sum(exp(s*log(2)) for s in y)",
+        "sum(exp(-b*s)*exp(a)**(1/2) for s in y)",
+        "sum(exp(s/2)**3 for s in y)",
+        "sum(exp(s*(log(1/3) - b)) for s in y)",
+        "sum(exp(a*s) for s in y)",
+    ],
     "max_flat": ["max({R}, max({R}, {R}))", "max(max({R}, {P}), max({R}, {R}))"],
-    "max_distribute": ["max({R}, 2*max({R}, {P}) + {R})", "max({R}, {R} - 2*max({P}, {R}), a)",
-                       "max({R}, b*max({R}, {R}))"],
-    "max_known": ["max({P}, 0, {R})", "max(-({P}), {R}, {P})", "max(a, a + {P})",
-                  "max(sum(kl(pi, pi_ref, y, i) for i in y), 0)", "max(log(pi(y)), 0, a)",
-                  "max(sum(entropy(pi, y, i)*i for i in y)*b, -({P}))"],
-    "max_between": ["max(0, {R}, 2*({R}))", "max(a, 0, a/3)", "max({P}, 2*({P}) - b, b)",
-                    "max(a - 1, a, a + 2)", "max(b - {P}, b, b + 2*({P}))", "max(0, a, 4*a, n)",
-                    "max(2*({R}), {P}, ({R}) + ({P})/2)",
-                    "max(n + 1, n, n + 3)", "max(len(y), b, len(y)/2 + b/2)"],
-    "max_shift": ["max({R}, {R})", "max({R}, {R}, {R})", "max(b*({R}), b*({P}))",
-                  "max(2*a - 2, 4*({R}))"],
+    "max_distribute": [
+        "max({R}, 2*max({R}, {P}) + {R})",
+        "max({R}, {R} - 2*max({P}, {R}), a)",
+        "max({R}, b*max({R}, {R}))",
+    ],
+    "max_known": [
+        "max({P}, 0, {R})",
+        "max(-({P}), {R}, {P})",
+        "max(a, a + {P})",
+        "max(sum(kl(pi, pi_ref, y, i) for i in y), 0)",
+        "max(log(pi(y)), 0, a)",
+        "max(sum(entropy(pi, y, i)*i for i in y)*b, -({P}))",
+    ],
+    "max_between": [
+        "max(0, {R}, 2*({R}))",
+        "max(a, 0, a/3)",
+        "max({P}, 2*({P}) - b, b)",
+        "max(a - 1, a, a + 2)",
+        "max(b - {P}, b, b + 2*({P}))",
+        "max(0, a, 4*a, n)",
+        "max(2*({R}), {P}, ({R}) + ({P})/2)",
+        "max(n + 1, n, n + 3)",
+        "max(len(y), b, len(y)/2 + b/2)",
+    ],
+    "max_shift": ["max({R}, {R})", "max({R}, {R}, {R})", "max(b*({R}), b*({P}))", "max(2*a - 2, 4*({R}))"],
     "max_whole": ["max(0, {W} - {Q})", "max(0, {Q} - 3*({W})/2)", "max(0, 7/2 - len(y))"],
     "max_step": ["max(0, {R})", "max(0, a - ({P}))"],
     "step_scale": ["step(2*({R}))", "step(b*a - b*({R}))"],
-    "step_whole": ["step({W} - {Q})", "step({Q} - ({W}))", "step(({Q})*({W}) - ({Q})*({W}))",
-                   "step(len(y)**2/2 - ({Q})*len(y) - {Q})", "step(7/2 - 2*len(y))"],
-    "step_constant": ["step(2*({W}) - log(30))", "step(exp(1)*3/2 - ({W}))",
-                      "step(({W})/3 - sqrt(2) + {Q})", "step(log(7)**2 - len(y))"],
-    "step_thresholds": ["step((len(y) - 2)*(len(y) - {Q}))", "step({Q} - (len(y) - 2)**2)",
-                        "sum(step((len(y) - i - 1)*(i - len(y) + {Q})*a) for i in y)",
-                        "sum(step((len(y) - i - 1)*(i - len(y) + {Q})) for i in y)",
-                        "step(len(y)**3 - 7*len(y)**2 + 14*len(y) - {Q})"],
+    "step_whole": [
+        "step({W} - {Q})",
+        "step({Q} - ({W}))",
+        "step(({Q})*({W}) - ({Q})*({W}))",
+        "step(len(y)**2/2 - ({Q})*len(y) - {Q})",
+        "step(7/2 - 2*len(y))",
+    ],
+    "step_constant": [
+        "step(2*({W}) - log(30))",
+        "step(exp(1)*3/2 - ({W}))",
+        "step(({W})/3 - sqrt(2) + {Q})",
+        "step(log(7)**2 - len(y))",
+    ],
+    "step_thresholds": [
+        "step((len(y) - 2)*(len(y) - {Q}))",
+        "step({Q} - (len(y) - 2)**2)",
+        "sum(step((len(y) - i - 1)*(i - len(y) + {Q})*a) for i in y)",
+        "sum(step((len(y) - i - 1)*(i - len(y) + {Q})) for i in y)",
+        "step(len(y)**3 - 7*len(y)**2 + 14*len(y) - {Q})",
+    ],
     "step_known": ["step({P})", "step(-({P}))", "step(len(y) - 1)", "step(1/2 - len(y))"],
     "step_power": ["step({R})**2", "step({R})**5"],
     "step_product": ["step({R})*step({R} - 1)*a", "step(a)*step(a + {P})"],
     "power_sum": ["sum(s for s in y)", "sum(s**2 for s in y)", "sum(s**3 for s in y)"],
-    "step_count": ["sum(step(s - {C}) for s in y)", "sum(step({C} - s) for s in y)",
-                   "sum(s*step({C} - s) for s in y)", "sum(s**2*step(s - {C}) for s in y)",
-                   "sum(s**3*step(s - {C}) for s in y)"],
-    "sum_swap": ["sum(sum(step(i - s)*w(y, s) for s in y) for i in y)",
-                 "sum(w(y, i)*sum(step(s - i + 1)*w(y, s)*i for s in y) for i in y)",
-                 "sum(sum(w(y, s)**2*v(y, i) for s in y) for i in y)",
-                 "sum(sum(step(i - s - {Q})*w(y, s) for s in y) for i in y)",
-                 "sum(sum(step(s - i + {Q})*v(y, i)*b for s in y) for i in y)",
-                 "sum(sum(step(i - 2*s + {Q})*w(y, s)*v(y, i)**2 for s in y) for i in y)",
-                 "sum(sum(w(y, s)*v(y, i)**2*step(i - s) for s in y) for i in y)"],
+    "step_count": [
+        "sum(step(s - {C}) for s in y)",
+        "sum(step({C} - s) for s in y)",
+        "sum(s*step({C} - s) for s in y)",
+        "sum(s**2*step(s - {C}) for s in y)",
+        "sum(s**3*step(s - {C}) for s in y)",
+    ],
+    "sum_swap": [
+        "sum(sum(step(i - s)*w(y, s) for s in y) for i in y)",
+        "sum(w(y, i)*sum(step(s - i + 1)*w(y, s)*i for s in y) for i in y)",
+        "sum(sum(w(y, s)**2*v(y, i) for s in y) for i in y)",
+        "sum(sum(step(i - s - {Q})*w(y, s) for s in y) for i in y)",
+        "sum(sum(step(s - i + {Q})*v(y, i)*b for s in y) for i in y)",
+        "sum(sum(step(i - 2*s + {Q})*w(y, s)*v(y, i)**2 for s in y) for i in y)",
+        "sum(sum(w(y, s)*v(y, i)**2*step(i - s) for s in y) for i in y)",
+    ],
 }
 POOLS = {
-    "P": ["pi(y)", "pi_ref(y)**2", "b", "exp(a)", "len(y)", "1 - g", "sigmoid(a)", "2/3", "1 + n",
-          "prod(pi(y, i) for i in y)", "sum(sum(pi(y, i, j) for j in vocab)**2 for i in y)**2 + 1"],
-    "R": ["a", "-b", "log(pi(y))", "a*len(y)", "b - 3", "sum(log(pi(y, i)) for i in y)", "tanh(a)",
-          "abs(a) - n", "gap", "score(y)/2", "sum(kl(pi, pi_ref, y, i) for i in y)", "-1/2",
-          "max(a, b)", "sum(w(y, i)*i for i in y) - a**2"],
-    "W": ["len(y)", "2*len(y)", "sum(i for i in y)", "len(y)**2", "sum(step(w(y, i)) for i in y)",
-          "len(y)*step(a)", "max(len(y), 3)", "sum(sum(step(i - j) for i in y) for j in y)"],
+    "P": [
+        "pi(y)",
+        "pi_ref(y)**2",
+        "b",
+        "exp(a)",
+        "len(y)",
+        "1 - g",
+        "sigmoid(a)",
+        "2/3",
+        "1 + n",
+        "prod(pi(y, i) for i in y)",
+        "sum(sum(pi(y, i, j) for j in vocab)**2 for i in y)**2 + 1",
+    ],
+    "R": [
+        "a",
+        "-b",
+        "log(pi(y))",
+        "a*len(y)",
+        "b - 3",
+        "sum(log(pi(y, i)) for i in y)",
+        "tanh(a)",
+        "abs(a) - n",
+        "gap",
+        "score(y)/2",
+        "sum(kl(pi, pi_ref, y, i) for i in y)",
+        "-1/2",
+        "max(a, b)",
+        "sum(w(y, i)*i for i in y) - a**2",
+    ],
+    "W": [
+        "len(y)",
+        "2*len(y)",
+        "sum(i for i in y)",
+        "len(y)**2",
+        "sum(step(w(y, i)) for i in y)",
+        "len(y)*step(a)",
+        "max(len(y), 3)",
+        "sum(sum(step(i - j) for i in y) for j in y)",
+    ],
     "C": ["2", "0", "3", "len(y) - 1", "7", "2 - len(y)", "len(y)*2", "sum(i for i in y) - 5"],
     "Q": ["1", "2", "1/2", "3/4", "5/3", "4", "0"],
     "E": ["pi(y, s)", "pi(y, s)/pi_ref(y, s)", "b**s", "2", "exp(w(y, s))", "pi(y, s)**w(y, s)"],
-    "S": ["log(pi(y, s))", "w(y, s)*a", "s", "a", "kl(pi, pi_ref, y, s)*b", "w(y, s)**2 - b",
-          "sum(w(y, i)*w(y, s) for i in y)"],
+    "S": [
+        "log(pi(y, s))",
+        "w(y, s)*a",
+        "s",
+        "a",
+        "kl(pi, pi_ref, y, s)*b",
+        "w(y, s)**2 - b",
+        "sum(w(y, i)*w(y, s) for i in y)",
+    ],
     "V": ["pi(y, s, e)", "log(pi(y, s, e))", "pi(y, s, e)*w(y, s)", "b", "pi_ref(y, s, e)**2"],
 }
 
@@ -249,40 +352,49 @@ def _planted() -> dict[str, Rule]:
     chain = table["chain_rule"].right
     return {
         "log of a product": change(
-            "log_product", lambda known, other: Add(
-                Log(other) if other != 1 else 0,
-                *((-1) ** i * e * Log(b) for i, (b, e) in enumerate(known)))),
+            "log_product",
+            lambda known, other: Add(
+                Log(other) if other != 1 else 0, *((-1) ** i * e * Log(b) for i, (b, e) in enumerate(known))
+            ),
+        ),
         "chain rule twice": change("chain_rule", lambda p, y: 2 * chain(p, y)),
         "reflection": change("logsigmoid_reflection", lambda x: LogSigmoid(x) + x),
         "sums without lengths": change(
-            "token_sum_linear", lambda terms, t, y: Add(
-                *(c * (1 if e == 1 else TokenSum(e, t, y)) for c, e in terms))),
-        "kl backwards": change(
-            "kl_definition", lambda p, q, y, t: table["kl_definition"].right(q, p, y, t)),
+            "token_sum_linear",
+            lambda terms, t, y: Add(*(c * (1 if e == 1 else TokenSum(e, t, y)) for c, e in terms)),
+        ),
+        "kl backwards": change("kl_definition", lambda p, q, y, t: table["kl_definition"].right(q, p, y, t)),
         "smallest": change("relu_max", lambda x: -x),
         "root": change("sqrt_power", lambda x: Pow(x, 2)),
-        "exponents": change(
-            "exp_product", lambda exps, other: Mul(other, *(a * k for a, k in exps))),
+        "exponents": change("exp_product", lambda exps, other: Mul(other, *(a * k for a, k in exps))),
         "total": change("total_probability", lambda p, y, t, v: VocabSum(1, v)),
         "captured index": dataclasses.replace(
             table["index_name"],
-            find=lambda node: (type(node), node.args[0], node.args[1], Index("t", position=True),
-                               *node.args[2:]) if node.args[1].name != "t" else None,
+            find=lambda node: (
+                (type(node), node.args[0], node.args[1], Index("t", position=True), *node.args[2:])
+                if node.args[1].name != "t"
+                else None
+            ),
             right=lambda kind, body, old, new, *y: kind(body.xreplace({old: new}), new, *y),
-            holds=lambda *parts: True),
+            holds=lambda *parts: True,
+        ),
         "halved exponent": change("exp_split", lambda arg, terms: Mul(*(Exp(m) for _, m in terms))),
         "power of the base": change("exp_power", lambda a, b: Exp(a + b)),
         "logistic": change("sigmoid_exp", lambda x: 1 / (1 + Exp(x))),
         "log-logistic": change("logsigmoid_log", lambda x: -Log(1 + Exp(x))),
         "a factor lost": change(
-            "log_factor", lambda arg, known, single, other: Add(*(Log(b) for b, _ in known))),
+            "log_factor", lambda arg, known, single, other: Add(*(Log(b) for b, _ in known))
+        ),
         "even factors": change(
-            "root_factor", lambda base, r, known, even, other: Mul(
-                Pow(other, r), *(Pow(b, e * r) for b, e in (*known, *even)))),
+            "root_factor",
+            lambda base, r, known, even, other: Mul(
+                Pow(other, r), *(Pow(b, e * r) for b, e in (*known, *even))
+            ),
+        ),
         "flat": change("max_flat", lambda inner: Max(*(xs[0] for xs in inner))),
         "distributed": change(
-            "max_distribute", lambda k, inner, rest, others, args: Max(
-                *others, *(k * z for z in inner))),
+            "max_distribute", lambda k, inner, rest, others, args: Max(*others, *(k * z for z in inner))
+        ),
         "the larger one dropped": change("max_known", lambda x, y, xs: x),
         "no mean": change("max_between", lambda x, y, z, k, xs: _wrongly_dropped(y, xs)),
         "shifted": change("max_shift", lambda xs, base, k, ds: base + Max(0, *ds)),
@@ -323,16 +435,16 @@ def test_renaming_stops_at_a_binder_of_the_same_name() -> None:
     t, s = Index("t", position=True), Index("s", position=True)
     body = t * TokenSum(t, t, CHOSEN) + TokenSum(t * s, s, CHOSEN)
     new = Index("r", position=True)
-    assert rename_index(body, t, new) == (
-        new * TokenSum(t, t, CHOSEN) + TokenSum(new * s, s, CHOSEN)
-    )
+    assert rename_index(body, t, new) == (new * TokenSum(t, t, CHOSEN) + TokenSum(new * s, s, CHOSEN))
 
 
 def test_leading_sign_is_opposite_for_the_negative() -> None:
     rng = random.Random(0)
     for _ in range(200):
-        text = " + ".join(f"({rng.choice(['1', '-2', '-1/3'])})*({rng.choice(POOLS['R'])})"
-                          for _ in range(rng.randint(1, 3)))
+        text = " + ".join(
+            f"({rng.choice(['1', '-2', '-1/3'])})*({rng.choice(POOLS['R'])})"
+            for _ in range(rng.randint(1, 3))
+        )
         expr = with_label(parse(text, NAMES, PRIOR), CHOSEN)
         if expr != 0:
             assert leading_sign(expr) == -leading_sign(-expr) and leading_sign(expr) in (1, -1)

@@ -48,7 +48,11 @@ year = 2024
     assert (spec.name, spec.title, spec.reference) == ("my-own_1", "My own", "someone2024")
     assert spec.bibtex == {"author": "Someone", "year": "2024"}
     assert {n: str(p.domain) for n, p in spec.names.parameters.items()} == {
-        "alpha": "positive", "gamma": "real", "weight": "nonnegative", "eta": "unit"}
+        "alpha": "positive",
+        "gamma": "real",
+        "weight": "nonnegative",
+        "eta": "unit",
+    }
     assert spec.defaults == {"alpha": Rational(1, 10), "eta": Rational(1, 4)}
     assert spec.names.features == {"score": "response", "w": "token", "gap": "pair"}
     assert spec.names.policies == {"pi", "pi_ref", "pi_old"}
@@ -98,8 +102,7 @@ BAD = [
     (MINIMAL + f"[parameters]\na = {{default = {10**301}}}", "parameters.a", "too large"),
     (MINIMAL + "[parameters]\na = {domain = 'positive', default = 0}", "parameters.a", "outside"),
     (MINIMAL + "[parameters]\na = {domain = 'unit', default = 1}", "parameters.a", "outside"),
-    (MINIMAL + "[parameters]\na = {domain = 'nonnegative', default = -1}", "parameters.a",
-     "outside"),
+    (MINIMAL + "[parameters]\na = {domain = 'nonnegative', default = -1}", "parameters.a", "outside"),
     (MINIMAL + "[parameters]\na = {domian = 'unit'}", "parameters.a.domian", "unknown key"),
     (MINIMAL + '[parameters]\nalpha = "real"', "parameters.alpha", 'domain "real"'),
     (MINIMAL + '[parameters]\nlog = "real"', "parameters.log", "already has a meaning"),
@@ -276,9 +279,39 @@ def test_status_and_reason() -> None:
             loads(text)
 
 
-TOML = ["name", "prior", "target", "parameters", "[", "]", "=", "'", '"', '"""', "{", "}", "a",
-        "1", "pi(y)", "\n", "[target]", "[parameters]", "loss", "alpha", "real", ",", ".", "inf",
-        "1979-05-27", "#", "true", "\\", "é", "'a'", "'pi(y)'"]
+TOML = [
+    "name",
+    "prior",
+    "target",
+    "parameters",
+    "[",
+    "]",
+    "=",
+    "'",
+    '"',
+    '"""',
+    "{",
+    "}",
+    "a",
+    "1",
+    "pi(y)",
+    "\n",
+    "[target]",
+    "[parameters]",
+    "loss",
+    "alpha",
+    "real",
+    ",",
+    ".",
+    "inf",
+    "1979-05-27",
+    "#",
+    "true",
+    "\\",
+    "é",
+    "'a'",
+    "'pi(y)'",
+]
 
 
 def read(text: Any) -> Spec | None:
@@ -318,8 +351,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory: Any, data: bytes) -> None
 
 VALUES = st.recursive(
     st.one_of(st.booleans(), st.integers(), st.floats(), st.text(max_size=5)),
-    lambda inner: st.lists(inner, max_size=2)
-    | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
     max_leaves=4,
 )
 

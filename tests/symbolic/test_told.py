@@ -32,19 +32,24 @@ def test_citations_have_a_number_and_a_capital() -> None:
 def test_a_list_keeps_its_formulas() -> None:
     alpha, beta = name("alpha"), name("beta")
     assert listed([alpha, "b", beta]) == "α, b and β" and listed([alpha]) == "α"
-    assert [part.formula for part in listed([alpha, beta]).parts
-            if isinstance(part, Displayed)] == [alpha, beta]
+    assert [part.formula for part in listed([alpha, beta]).parts if isinstance(part, Displayed)] == [
+        alpha,
+        beta,
+    ]
 
 
-@pytest.mark.parametrize(("formula", "shown"), [
-    (Fraction(row("a", " + ", "b"), row("c")), "(a + b)/c"),
-    (row(r"\log", Fence("(", row("x"), ")")), "log(x)"),
-    (row(r"\log", "x", r" \le ", 1), "log x ≤ 1"),
-    (script("y", row("w", ",", "t")), "y_{w,t}"),
-    (script("e", above=row("V", "/", name("alpha"))), "e^(V/α)"),
-    (row("-", call(r"\sigma", name("mu1"))), "−σ(μ_1)"),
-    (Root(row("a", "b")), "√(ab)"),
-])
+@pytest.mark.parametrize(
+    ("formula", "shown"),
+    [
+        (Fraction(row("a", " + ", "b"), row("c")), "(a + b)/c"),
+        (row(r"\log", Fence("(", row("x"), ")")), "log(x)"),
+        (row(r"\log", "x", r" \le ", 1), "log x ≤ 1"),
+        (script("y", row("w", ",", "t")), "y_{w,t}"),
+        (script("e", above=row("V", "/", name("alpha"))), "e^(V/α)"),
+        (row("-", call(r"\sigma", name("mu1"))), "−σ(μ_1)"),
+        (Root(row("a", "b")), "√(ab)"),
+    ],
+)
 def test_a_formula_is_one_line_of_characters(formula: Formula, shown: str) -> None:
     assert line(formula) == shown
 

@@ -88,8 +88,11 @@ def missing(section: Section, more: tuple[Claim, ...] = ()) -> set[tuple[str, st
     for name, (document, write, stand) in WRITERS.items():
         text = str(document(section))
         for claim in (*section.account.claims, *more):
-            lost |= {(name, str(said)) for said in (claim.sentence, claim.why, *claim.where)
-                     if str(write(said)) not in text}
+            lost |= {
+                (name, str(said))
+                for said in (claim.sentence, claim.why, *claim.where)
+                if str(write(said)) not in text
+            }
             if not any(str(way(claim.standing)) in text for way in stand):
                 lost.add((name, str(claim.standing)))
     return lost

@@ -168,8 +168,9 @@ def test_a_link_opens_its_step(at: Any, page: str) -> None:
 
 def copied(driver: Any) -> str:
     """What lies on the clipboard, by pasting it."""
-    driver.execute_cdp_cmd("Browser.grantPermissions", {
-        "permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]})
+    driver.execute_cdp_cmd(
+        "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    )
     script = "navigator.clipboard.readText().then(arguments[0], (e) => arguments[0]('' + e))"
     return str(driver.execute_async_script(script))
 
@@ -271,20 +272,24 @@ def test_a_pair_whose_tokens_are_alike(at: Any) -> None:
         return ops.number(Fraction(value))
 
     lengths = {"y_w": 3, "y_l": 5}
-    chance = {("pi", "y_w"): 0.5, ("pi", "y_l"): 0.125, ("pi_ref", "y_l"): 0.25,
-              ("pi_ref", "y_w"): 0.25}
+    chance = {("pi", "y_w"): 0.5, ("pi", "y_l"): 0.125, ("pi_ref", "y_l"): 0.25, ("pi_ref", "y_w"): 0.25}
     point = Point(
         {y: [0] * n for y, n in lengths.items()},
         {at: [[number(p), number(1 - p)]] * lengths[at[1]] for at, p in chance.items()},
         {"alpha": number(0.75), "gamma": number(0.5)},
         {"w": {y: [number(1.5)] * n for y, n in lengths.items()}},
     )
-    given = {"p:alpha": 0.75, "p:gamma": 0.5, "n:w": 3, "n:l": 5, "f:w:w": 1.5,
-             **{f"l:{p}:{y[-1]}": math.log(c) for (p, y), c in chance.items()}}
+    given = {
+        "p:alpha": 0.75,
+        "p:gamma": 0.5,
+        "n:w": 3,
+        "n:l": 5,
+        "f:w:w": 1.5,
+        **{f"l:{p}:{y[-1]}": math.log(c) for (p, y), c in chance.items()},
+    }
     shown = tree(pair_loss(spec))
     assert set(variables(shown)) - {"i:t"} <= set(given)
-    (value, _) = at.execute_script("return midpoEvaluate(arguments[0], arguments[1], '')",
-                                   shown, given)
+    (value, _) = at.execute_script("return midpoEvaluate(arguments[0], arguments[1], '')", shown, given)
     assert math.isclose(value, float(Evaluator(ops, point)(pair_loss(spec))), rel_tol=1e-12)
 
 
@@ -309,8 +314,10 @@ def test_a_phone_need_not_be_scrolled_sideways(at: Any, page: str) -> None:
     click(at, "#all-steps")
     assert at.execute_script("return document.documentElement.scrollWidth") == 360
     # No formula of these need be scrolled either.
-    wider = "return [...document.querySelectorAll('.steps .pieces')].filter(" \
-            "(p) => p.scrollWidth > p.clientWidth + 1).map((p) => p.ariaLabel)"
+    wider = (
+        "return [...document.querySelectorAll('.steps .pieces')].filter("
+        "(p) => p.scrollWidth > p.clientWidth + 1).map((p) => p.ariaLabel)"
+    )
     assert at.execute_script(wider) == []
 
 
@@ -340,8 +347,10 @@ def test_controls_have_names(at: Any) -> None:
     tree_ = at.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
     roles = ("button", "slider", "searchbox", "combobox", "link", "img", "region", "navigation")
     nameless = [
-        node["role"]["value"] for node in tree_
-        if not node.get("ignored") and node["role"]["value"] in roles
+        node["role"]["value"]
+        for node in tree_
+        if not node.get("ignored")
+        and node["role"]["value"] in roles
         and not node.get("name", {}).get("value", "").strip()
     ]
     assert nameless == []
@@ -363,6 +372,7 @@ def test_the_whole_catalogue(driver: Any, tmp_path: Path) -> None:
     driver.execute_script("dispatchEvent(new Event('beforeprint'))")
     empty = driver.execute_script(
         "return [...document.querySelectorAll('figure.plot')].filter(f => ![...f.querySelectorAll("
-        "'path.own')].every(p => p.getAttribute('d') !== 'M0 0')).map(f => f.id)")
+        "'path.own')].every(p => p.getAttribute('d') !== 'M0 0')).map(f => f.id)"
+    )
     assert empty == []
     assert driver.get_log("browser") == []

@@ -101,9 +101,7 @@ def test_verify_exit_statuses(names: list[str], status: int, specs: dict[str, Pa
     assert len(answers) == len(names)
     for name, answer in zip(names, answers, strict=True):
         assert answer["name"] in (name, str(specs.get(name, name)))
-        assert ("error" in answer) == (
-            name in ("unknown", "no-such-thing", "no/such/file.toml", ".")
-        )
+        assert ("error" in answer) == (name in ("unknown", "no-such-thing", "no/such/file.toml", "."))
 
 
 def test_a_refutation_says_what_is_off(specs: dict[str, Path]) -> None:
@@ -113,9 +111,7 @@ def test_a_refutation_says_what_is_off(specs: dict[str, Path]) -> None:
     assert answer["working_prior"] and answer["explanation"].count(".") == 1
     assert answer["witness"]["margins"]["target"] != answer["witness"]["margins"]["recovered"]
     mended = (
-        specs["wrong"]
-        .read_text()
-        .replace("pi(y) * (pi_ref(y)/pi(y))**(2/len(y))", answer["working_prior"])
+        specs["wrong"].read_text().replace("pi(y) * (pi_ref(y)/pi(y))**(2/len(y))", answer["working_prior"])
     )
     specs["wrong"].write_text(mended)
     assert run("verify", specs["wrong"]).exit_code == 0
@@ -152,9 +148,7 @@ def test_bad_input_writes_nothing(what: str, tmp_path: Path, specs: dict[str, Pa
     assert not (tmp_path / "report").exists()
 
 
-def test_a_write_that_fails_keeps_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_write_that_fails_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "kernel.py"
     target.write_text("# precious\n")
 
@@ -219,17 +213,14 @@ except SystemExit as stop:
 def test_start_is_quick(arguments: list[str], heavy: list[str]) -> None:
     """What a command does not need is not imported."""
     program = PROGRAM.format(arguments=arguments, modules=heavy)
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[] 0"
 
 
 @pytest.mark.parametrize("missing", ["torch", "numpy"])
 def test_without_torch_check_says_what_to_install(missing: str) -> None:
     program = (
-        f"import sys; sys.modules['{missing}'] = None\n"
-        "from midpo.cli import main\nmain(['check', 'dpo'])"
+        f"import sys; sys.modules['{missing}'] = None\nfrom midpo.cli import main\nmain(['check', 'dpo'])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2 and f"{missing}, which is not installed: pip install" in done.stderr
@@ -237,9 +228,7 @@ def test_without_torch_check_says_what_to_install(missing: str) -> None:
 
 
 def test_module_runs() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "midpo", "verify", "dpo"], capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", "midpo", "verify", "dpo"], capture_output=True, text=True)
     assert done.returncode == 0 and "proved" in done.stdout
 
 
@@ -254,8 +243,10 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("command", [
-    "show", "verify", "solve", "generate", "check", pytest.param("report", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "command",
+    ["show", "verify", "solve", "generate", "check", pytest.param("report", marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("name", sorted(HOSTILE))
 def test_hostile_specs_end_soon_in_every_command(name: str, command: str, tmp_path: Path) -> None:
     sides = (re.sub(r"\by\b", role, f"log(pi(y)/({HOSTILE[name]}))") for role in ("y_w", "y_l"))

@@ -27,15 +27,7 @@ from midpo.symbolic.formula.told import CutShort, Displayed, parts_of, theorem, 
 from midpo.symbolic.formula.tree import Fence, Formula, Text, Upright, between, leaf, row, script
 from midpo.symbolic.formula.width import width
 from midpo.symbolic.formula.write import PROMPT, ZETA, indexed, name, state, write
-from midpo.symbolic.language.nodes import (
-    CHOSEN,
-    POLICY,
-    REFERENCE,
-    REJECTED,
-    RESPONSE,
-    Index,
-    Prob,
-)
+from midpo.symbolic.language.nodes import CHOSEN, POLICY, REFERENCE, REJECTED, RESPONSE, Index, Prob
 from midpo.symbolic.language.spec import Spec, load, loads
 from midpo.writers.cited import RESULTS, results
 from midpo.writers.latex.fragment import LEVELS, render_fragment
@@ -117,10 +109,16 @@ def test_two_specs_of_one_name_have_labels_of_their_own() -> None:
 def test_text_is_pinned(golden: Callable[[str, str], None]) -> None:
     spec = load("rdpo")
     golden("reports/rdpo.tex", render_fragment([section(spec)]))
-    golden("reports/rdpo-renamed.tex", render_fragment([section(spec)], macros=checked(
-        {"pi": r"\pi_\theta", "y_w": "y^+", "y_l": "y_{-}", "beta": r"\alpha", "alpha": r"\beta"},
-        names(spec),
-    )))
+    golden(
+        "reports/rdpo-renamed.tex",
+        render_fragment(
+            [section(spec)],
+            macros=checked(
+                {"pi": r"\pi_\theta", "y_w": "y^+", "y_l": "y_{-}", "beta": r"\alpha", "alpha": r"\beta"},
+                names(spec),
+            ),
+        ),
+    )
     golden("reports/refuted.tex", render_fragment([section(loads(WRONG))]))
 
 
@@ -135,7 +133,10 @@ def test_a_narrow_paper_gets_more_lines() -> None:
 def test_a_fragment_compiles_in_a_paper_with_macros_of_its_own(tmp_path: Path) -> None:
     specs = [load("sparsepo"), loads(WRONG), load("xpo"), load("aot")]
     written = api.report(
-        specs, tmp_path, fragment=Fragment(), wanted=Wanted(kernel=False),
+        specs,
+        tmp_path,
+        fragment=Fragment(),
+        wanted=Wanted(kernel=False),
         macros={"pi": r"\pi_\theta", "y_w": "y^+", "y_l": "y^-"},
     )
     tex = written.tex.read_text()
@@ -162,16 +163,15 @@ title = "{A} & B_c #1 50%"
 year = 2024
 journal = "J"
 """)
-    api.report([spec, load("dpo")], tmp_path, fragment=Fragment(),
-               wanted=Wanted(False, False, False, ()))
+    api.report([spec, load("dpo")], tmp_path, fragment=Fragment(), wanted=Wanted(False, False, False, ()))
     keys = re.findall(r"^@\w+\{([^,]+),$", (tmp_path / "fragment.bib").read_text(), re.M)
     assert len(keys) == 3
-    (tmp_path / "p.aux").write_text("\\relax\n" + "".join(
-        rf"\citation{{{key}}}" + "\n" for key in keys
-    ) + "\\bibstyle{plain}\n\\bibdata{fragment}\n")
-    done = subprocess.run(
-        ["bibtex", "p"], cwd=tmp_path, capture_output=True, text=True, check=False
+    (tmp_path / "p.aux").write_text(
+        "\\relax\n"
+        + "".join(rf"\citation{{{key}}}" + "\n" for key in keys)
+        + "\\bibstyle{plain}\n\\bibdata{fragment}\n"
     )
+    done = subprocess.run(["bibtex", "p"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "Warning" not in done.stdout, done.stdout
     assert "'{E}" in (tmp_path / "p.bbl").read_text()
 
@@ -285,10 +285,8 @@ def test_macros_are_read_from_files_and_options(tmp_path: Path) -> None:
 def test_expressions_in_sentences_are_set() -> None:
     recovery = verify(loads(WRONG))
     assert "len(y_w) has the wrong sign (coefficient -alpha*beta" in recovery.explanation
-    assert r"$|y_w|$ has the wrong sign (coefficient $-\alpha \beta$, " in answered(
-        recovery.explanation)
-    cut = told("{}: {} mixes 50%", theorem("2").capitalised(),
-               CutShort("max(-max(-2*bound, -alpha..."))
+    assert r"$|y_w|$ has the wrong sign (coefficient $-\alpha \beta$, " in answered(recovery.explanation)
+    cut = told("{}: {} mixes 50%", theorem("2").capitalised(), CutShort("max(-max(-2*bound, -alpha..."))
     assert answered(cut) == r"Result 2: \texttt{max(-max(-2{*}bound,}~\dots{} mixes 50\%"
     assert r"\input" not in answered(told(r"the \input{x} of {}", "x"))
 
@@ -307,8 +305,12 @@ def test_a_text_keeps_its_formulas_only_where_told() -> None:
 def test_the_audit_s_sentences_know_their_formulas(name: str) -> None:
     """Where a sentence is put together by anything but `told`, its formulas are lost."""
     found = audit(load(name), trials=2)
-    texts = [text for section in found.sections for answer in section.claims
-             for text in (section.title, answer.sentence, answer.standing)]
+    texts = [
+        text
+        for section in found.sections
+        for answer in section.claims
+        for text in (section.title, answer.sentence, answer.standing)
+    ]
     words = [part for text in texts for part in parts_of(text) if isinstance(part, str)]
     assert not [part for part in words if re.search("[α-ωΣ∇∝‖·−≤≥∞]", part)]
     assert len(words) > len(texts)
@@ -325,10 +327,12 @@ def test_a_formula_breaks_in_as_few_brackets_as_can_be() -> None:
 
     first = row(between("(", row(script("a", 1), " + ", script("b", 2)), ")"), " ", "c")
     total = script(r"\sum", row("t", "=", 1), "n")
-    whole = row("r", r" \equiv ", first, " - ", total, " ", between("(", row("d", " - ", "e"), ")"),
-                " + ", "f")
+    whole = row(
+        "r", r" \equiv ", first, " - ", total, " ", between("(", row("d", " - ", "e"), ")"), " + ", "f"
+    )
     assert broken(whole, 100) == [
-        r"r \equiv \left(a_{1} + b_{2}\right) c - \sum_{t=1}^{n} \left(d - e\right) + f"]
+        r"r \equiv \left(a_{1} + b_{2}\right) c - \sum_{t=1}^{n} \left(d - e\right) + f"
+    ]
     assert broken(whole, 20) == [
         r"r \equiv \left(a_{1} + b_{2}\right) c",
         r"{}- \sum_{t=1}^{n} \left(d - e\right) + f",
@@ -349,22 +353,34 @@ def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
         folder = tmp_path / seed
         arguments = ["report", "tdpo", "wpo", "kto", "-o", str(folder), "--macros", "pi=p"]
         subprocess.run(
-            [sys.executable, "-m", "midpo", *arguments], cwd=ROOT, check=True, capture_output=True,
+            [sys.executable, "-m", "midpo", *arguments],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
             env={**os.environ, "PYTHONHASHSEED": seed},
         )
-        seen.append({
-            p.relative_to(folder).as_posix(): p.read_bytes().replace(str(folder).encode(), b"")
-            for p in folder.rglob("*") if p.is_file()
-        })
+        seen.append(
+            {
+                p.relative_to(folder).as_posix(): p.read_bytes().replace(str(folder).encode(), b"")
+                for p in folder.rglob("*")
+                if p.is_file()
+            }
+        )
     assert seen[0].keys() == seen[1].keys() and "report.tex" in seen[0]
     assert [name for name in seen[0] if seen[0][name] != seen[1][name]] == []
 
 
 def test_every_result_that_is_cited_is_told() -> None:
     """Numbers in the calls of `theorem` and `proposition`, and in the results themselves."""
-    cited = {arg.value for file in (ROOT / "proofs").rglob("*.py")
-             for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)
-             and isinstance(node.func, ast.Name) and node.func.id in ("theorem", "proposition")
-             for arg in node.args if isinstance(arg, ast.Constant)}
+    cited = {
+        arg.value
+        for file in (ROOT / "proofs").rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("theorem", "proposition")
+        for arg in node.args
+        if isinstance(arg, ast.Constant)
+    }
     assert {"5", "2.1", "2.7"} <= cited <= set(RESULTS)
     assert [number for number, _, _ in results(["4"])] == ["2", "4"]

@@ -33,7 +33,7 @@ from midpo.writers.html.text import formula, words
 from midpo.writers.latex.report import TEMPLATES
 from midpo.writers.section import Section
 
-NASTY = "</script><script>alert(1)</script> \"x\" 'y' & <b onclick=\"z()\"> {{ 7*7 }} \u202e\x00"
+NASTY = '</script><script>alert(1)</script> "x" \'y\' & <b onclick="z()"> {{ 7*7 }} \u202e\x00'
 HOSTILE = """
 name = "hostile"
 title = '''{0}'''
@@ -156,8 +156,12 @@ def test_the_proof_kernel_is_named_only_where_it_accepted() -> None:
     spec = load("dpo")
 
     def marks(section: Section) -> list[tuple[str, str]]:
-        return [(claim["kind"], claim["standing"]) for topic in entry(section).section["standings"]
-                for claim in topic["claims"] if claim["question"] == "proof kernel"]
+        return [
+            (claim["kind"], claim["standing"])
+            for topic in entry(section).section["standings"]
+            for claim in topic["claims"]
+            if claim["question"] == "proof kernel"
+        ]
 
     unchecked = "not checked here; midpo certify does it"
     assert marks(Section(spec, midpo.verify(spec), None)) == [("none", unchecked)]
@@ -210,22 +214,23 @@ def test_the_same_bytes_every_time(tmp_path: Path) -> None:
 
 def test_words_are_escaped_and_formulas_set() -> None:
     assert words(told("a < b: {}.", script("x", 1))) == (
-        "a &lt; b: <math><msub><mi>x</mi><mn>1</mn></msub></math>.")
+        "a &lt; b: <math><msub><mi>x</mi><mn>1</mn></msub></math>."
+    )
 
 
 def test_a_formula_is_broken_outside_brackets() -> None:
     term = terms.implicit_reward(CHOSEN)
     bracket = between("(", row("a", " - ", "b"), ")")
-    shown = formula(row("m", " = ", term, " - ", term, " + ", bracket, " ",
-                        call(script("G", above="+"), "y")))
+    shown = formula(
+        row("m", " = ", term, " - ", term, " + ", bracket, " ", call(script("G", above="+"), "y"))
+    )
     assert len(shown.pieces) > 1
     assert all(piece.count("<mrow>") == piece.count("</mrow>") for piece in shown.pieces)
 
 
 def test_people() -> None:
     assert people("Meng, Yu and others") == "Yu Meng et al"
-    assert people("Meng, Yu and Xia, Mengzhou and {Chen}, Danqi") == (
-        "Yu Meng, Mengzhou Xia and Danqi Chen")
+    assert people("Meng, Yu and Xia, Mengzhou and {Chen}, Danqi") == ("Yu Meng, Mengzhou Xia and Danqi Chen")
     listed, cited = references([load("simpo"), load("simpo")])
     assert cited == {"simpo": 2} and len(listed) == 2
     assert listed[1].link == "https://arxiv.org/abs/2405.14734"
@@ -239,8 +244,7 @@ def test_every_operation_of_a_tree_is_known_to_the_page() -> None:
     known = set(re.findall(r'^    "?([a-z+*^]+)"?: ', script, re.M)) | {"sum", "prod"}
     for name in midpo.catalogue():
         for plot in plots(load(name))[0]:
-            used = {str(part[0]) for panel in plot.panels for c in panel.curves
-                    for part in parts(c.tree)}
+            used = {str(part[0]) for panel in plot.panels for c in panel.curves for part in parts(c.tree)}
             assert used <= known, name
     assert set(FUNCTIONS) | {"+", "*", "^"} <= known
 
@@ -281,8 +285,14 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize(
-    "start", [":root {", ':root:not([data-theme="light"]) {', ':root[data-theme="dark"] {',
-              ':root, :root[data-theme="dark"] {'])
+    "start",
+    [
+        ":root {",
+        ':root:not([data-theme="light"]) {',
+        ':root[data-theme="dark"] {',
+        ':root, :root[data-theme="dark"] {',
+    ],
+)
 def test_contrast_is_that_of_wcag_aa(start: str) -> None:
     found = colours(start)
     for ink in INKS:

@@ -200,9 +200,7 @@ def test_numbers() -> None:
 
 
 def test_bibliography() -> None:
-    assert authors("Meng, Yu and Xia, Mengzhou and Chen, Danqi") == (
-        "Yu~Meng, Mengzhou~Xia and Danqi~Chen"
-    )
+    assert authors("Meng, Yu and Xia, Mengzhou and Chen, Danqi") == ("Yu~Meng, Mengzhou~Xia and Danqi~Chen")
     assert formatted({"author": "Meng, Yu", "title": "{SimPO} & more", "year": "2024"}) == (
         r"Yu~Meng. \emph{SimPO \& more}. 2024."
     )
@@ -329,9 +327,7 @@ margin = "log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l)) + len(y_w) - len(y
     assert recovery.witness is not None
     shown = worked.example(recovery)
     for side, total in zip(
-        shown["sides"],
-        (recovery.witness.target_margin, recovery.witness.recovered_margin),
-        strict=True,
+        shown["sides"], (recovery.witness.target_margin, recovery.witness.recovered_margin), strict=True
     ):
         *terms, last = [float(decimal) for *_, decimal in side["terms"]]
         assert sum(terms) == pytest.approx(last, abs=1e-5)
@@ -350,14 +346,18 @@ def test_every_statement_has_a_standing() -> None:
     tex = render([Section(spec_, verify(spec_), CHECK, "", solution=answer, audit=found)])
     standing = tex.split(r"\subsection*{Standing}")[1]
     for words in (
-        "taken from the reference; unconfirmed", "replayed by the checker", "not checked",
-        "numerical evidence: 120 pairs", "read off the normal form",
+        "taken from the reference; unconfirmed",
+        "replayed by the checker",
+        "not checked",
+        "numerical evidence: 120 pairs",
+        "read off the normal form",
     ):
         assert words in standing, words
     assert f"(class {answer.kind})" in tex
     answers = [a for s in found.sections for a in s.claims]
     assert tex.count(r"{\footnotesize [") == len(
-        Section(spec_, verify(spec_), CHECK, solution=answer, audit=found).account.claims)
+        Section(spec_, verify(spec_), CHECK, solution=answer, audit=found).account.claims
+    )
     assert len(answers) > 10
 
 
@@ -442,9 +442,7 @@ def test_every_section_is_in_ascii() -> None:
 # --- Files ---------------------------------------------------------------------------------------
 
 
-def test_without_pdflatex_the_source_is_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pdflatex_the_source_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     found = write_report([section(load("dpo"))], tmp_path / "out")
     assert found.tex.read_text().startswith(r"\documentclass")
@@ -476,8 +474,9 @@ OPTIONAL = ("lmodern", "microtype", "booktabs", "listings")
 
 @needs_tex()
 @pytest.mark.tex
-@pytest.mark.parametrize("lacking", [OPTIONAL, *((name,) for name in OPTIONAL)],
-                         ids=lambda names: "-".join(names))
+@pytest.mark.parametrize(
+    "lacking", [OPTIONAL, *((name,) for name in OPTIONAL)], ids=lambda names: "-".join(names)
+)
 def test_a_small_tex_gives_a_pdf(lacking: tuple[str, ...]) -> None:
     """Packages are hidden by asking for them by another name."""
     nasty = loads(f'''name = "x"\ntitle = {quoted(" ".join(NASTY[:2]))}\nprior = "pi_ref(y)"
@@ -517,9 +516,7 @@ def test_a_slow_tex_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
         typeset("x")
 
 
-def test_a_report_is_replaced_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_report_is_replaced_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "report.tex").write_text("old")
 
     def refuse(source: str, target: Path) -> None:

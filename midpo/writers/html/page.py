@@ -57,40 +57,64 @@ def entry(part: Section) -> PageEntry:
 
 
 def render(
-    entries: Sequence[PageEntry],
-    *,
-    title: str = "Priors and the losses they recover",
-    family: str = "",
+    entries: Sequence[PageEntry], *, title: str = "Priors and the losses they recover", family: str = ""
 ) -> str:
     """The page of these entries. `family` is the family map as an SVG without a style
     of its own, from our own hand."""
     listed, cited = references([each.spec for each in entries])
-    keys = [{"key": key, "citation": cited.get(each.spec.name)}
-            for each, key in zip(entries, _keys(entries), strict=True)]
+    keys = [
+        {"key": key, "citation": cited.get(each.spec.name)}
+        for each, key in zip(entries, _keys(entries), strict=True)
+    ]
     margin = terms.of(terms.MARGIN_THROUGH, PAIR)
     style = _inlined(STYLES) + (FAMILY + RULES if family else "")
     script = _inlined(SCRIPTS).replace(PLACE, functions())
-    return _environment().get_template("page.html.j2").render(
-        title=title,
-        policy=_policy(style, script),
-        style=Markup(style),
-        script=Markup(script),
-        version=VERSION,
-        loss=formula(row(terms.of(terms.LOSS_THROUGH, PAIR), " = ", "-", r"\log", r"\sigma",
-                         between("(", margin, ")"))),
-        margin=formula(row(margin, " = ", terms.implicit_reward(CHOSEN), " - ",
-                           terms.implicit_reward(REJECTED))),
-        notation=[(inline(sign), words(meaning)) for sign, meaning in _notation(entries)],
-        rows=[{**each.row, **key} for each, key in zip(entries, keys, strict=True)],
-        sections=[{**each.section, **key} for each, key in zip(entries, keys, strict=True)],
-        open_steps=len(entries) <= FEW,
-        family=Markup(family),
-        references=listed,
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            policy=_policy(style, script),
+            style=Markup(style),
+            script=Markup(script),
+            version=VERSION,
+            loss=formula(
+                row(
+                    terms.of(terms.LOSS_THROUGH, PAIR),
+                    " = ",
+                    "-",
+                    r"\log",
+                    r"\sigma",
+                    between("(", margin, ")"),
+                )
+            ),
+            margin=formula(
+                row(margin, " = ", terms.implicit_reward(CHOSEN), " - ", terms.implicit_reward(REJECTED))
+            ),
+            notation=[(inline(sign), words(meaning)) for sign, meaning in _notation(entries)],
+            rows=[{**each.row, **key} for each, key in zip(entries, keys, strict=True)],
+            sections=[{**each.section, **key} for each, key in zip(entries, keys, strict=True)],
+            open_steps=len(entries) <= FEW,
+            family=Markup(family),
+            references=listed,
+        )
     )
 
 
-_OWN = ("loss", "table", "family", "references", "content", "toc", "search", "found", "specs",
-        "status", "theme", "all-steps")  # anchors of the page itself
+_OWN = (
+    "loss",
+    "table",
+    "family",
+    "references",
+    "content",
+    "toc",
+    "search",
+    "found",
+    "specs",
+    "status",
+    "theme",
+    "all-steps",
+)  # anchors of the page itself
 
 
 def _keys(entries: Sequence[PageEntry]) -> list[str]:
@@ -135,8 +159,9 @@ def _inlined(names: Sequence[str]) -> str:
 def functions() -> str:
     """The functions of the language as the plots' script knows them; without a text there, one has
     no value on a page."""
-    return "".join(f"    {word.name}: {word.script},\n" for word in FUNCTIONS.values()
-                   if word.script is not None)
+    return "".join(
+        f"    {word.name}: {word.script},\n" for word in FUNCTIONS.values() if word.script is not None
+    )
 
 
 def _policy(style: str, script: str) -> str:

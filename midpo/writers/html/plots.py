@@ -19,17 +19,7 @@ from typing import Any
 from sympy import Add, Expr, Mul, Number, Pow
 
 from midpo.symbolic.domains.intervals import plain_value
-from midpo.symbolic.formula.tree import (
-    EMPTY,
-    Fence,
-    Formula,
-    Fraction,
-    Text,
-    Upright,
-    call,
-    row,
-    script,
-)
+from midpo.symbolic.formula.tree import EMPTY, Fence, Formula, Fraction, Text, Upright, call, row, script
 from midpo.symbolic.formula.write import POLICY_SIGN, response, write
 from midpo.symbolic.formula.write import name as written
 from midpo.symbolic.formula.write import policy as law
@@ -116,10 +106,13 @@ class LivePlot:
         return {
             "axes": [list(axis) for axis in self.axes],
             "panels": [
-                {"words": p.words, "curves": [
-                    {"words": c.words, "tree": c.tree, "slope": c.slope, "reference": c.reference}
-                    for c in p.curves
-                ]}
+                {
+                    "words": p.words,
+                    "curves": [
+                        {"words": c.words, "tree": c.tree, "slope": c.slope, "reference": c.reference}
+                        for c in p.curves
+                    ],
+                }
                 for p in self.panels
             ],
             "bounds": list(self.bounds),
@@ -247,8 +240,7 @@ def against_margin(spec: Spec) -> LivePlot | None:
 
 def _loss_and_weight(own: Tree, others: list[Tree], called: str) -> tuple[Panel, ...]:
     def curves(slope: bool) -> tuple[Curve, ...]:
-        return (Curve("this loss", own, slope),
-                *(Curve(called, other, slope, True) for other in others))
+        return (Curve("this loss", own, slope), *(Curve(called, other, slope, True) for other in others))
 
     return Panel("loss, nats", curves(False)), Panel("gradient weight", curves(True))
 
@@ -268,8 +260,11 @@ def against_difference(spec: Spec) -> LivePlot | None:
         return None
     own = replaced(own, at)
     plain = ["*", -1.0, ["logsigmoid", ["*", tree(spec.alpha), "x"]]]
-    shown = "log π/π_ref of the preferred response less that of the other" if policies else (
-        "the gain in log π of the preferred response less that of the other")
+    shown = (
+        "log π/π_ref of the preferred response less that of the other"
+        if policies
+        else ("the gain in log π of the preferred response less that of the other")
+    )
     return LivePlot(
         "difference",
         "Loss against the difference of log-ratios",
@@ -302,10 +297,12 @@ def correction(spec: Spec) -> LivePlot | None:
     if spec.prior == Prob(REFERENCE, RESPONSE):
         return None
     axes = tuple(
-        axis for axis in (
+        axis
+        for axis in (
             ("n:y", "length |y| in tokens", 1.0, 60.0),
             ("x", "log-ratio log π(y)/π_ref(y) in nats", -20.0, 20.0),
-        ) if axis[0] in used
+        )
+        if axis[0] in used
     )
     if not axes:
         return None
@@ -354,9 +351,15 @@ def _knob(spec: Spec, name: str) -> Knob:
     if kind == "p":
         return _parameter(spec, name, parts[0])
     if kind == "x":
-        return Knob(name, row(r"\log", Fraction(write(Prob(POLICY, RESPONSE)),
-                                               write(Prob(REFERENCE, RESPONSE)))),
-                    "log-ratio of y, nats", -20.0, 20.0, 0.5, 2.0)
+        return Knob(
+            name,
+            row(r"\log", Fraction(write(Prob(POLICY, RESPONSE)), write(Prob(REFERENCE, RESPONSE)))),
+            "log-ratio of y, nats",
+            -20.0,
+            20.0,
+            0.5,
+            2.0,
+        )
     if kind == "n":
         longer = 24.0 if parts[0] == "l" else 16.0
         return Knob(name, Fence("|", sign, "|"), f"length{at}, tokens", 1.0, 60.0, 1.0, longer)
@@ -364,15 +367,22 @@ def _knob(spec: Spec, name: str) -> Knob:
         words = f"log-probability per token{at}"
         label = row(r"\log", script(POLICY_SIGN, 0) if parts[0] == START else law(parts[0]))
         words += " where the difference is 0" if parts[0] == START else f" under {parts[0]}"
-        return Knob(name, row(label, per_token), f"{words}, nats",
-                    -6.0, -0.05, 0.05, -1.5 if parts[1] != "l" else -1.6)
+        return Knob(
+            name,
+            row(label, per_token),
+            f"{words}, nats",
+            -6.0,
+            -0.05,
+            0.05,
+            -1.5 if parts[1] != "l" else -1.6,
+        )
     if kind == "k":
         words = f"divergence of {parts[1]} from {parts[0]} per token{at}, nats"
-        return Knob(name, row(script("D", Upright("KL")), per_token), words,
-                    0.0, 1.0, 0.01, 0.1)
+        return Knob(name, row(script("D", Upright("KL")), per_token), words, 0.0, 1.0, 0.01, 0.1)
     if kind == "h":
-        return Knob(name, row("H", per_token),
-                    f"entropy of {parts[0]} per token{at}, nats", 0.0, 6.0, 0.05, 2.0)
+        return Knob(
+            name, row("H", per_token), f"entropy of {parts[0]} per token{at}, nats", 0.0, 6.0, 0.05, 2.0
+        )
     label = call(written(parts[0]), sign) if side else written(parts[0])
     return Knob(name, label, f"data {parts[0]}{at}", -2.0, 3.0, 0.05, 1.0)
 
@@ -382,8 +392,7 @@ def _parameter(spec: Spec, name: str, word: str) -> Knob:
     value = float(plain_value(domain) if given is None else given)
     label, words = written(word), f"parameter {word}"
     if value and domain.lower == 0 and domain.upper == inf:
-        return Knob(name, label, words, value / 20, value * 20, 0.0, value, "log",
-                    is_parameter=True)
+        return Knob(name, label, words, value / 20, value * 20, 0.0, value, "log", is_parameter=True)
     reach = max(1.0, 4 * abs(value))
     low = -reach if domain.lower == -inf else float(domain.lower)
     high = reach if domain.upper == inf else float(domain.upper)

@@ -46,8 +46,12 @@ def _add(found: dict[str, Reference], fields: Mapping[str, str], key: str) -> in
         shown = ", ".join(map(_unbraced, place))
         arxiv = _ARXIV.search(shown)
         found[identity] = Reference(
-            len(found) + 1, people(fields.get("author", "")), _unbraced(fields.get("title", "")),
-            shown, f"https://arxiv.org/abs/{arxiv[1]}" if arxiv else "", bibtex,
+            len(found) + 1,
+            people(fields.get("author", "")),
+            _unbraced(fields.get("title", "")),
+            shown,
+            f"https://arxiv.org/abs/{arxiv[1]}" if arxiv else "",
+            bibtex,
         )
     return found[identity].number
 
@@ -71,7 +75,6 @@ def _unbraced(text: str) -> str:
 
 
 def _bibtex(key: str, fields: Mapping[str, str]) -> str:
-    kind = "article" if "journal" in fields else (
-        "inproceedings" if "booktitle" in fields else "misc")
+    kind = "article" if "journal" in fields else ("inproceedings" if "booktitle" in fields else "misc")
     lines = [f"  {name} = {{{' '.join(str(value).split())}}}," for name, value in fields.items()]
     return "\n".join([f"@{kind}{{{key},", *lines, "}"])

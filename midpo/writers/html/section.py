@@ -46,8 +46,10 @@ def context(section: Section) -> dict[str, Any]:
         "status": "" if spec.status == CONFIRMED else spec.status,
         "verdict": verdict(section),
         "opening": words(parts.opening(section)),
-        "stated": [{"key": shown.key, "words": words(shown.words),
-                    "display": display(shown.head, shown.expr)} for shown in parts.stated(spec)],
+        "stated": [
+            {"key": shown.key, "words": words(shown.words), "display": display(shown.head, shown.expr)}
+            for shown in parts.stated(spec)
+        ],
         "assumptions": [] if spec.reason else [words(s) for s in narrative.assumptions(spec)],
         "conditions": _conditions(spec),
         "statement": _statement(parts.statement(section.recovery)),
@@ -56,7 +58,8 @@ def context(section: Section) -> dict[str, Any]:
         "witness": witness(section.recovery),
         "crossing": crossing(section.solution),
         "facts": [(fact, words(meaning)) for fact, meaning in narrative.dependence(spec, facts)]
-        if facts else [],
+        if facts
+        else [],
         "plots": [_plot(plot) for plot in drawn],
         "not_drawn": missing,
         "class": topics([account["class"]] if "class" in account else []),
@@ -78,10 +81,17 @@ def _conditions(spec: Spec) -> list[Display]:
 def _statement(found: Stated | None) -> dict[str, Any] | None:
     if found is None:
         return None
-    shown = formula(row(found.left, found.right)) if isinstance(found.right, Formula) \
+    shown = (
+        formula(row(found.left, found.right))
+        if isinstance(found.right, Formula)
         else display(found.left, found.right)
-    return {"kind": found.kind.capitalize(), "text": words(found.text), "display": shown,
-            "close": words(found.close)}
+    )
+    return {
+        "kind": found.kind.capitalize(),
+        "text": words(found.text),
+        "display": shown,
+        "close": words(found.close),
+    }
 
 
 def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
@@ -114,14 +124,26 @@ def _remark(found: Remark) -> dict[str, Any]:
 def _plot(plot: LivePlot) -> dict[str, Any]:
     knobs = [
         {
-            "name": k.name, "words": k.words, "label": inline(k.label), "low": k.low,
-            "high": k.high, "step": k.step, "value": k.value, "scale": k.scale,
+            "name": k.name,
+            "words": k.words,
+            "label": inline(k.label),
+            "low": k.low,
+            "high": k.high,
+            "step": k.step,
+            "value": k.value,
+            "scale": k.scale,
             "is_parameter": k.is_parameter,
         }
         for k in plot.knobs
     ]
-    return {"key": plot.key, "title": plot.title, "note": plot.note, "axes": plot.axes,
-            "knobs": knobs, "data": script_json(plot.as_json())}
+    return {
+        "key": plot.key,
+        "title": plot.title,
+        "note": plot.note,
+        "axes": plot.axes,
+        "knobs": knobs,
+        "data": script_json(plot.as_json()),
+    }
 
 
 def script_json(value: Any) -> Markup:
@@ -138,8 +160,14 @@ def _check(found: CrossCheck | None) -> dict[str, Any] | None:
     return {
         "opening": parts.check_opening(found),
         "rows": [
-            (d.dtype, str(d.cases), f"{d.value_ulp:.3g}", f"{d.gradient_ulp:.3g}",
-             f"{d.limit_ulp:.3g}", "passed" if d.passed else "failed")
+            (
+                d.dtype,
+                str(d.cases),
+                f"{d.value_ulp:.3g}",
+                f"{d.gradient_ulp:.3g}",
+                f"{d.limit_ulp:.3g}",
+                "passed" if d.passed else "failed",
+            )
             for d in found.dtypes
         ],
         "close": parts.check_close(found),

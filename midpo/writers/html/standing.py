@@ -13,8 +13,17 @@ from .text import formula, words
 KINDS = {
     Standing.PROVED: "proved",
     Standing.ACCEPTED: "kernel",
-    **dict.fromkeys((Standing.REFUTED, Standing.EXACT, Standing.ENCLOSED, Standing.DIFFERENTIATED,
-                     Standing.COMPUTED, Standing.READ), "exact"),
+    **dict.fromkeys(
+        (
+            Standing.REFUTED,
+            Standing.EXACT,
+            Standing.ENCLOSED,
+            Standing.DIFFERENTIATED,
+            Standing.COMPUTED,
+            Standing.READ,
+        ),
+        "exact",
+    ),
     Standing.EVIDENCE: "evidence",
     **dict.fromkeys((Standing.REFERENCE, Standing.STATED), "reference"),
 }
@@ -22,8 +31,10 @@ KINDS = {
 
 def topics(found: Iterable[Topic]) -> list[dict[str, Any]]:
     """Topics as the template speaks of them."""
-    return [{"name": topic.name, "title": words(topic.title),
-             "claims": list(map(_shown, topic.claims))} for topic in found]
+    return [
+        {"name": topic.name, "title": words(topic.title), "claims": list(map(_shown, topic.claims))}
+        for topic in found
+    ]
 
 
 def _shown(claim: Claim) -> dict[str, Any]:

@@ -41,8 +41,8 @@ class Display:
 def words(said: Told | Formula | str) -> Markup:
     """A sentence, its words escaped."""
     return Markup("").join(
-        inline(part.formula) if isinstance(part, Displayed) else escape(str(part))
-        for part in parts_of(said))
+        inline(part.formula) if isinstance(part, Displayed) else escape(str(part)) for part in parts_of(said)
+    )
 
 
 def inline(formula: Formula) -> Markup:

@@ -27,19 +27,21 @@ def witness(recovery: Recovery | None) -> dict[str, Any] | None:
         return None
     found = recovery.witness
     tokens = found.case.tokens
-    lengths = listed(
-        row(response(y), " = ", narrative.tokens(ids)) for y, ids in tokens.items())
+    lengths = listed(row(response(y), " = ", narrative.tokens(ids)) for y, ids in tokens.items())
     laws = narrative.witness_laws(found)
     sides = [("loss", f"{found.target_loss:.12g}", f"{found.recovered_loss:.12g}")]
     if found.target_margin is not None:
         sides.insert(0, ("margin", f"{found.target_margin:.12g}", f"{found.recovered_margin:.12g}"))
     shown, text = _difference(found.difference)
     return {
-        "opening": words(told("Tokens are numbers; {} ends a response. The responses are {}.",
-                              number(0), lengths)),
+        "opening": words(
+            told("Tokens are numbers; {} ends a response. The responses are {}.", number(0), lengths)
+        ),
         "vocabulary": [str(v) for v in range(len(laws[0][2]))],
-        "laws": [("" if law is None else inline(law), inline(prefix), list(map(inline, numbers)))
-                 for law, prefix, numbers in laws],
+        "laws": [
+            ("" if law is None else inline(law), inline(prefix), list(map(inline, numbers)))
+            for law, prefix, numbers in laws
+        ],
         "data": words(listed(narrative.witness_data(found) or [""])),
         "sides": sides,
         "difference": shown,
@@ -62,11 +64,12 @@ def crossing(solution: Solution | None) -> dict[str, Any] | None:
         return None
     found = solution.witness
     return {
-        "rows": [(chosen, rejected, f"{value:.10g}")
-                 for (chosen, rejected), value in found.values.items()],
+        "rows": [(chosen, rejected, f"{value:.10g}") for (chosen, rejected), value in found.values.items()],
         "difference": f"{found.difference:.10g}",
         "standing": words(found.standing),
-        "words": Markup("A margin that some prior gives is a function of the preferred response "
-                        "less a function of the dispreferred one, and its signed sum around this "
-                        "cycle is 0. Here it is not."),
+        "words": Markup(
+            "A margin that some prior gives is a function of the preferred response "
+            "less a function of the dispreferred one, and its signed sum around this "
+            "cycle is 0. Here it is not."
+        ),
     }

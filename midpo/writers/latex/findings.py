@@ -43,8 +43,7 @@ def figures(plots: Sequence[Plot], key: str) -> list[dict[str, str]]:
     return [
         {
             "file": f"{FIGURES}/{plot.name}.pdf",
-            "caption": f"{escape(plot.words)}{_at(plot)}. "
-                       f"{answered(plot.standing.capitalised())}.",
+            "caption": f"{escape(plot.words)}{_at(plot)}. {answered(plot.standing.capitalised())}.",
             "width": "0.62" if plot.name.startswith(("errors", "benchmark")) else "0.92",
             "label": f"fig:{key}:{place}",
         }
@@ -63,4 +62,3 @@ def drawn(plots: Sequence[Plot]) -> Mapping[str, bytes]:
     Raises: MidpoError where matplotlib is missing.
     """
     return {f"{FIGURES}/{plot.name}.pdf": plot.pdf for plot in plots}
-

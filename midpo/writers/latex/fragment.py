@@ -46,8 +46,7 @@ def render_fragment(
     """The LaTeX of a fragment, in plain ASCII. Every label begins with midpo:, every command with
     \\midpo; formulas are broken for lines of `text_width` points."""
     signs = macros or {}
-    with (set_in(text_width, wider(signs) if signs else 1.0),
-          named(table(signs), "midpo") as written):
+    with set_in(text_width, wider(signs) if signs else 1.0), named(table(signs), "midpo") as written:
         return _rendered(parts, level, written)
 
 
@@ -55,21 +54,22 @@ def _rendered(parts: Sequence[Section], level: str, written: SoFar) -> str:
     """`written` is what was written so far."""
     entries = bibliography.entries([part.spec for part in parts])
     heads = LEVELS[level] | {"plot": "midpoplot"}
-    bodies = [
-        section_text(part, key, entries, heads)
-        for part, key in zip(parts, _keys(parts), strict=True)
-    ]
-    return environment().get_template("fragment.tex.j2").render(
-        heads,
-        version=VERSION,
-        keys=", ".join(entry.key for entry in entries),
-        bib="fragment.bib",
-        listings=any(part.kernel for part in parts),
-        figures=any(part.plots for part in parts),
-        paper=bibliography.PAPER,
-        notation=in_latex(notation(written.formulas)),
-        sections=bodies,
-        results=results(written),
+    bodies = [section_text(part, key, entries, heads) for part, key in zip(parts, _keys(parts), strict=True)]
+    return (
+        environment()
+        .get_template("fragment.tex.j2")
+        .render(
+            heads,
+            version=VERSION,
+            keys=", ".join(entry.key for entry in entries),
+            bib="fragment.bib",
+            listings=any(part.kernel for part in parts),
+            figures=any(part.plots for part in parts),
+            paper=bibliography.PAPER,
+            notation=in_latex(notation(written.formulas)),
+            sections=bodies,
+            results=results(written),
+        )
     )
 
 

@@ -60,8 +60,7 @@ def summary(theorems: Sequence[Theorem]) -> list[dict[str, str]]:
         {
             "label": f"thm:{theorem.name}",
             "title": escape(theorem.title),
-            "count": f"{len(theorem.parts)} parts, "
-                     f"{sum(len(proof.steps) for proof in theorem.proofs)} steps",
+            "count": f"{len(theorem.parts)} parts, {sum(len(proof.steps) for proof in theorem.proofs)} steps",
             "standing": _standing(theorem.holds, theorem.standing),
         }
         for theorem in theorems
@@ -82,11 +81,7 @@ def _theorem(theorem: Theorem) -> dict[str, Any]:
         "statement": _sentence(theorem),
         "assumptions": [escape(a) for a in theorem.assumptions],
         "hypotheses": [
-            {
-                "words": _led(h.words),
-                "display": _equation(h.left, "=", h.right),
-            }
-            for h in theorem.hypotheses
+            {"words": _led(h.words), "display": _equation(h.left, "=", h.right)} for h in theorem.hypotheses
         ],
         "cites": [escape(fact) for fact in theorem.cites],
         "parts": [_part(number, proof) for number, proof in enumerate(theorem.proofs, 1)],
@@ -122,8 +117,11 @@ def _equation(left: Expr, relation: str, right: Expr) -> str:
 
 def _part(number: int, proof: Proof) -> dict[str, Any]:
     part, seen = proof.part, proof.evidence
-    close = "" if part.relation == "=" else (
-        "This is at least 0." if part.relation == "≤" else "This is greater than 0.")
+    close = (
+        ""
+        if part.relation == "="
+        else ("This is at least 0." if part.relation == "≤" else "This is greater than 0.")
+    )
     counts = "".join(
         f"; without ``{escape(name)}'' the equation fails at {fails} of {tried}"
         for name, (fails, tried) in seen.broken.items()
@@ -133,12 +131,13 @@ def _part(number: int, proof: Proof) -> dict[str, Any]:
         "words": _led(part.words),
         "claim": _equation(part.left, part.relation, part.right),
         "given": escape(", ".join(h.name for h in part.given)),
-        "start": "" if part.relation == "=" else rows(
-            row(Text("right"), " - ", Text("left"), " = "), part.start, numbered=False),
+        "start": ""
+        if part.relation == "="
+        else rows(row(Text("right"), " - ", Text("left"), " = "), part.start, numbered=False),
         "steps": _steps(proof),
         "close": close,
         "standing": f"{_standing(proof.holds, proof.standing)}. Evaluated on {seen.instances} "
-                    f"random instances: largest relative error {scientific(seen.error)}{counts}.",
+        f"random instances: largest relative error {scientific(seen.error)}{counts}.",
     }
 
 
@@ -168,11 +167,7 @@ def _finding(found: Finding) -> dict[str, str]:
         words = rf"section~\ref{{thm:{name}}}, {escape(part)}"
     elif found.laid_out is not None:
         words += f": {math(found.laid_out)}"
-    return {
-        "how": found.how,
-        "words": words,
-        "standing": _standing(found.holds, found.standing),
-    }
+    return {"how": found.how, "words": words, "standing": _standing(found.holds, found.standing)}
 
 
 # --- Documentation -------------------------------------------------------------------------------
@@ -196,8 +191,10 @@ def _stated(theorem: Theorem, write: Callable[[Expr], str]) -> str:
 
 def slips_markdown(slips: Sequence[tuple[Slip, tuple[Finding, ...]]]) -> str:
     """The table of slips, without what their checks find (midpo derive --slips prints that)."""
-    head: Sequence[str] = ("| # | where | kind | printed | right | checked by |",
-                           "| --- | --- | --- | --- | --- | --- |")
+    head: Sequence[str] = (
+        "| # | where | kind | printed | right | checked by |",
+        "| --- | --- | --- | --- | --- | --- |",
+    )
     kinds = [
         f"| {slip.name} | {slip.where} | {_SEVERITY[slip.severity]} | {slip.printed} | "
         f"{slip.right} | {_ways(found)} |"

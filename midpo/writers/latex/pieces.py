@@ -19,15 +19,7 @@ from midpo.symbolic.formula.latex import tex as in_latex
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.renamed import renamed
 from midpo.symbolic.formula.standing import Standing
-from midpo.symbolic.formula.told import (
-    Citation,
-    CutShort,
-    Displayed,
-    Hole,
-    Referred,
-    Told,
-    parts_of,
-)
+from midpo.symbolic.formula.told import Citation, CutShort, Displayed, Hole, Referred, Told, parts_of
 from midpo.symbolic.formula.tree import Foreign, Formula
 from midpo.symbolic.formula.width import width as measure
 
@@ -249,8 +241,10 @@ _MARKED = {Standing.PROVED: "proved", Standing.REFUTED: "refuted"}
 
 def marked(text: Told) -> str:
     """A text whose standings are marked as the document marks them."""
-    return "".join(f"{own(_MARKED[part])}{{}}" if isinstance(part, Standing) and part in _MARKED
-                   else _answered(part) for part in text.parts)
+    return "".join(
+        f"{own(_MARKED[part])}{{}}" if isinstance(part, Standing) and part in _MARKED else _answered(part)
+        for part in text.parts
+    )
 
 
 def _cited(results: Citation) -> str:

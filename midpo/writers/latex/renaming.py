@@ -21,7 +21,11 @@ from midpo.symbolic.formula.write import name as written
 from .pieces import tex
 
 FIXED: dict[str, Formula] = {
-    **{key: response(key) for key in ("y", "y_w", "y_l")}, "x": PROMPT, "zeta": ZETA, "m": MARGIN}
+    **{key: response(key) for key in ("y", "y_w", "y_l")},
+    "x": PROMPT,
+    "zeta": ZETA,
+    "m": MARGIN,
+}
 LONGEST = 200
 # What mathematics does not need, and what reads, writes, defines or ends something.
 _FORBIDDEN = re.compile(
@@ -46,18 +50,19 @@ def checked(macros: Mapping[str, str], names: Iterable[str], *, file: str = "") 
     known = {*FIXED, "pi", "pi_ref", *names}
     for key, value in macros.items():
         if key not in known:
-            raise SpecError("no such symbol", file=file, key=key[:40],
-                            expected=nearest(key, sorted(known)))
+            raise SpecError("no such symbol", file=file, key=key[:40], expected=nearest(key, sorted(known)))
         if problem := _problem(value):
-            raise SpecError(problem, file=file, key=key,
-                            expected=r"mathematics such as \pi_\theta or y^+")
+            raise SpecError(problem, file=file, key=key, expected=r"mathematics such as \pi_\theta or y^+")
     shown: dict[str, str] = {}
     for key in sorted(known):
         value = macros.get(key, default(key)).replace(" ", "")
         if value in shown and {key, shown[value]} & set(macros):
-            raise SpecError(f"{key} and {shown[value]} are both written {value}", file=file,
-                            key=key if key in macros else shown[value],
-                            expected="a sign of its own for each symbol")
+            raise SpecError(
+                f"{key} and {shown[value]} are both written {value}",
+                file=file,
+                key=key if key in macros else shown[value],
+                expected="a sign of its own for each symbol",
+            )
         shown[value] = key
     return {key: macros.get(key, default(key)).strip() for key in sorted(known)}
 
@@ -125,8 +130,10 @@ def wider(signs: Mapping[str, str]) -> float:
     """By how much renamed symbols widen a formula of a common kind."""
     terms = ("alpha", "pi", "y_w", "pi_ref", "y_w", "x")
     before = sum(measure(usual(key)) for key in terms)
-    after = sum(measure(usual(key)) if signs.get(key, default(key)) == default(key)
-                else estimated(signs[key]) for key in terms)
+    after = sum(
+        measure(usual(key)) if signs.get(key, default(key)) == default(key) else estimated(signs[key])
+        for key in terms
+    )
     # Brackets and signs stand between them.
     return max((after + 8) / (before + 8), 1.0)
 
@@ -135,7 +142,8 @@ def table(signs: Mapping[str, str]) -> dict[str, Foreign]:
     """The symbols that are written otherwise than usual, as leaves of formulas."""
     return {
         key: Foreign(value, estimated(value), open=_OPEN.search(value) is not None)
-        for key, value in signs.items() if value != default(key)
+        for key, value in signs.items()
+        if value != default(key)
     }
 
 

@@ -33,7 +33,6 @@ TEMPLATES = Path(__file__).parents[1] / "templates"
 _CELL, _CELL_LINES = 37.0, 4  # the size of a prior in the table of priors: digits, lines
 
 
-
 @dataclass(frozen=True)
 class Report:
     """The files of a report; `message` says why there is no PDF, or where it is. `others` are
@@ -86,15 +85,13 @@ def render(
 
 
 def _rendered(
-    parts: Sequence[Section], framework: Framework | None, date: str, opening: Sequence[Plot],
-    written: SoFar,
+    parts: Sequence[Section], framework: Framework | None, date: str, opening: Sequence[Plot], written: SoFar
 ) -> str:
     """`written` is what was written so far."""
     templates = environment()
     entries = bibliography.entries([part.spec for part in parts])
     bodies = [
-        section_text(part, sections.label(place), entries, HEADS)
-        for place, part in enumerate(parts, 1)
+        section_text(part, sections.label(place), entries, HEADS) for place, part in enumerate(parts, 1)
     ]
     summary = _summary(parts, framework is not None)
     signs = in_latex(notation(written.formulas))
@@ -163,9 +160,7 @@ def environment() -> jinja2.Environment:
 def _summary(parts: Sequence[Section], framework: bool) -> dict[str, Any] | None:
     if not framework and len(parts) < 2:
         return None
-    rows = [
-        sections.summary_row(part, _cell(part.spec, place)) for place, part in enumerate(parts, 1)
-    ]
+    rows = [sections.summary_row(part, _cell(part.spec, place)) for place, part in enumerate(parts, 1)]
     return {"title": "Priors and verdicts", "rows": rows}
 
 

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from midpo.writers.section import Section
 
 
-
 def mark(verdict: str) -> str:
     """A verdict, as the document marks it."""
     return f"{own(verdict)}{{}}"
@@ -62,25 +61,27 @@ def context(section: Section, key: str, citation: str) -> dict[str, Any]:
         "opening": marked(parts.opening(section)),
         "stated": " and ".join(
             word for word, part in (("prior", spec.prior), ("target", stated_target(spec))) if part
-        ).capitalize() or ("The loss" if spec.batch is not None else ""),
-        "formulas": [(answered(shown.words), rows(shown.head, shown.expr) + _label(shown))
-                     for shown in parts.stated(spec)],
+        ).capitalize()
+        or ("The loss" if spec.batch is not None else ""),
+        "formulas": [
+            (answered(shown.words), rows(shown.head, shown.expr) + _label(shown))
+            for shown in parts.stated(spec)
+        ],
         "assumptions": () if spec.reason else list(map(answered, narrative.assumptions(spec))),
         "conditions": _conditions(spec),
         "statement": _statement(parts.statement(recovery)),
         "chain": _chain(recovery),
         "witness": _witness(recovery),
         "remarks": list(map(_remark, parts.remarks(section))),
-        "facts": [(fact, answered(meaning)) for fact, meaning in
-                  narrative.dependence(spec, facts)] if facts else (),
+        "facts": [(fact, answered(meaning)) for fact, meaning in narrative.dependence(spec, facts)]
+        if facts
+        else (),
         "class": listed(account["class"].claims) if "class" in account else "",
-        "cycle": section.solution and section.solution.witness
-        and findings.cycle(section.solution.witness),
+        "cycle": section.solution and section.solution.witness and findings.cycle(section.solution.witness),
         "audit": "" if section.audit is None else paragraphs(section.audit.sections),
         "solved": _solved(section),
         "check": _check(section.check),
-        "standings": listed(claim for topic in account.without(*section.placed)
-                            for claim in topic.claims),
+        "standings": listed(claim for topic in account.without(*section.placed) for claim in topic.claims),
         "figures": findings.figures(section.plots, key),
         "kernel": listing(section.kernel),
     }
@@ -124,8 +125,12 @@ def _statement(found: Stated | None) -> dict[str, str] | None:
         display = f"& {tex(found.left)}{own('fit')}{{{tex(found.right)}}}."
     else:
         display = pasted(found.left, broken(found.right, width()))
-    return {"kind": found.kind, "text": answered(found.text), "display": display,
-            "close": answered(found.close)}
+    return {
+        "kind": found.kind,
+        "text": answered(found.text),
+        "display": display,
+        "close": answered(found.close),
+    }
 
 
 def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
@@ -135,8 +140,13 @@ def _chain(recovery: Recovery | None) -> dict[str, Any] | None:
     return {
         "opening": answered(parts.proof_opening(recovery)),
         "start": rows(start.head, start.expr),
-        "steps": [(f"{answered(narrative.reason(step))}, rule {typewriter(step.rule)}:",
-                   rows(leaf("= "), step.after)) for step in recovery.steps],
+        "steps": [
+            (
+                f"{answered(narrative.reason(step))}, rule {typewriter(step.rule)}:",
+                rows(leaf("= "), step.after),
+            )
+            for step in recovery.steps
+        ],
         "close": answered(parts.proof_close(recovery)),
     }
 
@@ -147,16 +157,21 @@ def _witness(recovery: Recovery | None) -> dict[str, Any] | None:
     laws = narrative.witness_laws(recovery.witness)
     return worked.example(recovery) | {
         "vocabulary": tuple(map(str, range(len(laws[0][2])))),
-        "laws": [("" if law is None else math(law), math(prefix), tuple(map(math, numbers)))
-                 for law, prefix, numbers in laws],
+        "laws": [
+            ("" if law is None else math(law), math(prefix), tuple(map(math, numbers)))
+            for law, prefix, numbers in laws
+        ],
         "data": answered(enumerated(narrative.witness_data(recovery.witness) or [""])),
     }
 
 
 def _remark(found: Remark) -> dict[str, str]:
     shown = found.shown
-    return {"title": found.title, "text": answered(found.text),
-            "display": "" if shown is None else rows(shown.head, shown.expr)}
+    return {
+        "title": found.title,
+        "text": answered(found.text),
+        "display": "" if shown is None else rows(shown.head, shown.expr),
+    }
 
 
 # --- Numbers and code ----------------------------------------------------------------------------
@@ -168,8 +183,14 @@ def _check(found: CrossCheck | None) -> dict[str, Any] | None:
     return {
         "opening": answered(parts.check_opening(found)),
         "rows": [
-            (typewriter(d.dtype), str(d.cases), scientific(d.value_ulp), scientific(d.gradient_ulp),
-             scientific(d.limit_ulp), "passed" if d.passed else r"\textbf{failed}")
+            (
+                typewriter(d.dtype),
+                str(d.cases),
+                scientific(d.value_ulp),
+                scientific(d.gradient_ulp),
+                scientific(d.limit_ulp),
+                "passed" if d.passed else r"\textbf{failed}",
+            )
             for d in found.dtypes
         ],
         "close": answered(parts.check_close(found)),
@@ -196,11 +217,15 @@ def summary_row(section: Section, prior: str) -> Mapping[str, str]:
     spec, recovery = section.spec, section.recovery
     facts = section.facts
     words = {"fixed": "fixed", "iterative": "earlier policy", "self-referential": math(POLICY_SIGN)}
-    shown = [] if facts is None else [
-        words[facts.policy],
-        *([] if facts.label_free else ["label"]),
-        *(["tokens"] if facts.token_level else []),
-    ]
+    shown = (
+        []
+        if facts is None
+        else [
+            words[facts.policy],
+            *([] if facts.label_free else ["label"]),
+            *(["tokens"] if facts.token_level else []),
+        ]
+    )
     return {
         "name": escape(spec.name),
         "prior": prior,

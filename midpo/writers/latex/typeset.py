@@ -30,9 +30,21 @@ _MISSING = re.compile(r"^! LaTeX Error: File `([^'\n]{1,80})' not found", re.MUL
 _DEBIAN = {
     **dict.fromkeys(("amssymb.sty", "amsfonts.sty"), "texlive-base"),
     **dict.fromkeys(
-        ("amsmath.sty", "amsthm.sty", "array.sty", "longtable.sty", "verbatim.sty", "geometry.sty",
-         "graphicx.sty", "color.sty", "hyperref.sty", "article.cls", "size10.clo"),
-        "texlive-latex-base"),
+        (
+            "amsmath.sty",
+            "amsthm.sty",
+            "array.sty",
+            "longtable.sty",
+            "verbatim.sty",
+            "geometry.sty",
+            "graphicx.sty",
+            "color.sty",
+            "hyperref.sty",
+            "article.cls",
+            "size10.clo",
+        ),
+        "texlive-latex-base",
+    ),
 }
 
 
@@ -40,9 +52,7 @@ class TypesetFailed(Exception):
     """No PDF came of it; the message says why."""
 
 
-def typeset(
-    tex: str, log: list[str] | None = None, files: Mapping[str, bytes] | None = None
-) -> bytes:
+def typeset(tex: str, log: list[str] | None = None, files: Mapping[str, bytes] | None = None) -> bytes:
     """The PDF of a LaTeX source; the last run's log is appended to `log`. `files` are those that
     the source reads, by their path beside it.
 

@@ -14,26 +14,8 @@ from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import Witness
 from midpo.proofs.recover.recovery import Recovery
 from midpo.symbolic.errors import MidpoError, TooLarge
-from midpo.symbolic.formula.tree import (
-    Fence,
-    Formula,
-    Fraction,
-    Text,
-    between,
-    call,
-    listed,
-    number,
-    row,
-)
-from midpo.symbolic.formula.write import (
-    GIVEN,
-    PROMPT,
-    inline,
-    policy,
-    response,
-    signed_terms,
-    write,
-)
+from midpo.symbolic.formula.tree import Fence, Formula, Fraction, Text, between, call, listed, number, row
+from midpo.symbolic.formula.write import GIVEN, PROMPT, inline, policy, response, signed_terms, write
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import LINK, Names
 from midpo.writers.latex.pieces import answered, escape, math, tex

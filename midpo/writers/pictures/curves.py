@@ -133,9 +133,7 @@ def token_weights(spec: Spec) -> TokenWeights | None:
         alpha = ops.number(values.get("alpha", Fraction(1)))
         margin = Evaluator(ops, point)(dpo)
         slope = alpha / (1 + ops.exp(alpha * margin))
-        plain = {
-            y: tuple(float(slope * w) for w in row) for y, row in _pushes(ops, -dpo, point).items()
-        }
+        plain = {y: tuple(float(slope * w) for w in row) for y, row in _pushes(ops, -dpo, point).items()}
     except (MidpoError, RecursionError):
         return None
     weights = {y: tuple(map(float, found[y])) for y in TOKENS}
@@ -157,9 +155,7 @@ def _pushes(ops: Any, loss: Expr, point: Point) -> dict[str, list[Any]]:
     return found
 
 
-def _tilted(
-    ops: Any, point: Point, response: str, place: int, token: int, step: Fraction
-) -> Point:
+def _tilted(ops: Any, point: Point, response: str, place: int, token: int, step: Fraction) -> Point:
     """`point` with the logit of one token of the trained policy raised by `step`."""
     rows = [list(row) for row in point.tables["pi", response]]
     raised = [p * ops.exp(ops.number(step)) if v == token else p for v, p in enumerate(rows[place])]
@@ -178,7 +174,8 @@ def _example(spec: Spec, values: Mapping[str, Fraction]) -> Point:
     for side, (response, tokens) in enumerate(spoken.items()):
         for which, policy in enumerate(dict.fromkeys((*POLICIES, *spec.policies))):
             rows = [
-                _own(t, token, side) if policy == "pi"
+                _own(t, token, side)
+                if policy == "pi"
                 # The first tokens of both stand after the same prompt: one law.
                 else _LAWS[(2 * which + 3 * t + (side if t else 0)) % len(_LAWS)]
                 for t, token in enumerate(tokens)

@@ -38,8 +38,7 @@ RULES = """.midpo-family .paper { fill: var(--paper); }
 CAPTION = (
     "An arrow: with these names fixed the left loss is the right one, up to a positive factor and "
     "a constant; proved by a derivation, replayed by the checker.",
-    "Dashed: a limit, the value is an end of its domain. Dotted: equal in value, not seen to be in "
-    "gradient.",
+    "Dashed: a limit, the value is an end of its domain. Dotted: equal in value, not seen to be in gradient.",
 )
 
 
@@ -94,9 +93,7 @@ def _box_width(names: Iterable[str]) -> float:
     return LETTER * max(map(len, names)) + 2 * GAP
 
 
-def _widths(
-    layout: Drawing, members: dict[str, tuple[str, ...]], drawn: Iterable[Edge]
-) -> list[float]:
+def _widths(layout: Drawing, members: dict[str, tuple[str, ...]], drawn: Iterable[Edge]) -> list[float]:
     """How wide each column is, with room for the labels of the lines that leave it."""
     widths = [0.0] * layout.columns
     for name, place in layout.boxes.items():
@@ -163,14 +160,14 @@ def _line(
     ]
 
 
-def _below(
-    family: Family, closing: Iterable[Edge], y: float, width: float
-) -> tuple[list[str], float]:
+def _below(family: Family, closing: Iterable[Edge], y: float, width: float) -> tuple[list[str], float]:
     """What no arrow shows, in rows below; and where it ends."""
     parts: list[str] = []
     for words, names in (
-        ("Cases that would close a circle:",
-         [f"{e.general} at {e.condition} is {e.special}" for e in closing]),
+        (
+            "Cases that would close a circle:",
+            [f"{e.general} at {e.condition} is {e.special}" for e in closing],
+        ),
         ("No special case among the others was proved:", family.alone),
         ("No loss of one pair:", family.outside),
     ):

@@ -113,8 +113,14 @@ def loss_plot(spec: Spec) -> Plot | None:
             (axes[1], "slopes", r"derivative $\mathrm{d}\ell/\mathrm{d}m$"),
         ):
             if usual is not None:
-                axis.plot(usual.margins, getattr(usual, what), "--", color=GREY, linewidth=0.9,
-                          label=r"$-\log\sigma(m)$")
+                axis.plot(
+                    usual.margins,
+                    getattr(usual, what),
+                    "--",
+                    color=GREY,
+                    linewidth=0.9,
+                    label=r"$-\log\sigma(m)$",
+                )
             values = getattr(curve, what)
             axis.plot(curve.margins, values, color=BLUE, label="this loss")
             axis.axhline(0, color=GREY, linewidth=0.4)
@@ -148,8 +154,15 @@ def token_weights_plot(spec: Spec) -> Plot | None:
         for axis, role, (response, tokens) in zip(axes, roles, found.tokens.items(), strict=True):
             places = range(1, len(tokens) + 1)
             axis.bar(places, found.weights[response], width=0.6, color=BLUE, label="this loss")
-            axis.plot(places, found.dpo[response], "D", markersize=4, markerfacecolor="white",
-                      markeredgecolor=ORANGE, label="DPO")
+            axis.plot(
+                places,
+                found.dpo[response],
+                "D",
+                markersize=4,
+                markerfacecolor="white",
+                markeredgecolor=ORANGE,
+                label="DPO",
+            )
             axis.axhline(0, color=GREY, linewidth=0.6)
             axis.set(title=role, xlabel="position of the token", xticks=list(places))
         axes[0].set_ylabel(r"$-\partial\ell/\partial z$, nats")
@@ -187,28 +200,37 @@ def error_plot(checks: Sequence[CrossCheck]) -> Plot | None:
             (0.17, ORANGE, "s", "gradient", "gradient_ulp"),
         ):
             points = [
-                (dtypes.index(d.dtype) + shift + _spread(place, len(checks)),
-                 max(getattr(d, what), LEAST))
+                (dtypes.index(d.dtype) + shift + _spread(place, len(checks)), max(getattr(d, what), LEAST))
                 for place, check in enumerate(checks)
                 for d in check.dtypes
                 if math.isfinite(getattr(d, what))
             ]
             fill = color if marker == "o" else "white"
-            axis.plot([x for x, _ in points], [y for _, y in points], marker, color=color,
-                      markersize=4, markerfacecolor=fill, label=words)
+            axis.plot(
+                [x for x, _ in points],
+                [y for _, y in points],
+                marker,
+                color=color,
+                markersize=4,
+                markerfacecolor=fill,
+                label=words,
+            )
         for place, dtype in enumerate(dtypes):
-            axis.plot([place - 0.42, place + 0.42], [limits[dtype]] * 2, color=GREY, linewidth=1,
-                      label=None if place else "limit")
+            axis.plot(
+                [place - 0.42, place + 0.42],
+                [limits[dtype]] * 2,
+                color=GREY,
+                linewidth=1,
+                label=None if place else "limit",
+            )
         axis.set_yscale("log")
-        axis.set(xticks=range(len(dtypes)), ylabel="largest error, ulp",
-                 xlim=(-0.6, len(dtypes) - 0.4))
+        axis.set(xticks=range(len(dtypes)), ylabel="largest error, ulp", xlim=(-0.6, len(dtypes) - 0.4))
         axis.set_xticklabels(dtypes)
         axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=3)
 
     pairs = sum(check.cases for check in checks)
     one = len(checks) == 1
-    which = f"the {checks[0].backend} kernel of {checks[0].name}" if one else (
-        f"{len(checks)} kernels")
+    which = f"the {checks[0].backend} kernel of {checks[0].name}" if one else (f"{len(checks)} kernels")
     rows = "; ".join(
         f"{dtype}: loss {_largest(checks, dtype, 'value_ulp')}, "
         f"gradient {_largest(checks, dtype, 'gradient_ulp')}"
@@ -277,8 +299,7 @@ def _drawn(
             from matplotlib.figure import Figure
         except ImportError:
             raise MidpoError(
-                "plots need matplotlib, which is not installed\n"
-                "  expected: pip install 'midpo[plots]'"
+                "plots need matplotlib, which is not installed\n  expected: pip install 'midpo[plots]'"
             ) from None
         with matplotlib.rc_context():
             matplotlib.rcdefaults()  # a reader's own style would change the bytes
@@ -300,9 +321,7 @@ def _named(svg: bytes, name: str) -> bytes:
     ids = set(re.findall(r'\bid="([^"]+)"', text))
     text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
     return re.sub(
-        r'(href="#|url\(#)([^")]+)',
-        lambda m: f"{m[1]}{name}-{m[2]}" if m[2] in ids else m[0],
-        text,
+        r'(href="#|url\(#)([^")]+)', lambda m: f"{m[1]}{name}-{m[2]}" if m[2] in ids else m[0], text
     ).encode("utf-8")
 
 

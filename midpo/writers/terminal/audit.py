@@ -31,6 +31,4 @@ def written(found: Audit) -> str:
 
 
 def _wrapped(text: str, first: str, rest: str = "    ") -> list[str]:
-    return textwrap.wrap(
-        text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
-    )
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)

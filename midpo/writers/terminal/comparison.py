@@ -34,9 +34,11 @@ def comparison(found: Comparison) -> None:
         difference = text(fold(found.difference), found.names)
         if len(first.why) <= LONGEST:
             line(f"  {first.why}")
-        line(f"  {found.first.name} - {found.second.name} = "
-             f"{difference if len(difference) <= LONGEST else long}"
-             f"{'' if found.compared == 'loss' else ', of the margins'}")
+        line(
+            f"  {found.first.name} - {found.second.name} = "
+            f"{difference if len(difference) <= LONGEST else long}"
+            f"{'' if found.compared == 'loss' else ', of the margins'}"
+        )
     witness = found.witness
     if witness is None:
         return
@@ -45,6 +47,8 @@ def comparison(found: Comparison) -> None:
     where = ", ".join(told)
     line(f"  as they stand they differ at {where} (the whole case: --json)")
     if witness.target_margin is not None and witness.recovered_margin is not None:
-        line(f"    margins: {witness.target_margin:.6g} and {witness.recovered_margin:.6g}, "
-             f"difference {witness.difference}")
+        line(
+            f"    margins: {witness.target_margin:.6g} and {witness.recovered_margin:.6g}, "
+            f"difference {witness.difference}"
+        )
     line(f"    losses:  {witness.target_loss:.6g} and {witness.recovered_loss:.6g}")

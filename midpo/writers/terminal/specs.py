@@ -51,9 +51,11 @@ def facts(row_: Row) -> None:
         line(f"  class, found by solving the loss: {row_.kind}")
     if row_.token_level is not None:
         told = " and ".join(row_.averages) or "none"
-        line(f"  token-level loss: {mark(row_.token_level)}; needs a reference: "
-              f"{mark(bool(row_.needs_reference))}; log-probabilities enter as: {told}; "
-              f"detached parts: {mark(bool(row_.detached))}")
+        line(
+            f"  token-level loss: {mark(row_.token_level)}; needs a reference: "
+            f"{mark(bool(row_.needs_reference))}; log-probabilities enter as: {told}; "
+            f"detached parts: {mark(bool(row_.detached))}"
+        )
     if row_.unread:
         line(f"  not decided what else holds of it: {plain(row_.unread)}")
     if row_.spec.conventions:
@@ -95,5 +97,8 @@ def spec(spec_: Spec) -> None:
     for name, kind in spec_.names.features.items():
         held = spec_.names.ranges.get(name)
         what = "a number" if held is None else held.described
-        line(f"  feature {name}: {what}, for each {kind}" if held else
-              f"  feature {name}: {what} for each {kind}")
+        line(
+            f"  feature {name}: {what}, for each {kind}"
+            if held
+            else f"  feature {name}: {what} for each {kind}"
+        )

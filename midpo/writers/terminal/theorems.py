@@ -39,17 +39,24 @@ def listed(theorems: Sequence[Theorem]) -> None:
         for width in (wide, 8, 9, 14, 13):
             table.add_column(min_width=width, no_wrap=True)
         table.add_row(
-            Text(theorem.name, style="bold"), f"{len(theorem.parts):2} parts", f"{steps:3} steps",
-            _known(theorem), f"error {theorem.error:.0e}")
+            Text(theorem.name, style="bold"),
+            f"{len(theorem.parts):2} parts",
+            f"{steps:3} steps",
+            _known(theorem),
+            f"error {theorem.error:.0e}",
+        )
         out.print(table)
         _line(theorem.stated() if theorem.holds else f"{theorem.stated()} {theorem.standing}")
     parts = sum(len(t.parts) for t in theorems)
     steps = sum(len(proof.steps) for t in theorems for proof in t.proofs)
     out.print()
-    _line(f"{len(theorems)} theorems, {parts} parts, {steps} steps. Proved: chains of equalities, "
-          "replayed by the checker, for sets of any size; cites: and classical facts, which the "
-          "theorem names. Error: the largest, relative, on random instances in 50 digits. "
-          "midpo derive THEOREM prints the steps, midpo derive --slips the paper's slips.", 0)
+    _line(
+        f"{len(theorems)} theorems, {parts} parts, {steps} steps. Proved: chains of equalities, "
+        "replayed by the checker, for sets of any size; cites: and classical facts, which the "
+        "theorem names. Error: the largest, relative, on random instances in 50 digits. "
+        "midpo derive THEOREM prints the steps, midpo derive --slips the paper's slips.",
+        0,
+    )
 
 
 def _known(theorem: Theorem) -> Text:
@@ -90,20 +97,28 @@ def _print_proof(number: int, proof: Proof) -> None:
         _line(f"= {mathematics(step.after)}", 7)
     if part.relation != "=":
         _line("which is " + ("at least 0" if part.relation == "≤" else "greater than 0"), 5)
-    _line(f"{proof.standing}; {seen.instances} instances, largest error {seen.error:.0e}"
-          + "".join(f"; without \"{name}\" it fails at {fails} of {tried}"
-                    for name, (fails, tried) in seen.broken.items()), 5, style="dim")
+    _line(
+        f"{proof.standing}; {seen.instances} instances, largest error {seen.error:.0e}"
+        + "".join(
+            f'; without "{name}" it fails at {fails} of {tried}'
+            for name, (fails, tried) in seen.broken.items()
+        ),
+        5,
+        style="dim",
+    )
 
 
 def slips(checked: list[tuple[Slip, tuple[Finding, ...]]]) -> None:
     for slip, found in checked:
-        out.print(f"[bold]{slip.name}[/]  {_SEVERITY[slip.severity]}, {slip.where}",
-                  soft_wrap=True)
+        out.print(f"[bold]{slip.name}[/]  {_SEVERITY[slip.severity]}, {slip.where}", soft_wrap=True)
         _line(f"printed: {slip.printed}")
         _line(f"right:   {slip.right}")
         for finding in found:
             mark = "" if finding.holds else "FAILS: "
             shown = f": {finding.formula}" if finding.formula else ""
-            _line(f"{mark}{finding.how}: {finding.words}{shown} [{finding.standing}]", 4,
-                  style="dim" if finding.holds else "bold red")
+            _line(
+                f"{mark}{finding.how}: {finding.words}{shown} [{finding.standing}]",
+                4,
+                style="dim" if finding.holds else "bold red",
+            )
     out.print(f"\n{len(checked)} slips of arXiv:2501.01544, each with its check.", soft_wrap=True)

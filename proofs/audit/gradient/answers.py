@@ -43,12 +43,16 @@ def mode(gradients: Gradients, seed: int) -> Claim:
     spec = gradients.spec
     if not any(gradients.terms):
         return Claim(
-            question, "either", "the prior is free of the policy: differentiating it or freezing "
-            "it is the same", proved("no term of {} moves with {}", LOG_ZETA, PI),
+            question,
+            "either",
+            "the prior is free of the policy: differentiating it or freezing it is the same",
+            proved("no term of {} moves with {}", LOG_ZETA, PI),
         )
     if gradients.target is None:
         return Claim(
-            question, "no target", "the spec has no target; the loss through the prior is taken "
+            question,
+            "no target",
+            "the spec has no target; the loss through the prior is taken "
             "with the prior differentiated, as it is written",
             told("{} the spec: nothing to compare it with", Standing.READ),
         )
@@ -56,9 +60,7 @@ def mode(gradients: Gradients, seed: int) -> Claim:
     if not found:
         return undefined(question)
     values = [
-        abs(p.target_value - p.value) / max(1.0, abs(p.value))
-        for p in found
-        if p.target_value is not None
+        abs(p.target_value - p.value) / max(1.0, abs(p.value)) for p in found if p.target_value is not None
     ]
     matches = [name for name, kept in _choices(gradients, found[0]) if _matches(found, kept)]
     evidence = told("{}, {} random pairs", Standing.DIFFERENTIATED, str(len(found)))
@@ -137,8 +139,11 @@ def formulas(gradients: Gradients) -> Claim:
         found = [side_rows(spec, role) for role in ROLES]
     except (MidpoError, RecursionError) as error:
         return Claim(
-            question, "undecided", "the gradient with the prior differentiated is not known in "
-            f"symbols: {error}", told("{} symbolically", Standing.UNDECIDED), (frozen,),
+            question,
+            "undecided",
+            f"the gradient with the prior differentiated is not known in symbols: {error}",
+            told("{} symbolically", Standing.UNDECIDED),
+            (frozen,),
         )
     written = [gradient_formula(rows_) for rows_ in found]
     if not any(gradients.terms):
@@ -149,8 +154,17 @@ def formulas(gradients: Gradients) -> Claim:
         shown = [
             Displayed(
                 f"ζ differentiated: {head} = G(y_w) − G(y_l), G(y) = {written[0].unicode}",
-                row(differentiated, call("G", chosen), " - ", call("G", rejected), ",", r"\quad ",
-                    call("G", response(RESPONSE)), " = ", written[0].formula),
+                row(
+                    differentiated,
+                    call("G", chosen),
+                    " - ",
+                    call("G", rejected),
+                    ",",
+                    r"\quad ",
+                    call("G", response(RESPONSE)),
+                    " = ",
+                    written[0].formula,
+                ),
             ),
             frozen,
         ]
@@ -161,19 +175,36 @@ def formulas(gradients: Gradients) -> Claim:
             Displayed(
                 f"ζ differentiated: {head} = G⁺(y_w) − G⁻(y_l), G⁺(y) = {written[0].unicode}, "
                 f"G⁻(y) = {written[1].unicode}",
-                row(differentiated, call(plus, chosen), " - ", call(minus, rejected),
-                    ",", r"\quad ", call(plus, response(RESPONSE)), " = ", written[0].formula,
-                    ",", r"\quad ", call(minus, response(RESPONSE)), " = ", written[1].formula),
+                row(
+                    differentiated,
+                    call(plus, chosen),
+                    " - ",
+                    call(minus, rejected),
+                    ",",
+                    r"\quad ",
+                    call(plus, response(RESPONSE)),
+                    " = ",
+                    written[0].formula,
+                    ",",
+                    r"\quad ",
+                    call(minus, response(RESPONSE)),
+                    " = ",
+                    written[1].formula,
+                ),
             ),
             frozen,
         ]
     data = {"chosen": written[0].unicode, "rejected": written[1].unicode}
-    return Claim(question, verdict, sentence, proved("chain rule on the sums over tokens"),
-                 tuple(shown), data)
+    return Claim(
+        question, verdict, sentence, proved("chain rule on the sums over tokens"), tuple(shown), data
+    )
 
 
 def answers(
-    spec: Spec, seed: int, trials: int, progress: Progress,
+    spec: Spec,
+    seed: int,
+    trials: int,
+    progress: Progress,
     parts: tuple[Expr | None, ...] = (None, None, None, None),
 ) -> Iterator[Claim]:
     """Every answer about the gradient; `parts` are the weight, the link, the further term

@@ -36,8 +36,13 @@ def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) ->
     """The cosine between the two gradients of the loss: worst cases found."""
     question = "the two gradients' cosine"
     if not any(gradients.terms):
-        return Claim(question, "the same", "they are the same", proved("the prior is fixed"),
-                     data={"tabular": 1.0, "shared": 1.0})
+        return Claim(
+            question,
+            "the same",
+            "they are the same",
+            proved("the prior is fixed"),
+            data={"tabular": 1.0, "shared": 1.0},
+        )
     factor = parallel(gradients.spec)
     if factor is not None and gradients.constraint is None:
         return _parallel(gradients, question, factor)
@@ -48,25 +53,38 @@ def cosines(gradients: Gradients, seed: int, trials: int, progress: Progress) ->
     progress("cosines: local descent")
     best, pair = _descend(gradients, worst, rng, trials // 2)
     y_w, y_l = pair.world.responses
-    common = sum(1 for _ in itertools.takewhile(lambda ab: ab[0] == ab[1],
-                                                zip(y_w, y_l, strict=False)))
+    common = sum(1 for _ in itertools.takewhile(lambda ab: ab[0] == ab[1], zip(y_w, y_l, strict=False)))
     case = Worst(best, (len(y_w), len(y_l)), common)
     against = "opposite" if best < 0 else "acute"
     raised = ", where a step on the one raises the loss of the other" if shared < 0 else ""
     sentence = told(
         "a tabular policy: {} at worst ({}, {}, {} shared); {} shared parameters: {} at worst{}",
-        figure(best), length(CHOSEN, case.lengths[0]), length(REJECTED, case.lengths[1]),
-        f"{common} token{'s' * (common != 1)}", str(SHARED), figure(shared), raised,
+        figure(best),
+        length(CHOSEN, case.lengths[0]),
+        length(REJECTED, case.lengths[1]),
+        f"{common} token{'s' * (common != 1)}",
+        str(SHARED),
+        figure(shared),
+        raised,
     )
     return Claim(
-        question, against, sentence,
-        known(Standing.EVIDENCE, f"{tried} random pairs of at most {2 * DEPTH} tokens, defaults, "
-              "then local descent"),
+        question,
+        against,
+        sentence,
+        known(
+            Standing.EVIDENCE,
+            f"{tried} random pairs of at most {2 * DEPTH} tokens, defaults, then local descent",
+        ),
         data={
-            "tabular": best, "shared": shared, "pairs": tried, "lengths": list(case.lengths),
-            "shared_prefix": common, "tokens": [list(y_w), list(y_l)],
-            "policy": {" ".join(map(str, s)): [float(p) for p in law]
-                       for s, law in pair.world.laws["pi"].items()},
+            "tabular": best,
+            "shared": shared,
+            "pairs": tried,
+            "lengths": list(case.lengths),
+            "shared_prefix": common,
+            "tokens": [list(y_w), list(y_l)],
+            "policy": {
+                " ".join(map(str, s)): [float(p) for p in law] for s, law in pair.world.laws["pi"].items()
+            },
         },
     )
 
@@ -75,14 +93,25 @@ def _parallel(gradients: Gradients, question: str, factor: Expr) -> Claim:
     """The answer where the one gradient is a constant times the other."""
     turned = compared(shown(factor), "<", 0)
     opposite = told(" (opposite where {})", turned) if factor.free_symbols else ""
-    value = float(factor.xreplace({
-        p: gradients.spec.defaults.get(str(p.name), S.Half) for p in factor.free_symbols
-    })) if factor.free_symbols else float(factor)
+    value = (
+        float(
+            factor.xreplace(
+                {p: gradients.spec.defaults.get(str(p.name), S.Half) for p in factor.free_symbols}
+            )
+        )
+        if factor.free_symbols
+        else float(factor)
+    )
     cosine = float(np.sign(value))
     return Claim(
-        question, "parallel", told(
+        question,
+        "parallel",
+        told(
             "they are parallel: the one is {} times the other, at every policy and in every "
-            "parametrisation{}", shown(factor), opposite),
+            "parametrisation{}",
+            shown(factor),
+            opposite,
+        ),
         proved("the rows differ by a constant factor"),
         data={"tabular": cosine, "shared": cosine},
     )

@@ -9,14 +9,7 @@ import numpy as np
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.duals import Floats64
 from midpo.numeric.figures import below, figure
-from midpo.numeric.trees import (
-    VOCABULARY,
-    World,
-    default_parameters,
-    logits_of,
-    random_world,
-    with_policy,
-)
+from midpo.numeric.trees import VOCABULARY, World, default_parameters, logits_of, random_world, with_policy
 from midpo.proofs.account.claim import Claim
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import proved, told
@@ -32,8 +25,13 @@ def conservative(gradients: Gradients, seed: int) -> Claim:
     """Whether the field that a frozen prior gives is the gradient of some loss."""
     question = "is the frozen field a gradient"
     if not any(gradients.terms):
-        return Claim(question, "conservative", "it is the gradient of the loss",
-                     proved("the prior is fixed"), data={"curl": 0.0})
+        return Claim(
+            question,
+            "conservative",
+            "it is the gradient of the loss",
+            proved("the prior is fixed"),
+            data={"curl": 0.0},
+        )
     factor = parallel(gradients.spec)
     curls = curl(gradients, seed)
     if curls is None:
@@ -42,9 +40,11 @@ def conservative(gradients: Gradients, seed: int) -> Claim:
     data = {"curl": _seen(frozen), "curl_differentiated": _seen(own)}
     if factor is not None and frozen < VANISHES and gradients.constraint is None:
         return Claim(
-            question, "conservative", "the frozen field is the gradient of a loss: it is parallel "
-            "to that of the differentiated one",
-            told("{}; curl {}", Standing.PROVED, _shown(frozen)), data=data,
+            question,
+            "conservative",
+            "the frozen field is the gradient of a loss: it is parallel to that of the differentiated one",
+            told("{}; curl {}", Standing.PROVED, _shown(frozen)),
+            data=data,
         )
     verdict = "conservative" if frozen < VANISHES else "not conservative"
     sentence = (
@@ -55,13 +55,18 @@ def conservative(gradients: Gradients, seed: int) -> Claim:
     stopped = any(t.has(StopGradient) for terms in gradients.terms for t in terms)
     name = "the prior as written, sg honoured" if stopped else "the differentiated prior"
     if stopped:
-        sentence += "; with the prior as written, " + (
-            "neither is it" if own > VANISHES else "it is"
-        )
+        sentence += "; with the prior as written, " + ("neither is it" if own > VANISHES else "it is")
     return Claim(
-        question, verdict, sentence,
-        told("{}, three pairs of one prompt: curl {}; of {} {}", Standing.DIFFERENTIATED,
-             _shown(frozen), name, _shown(own)),
+        question,
+        verdict,
+        sentence,
+        told(
+            "{}, three pairs of one prompt: curl {}; of {} {}",
+            Standing.DIFFERENTIATED,
+            _shown(frozen),
+            name,
+            _shown(own),
+        ),
         data=data,
     )
 
@@ -77,7 +82,8 @@ def target_conservative(gradients: Gradients, seed: int) -> Claim | None:
     (found,) = curls
     verdict = "conservative" if found < VANISHES else "not conservative"
     return Claim(
-        "is the target's field a gradient", verdict,
+        "is the target's field a gradient",
+        verdict,
         "the target's field, gradients stopped as it says, is "
         + ("a gradient as far as was seen" if found < VANISHES else "the gradient of no loss"),
         told("{}, three pairs of one prompt: curl {}", Standing.DIFFERENTIATED, _shown(found)),
@@ -108,9 +114,7 @@ def curl(gradients: Gradients, seed: int, *, target: bool = False) -> tuple[floa
     parameters = default_parameters(gradients.spec)
     for _ in range(10):
         responses = ((1, 0), (2, 1, 0), (2, 2, 0))
-        world = random_world(
-            gradients.spec, responses, rng, sight="free", parameters=parameters
-        )
+        world = random_world(gradients.spec, responses, rng, sight="free", parameters=parameters)
         try:
             return _curl(gradients, world, target)
         except Undefined:
@@ -128,9 +132,9 @@ def _curl(gradients: Gradients, world: World, target: bool) -> tuple[float, ...]
         for pair in pairs:
             part = replace(pair, laws=laws)
             found = gradients.pair(part, target=target)
-            wanted = [found.loss] if target else [
-                found.of_loss(found.everything(keep)) for keep in (False, True)
-            ]
+            wanted = (
+                [found.loss] if target else [found.of_loss(found.everything(keep)) for keep in (False, True)]
+            )
             for at, s in enumerate(part.prefixes):
                 here = slice(places[s] * VOCABULARY, (places[s] + 1) * VOCABULARY)
                 own = slice(at * VOCABULARY, (at + 1) * VOCABULARY)

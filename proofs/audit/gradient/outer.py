@@ -22,9 +22,7 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 
 
-def outer(
-    spec: Spec, weight: Expr | None, link: Expr | None = None, temperature: Expr | None = None
-) -> Expr:
+def outer(spec: Spec, weight: Expr | None, link: Expr | None = None, temperature: Expr | None = None) -> Expr:
     """f with target = f(m), written in the margin m, up to a positive factor and a constant.
 
     `weight`, `link` and `temperature` are what `solve` found beside the prior that `spec` has; a
@@ -37,7 +35,10 @@ def outer(
 
 
 def loss_gradient(
-    spec: Spec, weight: Expr | None = None, link: Expr | None = None, beside: Expr | None = None,
+    spec: Spec,
+    weight: Expr | None = None,
+    link: Expr | None = None,
+    beside: Expr | None = None,
     temperature: Expr | None = None,
 ) -> Claim | None:
     """nabla of the target in terms of nabla m; None where it is the plain -sigmoid(-m)*nabla m.
@@ -58,8 +59,10 @@ def loss_gradient(
     verdict, words = "the margin's and another term's", "a term stands beside the margin's loss"
     if temperature is not None:
         verdict = "temperature of the pair"
-        words = ("a weight inside the sigmoid is the pair's temperature: it scales the step, and "
-                 "the margin at which the step becomes small")
+        words = (
+            "a weight inside the sigmoid is the pair's temperature: it scales the step, and "
+            "the margin at which the step becomes small"
+        )
     elif weight is not None:
         verdict = "weight of the data"
         words = "a weight outside the sigmoid weighs the pair in the data, and changes nothing else"
@@ -68,23 +71,21 @@ def loss_gradient(
     factor = _derivative(weight, temperature, spec.link if link is None else link)
     if factor is None:
         slope = row("f", "'", Fence("(", terms.MARGIN, ")"), r"\,", r"\nabla ", terms.MARGIN)
-        shown = Displayed(f"f′(m)·∇m, f(m) = {mathematics(function)}",
-                          row(slope, ",", r"\quad ", terms.LINK, " = ", write(function)))
+        shown = Displayed(
+            f"f′(m)·∇m, f(m) = {mathematics(function)}",
+            row(slope, ",", r"\quad ", terms.LINK, " = ", write(function)),
+        )
     else:
-        shown = Displayed(f"{mathematics(factor)}·∇m",
-                          row(write(factor), r"\,", r"\nabla ", terms.MARGIN))
+        shown = Displayed(f"{mathematics(factor)}·∇m", row(write(factor), r"\,", r"\nabla ", terms.MARGIN))
     if beside is not None:
         data["beside"] = text(beside, spec.names.taken())
         term = row(r"\nabla", between("(", write(beside), ")", "big"))
-        shown = Displayed(f"∇({mathematics(beside)}) + {shown.unicode}",
-                          row(term, " + ", shown.formula))
+        shown = Displayed(f"∇({mathematics(beside)}) + {shown.unicode}", row(term, " + ", shown.formula))
     formula = Displayed(f"∇L = {shown.unicode}", row(r"\nabla ", "L", " = ", shown.formula))
     return Claim(question, verdict, words, proved("chain rule"), (formula,), data)
 
 
-def _derivative(
-    weight: Expr | None, temperature: Expr | None, link: Expr | None
-) -> Expr | None:
+def _derivative(weight: Expr | None, temperature: Expr | None, link: Expr | None) -> Expr | None:
     """df/dm, of a logistic f; None for another."""
     if link is not None:
         return None

@@ -90,9 +90,7 @@ class Gradients:
         )
         self.target = target_loss(spec) if spec.has_target else None
         self.link = loss_of_margin(replace(spec, constraint=None), MARGIN)
-        self.constraint = (
-            None if spec.constraint is None else spec.multiplier * spec.constraint
-        )
+        self.constraint = None if spec.constraint is None else spec.multiplier * spec.constraint
 
     def pair(self, world: World, *, target: bool = True, parts: bool = False) -> Pair:
         """Everything at one pair; with `parts`, the prior term by term. Raises: Undefined."""
@@ -135,8 +133,7 @@ class Gradients:
         parameters = default_parameters(self.spec) if defaults else None
         scale = float(rng.choice((0.5, 1.5, 3.0)))
         return random_world(
-            self.spec, random_pair(rng, DEPTH), rng, sight="free", scale=scale,
-            parameters=parameters,
+            self.spec, random_pair(rng, DEPTH), rng, sight="free", scale=scale, parameters=parameters
         )
 
     def pairs(self, seed: int, count: int) -> list[Pair]:
@@ -198,5 +195,9 @@ def parallel(spec: Spec) -> Expr | None:
 
 
 def undefined(question: str) -> Claim:
-    return Claim(question, "undecided", "no random pair gives the loss a value",
-                 undecided("undefined at every random pair"))
+    return Claim(
+        question,
+        "undecided",
+        "no random pair gives the loss a value",
+        undecided("undefined at every random pair"),
+    )
