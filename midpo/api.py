@@ -111,6 +111,7 @@ def check(
     code: str | Path | Callable[..., Any] | None = None,
     arguments: Mapping[str, Any] | None = None,
     bind: Mapping[str, str] | None = None,
+    contracts: Sequence[str] = (),
     progress: Callable[[], None] = lambda: None,
 ) -> CrossCheck:
     """Hold a kernel against the spec on random inputs. Needs torch.
@@ -119,6 +120,7 @@ def check(
     "FILE.py:FUNCTION", which is run. Its arguments are bound by name (numeric.checking.binding);
     `arguments` says what else they are, as {"beta": "alpha"}, and `bind` what they are made of, as
     {"logps": "cat(policy_chosen_logps, policy_rejected_logps)"} (numeric.checking.composing).
+    `contracts` of its operators, as "MODULE:NAME = kl(pi_ref, pi, y, t)", are tested too.
     Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
     or code cannot be run or bound.
     """
@@ -136,7 +138,7 @@ def check(
     else:
         from midpo.code import function_of
 
-        held = function_of(code, spec, arguments)
+        held = function_of(code, spec, arguments, contracts)
     own = isinstance(held, Code) and not held.generated
     usual = crosscheck.CODE_DTYPES if own else crosscheck.DTYPES
     found = crosscheck.crosscheck(
@@ -149,7 +151,15 @@ def check(
         device=device,
         progress=progress,
     )
-    said = () if isinstance(held, Code) else held.notes
+    said: tuple[str, ...] = () if isinstance(held, Code) else held.notes
+    if isinstance(held, Code) and contracts:
+        from midpo.proving.contracts import tested
+
+        kept = tested(spec, held)
+        said = (f"contracts: {kept}",)
+        found = dataclasses.replace(
+            found, passed=found.passed and not kept.wrong, failure=found.failure or kept.wrong
+        )
     return dataclasses.replace(found, notes=(*said, *found.notes))
 
 
@@ -160,6 +170,7 @@ def prove(
     backend: str = "eager",
     arguments: Mapping[str, Any] | None = None,
     bind: Mapping[str, str] | None = None,
+    contracts: Sequence[str] = (),
     layout: str = "aligned",
     pairs: Sequence[int] = (1, 2),
     shapes: Sequence[tuple[tuple[int, ...], int]] = (),
@@ -170,10 +181,11 @@ def prove(
     `code` is a function (a closure is an adapter), "FILE.py", "FILE.py:FUNCTION" or
     "MODULE:FUNCTION"; it is run. Without it, the kernel of `backend`; without `source`, the row of
     the catalogue that the code is found to compute. Arguments are bound by name
-    as in `check`, with `arguments` and `bind`. `layout` is "aligned" (logits predict the labels
-    beside them) or "unshifted" (as trainers hold them: the code shifts); `pairs` are the sizes of
-    batches. Where positions matter the answer is for small sizes; `shapes` names some: tokens of
-    each row, and how long rows are.
+    as in `check`, with `arguments` and `bind`; `contracts` say what operators compute that are not
+    lifted, which is then given (numeric.code.contracts). `layout` is "aligned" (logits predict the
+    labels beside them) or "unshifted" (as trainers hold them: the code shifts); `pairs` are the
+    sizes of batches. Where positions matter the answer is for small sizes; `shapes` names some:
+    tokens of each row, and how long rows are.
     Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
     or code cannot be run or bound.
     """
@@ -193,7 +205,7 @@ def prove(
 
         if code is None:
             raise MidpoError("nothing to prove\n  expected: a spec, code, or both")
-        return identify.identify(function_of(code, load("dpo"), arguments), **options)
+        return identify.identify(function_of(code, load("dpo"), arguments, contracts), **options)
     spec = spec_of(source)
     if code is None:
         kernel = generate(spec, backend=backend)
@@ -206,7 +218,7 @@ def prove(
     else:
         from midpo.code import function_of
 
-        held = function_of(code, spec, arguments)
+        held = function_of(code, spec, arguments, contracts)
     return proof.prove(spec, held, **options)
 
 

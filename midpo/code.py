@@ -8,7 +8,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from itertools import count
 from pathlib import Path
@@ -30,28 +30,32 @@ _numbers = count()
 
 
 def function_of(
-    code: str | Path | Callable[..., Any], spec: Spec, arguments: Mapping[str, Any] | None = None
+    code: str | Path | Callable[..., Any],
+    spec: Spec,
+    arguments: Mapping[str, Any] | None = None,
+    contracts: Sequence[str] = (),
 ) -> Code:
-    """What `--code` names: FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION, or a function itself.
+    """What `--code` names: FILE.py, FILE.py:FUNCTION, MODULE:FUNCTION, or a function itself; with
+    what its arguments are, and what operators of it are declared to compute.
 
     Raises: MidpoError where the file cannot be read or run, or has no such function.
     """
     from midpo.numeric.checking.found import Code
 
-    given = dict(arguments or {})
+    given, declared = dict(arguments or {}), tuple(contracts)
     if callable(code):
         backend = backend_of(getattr(inspect.getmodule(code), "__doc__", None) or "")[1]
         name = getattr(code, "__name__", type(code).__name__)
-        return Code(name, code, backend or "code", given, promised(spec, backend))
+        return Code(name, code, backend or "code", given, promised(spec, backend), declared)
     if (found := _of_module(str(code))) is not None:
-        return Code(str(code), found, "code", given)
+        return Code(str(code), found, "code", given, contracts=declared)
     path, name = split(str(code))
     text = read(path)
     written, backend = backend_of(text)
     module = run(path)
     function = pick(module, path, name or (written and f"{written.replace('-', '_')}_loss"), spec)
     shown = f"{path}:{getattr(function, '__name__', name)}"
-    return Code(shown, function, backend or "code", given, promised(spec, backend))
+    return Code(shown, function, backend or "code", given, promised(spec, backend), declared)
 
 
 def _of_module(code: str) -> Callable[..., Any] | None:

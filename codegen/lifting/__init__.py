@@ -8,6 +8,7 @@ gradient that torch's own autograd computes from it. Importing these modules imp
     axes        the token axis as segments, the vocabulary axis as one representative entry
     backward    rows: what autograd's formulas ask for
     calls       what code reads of tensors in Python: sizes, numbers, truth values
+    contracts   what an operator is declared to compute, in its place
     indexing    rows: gather, masks and places
     layouts     the inputs of a loss as expressions
     lift        a function lifted, every path of it, twice

@@ -21,6 +21,7 @@ from midpo.symbolic.language.nodes import Parameter
 
 from .axes import UNIT, T, V, at_label, obj, token_sum, vocab_sum
 from .calls import Calls
+from .contracts import Contracts
 from .numbers import expr_of
 from .pointwise import finite, placed
 from .tensor import Sym, sym
@@ -32,17 +33,31 @@ def seeds(number: int) -> list[Expr]:
     return [Parameter(f"{UPSTREAM}{n or ''}", "real") for n in range(number)]
 
 
-def gradient(loss: Sym, leaves: Sequence[tuple[Given, Sym]], layout: Layout) -> Expr:
+def gradient(loss: Sym, leaves: Sequence[tuple[Given, Sym]], layout: Layout, contracts: Contracts) -> Expr:
     """The derivative of the sum of the losses, each times its seed, along the direction d."""
     asked = [(given, x) for given, x in leaves if x.requires_grad]
     if not loss.requires_grad or not asked:
         return S.Zero
+    declared = contracts.moving
     up = sym(obj(seeds(loss.ptr.size), loss.ptr.shape), loss.sizes, loss.dtype)
     with Calls():  # for what a hand-written backward reads; torch.autograd.grad would switch it off
         found = _engine_run_backward(
-            (loss,), (up,), False, False, tuple(x for _, x in asked), True, accumulate_grad=False
+            (loss,),
+            (up,),
+            False,
+            False,
+            (*(x for _, x in asked), *(x for x, _ in declared)),
+            True,
+            accumulate_grad=False,
         )
-    parts = [paired(g, given, x, layout) for (given, x), g in zip(asked, found, strict=True) if g is not None]
+    parts = [
+        paired(g, given, x, layout) for (given, x), g in zip(asked, found, strict=False) if g is not None
+    ]
+    parts += [
+        contracts.paired(x, slopes, g)
+        for (x, slopes), g in zip(declared, found[len(asked) :], strict=True)
+        if g is not None
+    ]
     return Add(*parts)
 
 

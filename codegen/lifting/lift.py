@@ -17,6 +17,7 @@ from sympy import Expr, S
 
 from midpo.numeric.checking.binding import Binding
 from midpo.numeric.checking.calling import outcome
+from midpo.numeric.code.contracts import Use, instead
 from midpo.numeric.code.layout import Layout
 from midpo.numeric.code.tensors import arguments
 from midpo.symbolic.errors import MidpoError
@@ -24,6 +25,7 @@ from midpo.symbolic.errors import MidpoError
 from .autograd import checked, gradient
 from .axes import Hints
 from .calls import Calls, floats
+from .contracts import Contracts
 from .layouts import Inputs, hints_for
 from .numbers import Number, expr_of
 from .running import lifting
@@ -38,7 +40,8 @@ class Lifted:
     `losses` are the entries of its loss, `shape` their shape; `slope` is the derivative, by torch's
     autograd, of their sum weighted by seeds along the direction d, None where it was not asked for
     or (`why`) not lifted. `constants` are readings of literals, `hypotheses` what the formula rests
-    on, `casts` changes of dtype, `paths` how many ways data can lead through the code.
+    on, `casts` changes of dtype, `paths` how many ways data can lead through the code, `uses` the
+    calls of operators that a contract stands for.
     """
 
     layout: Layout
@@ -51,6 +54,7 @@ class Lifted:
     casts: dict[str, int] = field(default_factory=dict)
     operations: dict[str, int] = field(default_factory=dict)
     paths: int = 1
+    uses: tuple[Use, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ def _lifted(binding: Binding, layout: Layout, seed: int, slope: bool) -> Lifted:
     first = runs[0][1]
     if any(run.shape != first.shape for _, run in runs):
         raise CannotLift("the loss has another shape on another path")
+    if any(run.uses != first.uses for _, run in runs):
+        raise CannotLift("an operator with a contract is called on some paths and not on others")
     losses = tuple(
         checked(sum((w * run.losses[n] for w, run in runs), S.Zero)) for n in range(len(first.losses))
     )
@@ -113,6 +119,7 @@ def _lifted(binding: Binding, layout: Layout, seed: int, slope: bool) -> Lifted:
         dict(sum((t.casts for t in traces), Counter())),
         dict(sum((t.operations for t in traces), Counter())),
         len(runs),
+        first.uses,
     )
 
 
@@ -122,11 +129,20 @@ class _Run:
     shape: tuple[int, ...]
     slope: Expr
     trace: Trace
+    uses: tuple[Use, ...]
 
 
 def _run(binding: Binding, layout: Layout, hints: Hints, trace: Trace, slope: bool) -> _Run:
     """One run along one path. Raises: CannotLift, also for the code's own errors."""
-    with tracing(trace), sized(hints), _bounded(), _eager(), floats(binding.function):
+    given = Contracts(layout, binding.kinds.get("pi", ""))
+    with (
+        tracing(trace),
+        sized(hints),
+        _bounded(),
+        _eager(),
+        floats(binding.function),
+        instead(binding.contracts, binding.function, given.stand),
+    ):
         inputs = Inputs(layout, hints)
         try:
             with lifting(), Calls(), redirect_stdout(sys.stderr):
@@ -150,7 +166,7 @@ def _run(binding: Binding, layout: Layout, hints: Hints, trace: Trace, slope: bo
             before = trace.asked
             try:
                 with lifting():
-                    found = gradient(loss, inputs.leaves, layout)
+                    found = gradient(loss, inputs.leaves, layout, given)
                 if trace.asked != before:
                     refuse("the gradient asks questions about data")
                 if trace.failed:
@@ -160,7 +176,7 @@ def _run(binding: Binding, layout: Layout, hints: Hints, trace: Trace, slope: bo
             except Exception as error:
                 told = trace.failed or _told(binding, error)
                 raise CannotLift(_GRADIENT + told) from None
-        return _Run(losses, loss.sizes, found, trace)
+        return _Run(losses, loss.sizes, found, trace, tuple(given.uses))
 
 
 def _parameter(e: Expr) -> Any:

@@ -35,6 +35,7 @@ from . import options
 )
 @options.settings
 @options.bindings
+@options.contracts
 @click.pass_context
 def command(
     context: click.Context,
@@ -48,6 +49,7 @@ def command(
     code: str | None,
     settings: tuple[str, ...],
     bindings: tuple[str, ...],
+    contracts: tuple[str, ...],
 ) -> None:
     """Hold the loss that each spec generates, or a given function, against the spec. Needs torch.
 
@@ -64,7 +66,7 @@ def command(
     """
     from midpo import api
 
-    given = given_of(code, settings, bindings)
+    given = given_of(code, settings, bindings, contracts)
     chosen = context.get_parameter_source("backend") is not ParameterSource.DEFAULT
     if code is not None and chosen:
         raise MidpoError("--code and --backend\n  expected: one of them; a generated file names its backend")
@@ -91,14 +93,17 @@ def command(
     each(specs, as_json, answer)
 
 
-def given_of(code: str | None, settings: Sequence[str], bindings: Sequence[str]) -> dict[str, dict[str, str]]:
-    """What --set and --bind say of the code's arguments. Raises: MidpoError."""
-    if code is None and (settings or bindings):
-        option = "set" if settings else "bind"
+def given_of(
+    code: str | None, settings: Sequence[str], bindings: Sequence[str], contracts: Sequence[str]
+) -> dict[str, Any]:
+    """What --set, --bind and --contract say of the code. Raises: MidpoError."""
+    said = {"set": settings, "bind": bindings, "contract": contracts}
+    for option in (o for o, values in said.items() if code is None and values):
         raise MidpoError(f"--{option} without --code\n  expected: --code FILE.py:FUNCTION beside it")
     return {
         "arguments": arguments_of("set", settings, "beta=alpha"),
         "bind": arguments_of("bind", bindings, "keep=not mask"),
+        "contracts": contracts,
     }
 
 

@@ -42,6 +42,14 @@ bindings = click.option(
     help="What an argument of --code is made of: logps=cat(policy_chosen_logps, "
     'policy_rejected_logps), batch={"labels": labels}; may be repeated (docs/code.md).',
 )
+contracts = click.option(
+    "--contract",
+    "contracts",
+    multiple=True,
+    metavar="OP=EXPR",
+    help="What an operator of --code computes that is not lifted, MODULE:NAME = kl(pi_ref, pi, y, "
+    "t): given to prove, tested by check; may be repeated (docs/code.md).",
+)
 backend = click.option(
     "--backend",
     default="eager",

@@ -31,6 +31,7 @@ STATUS = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED, "not lifted
 )
 @options.settings
 @options.bindings
+@options.contracts
 @click.option(
     "--layout",
     type=click.Choice(("aligned", "unshifted")),
@@ -53,6 +54,7 @@ def command(
     code: str | None,
     settings: tuple[str, ...],
     bindings: tuple[str, ...],
+    contracts: tuple[str, ...],
     layout: str,
     pairs: str,
     witness: str | None,
@@ -80,7 +82,7 @@ def command(
     if not specs and code is None:
         raise MidpoError("nothing to prove\n  expected: SPEC, --code FILE.py:FUNCTION, or both")
     given: dict[str, Any] = {
-        **given_of(code, settings, bindings),
+        **given_of(code, settings, bindings, contracts),
         "layout": layout,
         "pairs": _pairs(pairs),
         "shapes": tuple(map(_shape, shapes)),

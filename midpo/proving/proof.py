@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +19,8 @@ from midpo.numeric.checking.binding import Binding, bind, leaves
 from midpo.numeric.checking.found import Code
 from midpo.numeric.code import cases as trying
 from midpo.numeric.code.cases import CodeCase
+from midpo.numeric.code.contracts import Use, contract
+from midpo.numeric.code.holding import Tested, declared, hold
 from midpo.numeric.code.layout import Layout
 from midpo.numeric.code.tensors import Answer, call
 from midpo.numeric.code.witness import (
@@ -61,6 +65,8 @@ class Found:
     steps: int = 0
     operations: int = 0
     one: dict[str, Expr] = field(default_factory=dict)  # what is proved of one pair
+    held: Tested = field(default_factory=Tested)  # contracts, at random inputs
+    given: set[str] = field(default_factory=set)  # the operators that have one and are called
 
     def undecided(self, part: str, reason: str) -> None:
         if getattr(self, part) == "proved":
@@ -85,9 +91,7 @@ def prove(
     start = time.perf_counter()
     if not pairs or min(pairs) < 1:
         raise MidpoError("no pairs\n  expected: sizes of batches, as (1, 2)")
-    loss = kernel_loss(spec)
-    needed = tuple(sorted(str(s) for s in loss.free_symbols if str(s) in spec.names.policies))
-    binding = bind(spec, code.function, code.arguments, needed)
+    binding = bound(spec, code)
     layouts = [Layout(spec, n, unshifted) for n in pairs]
     every = decided(binding, layouts, value_only) if not shapes else NotLifted("")
     held, why_not = every, every.why if isinstance(every, NotLifted) else ""
@@ -115,7 +119,7 @@ def prove(
     )
     why = "" if isinstance(held, Found) else why_not or held.why
     # Of code that was not lifted nothing is claimed that could rest on these.
-    notes = (*found.notes, *binding.notes, *(() if why else TERMS))
+    notes = (*_given(found, binding), *found.notes, *binding.notes, *(() if why else TERMS))
     answer = CodeProof(
         spec.name,
         code.name,
@@ -134,6 +138,19 @@ def prove(
         _program(spec, code, binding, found),
     )
     return replace(answer, verdict="not lifted", reason=why) if why else answer
+
+
+def bound(spec: Spec, code: Code) -> Binding:
+    """The function's arguments, with what its operators are declared to compute.
+
+    Raises: MidpoError where an argument has no source, SpecError where the spec has no loss.
+    """
+    loss = kernel_loss(spec)
+    needed = tuple(sorted(str(s) for s in loss.free_symbols if str(s) in spec.names.policies))
+    return replace(
+        bind(spec, code.function, code.arguments, needed),
+        contracts=tuple(contract(spec, text) for text in code.contracts),
+    )
 
 
 def decided(
@@ -180,11 +197,19 @@ def decide(found: Found, spec: Spec, binding: Binding, layout: Layout, lifted: L
     asked = found.gradient != "not asked"
 
     def run(case: CodeCase) -> Answer:
-        return called(binding, layout, case, asked and lifted.slope is not None)
+        return called(
+            binding,
+            layout,
+            case,
+            asked and lifted.slope is not None,
+            lifted.uses if found.held.stopped else (),
+        )
 
     fixed = binding.fixed
     tests = [trying.case(layout, fixed, seed) for seed in TESTS]
-    wrong = disagreement(lifted.losses, lifted.slope, tests, run)
+    wrong = kept(found.held, binding, layout, lifted, tests) or disagreement(
+        lifted.losses, lifted.slope, tests, run
+    )
     if wrong:
         found.undecided("value", wrong)
         found.undecided("gradient", wrong)
@@ -201,15 +226,31 @@ def decide(found: Found, spec: Spec, binding: Binding, layout: Layout, lifted: L
         _gradient(found, spec, binding, stated, lifted, fixed, run)
 
 
-def called(binding: Binding, layout: Layout, case: CodeCase, slope: bool) -> Answer:
-    """The code's own answer at a case; what it prints goes to standard error."""
-    import contextlib
-    import sys
-
+def kept(held: Tested, binding: Binding, layout: Layout, lifted: Lifted, tests: Sequence[CodeCase]) -> str:
+    """What is wrong with the contracts that the code's formula rests on, if anything."""
     import torch
 
-    with contextlib.redirect_stdout(sys.stderr):
-        return call(torch, binding, layout, case, slope=slope)
+    with _quiet():
+        for case in tests if lifted.uses else ():
+            if not (held.wrong or held.stopped):
+                hold(torch, lifted.uses, binding, layout, case, held)
+    return held.wrong
+
+
+def called(binding: Binding, layout: Layout, case: CodeCase, slope: bool, uses: Sequence[Use] = ()) -> Answer:
+    """The code's own answer at a case, with what is declared in place of operators that do not run;
+    what it prints goes to standard error."""
+    import torch
+
+    with _quiet():
+        if not uses:
+            return call(torch, binding, layout, case, slope=slope)
+        with declared(torch, uses, binding.function, case):
+            return call(torch, binding, layout, case, slope=False)
+
+
+def _quiet() -> contextlib.redirect_stdout[Any]:
+    return contextlib.redirect_stdout(sys.stderr)
 
 
 def _claim(layout: Layout, lifted: Lifted, fixed: Mapping[str, Fraction], run: Any) -> CodeClaim | None:
@@ -334,6 +375,17 @@ def _gradient(
     found.undecided("gradient", "no derivation shows the gradients equal, and no case tells them apart")
 
 
+def _given(found: Found, binding: Binding) -> tuple[str, ...]:
+    """What is given, not proved: the contracts that the code came to."""
+    return tuple(
+        f"given: {each} ({found.held})"
+        if each.target in found.given
+        else f"the contract of {each.target} was not needed"
+        for each in binding.contracts
+        if not found.held.wrong
+    )
+
+
 def _note(found: Found, lifted: Lifted) -> None:
     if lifted.constants:
         read = ", ".join(f"{k} as {v}" for k, v in sorted(lifted.constants.items()))
@@ -344,6 +396,7 @@ def _note(found: Found, lifted: Lifted) -> None:
         found.notes[f"casts: {', '.join(sorted(lifted.casts))}"] = None
     if lifted.paths > 1:
         found.notes[f"{lifted.paths} paths through the code, all of them run"] = None
+    found.given |= {use.contract.target for use in lifted.uses}
     found.operations += sum(lifted.operations.values())
 
 

@@ -88,7 +88,8 @@ class Source:
 @dataclass(frozen=True)
 class Binding:
     """A function and the source of each of its arguments. `kinds` says what is given of each
-    policy; `fixed` are parameters that no argument takes, at their defaults."""
+    policy; `fixed` are parameters that no argument takes, at their defaults; `contracts` say what
+    operators compute that are not looked into (numeric.code.contracts)."""
 
     function: Callable[..., Any]
     sources: Mapping[str, Source]
@@ -98,6 +99,7 @@ class Binding:
     notes: tuple[str, ...] = ()
     options: frozenset[str] = field(default_factory=frozenset)
     left_out: frozenset[str] = field(default_factory=frozenset)
+    contracts: tuple[Any, ...] = ()
 
     def variants(self) -> list[Binding]:
         """Other inputs that the same arguments allow: a frozen policy by its labels'

@@ -41,13 +41,14 @@ class KernelLike(Protocol):
 class Code:
     """A given function. `backend` is that of the file that holds it, or "code" where nothing says
     that it was generated; `arguments` says what the caller binds to which argument; `promised` what
-    a generated one logs."""
+    a generated one logs; `contracts` what operators of it are declared to compute."""
 
     name: str
     function: Callable[..., Any]
     backend: str = "code"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     promised: logged.Promised = field(default_factory=logged.Promised)
+    contracts: tuple[str, ...] = ()
 
     @property
     def generated(self) -> bool:

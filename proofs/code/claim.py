@@ -11,14 +11,13 @@ from sympy import Add, Expr, Integer, Rational, S
 
 from midpo.numeric.code.layout import Layout, instantiate
 from midpo.numeric.code.places import DIRECTION, UPSTREAM
+from midpo.numeric.code.tangent import tangent
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import Feature, Max, Min, Parameter, Sorted, structural
 from midpo.symbolic.loss import kernel_loss
 from midpo.symbolic.work import allowance
-
-from .tangent import tangent
 
 Reduction = Literal["mean", "sum", "each"]
 

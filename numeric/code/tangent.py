@@ -1,4 +1,4 @@
-"""The derivative of a spec's loss along a direction in which the policy moves.
+"""The derivative of an expression along a direction in which the policy moves.
 
 Of log-probabilities of tokens the direction is d(y, t); of logits d(y, t, v), and the logarithm of
 a probability moves by it less its mean under the policy. What is stopped, sg(e), does not move.
@@ -10,8 +10,6 @@ from typing import Any
 
 from sympy import Add, Expr, Integer, S, Symbol
 
-from midpo.numeric.code.instances import written_out
-from midpo.numeric.code.places import DIRECTION, LABEL, LOGIT, T, V
 from midpo.symbolic.algebra.derivative import derivative
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import (
@@ -24,6 +22,9 @@ from midpo.symbolic.language.nodes import (
     VocabProb,
     VocabSum,
 )
+
+from .instances import written_out
+from .places import DIRECTION, LABEL, LOGIT, T, V
 
 _LOGIT = Symbol(f"{LOGIT}{POLICY}")
 
