@@ -158,10 +158,16 @@ class FromStatistics(Printer):
             value = call(f"_forward{self.suffix(number)}", *arguments)
         self.lines.append(Assign(target, value))
         for place, one in enumerate(found.statistics):
-            name = self.locals[one.node] = self.name(one.name)
             fill = -1.0 if one.is_label else 0.5  # outside, where nothing is counted
-            padded = f"_padded({{}}[{{}}], {{}}, {fill})"
-            self.assign(name, quote(padded, values, place, self.layout))
+            padded = quote(f"_padded({{}}[{{}}], {{}}, {fill})", values, place, self.layout)
+            if found.near_one:
+                (policy,) = map(Symbol, one.policies)
+                odds = self.name(one.name.replace("_logps", "_odds"))
+                self.locals["odds", policy] = odds
+                self.assign(odds, padded)
+                padded = quote("F.logsigmoid({})", odds)
+            name = self.locals[one.node] = self.name(one.name)
+            self.assign(name, padded)
 
     def policy(self, policy: Symbol) -> str:  # pragma: no cover - statistics hold every such term
         raise NotYet(f"no kernel for {policy} over the whole vocabulary outside a sum")
@@ -171,6 +177,10 @@ class FromStatistics(Printer):
         if any(one in c.statistics for c in self.passes):
             return self.value_of(one)
         return self.given(one)
+
+    def odds(self, policy: Symbol) -> str | None:
+        self.at_labels(policy)
+        return self.locals.get(("odds", policy))
 
     def given(self, one: Statistic) -> str:
         """Log-probabilities of labels under a frozen policy that no pass reads: the argument of
@@ -223,6 +233,9 @@ class FromLogps(Printer):
             self.assign(name, quote("torch.where({}, {}.to({}), -1.0)", self.mask, value, self.dtype))
         return name
 
+    def odds(self, policy: Symbol) -> str | None:
+        return None
+
     def divergence(self, expr: Expr) -> str:
         raise _needs_distributions(expr)
 
@@ -249,6 +262,18 @@ def refuse_distributions(lowered: Lowered) -> None:
     for expr in (lowered.margin, lowered.loss):
         for node in sorted(expr.atoms(Divergence, Entropy, VocabSum), key=str) if expr else ():
             raise _needs_distributions(node)
+
+
+SURE = (
+    "log(1 - p) is not known of a token whose log-probability is given as 0: 1 - p is taken as "
+    "the smallest number, without a gradient; from logits it is known"
+)
+
+
+def shortfalls(lowered: Lowered, backend: Backend) -> tuple[str, ...]:
+    """What this backend cannot compute to the last digits, a sentence each."""
+    sure = near_one(lowered.margin, lowered.loss)
+    return (SURE,) if sure and backend.name == "logps" else ()
 
 
 def whole_responses(lowered: Lowered) -> bool:
@@ -278,8 +303,8 @@ def label_only(lowered: Lowered) -> frozenset[str]:
 def passes(lowered: Lowered, taken: set[str], given: frozenset[str] = frozenset()) -> list[Chunk]:
     """The passes over the logits that the loss needs, less the labels of the policies `given`."""
     found = tuple(s for s in _statistics(lowered) if not given.issuperset(s.policies))
-    near = near_one(lowered.margin, lowered.loss)
-    return [chunk(group, taken, near) for group in stages(found)]
+    near = bool(near_one(lowered.margin, lowered.loss))
+    return [chunk(group, taken, near) for group in stages(found, apart=near)]
 
 
 def _statistics(lowered: Lowered) -> tuple[Statistic, ...]:

@@ -42,6 +42,7 @@ from .backends import (
     logps_argument,
     passes,
     refuse_distributions,
+    shortfalls,
     template_names,
     whole_responses,
 )
@@ -84,16 +85,12 @@ class Kernel:
     roles: tuple[str, ...] = ("y_w", "y_l")
     logged: tuple[str, ...] = ()
     computing: int | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def rewards(self) -> metrics.Rewards | None:
         """What it logs as the rewards of the chosen and the rejected response, if it logs any."""
         return metrics.implicit_rewards(self.lowered)
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What was not done, as the file's header says it."""
-        return self.lowered.notes
 
     def _repr_html_(self) -> str:
         return notebook.source(f"{self.function}, backend {self.backend}", self.mathematics)
@@ -157,6 +154,7 @@ class _Emitter:
             "validate",
         }
         self.digest = _digest(spec, backend)
+        self.notes = (*lowered.notes, *shortfalls(lowered, backend))
 
     def kernel(self) -> Kernel:
         values = {"eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native}.get(
@@ -184,6 +182,7 @@ class _Emitter:
             tuple(map(str, self.spec.roles)),
             values["logged"],
             bundle.computing + 1,  # and the seal
+            self.notes,
         )
 
     def common(self) -> dict[str, Any]:
@@ -200,7 +199,7 @@ class _Emitter:
             "summary": [header.docstring(line) for line in header.summary(spec)],
             "formula": [header.docstring(line) for line in header.formula(spec)],
             "reference": [header.docstring(line) for line in header.reference(spec)],
-            "notes": [line for note in self.lowered.notes for line in textwrap.wrap(f"Note: {note}.", 92)],
+            "notes": [line for note in self.notes for line in textwrap.wrap(f"Note: {note}.", 92)],
             "of": len(spec.roles),
             "beside": [header.docstring(line) for line in header.beside(spec)],
             "logits": [
@@ -219,7 +218,7 @@ class _Emitter:
 
     def eager(self) -> dict[str, Any]:
         printer = Printer({*self.names(), "torch", "F", "Tensor"}, self.spec.roles)
-        printer.near_one = near_one(self.lowered.margin, self.lowered.loss)
+        printer.near_one = bool(near_one(self.lowered.margin, self.lowered.loss))
         return self.with_metrics(printer, body_of(printer, self.lowered))
 
     @staticmethod
@@ -244,7 +243,8 @@ class _Emitter:
 
     def from_statistics(self) -> dict[str, Any]:
         linear = self.backend.name == "linear"
-        given = label_only(self.lowered) if linear else frozenset()
+        sure = near_one(self.lowered.margin, self.lowered.loss)
+        given = label_only(self.lowered) - sure if linear else frozenset()
         taken = self.names() | {label_statistic(p).name for p in given}
         if linear:
             shorts = [a.removesuffix("_logits") for a in self.arguments]

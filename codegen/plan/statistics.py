@@ -193,9 +193,10 @@ def statistics(exprs: Iterable[Expr]) -> tuple[Statistic, ...]:
     return tuple(sorted(distinct.values(), key=lambda s: (not s.is_label, s.policies[:1] != ("pi",))))
 
 
-def stages(found: tuple[Statistic, ...]) -> list[tuple[Statistic, ...]]:
+def stages(found: tuple[Statistic, ...], *, apart: bool = False) -> list[tuple[Statistic, ...]]:
     """The statistics by the pass that computes them: those whose contexts need none, then those
-    whose contexts need only these, and so on."""
+    whose contexts need only these, and so on; where labels' are `apart`, these in a pass of their
+    own."""
     depth: dict[Expr, int] = {}
 
     def level(one: Statistic) -> int:
@@ -204,8 +205,10 @@ def stages(found: tuple[Statistic, ...]) -> list[tuple[Statistic, ...]]:
             depth[one.node] = 1 + max(map(level, inner), default=-1)
         return depth[one.node]
 
-    levels = sorted({level(one) for one in found})
-    return [tuple(s for s in found if level(s) == at) for at in levels]
+    def at(one: Statistic) -> tuple[int, bool]:
+        return level(one), apart and not one.is_label
+
+    return [tuple(s for s in found if at(s) == place) for place in sorted(set(map(at, found)))]
 
 
 # --- Gradients -----------------------------------------------------------------------------------

@@ -113,11 +113,13 @@ class Backward:
             self.start(quote("torch.zeros_like(like)"))
         labels = [s for s in self.group if s.is_label and s.trained]
         if self.near_one and labels:
-            (one,) = labels
-            name = self.names[one, False]  # 1 - p, from log p: of p no digits are left
-            printer.assign("at_label", quote("{} * -torch.expm1({})", f"grad_{name}", name))
+            (one,) = labels  # the others' share in their sum is their gradient of the log-odds
             printer.assign(
-                "at_label", quote("torch.where(ours, at_label[:, None], gradient.gather(-1, index))")
+                "at_label",
+                quote(
+                    "torch.where(ours, {}[:, None], gradient.gather(-1, index))",
+                    f"grad_{self.names[one, False]}",
+                ),
             )
             self.run("gradient.scatter_(-1, index, at_label)")
         elif labels:

@@ -7,16 +7,27 @@ Each takes the printer of a kernel, which prints the parts and names them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 from sympy import Add, Expr, Mul, S, Symbol
 
 from midpo.codegen.plan.cancellation import Piece, by_logarithm
 from midpo.codegen.plan.exponentials import is_positive_total, signed
 from midpo.codegen.plan.log_sums import Tilt
-from midpo.codegen.statements.nodes import UNARY, Code, Name, Number, Pair, call, fraction, negative
+from midpo.codegen.statements.nodes import PRODUCT, UNARY, Code, Name, Number, Pair, call, fraction, negative
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.nodes import RESPONSE, Entropy, Exp, Log, Parameter, TokenProb, TokenSum
+from midpo.symbolic.language.nodes import (
+    RESPONSE,
+    Entropy,
+    Exp,
+    Log,
+    LogSigmoid,
+    Parameter,
+    TokenProb,
+    TokenSum,
+    roles,
+)
 from midpo.symbolic.language.signs import is_negative, is_positive
 from midpo.symbolic.language.text import split_fraction
 from midpo.symbolic.language.words import BY_NODE
@@ -113,7 +124,8 @@ def logarithm(printer: Scribe, inside: Expr, level: str) -> Code:
             return above
         below = log_of_sum(printer, parts.minus, level)
         if parts.plus == (S.Zero,):
-            return log_of_complement(printer, below)
+            small = log_of_negated(printer, parts.minus[0], level) if len(parts.minus) == 1 else None
+            return log_of_complement(printer, below) if small is None else call("_log1mexp", below, small)
         top = printer.bind(("log", level, parts.plus), "log_sum", above)
         gap = negative(top) if below == NOTHING else Pair(below, "-", top)
         return Pair(top, "+", log_of_complement(printer, gap))
@@ -233,6 +245,53 @@ def bernoulli_divergence(printer: Scribe, a: Expr, b: Expr, level: str) -> Code:
     )
     near = "{share} * _exp_remainder({step}) - _exp_remainder({log})"
     return local("found", "divergence", written(f"torch.where({{gap}}.abs() < 1, {near}, {{far}})"))
+
+
+def log_of_negated(printer: Scribe, expr: Expr, level: str) -> Code | None:
+    """log(-x) where x is made of log-probabilities of tokens with positive factors, by their
+    log-odds, which know -x where x rounds to 0; None for another x."""
+    if isinstance(expr, Log) and isinstance(expr.args[0], TokenProb):
+        odds = printer.odds(expr.args[0].args[0])
+        if odds is None:
+            given = printer.bind(("logarithm", level, expr), "logp", printer(expr, level))
+            return quote("torch.log((-{0}).clamp(min=torch.finfo({0}.dtype).tiny))", given)
+        return printer.lift(
+            expr,
+            printer.local(
+                ("log of less", expr.xreplace(dict.fromkeys(roles(expr), RESPONSE))),
+                "log_less",
+                lambda: quote("_log_softplus(-{})", odds),
+            ),
+            "token",
+            level,
+        )
+    if isinstance(expr, LogSigmoid):
+        return call("_log_softplus", printer.tensor(-expr.args[0], level))
+    if isinstance(expr, TokenSum) and level in ("pair", "row"):
+        body, _, response = expr.args
+        inner = log_of_negated(printer, body, "token")
+        if inner is None:
+            return None
+        name = printer.local(
+            ("log of less", expr.xreplace({response: RESPONSE})),
+            "token_log_sum",
+            lambda: call("_token_log_sum", Name(printer.mask), inner),
+        )
+        return printer.lift(expr, name, "row", level)
+    if isinstance(expr, Add):
+        parts = [log_of_negated(printer, term, level) for term in expr.args]
+        found = [part for part in parts if part is not None]
+        if len(found) < len(parts):
+            return None
+        return reduce(lambda one, other: call("torch.logaddexp", one, other), found)
+    moving = [f for f in Mul.make_args(expr) if f.has(TokenProb, LogSigmoid)]
+    scale = Mul(*(f for f in Mul.make_args(expr) if f not in moving))
+    if len(moving) != 1 or moving[0] == expr or not is_positive(scale):
+        return None
+    small = log_of_negated(printer, moving[0], level)
+    if small is None or scale == 1:
+        return small
+    return Pair(small, "+", printer.wrapped(Log(scale), level, PRODUCT))
 
 
 def log_of_complement(printer: Scribe, exponent: Code) -> Code:

@@ -153,13 +153,23 @@ class Printer:
         """Log-probabilities of the labels, (2B, T)."""
 
         def value() -> Code:
-            if self.near_one:
-                logits = quote("{}.to({})", logits_of(policy), self.dtype)
-                return quote("_label_odds({}, labels, {})", logits, self.mask)
+            if odds := self.odds(policy):
+                return quote("F.logsigmoid({})", odds)
             return quote("_at_labels({}, labels, {})", self.policy(policy), self.mask)
 
         wanted = policy_argument(policy).replace("_logits", "_token_logps")
         return self.local(("token", policy), wanted, value)
+
+    def odds(self, policy: Symbol) -> str | None:
+        """Log-odds of the labels, (2B, T), where probabilities near one need all their digits and
+        what is given has them."""
+        if not self.near_one:
+            return None
+        logits = quote("{}.to({})", logits_of(policy), self.dtype)
+        wanted = policy_argument(policy).replace("_logits", "_token_odds")
+        return self.local(
+            ("odds", policy), wanted, lambda: quote("_label_odds({}, labels, {})", logits, self.mask)
+        )
 
     # -- expressions
 

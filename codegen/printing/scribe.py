@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from sympy import Symbol
+
 from midpo.codegen.statements.nodes import Code, Name
 
 
@@ -27,3 +29,4 @@ class Scribe(Protocol):
     def bind(self, key: Any, wanted: str, value: Code) -> Name: ...
     def lift(self, expr: Any, name: str, native: str, level: str) -> Code: ...
     def guarding(self, expr: Any) -> AbstractContextManager[None]: ...
+    def odds(self, policy: Symbol) -> str | None: ...

@@ -94,11 +94,13 @@ def agreeing_sigmoids(expr: Add) -> tuple[Expr, Expr, Expr] | None:
     return (scale, a, b) if same else None
 
 
-def near_one(*parts: Expr | None) -> bool:
-    """Whether a logarithm of 1 - p is taken, for which a p near one needs all its digits."""
+def near_one(*parts: Expr | None) -> frozenset[str]:
+    """The policies of which a logarithm of 1 - p is taken, for which a p near one needs all its
+    digits."""
     logs = (log for part in parts if part is not None for log in part.atoms(Log))
     found = (signed(log.args[0]) for log in logs if not isinstance(log.args[0], TokenProb))
-    return any(one is not None and any(e.has(TokenProb) for e in one.minus) for one in found)
+    exponents = (e for one in found if one is not None for e in one.minus)
+    return frozenset(str(p.args[0]) for e in exponents for p in e.atoms(TokenProb))
 
 
 def of_one_response(expr: Expr) -> Expr:

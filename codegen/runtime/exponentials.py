@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -63,3 +64,21 @@ def _exp_remainder(x: Tensor) -> Tensor:
     series = 1 + near / 4 * (1 + near / 5 * (1 + near / 6 * (1 + near / 7 * series)))
     series = 1 + near / 3 * series
     return torch.where(x.abs() < 0.5, near * near / 2 * series, _bounded_expm1(x) - x)
+
+
+def _log_softplus(x: Tensor) -> Tensor:
+    """log(log(1 + exp(x))), which is nearly x where that is far below 0: the logarithm of
+    -log p, where x is less the log-odds of p."""
+    low = x.clamp(max=-18.0)
+    near = torch.log(-F.logsigmoid(-x.clamp(min=-18.0)))
+    return torch.where(x < -18.0, low - torch.exp(low) / 2, near)
+
+
+def _log1mexp(x: Tensor, log: Tensor) -> Tensor:
+    """log(1 - exp(x)) for x < 0, of which `log` is log(-x), with digits where x has none."""
+    near, far = x.clamp(min=-0.0625), x.clamp(max=-0.0625)
+    square = near * near
+    series = near / 2 + square / 24 * (1 - square / 120 * (1 - square / 63))
+    by_log = torch.log1p(-torch.exp(far.clamp(max=-0.5)))
+    by_expm1 = torch.log(-torch.expm1(far.clamp(min=-0.5)))
+    return torch.where(x > -0.0625, log + series, torch.where(x > -0.5, by_expm1, by_log))

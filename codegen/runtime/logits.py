@@ -66,7 +66,8 @@ def _scale(
 ) -> None:
     """From the exponentials of the logits, whose sums are `totals`, or in a shorter dtype from the
     probabilities unless one is `near_one`, to the gradient, of which `seeds` is that with respect
-    to the labels' log-probabilities `logps`."""
+    to the labels' log-probabilities `logps`, or where `near_one` to their log-odds, of which the
+    exponentials are the other entries'."""
     rows, labels, logps = gradient.flatten(0, -2), labels.flatten(), logps.flatten()
     seeds = seeds.flatten()
     factors = -seeds / totals.flatten() if near_one or rows.dtype == seeds.dtype else -seeds
@@ -76,7 +77,7 @@ def _scale(
         numbers, times = factors.unique_consecutive(return_counts=True)
         for some, number in zip(rows.split(times.tolist()), numbers.tolist(), strict=True):
             some.mul_(number)
-    at_label = seeds * -torch.expm1(logps)  # in 1 - p no digits are left where p is near 1
+    at_label = seeds if near_one else seeds * -torch.expm1(logps)  # 1 - p has no digits left
     rows[torch.arange(len(rows)), labels.clamp(min=0)] = at_label.to(rows.dtype)
     rows[(labels < 0).nonzero(as_tuple=True)] = 0.0
 

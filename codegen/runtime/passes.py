@@ -78,7 +78,8 @@ class _Pass:
     many `buffers` in all; `held` tables of a piece are there at once. Both make products in the
     first of two `ways`, and where they are `guarded` and give NaN again in the other, against
     0 log 0. Where `in_place`, the gradient is made where the probabilities are; where `near_one`,
-    the other entries than the labels' are summed apart, so that 1 - p keeps its digits. At the
+    the other entries than the labels' are summed apart, and what is given of a label is its
+    log-odds log(p/(1 - p)), in which neither p nor 1 - p has lost its digits. At the
     places `log_sums` are logarithms of sums.
     """
 
@@ -153,30 +154,25 @@ class _Pass:
             if bool(broken.any()):
                 wanted = [piece for piece in pieces if bool(broken[piece[0]].any())]
                 walk(wanted, True, self.ways[1])
-        self.labelled(values, shifts, totals, ours, group)
+        self.labelled(values, shifts, totals, ours)
         if group:
             _reduce_sums(found, list(self.log_sums), group)
         for n, value in enumerate(values):
             value.masked_fill_(flat < 0, -1.0 if n < len(self.labels) else 0.5)
         return found, normalisers, kept
 
-    def labelled(
-        self, values: Tensor, shifts: Tensor, totals: Tensor, ours: Tensor, group: str
-    ) -> None:
-        """From the scores of labels to their log-probabilities, 0 where they are not `ours`."""
+    def labelled(self, values: Tensor, shifts: Tensor, totals: Tensor, ours: Tensor) -> None:
+        """From the scores of labels to their log-probabilities, 0 where they are not `ours`, or
+        where `near_one` to their log-odds."""
         rate = _rate(values.dtype)
+        if self.near_one:  # where there is no other entry
+            shifts.masked_fill_(shifts == torch.inf, 0.0)
         for value, n in zip(values, self.labels, strict=False):
             exponent = torch.add(shifts[n], value, alpha=rate)
-            if self.near_one:
-                own = (exponent.exp() if rate == 1.0 else exponent.exp2()).masked_fill_(~ours, 0.0)
-                odds = own / totals[n]
-                if group:
-                    dist.all_reduce(own, group=_group(group))
-                totals[n].add_(own)
             value.copy_(exponent / rate - totals[n].log())
-            if self.near_one:
-                value.copy_(torch.where(odds > 1, -odds.reciprocal().log1p(), value))
             value.masked_fill_(~ours, 0.0)
+        if self.near_one:
+            totals.masked_fill_(totals == 0, 1.0)
 
     def forward_shapes(self: Any, *given: Any) -> tuple[Tensor, Tensor, Tensor]:
         trained, frozen, labels, *_, keep = given

@@ -34,11 +34,12 @@ def _read(
     whole number that keeps the exponentials in range, so that adding it costs no digits. Unless
     both are `known`, they are found and written first, in `spare`, which may have fewer rows, where
     no buffer gets the exponentials. The first buffer may hold the scores.
-    With `labels`, their places and whether they are here, the sum is of the other entries.
+    With `labels`, their places and whether they are here, the sum is of the other entries, counted
+    from the largest of these: beside a label that is nearly sure they would round to 0.
     """
     rate = _rate(scores.dtype)
     power = torch.exp if rate == 1.0 else torch.exp2
-    if not known:
+    if not known and labels is None:
         torch.amax(scores, -1, out=shift)
         shift.mul_(-rate).round_()
     if kinds:
@@ -55,11 +56,15 @@ def _read(
         parts = [every] if whole else zip(*(x.split(size) for x in every), strict=True)
         for powers, low, found, *at_label in parts:
             place = spare if powers.shape[0] == size else spare[: powers.shape[0]]
-            if not kinds:
-                powers = torch.add(low[:, None], powers, alpha=rate, out=place)
             if at_label:
                 index, ours = at_label
+                powers = place.copy_(powers)
                 powers.scatter_(-1, index, powers.gather(-1, index).masked_fill_(ours, -torch.inf))
+                torch.amax(powers, -1, out=low)
+                low.mul_(-rate).round_()
+                low = low.masked_fill(low == torch.inf, 0.0)  # there is no other entry
+            if not kinds:
+                powers = torch.add(low[:, None], powers, alpha=rate, out=place)
             torch.sum(power(powers, out=place), -1, out=found)
     if "log" in kinds:
         tables.insert(0, torch.add(total.log().neg_()[:, None], scores, alpha=1 / rate, out=scores))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -14,12 +13,14 @@ def _at_labels(logps: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
 
 
 def _label_odds(logits: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
-    """Log-probabilities of the labels, (sequences, T), from the odds for each: near 0 a log-softmax
-    has no digits left."""
+    """Log-odds log(p/(1 - p)) of the labels, (sequences, T), by the other entries: where p is
+    nearly 1 they have the digits of 1 - p."""
     at = torch.where(mask, labels, 0).unsqueeze(-1)
-    others = logits.scatter(-1, at, -torch.inf).logsumexp(-1)
-    chosen = F.logsigmoid(logits.gather(-1, at).squeeze(-1) - others)
-    return torch.where(mask, chosen, -1.0)  # outside finite, and no probability of 1
+    others = logits.scatter(-1, at, -torch.inf)
+    alone = (others == -torch.inf).all(-1)
+    others = torch.where(alone.unsqueeze(-1), 0.0, others).logsumexp(-1)
+    odds = torch.where(alone, torch.inf, logits.gather(-1, at).squeeze(-1) - others)
+    return torch.where(mask, odds, -1.0)
 
 
 def _counted(mask: Tensor, values: Tensor) -> Tensor:
