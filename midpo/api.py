@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,7 @@ def check(
     spec = spec_of(source)
     arguments = _with_made(arguments, bind)
     needed("check", "torch", "numpy")
+    from midpo.codegen.interpreting import patched_once
     from midpo.numeric.checking import crosscheck
     from midpo.numeric.checking.found import Code
 
@@ -141,16 +143,17 @@ def check(
         held = function_of(code, spec, arguments, contracts)
     own = isinstance(held, Code) and not held.generated
     usual = crosscheck.CODE_DTYPES if own else crosscheck.DTYPES
-    found = crosscheck.crosscheck(
-        spec,
-        held,
-        prior_loss=_loss_through_prior(spec),
-        seed=seed,
-        trials=crosscheck.TRIALS if trials is None else trials,
-        dtypes=usual if dtypes is None else dtypes,
-        device=device,
-        progress=progress,
-    )
+    with patched_once() if held.backend == "triton" else nullcontext():
+        found = crosscheck.crosscheck(
+            spec,
+            held,
+            prior_loss=_loss_through_prior(spec),
+            seed=seed,
+            trials=crosscheck.TRIALS if trials is None else trials,
+            dtypes=usual if dtypes is None else dtypes,
+            device=device,
+            progress=progress,
+        )
     said: tuple[str, ...] = () if isinstance(held, Code) else held.notes
     if isinstance(held, Code) and contracts:
         from midpo.proving.contracts import tested

@@ -21,6 +21,7 @@ from test_rows import changed, given_for, spec
 
 import midpo
 from midpo.codegen.bundle import library
+from midpo.codegen.interpreting import patched_once
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.nodes import Relu, Step
 from midpo.symbolic.language.words import BY_NODE, Word
@@ -47,6 +48,28 @@ def test_cross_check_catches_a_mistake() -> None:
     old, new = "slope = reference_probs * coefficient", "slope = reference_probs * 0.0"
     wrong = changed(midpo.generate("tdpo", backend="triton"), old, new)
     assert caught("tdpo", wrong, trials=2, dtypes=["float32"])
+
+
+def test_the_language_is_patched_once_a_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    from triton.runtime import interpreter
+
+    own = interpreter._patch_lang
+    patches: list[Any] = []
+
+    def counted(function: Any) -> Any:
+        patches.append(function)
+        return own(function)
+
+    monkeypatch.setattr(interpreter, "_patch_lang", counted)
+    calls = [vars(c)["__call__"] for c in (interpreter.GridExecutor, interpreter.InterpretedFunction)]
+    loss = midpo.generate("tdpo", backend="triton").compile()
+    given = given_for("tdpo")
+    plain = loss(**given)
+    usual, patches[:] = len(patches), []
+    with patched_once():
+        assert torch.equal(loss(**given), plain)
+    assert 0 < len(patches) < usual / 3
+    assert calls == [vars(c)["__call__"] for c in (interpreter.GridExecutor, interpreter.InterpretedFunction)]
 
 
 # -- the table of functions
