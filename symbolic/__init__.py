@@ -2,6 +2,7 @@
 
 algebra/       arithmetic in the field of an expression's atoms, normal forms
 domains/       where numbers lie
+ending         an end to what nobody can bound
 errors         errors a user sees: what is wrong, where, what was expected, what is near
 formula/       expressions as mathematics on a page: LaTeX, MathML, a terminal's line
 framework/     the vocabulary of the paper's framework

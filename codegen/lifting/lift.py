@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import sys
-import threading
 import traceback
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from midpo.numeric.checking.calling import outcome
 from midpo.numeric.code.contracts import Use, instead
 from midpo.numeric.code.layout import Layout
 from midpo.numeric.code.tensors import arguments
+from midpo.symbolic.ending import ends_after
 from midpo.symbolic.errors import MidpoError
 
 from .autograd import checked, gradient
@@ -138,7 +137,7 @@ def _run(binding: Binding, layout: Layout, hints: Hints, trace: Trace, slope: bo
     with (
         tracing(trace),
         sized(hints),
-        _bounded(),
+        ends_after(MAX_SECONDS + 1, _TooLong),
         _eager(),
         floats(binding.function),
         instead(binding.contracts, binding.function, given.stand),
@@ -196,24 +195,7 @@ def _told(binding: Binding, error: BaseException) -> str:
     return f"{where}the code raises {type(error).__name__}: {text[:300]}"
 
 
-@contextmanager
-def _bounded() -> Iterator[None]:
-    """Refuses what does not end: at the time limit an exception is raised in this thread."""
-    thread = threading.get_ident()
-
-    def stop() -> None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(OutOfTime))
-
-    timer = threading.Timer(MAX_SECONDS + 1, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-class OutOfTime(CannotLift):
+class _TooLong(CannotLift):
     """The code has run longer than it may."""
 
     def __init__(self, *_: Any) -> None:

@@ -71,10 +71,10 @@ def read(x: float, single: bool = False) -> Expr:
 
 def _meant(x: float, single: bool) -> Expr | None:
     """The logarithm or simple fraction that rounds exactly to `x`; of a logarithm also to float32,
-    where kernels split it in two."""
+    where kernels split it in two, and then divided by."""
     rounded: Callable[[float], float] = (lambda v: float(np.float32(v))) if single else float
     for value, known in _KNOWN.items():
-        if x in (rounded(value), float(np.float32(value))):
+        if x in (rounded(value), float(np.float32(value)), 1 / float(np.float32(1 / value))):
             return known
     near = Fraction(x).limit_denominator(SMALL)
     if not near or rounded(float(near)) != x:

@@ -13,10 +13,23 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sympy import Expr, Integer, Rational, S
+from sympy import Add, Expr, Integer, Rational, S
 
-from midpo.numeric.code.places import opaque
-from midpo.symbolic.language.nodes import Abs, Exp, Log, LogSigmoid, Max, Min, Relu, Sigmoid, Sqrt, Tanh
+from midpo.numeric.code.places import UNKNOWN, opaque
+from midpo.symbolic.algebra.polynomial import expand
+from midpo.symbolic.language.nodes import (
+    Abs,
+    Exp,
+    Feature,
+    Log,
+    LogSigmoid,
+    Max,
+    Min,
+    Relu,
+    Sigmoid,
+    Sqrt,
+    Tanh,
+)
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 
 from .axes import POSITION, fresh, is_label, obj, positions, within
@@ -91,7 +104,8 @@ def _div(a: Any, b: Any) -> Expr:
         below = finite(b)
         if below == 0:
             refuse("a division by 0")
-        return finite(a) / below
+        shift, rest = shifted(below)
+        return finite(a) / below if shift == 0 else finite(a) * Exp(-shift) / rest
     return _mul(a, 1 / finite(b))
 
 
@@ -116,7 +130,28 @@ def _exp(a: Any) -> Expr:
 def log(x: Expr) -> Expr:
     if x == 0:
         refuse("log(0)")
-    return S.Zero if x == 1 else Log(x)
+    shift, rest = shifted(x)
+    return S.Zero if x == 1 else shift + Log(rest)
+
+
+def shifted(x: Expr) -> tuple[Expr, Expr]:
+    """(s, r) with x = exp(s)*r, where x is a sum of exponentials whose exponents all have the same
+    part of which nothing is known: that which keeps them in range, and cancels."""
+    unknown = [f for f in x.atoms(Feature) if str(f.args[0]).startswith(UNKNOWN)]
+    if not unknown or not x.is_Add:
+        return S.Zero, x
+    parts: list[tuple[Expr, Expr, Expr]] = []
+    for term in x.args:
+        factor, exponential = term.as_independent(Exp)
+        if not isinstance(exponential, Exp):
+            return S.Zero, x
+        exponent = expand(exponential.args[0])
+        shift, _ = exponent.as_independent(*unknown)[::-1] if exponent.is_Add else (S.Zero, exponent)
+        parts.append((factor, exponent, shift))
+    shift = parts[0][2]
+    if shift == 0 or any(other != shift for *_, other in parts):
+        return S.Zero, x
+    return shift, Add(*(factor * Exp(expand(e - shift)) for factor, e, _ in parts))
 
 
 def _softplus(x: Expr, beta: Expr = S.One, threshold: Expr = _SOFTPLUS) -> Expr:

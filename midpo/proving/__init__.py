@@ -1,6 +1,7 @@
 """Code proved to compute a spec's loss: where the lifter and the proofs meet.
 
 contracts  whether operators compute what they are declared to
+deciding   one layout: value and gradient against the spec
 identify   which row of the catalogue code computes
-proof      one function and one spec: bound, lifted, tested, decided
+proof      one function and one spec: bound, lifted, decided at each layout
 """

@@ -10,7 +10,8 @@ from midpo.numeric.code.layout import Layout
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.spec import Spec
 
-from .proof import SHAPES, at_shape, bound, kept
+from .deciding import kept
+from .proof import SHAPES, at_shape, bound
 
 TRIALS = 16
 

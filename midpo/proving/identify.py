@@ -19,7 +19,8 @@ from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.spec import Spec, catalogue, load
 from midpo.symbolic.loss import kernel_loss
 
-from .proof import called, prove
+from .deciding import called
+from .proof import prove
 
 MOST = 24  # ways in which a row's parameters are tried as arguments
 TRIED = (0, 2, 6)  # cases

@@ -23,6 +23,7 @@ from midpo.symbolic.language.nodes import (
     VocabProb,
     VocabSum,
 )
+from midpo.symbolic.language.signs import is_positive
 
 from .places import LABEL, LOGIT, V
 
@@ -63,6 +64,8 @@ def at_sizes(expr: Expr, counts: Mapping[Any, int], vocabulary: int, tokens: Map
                 body, v = e.args
                 return Add(*(walk(rename_index(body, v, Integer(k))) for k in range(vocabulary)))
         args = [walk(a) for a in e.args]
+        if isinstance(e, Log):
+            return logarithm(args[0])
         if isinstance(e, Step) and args[0].is_Number:
             return S.One if args[0] >= 0 else S.Zero
         return rebuild(e, args) if any(a is not b for a, b in zip(args, e.args, strict=True)) else e
@@ -74,6 +77,19 @@ def at_sizes(expr: Expr, counts: Mapping[Any, int], vocabulary: int, tokens: Map
 
     found: Expr = walk(expr)
     return found
+
+
+def logarithm(x: Expr) -> Expr:
+    """log(x), written as a sum where x is a product of what is positive."""
+    found, rest = [], []
+    for factor in Mul.make_args(x):
+        base, power = factor.as_base_exp()
+        if power.is_Rational and is_positive(base):
+            found.append(power * (base.args[0] if isinstance(base, Exp) else Log(base)))
+        else:
+            rest.append(factor)
+    left = Mul(*rest)
+    return Add(*found, *([Log(left)] if left != 1 else []))
 
 
 def share(p: Any, y: Any, t: Any, v: Any, vocabulary: int) -> Expr:

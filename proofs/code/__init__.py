@@ -4,4 +4,5 @@ answer    what is found of a function, and on what terms
 claim     a lifted function beside the spec: losses and slopes as pairs of expressions
 deciding  a derivation from one expression to another, replayed by the checker
 nearly    equal but for a factor, a constant or guards
+sharing   what two expressions share, as one unknown
 """

@@ -15,6 +15,7 @@ from midpo.symbolic.algebra.cells import ties_of
 from midpo.symbolic.algebra.normal import normalise, sums_kept
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM, meet
+from midpo.symbolic.ending import OutOfTime, ends_after
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.nodes import TokenSum
 from midpo.symbolic.language.spec import Spec
@@ -24,6 +25,7 @@ from midpo.symbolic.work import allowance, bounds
 
 Nonzero = Callable[[Expr], bool]
 TOO_MUCH = (TooLarge, NoValue, RecursionError)
+SECONDS = 6.0  # that one form may take: what SymPy does in it is not counted as work
 
 
 def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut: False) -> Derivation | None:
@@ -41,22 +43,31 @@ def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut
             if form is FORMS[-1] and (one.has(*piecewise()) or other.has(*piecewise())):
                 units //= 30  # of maxima and steps, cells decide sooner than rules
             units *= 2 if form is CELL_FORM else 1
-            with allowance(one, other, units=units, anew=True):
-                found = _joined(one, other, form)
-                if found is None and form is CELL_FORM and one.has(TokenSum):
-                    with sums_kept():
-                        found = _joined(one, other, form)
-            if found is None:
+            with ends_after(SECONDS):
+                whole = _checked(one, other, form, units)
+            if whole is None:
                 continue
-            whole = found.without_detours()
-            with allowance(one, other, anew=True):
-                check(whole, one, other, {})
             if not _leaves_out_little(spec, whole, nonzero):
                 continue
             return whole
-        except (CheckFailed, *TOO_MUCH):
+        except (CheckFailed, OutOfTime, *TOO_MUCH):
             continue
     return None
+
+
+def _checked(one: Expr, other: Expr, form: Form, units: int) -> Derivation | None:
+    """A chain by way of one form, replayed. Raises: CheckFailed, TooLarge, NoValue."""
+    with allowance(one, other, units=units, anew=True):
+        found = _joined(one, other, form)
+        if found is None and form is CELL_FORM and one.has(TokenSum):
+            with sums_kept():
+                found = _joined(one, other, form)
+    if found is None:
+        return None
+    whole = found.without_detours()
+    with allowance(one, other, anew=True):
+        check(whole, one, other, {})
+    return whole
 
 
 def _leaves_out_little(spec: Spec, found: Derivation, nonzero: Nonzero) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction as Ratio
 from functools import lru_cache
 
-from sympy import Add, Expr, Mul, Number, Pow, Rational, Symbol
+from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, Symbol
 
 from midpo.symbolic.domains.intervals import REAL, Interval
 from midpo.symbolic.language.nodes import (
@@ -274,7 +274,8 @@ def _atom(expr: Expr) -> Formula:
         if own is not None:  # a quantity that the language has no word for
             made: Formula = own()
             return made
-        return call(name(str(word)), *map(_atom, args)) if args else name(str(word))
+        numbered = (_index(a) if isinstance(a, (Index, Integer)) else _atom(a) for a in args)
+        return call(name(str(word)), *numbered) if args else name(str(word))
     if isinstance(expr, Length):
         return Fence("|", response(expr.args[0]), "|")
     if isinstance(expr, Divergence):

@@ -1,0 +1,60 @@
+"""Kernels at small sizes: positions and vocabulary concrete, every value symbolic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import midpo
+
+torch: Any = pytest.importorskip("torch")
+
+
+def test_our_chunked_kernels_are_proved_at_small_sizes() -> None:
+    for row in ("dpo", "tdpo", "alpha-dpo"):
+        found = midpo.prove(row, backend="fused", pairs=(1,))
+        assert found.verdict == "proved" and "a vocabulary of 2" in found.scope, found
+
+
+def by_hand(logits: Any, labels: Any, kept: float) -> Any:
+    """Log-probabilities, where exponentials are kept in range by a whole number."""
+    shift = logits.amax(-1, keepdim=True).round().detach()
+    own = logits.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+    return own - kept * shift[..., 0] - (logits - shift).exp().sum(-1).log()
+
+
+@pytest.mark.parametrize("kept, verdicts", [(1.0, {"proved"}), (0.5, {"refuted", "undecided"})])
+def test_a_shift_of_logits_that_does_not_cancel_is_seen(kept: float, verdicts: set[str]) -> None:
+    def loss(policy_logits: Any, reference_logits: Any, labels: Any, beta: float) -> Any:
+        apart = by_hand(policy_logits, labels, kept) - by_hand(reference_logits, labels, 1.0)
+        chosen, rejected = (apart * (labels != -100)).sum(-1).chunk(2)
+        return -torch.nn.functional.logsigmoid(beta * (chosen - rejected)).mean()
+
+    found = midpo.prove("dpo", loss, arguments={"beta": "alpha"}, shapes=[((1, 2), 2)])
+    assert found.verdict in verdicts, found
+
+
+def test_what_two_sides_share_is_one_unknown() -> None:
+    """Sigmoids of equal arguments are one number; of others they are not."""
+    from midpo.numeric.code.layout import Layout
+    from midpo.proofs.code.deciding import derivation
+    from midpo.proofs.code.sharing import Sharing
+    from midpo.symbolic.language.parser import parse
+    from midpo.symbolic.language.places import TARGET
+    from midpo.symbolic.language.spec import load
+
+    spec = Layout(load("dpo")).whole
+    x = "(alpha*log(pi(y_w)/pi_ref(y_w)) - alpha*log(pi(y_l)) + alpha*log(pi_ref(y_l)) + 3*len(y_w)/5)"
+    y = x.replace("log(pi(y_w)/pi_ref(y_w))", "(log(pi(y_w)) - log(pi_ref(y_w)))")
+
+    def expr(text: str) -> Any:
+        return parse(text, spec.names, TARGET)
+
+    sharing = Sharing(lambda a, b: derivation(spec, a, b), lambda cut: False)
+    shared = sharing(expr(f"2*sigmoid({x}) - len(y_l)"), expr(f"2*sigmoid({y})"))
+    assert shared is not None and shared[0] - shared[1] == -expr("len(y_l)")
+    mirrored = sharing(expr(f"sigmoid({x})"), expr(f"sigmoid(-{y})"))
+    assert mirrored is not None and mirrored[0] + mirrored[1] == 1
+    assert sharing(expr(f"sigmoid({x})"), expr(f"sigmoid({y} + 1)")) is None
+    assert sharing(expr(f"sigmoid({x})"), expr(f"sigmoid({y})*sigmoid({y} + len(y_l))")) is None
