@@ -242,9 +242,11 @@ def torchtune(name: str) -> Callable[[Pairs, Mapping[str, Any]], Tensor]:
         scale = {"gamma": BETA} if name == "RSOLoss" else {"beta": BETA}
         module = getattr(loss, name)(**scale, **options)
         # It shifts logits and labels itself.
-        labels = torch.cat([torch.full_like(pairs.labels[:, :1], IGNORED), pairs.labels], 1)
+        first = torch.full((pairs.labels.shape[0], 1), IGNORED)
+        labels = torch.cat([first, pairs.labels], 1)
         sums = [
-            get_batch_log_probs(torch.cat([z, z[:, :1]], 1), labels) for z in (pairs.policy, pairs.reference)
+            get_batch_log_probs(torch.cat([z, torch.zeros_like(z[:, :1])], 1), labels)
+            for z in (pairs.policy, pairs.reference)
         ]
         losses: Tensor = module(*(half for s in sums for half in s.chunk(2)))[0]
         return losses.mean()

@@ -8,13 +8,25 @@ of a position as the index `T`, of a vocabulary entry as `V`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from sympy import Add, Expr, Integer, Mul, S, Symbol
 
-from midpo.numeric.code.places import IS, UNIT, VOCABULARY, Padding, T, V, is_label, opaque, unknown, unknowns
+from midpo.numeric.code.places import (
+    IS,
+    UNIT,
+    UNKNOWN,
+    VOCABULARY,
+    Padding,
+    T,
+    V,
+    is_label,
+    opaque,
+    unknown,
+    unknowns,
+)
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.domains.intervals import NONNEGATIVE
 from midpo.symbolic.language.building import rebuild, rename_index
@@ -40,13 +52,21 @@ BIG = 300  # sizes from here on name a symbolic axis
 @dataclass(frozen=True)
 class Hints:
     """The sizes by which torch knows the symbolic axes: `total` positions of a row, `vocabulary`
-    entries, and how many of the total each response has. Lifting twice with others shows a size
-    that leaked into the loss."""
+    entries, and how many of the total each response has; `rows` are the segments of a batch whose
+    rows are one after the other. Lifting twice with others shows a size that leaked into the loss.
+    """
 
     total: int
     vocabulary: int
     lengths: dict[Any, int]
     sizes: dict[int, Expr]  # what a size stands for
+    rows: dict[int, list[Any]] = field(default_factory=dict)
+
+    def number(self, e: Expr) -> int | None:
+        """The hint of a whole number that is made of lengths alone."""
+        lengths = {n: Integer(self.lengths.get(n.args[0], 0)) for n in e.atoms(Length)}
+        found = e.xreplace(lengths) if all(lengths.values()) else e
+        return int(found) if found.is_Integer else None
 
     def of(self, domains: Iterable[Any]) -> int:
         """How many positions segments have together."""
@@ -174,6 +194,7 @@ __all__ = [
     "BIG",
     "POSITION",
     "UNIT",
+    "UNKNOWN",
     "VOCABULARY",
     "Hints",
     "Padding",

@@ -116,8 +116,10 @@ def number(x: Sym) -> Any:
     value = expr_of(e)
     if x.dtype == torch.bool:
         return truth(nonzero(e))
-    if value.is_Integer and not x.dtype.is_floating_point:
-        return int(value)
+    if value.is_integer and not x.dtype.is_floating_point:
+        many = hints().number(value)
+        if many is not None:
+            return size(many, value)
     return float(value) if value.is_Number else Number(value)
 
 

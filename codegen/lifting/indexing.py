@@ -10,6 +10,7 @@ import torch
 from sympy import Expr, S
 
 from .axes import BIG, POSITION, at_label, is_entry, obj, unknowns
+from .movement import select, stack, unbind
 from .numbers import expr_of
 from .pointwise import finite, pointwise
 from .tensor import Sym, aligned, axis_of, hints, moved, plain, spread, sym, wrap
@@ -130,6 +131,19 @@ def _scattered_by_step(x: Sym, d: int, index: Sym, values: Sym, add: bool) -> Sy
 
 def scatter_add(x: Sym, d: int, index: Any, source: Any) -> Sym:
     return scatter(x, d, index, source, add=True)
+
+
+def index_add(x: Sym, d: int, index: Any, source: Any, alpha: Any = 1) -> Sym:
+    """x with rows of `source` added at the places of `index` along an axis."""
+    d = axis_of(d, x.ptr.ndim)
+    source = wrap(source)
+    if d in (x.tax, x.vax):
+        refuse("rows are added along an axis of any length")
+    rows = unbind(x, d)
+    for row, at in enumerate(places(wrap(index)).reshape(-1)):
+        more = pointwise("mul", select(source, d, row), alpha)
+        rows[at] = pointwise("add", rows[at], more)
+    return stack(rows, d)
 
 
 def masked_fill(x: Sym, mask: Any, value: Any) -> Sym:
@@ -297,6 +311,7 @@ INDEXING: dict[str, Callable[..., Any]] = {
     "index": index,
     "index_select": index_select,
     "index_put": index_put,
+    "index_add": index_add,
     "nonzero": nonzero_places,
     "arange": arange,
 }

@@ -28,12 +28,13 @@ def hints_for(layout: Layout, seed: int) -> Hints:
     row = count(layout.responses[0]) + count(layout.paddings[0])
     extra = int(layout.unshifted)
     sizes = {total: row, total + 1: row + 1, vocabulary: VOCABULARY}
-    every = sum(count(d) for d in (*layout.responses, *layout.paddings))
+    segments = [d for row in zip(layout.responses, layout.paddings, strict=True) for d in row]
+    every = sum(map(count, segments))
     rows = len(layout.responses)
     sizes[rows * total] = every
     if extra:
         sizes[rows * (total + 1)] = every + rows
-    return Hints(total, vocabulary, lengths, sizes)
+    return Hints(total, vocabulary, lengths, sizes, {rows * total: segments})
 
 
 class Inputs:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from sympy import S
 
-from .axes import BIG, UNIT, V, fresh, is_label, obj
+from .axes import BIG, UNIT, T, V, fresh, is_label, obj
 from .numbers import expr_of
 from .tensor import Sym, axis_of, hints, mapped, moved, plain, sym, wrap
 from .trace import current, refuse
@@ -184,17 +184,25 @@ def slice_of(x: Sym, d: int = 0, start: Any = None, end: Any = None, step: int =
         return moved(x, lambda a: a[(*before, slice(start, end, step))], shape, lambda i: i)
     if step != 1:
         refuse("every so many positions of an axis of any length")
-    if shape[d] < BIG and x.dtype.is_floating_point and not _all_units(x, d, start, n - end):
-        return _any_numbers(x, d, shape)
+    if shape[d] < BIG:
+        ends = _end(x, d, shape[d], start == 0, end == n)
+        if ends is not None:
+            kept: Sym = Sym(x.buf, x.ptr[(*before, ends)], shape, x.dtype, None, x.vax, None)
+            return kept
+        if x.dtype.is_floating_point:
+            return _any_numbers(x, d, shape)
     low, high = _unit_cut(x, d, start, n - end)
     return moved(x, lambda a: a[(*before, slice(low, high))], shape, lambda i: i)
 
 
-def _all_units(x: Sym, d: int, first: int, last: int) -> bool:
-    """Whether a row is cut down to single positions that are stored at its ends."""
+def _end(x: Sym, d: int, number: int, first: bool, last: bool) -> slice | None:
+    """Where so many single positions are stored at the first or last end of all rows."""
     rows = np.moveaxis(x.domains(), d, -1).reshape(-1, x.ptr.shape[d])
-    kept = rows[:, :1] if first == 0 else rows[:, -1:]
-    return bool(all(q == UNIT for q in kept.reshape(-1))) and (first == 0 or last == 0)
+    width = rows.shape[1]
+    if number > width or not (first or last):
+        return None
+    ends = slice(0, number) if first else slice(width - number, width)
+    return ends if all(q == UNIT for q in rows[:, ends].reshape(-1)) else None
 
 
 def _any_numbers(x: Sym, d: int, shape: Sequence[int]) -> Sym:
@@ -290,7 +298,21 @@ def cat(xs: Sequence[Any], d: int = 0) -> Sym:
     dtype = parts[0].dtype
     for p in parts[1:]:
         dtype = torch.promote_types(dtype, p.dtype)
+    segments = hints().rows.get(shape[d]) if tax is None else None
+    if segments is not None:
+        return _joined_again(data, shape, d, vax, dtype, segments)
     return sym(data, shape, dtype, tax, vax, dom)
+
+
+def _joined_again(
+    data: Any, shape: Sequence[int], d: int, vax: int | None, dtype: torch.dtype, segments: Sequence[Any]
+) -> Sym:
+    """Parts of all positions of a batch, put together again: any number at each position."""
+    store = [len(segments) if a == d else m for a, m in enumerate(data.shape)]
+    at = T + V if vax is not None else T
+    entries = obj((fresh("a position of parts put together", at) for _ in range(math.prod(store))), store)
+    line = [len(segments) if a == d else 1 for a in range(len(shape))]
+    return sym(entries, shape, dtype, d, vax, np.broadcast_to(obj(segments, line), store))
 
 
 def _filled(dom: Any, d: int, data: Any) -> Any:

@@ -268,7 +268,12 @@ class Dim(_Compared, int):
     def _lost(self, *args: Any) -> Any:
         refuse("whole-number arithmetic with the size of a symbolic axis")
 
-    __mod__ = __rmod__ = __divmod__ = __rfloordiv__ = __pow__ = __rpow__ = _lost
+    __mod__ = __rmod__ = __divmod__ = __rdivmod__ = __rfloordiv__ = __pow__ = __rpow__ = _lost
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = _lost
+    __lshift__ = __rlshift__ = __rshift__ = __rrshift__ = bit_length = bit_count = _lost
+
+    def __abs__(self) -> Any:
+        return self if self >= 0 else -self
 
     def __floordiv__(self, other: Any) -> Any:
         found = self.expr / expr_of(other)

@@ -17,7 +17,7 @@ from .movement import same, squeeze, to_dtype, unsqueeze
 from .numbers import expr_of
 from .pointwise import finite, log, maximum, minimum, minus, plus, pointwise, times
 from .tensor import Sym, aligned, axis_of, like, mapped, spread, sym, wrap
-from .trace import refuse
+from .trace import refuse, suppose
 from .truths import both, either, ge, inverse, nonzero
 
 Together = Callable[[list[Any]], Any]
@@ -77,6 +77,11 @@ def sum_of(x: Sym, dims: Any = None, keepdim: bool = False, dtype: torch.dtype |
     found = reduced(x, dims, keepdim, total, token_sum, vocab_sum)
     whole = dtype or (x.dtype if x.dtype.is_floating_point else torch.int64)
     return like(found, found.entries.reshape(-1), whole)
+
+
+def nansum(x: Sym, dims: Any = None, keepdim: bool = False, dtype: torch.dtype | None = None) -> Sym:
+    suppose("values are finite")
+    return sum_of(x, dims, keepdim, dtype)
 
 
 def number_of(x: Sym, dims: Any, keepdim: bool) -> Sym:
@@ -406,4 +411,5 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
     "addcdiv": addcdiv,
     "linalg_vector_norm": norm,
     "var": variance,
+    "nansum": nansum,
 }

@@ -10,15 +10,15 @@ import torch
 from sympy import S
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .axes import obj
+from .axes import BIG, obj
 from .backward import BACKWARD
 from .calls import Calls, number
 from .indexing import INDEXING
-from .movement import MOVEMENT
+from .movement import MOVEMENT, clone
 from .numbers import expr_of
 from .pointwise import POINTWISE, pointwise
 from .reductions import REDUCTIONS
-from .tensor import Sym, mapped, plain, sym, wrap
+from .tensor import Sym, hints, mapped, plain, sym, wrap
 from .trace import current, refuse
 
 # Options of torch's that say nothing of values.
@@ -75,14 +75,33 @@ def _scalar(value: Any, dtype: torch.dtype | None = None, **_: Any) -> Sym:
 
 
 def _eye(n: int, m: int | None = None, dtype: Any = None, **_: Any) -> Sym:
-    if n >= 300:
-        refuse("an identity matrix of any size")
     shape = (n, n if m is None else m)
+    if n >= BIG:
+        if shape != (hints().vocabulary,) * 2:
+            refuse("an identity matrix of any size")
+        return _identity(n, dtype or torch.get_default_dtype())
     return sym(
         obj((S.One if i == j else S.Zero for i, j in np.ndindex(shape)), shape),
         shape,
         dtype or torch.get_default_dtype(),
     )
+
+
+def _identity(n: int, dtype: torch.dtype) -> Sym:
+    """The identity over a vocabulary of any size: no entries, and only products are known."""
+    found = sym(obj([S.NaN], (1, 1)), (n, n), dtype)
+    found.identity = True
+    return found
+
+
+def _with_identity(base: str, args: Any) -> Sym:
+    """What an identity matrix may do: be turned, copied, or multiply."""
+    first = args[0]
+    if base in ("t", "transpose", "detach", "alias", "clone"):
+        return _identity(first.sizes[0], first.dtype)
+    if base == "mm":
+        return clone(args[1] if getattr(first, "identity", False) else first)
+    return refuse("the identity over a vocabulary of any size is used other than in a product")
 
 
 def _copy(x: Sym, source: Any, *_: Any) -> Sym:
@@ -161,6 +180,8 @@ def interpret(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             return func.decompose(*args, **kwargs)
     if row is None:
         refuse(f"no row for torch's operation {name}")
+    if any(getattr(a, "identity", False) for a in args):
+        return _with_identity(base, args)
     if base != "logsumexp" and any(getattr(a, "hole", None) is not None for a in args):
         refuse("a vocabulary without its label is used other than in logsumexp")
     target = kwargs.get("out")

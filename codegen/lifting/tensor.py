@@ -47,6 +47,7 @@ class Sym(torch.Tensor):
     dom: Any
     sizes: tuple[int, ...]  # as torch knows them
     hole: Any = None  # labels at which the vocabulary's entries are minus infinity
+    identity: bool = False  # the identity matrix over a vocabulary of any size
 
     @staticmethod
     def __new__(

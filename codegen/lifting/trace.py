@@ -14,6 +14,8 @@ from typing import Any, NoReturn
 import torch
 from sympy import Expr, S
 
+import midpo
+
 MAX_OPERATIONS = 20_000
 MAX_SECONDS = 30.0  # of one run
 MAX_PATHS = 16
@@ -22,9 +24,12 @@ _TORCH = os.path.dirname(torch.__file__)
 _HERE = os.path.dirname(__file__)
 _LIBRARY = os.path.dirname(os.__file__)
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
-_OURS = tuple(
-    os.path.join(_ROOT, floor) + os.sep
-    for floor in ("symbolic", "numeric", "codegen", "proofs", "midpo", "commands")
+_OURS = (
+    os.path.dirname(midpo.__file__) + os.sep,
+    *(
+        os.path.join(_ROOT, floor) + os.sep
+        for floor in ("symbolic", "numeric", "codegen", "proofs", "commands")
+    ),
 )
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from sympy import Expr, S
 
-from midpo.symbolic.language.nodes import Step
+from midpo.symbolic.language.nodes import Feature, Step
 
-from .axes import is_label
+from .axes import UNKNOWN, fresh, is_label, unknowns
 from .numbers import above, at_least, equal, expr_of
 from .trace import refuse
 
+OPEN = "whether "  # how truth values begin of which nothing is known
 INFINITIES = (S.Infinity, S.NegativeInfinity)
 
 
@@ -57,6 +58,8 @@ def eq(a: Any, b: Any) -> Any:
                 return True
             if not is_label(y) and expr_of(y).is_Number and expr_of(y) < 0:
                 return False
+            if not is_label(y) and unknowns(expr_of(y)):
+                return fresh(f"{OPEN}a label is at a place that is not known", x + y)
             refuse("a label is compared with a token id: the answer depends on the token")
     if infinite(a) or infinite(b):
         return bool(a == b)
@@ -68,18 +71,20 @@ def nonzero(a: Any) -> Any:
     if isinstance(a, bool):
         return a
     x = expr_of(a)
-    if x.has(Step) and not is_label(a) and is_truth(x):
+    if not x.is_Number and not is_label(a) and is_truth(x):
         return x
     return inverse(eq(a, 0))
 
 
 def is_truth(x: Expr) -> bool:
-    """Whether an expression is 0 or 1: products of steps and of 1 less such."""
+    """Whether an expression is 0 or 1: products of steps, of what is open, and of 1 less such."""
     if isinstance(x, Step) or x in (S.Zero, S.One):
         return True
+    if isinstance(x, Feature):
+        return str(x.args[0]).startswith(UNKNOWN + OPEN)
     if x.is_Mul:
         return all(map(is_truth, x.args))
-    return bool(x.is_Add) and (1 - x).has(Step) and not (1 - x).is_Add and is_truth(1 - x)
+    return bool(x.is_Add) and not (1 - x).is_Add and is_truth(1 - x)
 
 
 def both(a: Any, b: Any) -> Any:

@@ -22,11 +22,12 @@ OUTSIDE = 0.375  # what the code must not look at
 
 @dataclass
 class Answer:
-    """What the code returned: its losses, and the derivative along the case's direction (None where
-    it was not asked for)."""
+    """What the code returned: its losses, the derivative along the case's direction (None where it
+    was not asked for), and the step between numbers at 1 in the dtype of the losses."""
 
     losses: list[float]
     slope: float | None
+    step: float = 2.0**-52
 
 
 def tensor(torch: Any, given: Given, case: CodeCase) -> Any:
@@ -78,7 +79,8 @@ def call(torch: Any, binding: Binding, layout: Layout, case: CodeCase, *, slope:
                 if g is not None:
                     found += float((g * along(torch, given, layout, case)).sum())
     losses = loss.detach().reshape(-1).double().tolist()
-    return Answer(losses, found)
+    kind = loss.dtype if loss.dtype.is_floating_point else torch.float64
+    return Answer(losses, found, torch.finfo(kind).eps)
 
 
 def along(torch: Any, given: Given, layout: Layout, case: CodeCase) -> Any:

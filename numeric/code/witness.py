@@ -85,7 +85,7 @@ def disagreement(losses: Sequence[Expr], slope: Expr | None, cases: Iterable[Cod
         if len(found.losses) != len(wanted):
             return f"the loss has another shape at {case}"
         for got, want in zip(found.losses, wanted, strict=True):
-            if not close(got, want):
+            if not close(got, want, max(1e-6, 100 * found.step)):
                 depends = [w for e in losses for w in unknowns(e)]
                 if depends:
                     return f"the answer depends on what is not known: {depends[0]}"
@@ -98,7 +98,7 @@ def disagreement(losses: Sequence[Expr], slope: Expr | None, cases: Iterable[Cod
                 want = fast(slope, case)
             except (Undefined, TooLarge):
                 continue
-            if not close(found.slope, want, 1e-5):
+            if not close(found.slope, want, max(1e-5, 100 * found.step)):
                 return (
                     f"the gradient that was lifted is not autograd's at {case}: {want:.8g}, "
                     f"and the code's {found.slope:.8g}"

@@ -158,6 +158,10 @@ OPERATIONS: dict[str, Callable[[Inputs], Any]] = {
     "x[i, j]": lambda i: i.real(3, 4)[torch.arange(3), i.whole(3, high=4)],
     "x[i] = a": lambda i: change(i.real(4), lambda y: y.__setitem__(torch.tensor([2, 0]), 5.0)),
     "index_select": lambda i: i.real(4, 2).index_select(0, i.whole(3, high=4)),
+    "index_add": lambda i: (
+        i.real(3, 2).index_add(0, i.whole(4), i.real(4, 2), alpha=2)
+        + i.real(3, 2).index_add(1, torch.tensor([1]), i.real(3, 1))
+    ),
     "gather": lambda i: i.real(2, 4).gather(-1, i.whole(2, 3, high=4)),
     "scatter": lambda i: i.real(2, 4).scatter(-1, i.whole(2, 1, high=4), 3.0),
     "scatter_add": lambda i: i.real(2, 4).scatter_add(-1, i.whole(2, 1, high=4), i.real(2, 1)),
@@ -170,6 +174,7 @@ OPERATIONS: dict[str, Callable[[Inputs], Any]] = {
     # reductions
     "sum": lambda i: i.real(2, 3).sum(),
     "sum by row": lambda i: i.real(2, 3).sum(-1),
+    "nansum": lambda i: i.real(2, 3).nansum(-1),
     "sum kept": lambda i: i.real(2, 3, 2).sum((0, 2), keepdim=True),
     "mean": lambda i: i.real(2, 3).mean(),
     "mean by column": lambda i: i.real(2, 3).mean(0),
@@ -263,6 +268,9 @@ OPERATIONS: dict[str, Callable[[Inputs], Any]] = {
     ),
     "d x[mask]": lambda i: slope(lambda x: x[torch.tensor([True, False, True])] ** 2, i.real(3, grad=True)),
     "d x[i]": lambda i: slope(lambda x: x[torch.tensor([2, 0, 2])] ** 2, i.real(3, grad=True)),
+    "d index_select": lambda i: slope(
+        lambda x: x.index_select(0, torch.tensor([2, 0, 2])) ** 2, i.real(3, grad=True)
+    ),
     "d slice": lambda i: slope(lambda x: x[:, 1:] * x[:, :-1], i.real(2, 3, grad=True)),
     "d steps": lambda i: slope(lambda x: x[::2] ** 2, i.real(5, grad=True)),
     "d select": lambda i: slope(lambda x: x[1] * x[0] ** 2, i.real(2, 3, grad=True)),

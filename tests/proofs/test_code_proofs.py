@@ -297,6 +297,18 @@ def test_our_own_kernels_are_proved() -> None:
 # --- Code that tries to fool the tool -------------------------------------------------------------
 
 
+def looked_at(p: Any, r: Any, m: Any, b: Any) -> Any:
+    """What trainers log: numbers of tokens, means of what is taken in pieces, the last position."""
+    pieces = torch.cat([part.exp() for part in p.reshape(-1).split(128)]).reshape(p.shape)
+    tokens = m.sum().item()
+    seen = (pieces * m).sum().item() / tokens if tokens > 0 else 0.0
+    return dpo(p, r, m, b) + 0 * seen + 0 * (tokens // 1)
+
+
+def in_pieces(p: Any, r: Any, m: Any, b: Any) -> Any:
+    return dpo(torch.cat(p.reshape(-1).split(128)).reshape(p.shape), r, m, b)
+
+
 def item_back(p: Any, r: Any, m: Any, b: Any) -> Any:
     return dpo(p, r, m, b) * (p.mean().item() * 0 + 1)
 
@@ -344,6 +356,16 @@ TRAPS: dict[str, tuple[Function, set[str]]] = {
         lambda p, r, m, b: dpo(p, r, m, b) * (2 if int(p.shape[1]) < 2 else 1),
         {"refuted", "undecided", "not lifted"},
     ),
+    "few tokens": (
+        lambda p, r, m, b: dpo(p, r, m, b) * (2 if m.sum().item() < 3 else 1),
+        {"refuted", "undecided", "not lifted"},
+    ),
+    "an odd number of tokens": (
+        lambda p, r, m, b: dpo(p, r, m, b) * (2 if m.sum().item() & 1 else 1),
+        {"refuted"},
+    ),
+    "seen, not used": (looked_at, {"proved"}),
+    "in pieces": (in_pieces, {"undecided"}),
     "swallow": (swallow, {"not lifted"}),
     "swallow all": (swallow_all, {"not lifted"}),
     "values as a mask": (
