@@ -35,6 +35,7 @@ from midpo.symbolic.language.nodes import (
     Datum,
     Feature,
     Length,
+    Min,
     Step,
     TokenProb,
     TokenSum,
@@ -119,6 +120,10 @@ def within(e: Any, domain: Any) -> Any:
         if not node.has(Step) or (isinstance(node, BINDERS) and node.args[1] == T):
             return node  # inside, T is another response's
         if isinstance(node, Step):
+            parts = _each(node)
+            told = [known(p) for p in parts] if len(parts) > 1 else []
+            if any(p.is_Number for p in told):
+                return Mul(*told)
             at = opaque(expand(node.args[0].xreplace({Length(domain): T + beyond})))
             if is_nonnegative(at) or is_negative(at):
                 return Integer(int(is_nonnegative(at)))
@@ -126,6 +131,13 @@ def within(e: Any, domain: Any) -> Any:
         return rebuild(node, args) if args != list(node.args) else node
 
     return known(e)
+
+
+def _each(node: Expr) -> list[Expr]:
+    """Steps whose product is that of a minimum: one of each of its arguments."""
+    at = node.args[0]
+    least = next((a for a in Add.make_args(at) if isinstance(a, Min)), None)
+    return [node] if least is None else [Step(at - least + a) for a in least.args]
 
 
 def token_sum(e: Any, domain: Any) -> Expr:

@@ -328,20 +328,20 @@ def stack(xs: Sequence[Any], d: int = 0) -> Sym:
 
 
 def flip(x: Sym, dims: Sequence[int]) -> Sym:
-    _no_symbolic(x, dims, "is flipped")
+    none_symbolic(x, dims, "is flipped")
     at = tuple(axis_of(d, x.ptr.ndim) for d in dims)
     return moved(x, lambda a: np.flip(a, at), x.sizes, lambda i: i)
 
 
 def roll(x: Sym, shifts: Any, dims: Any = ()) -> Sym:
-    _no_symbolic(x, dims or range(x.ptr.ndim), "is rolled")
+    none_symbolic(x, dims or range(x.ptr.ndim), "is rolled")
     return clone(moved(x, lambda a: np.roll(a, shifts, tuple(dims) or None), x.sizes, lambda i: i))
 
 
 def repeat(x: Sym, times: Sequence[int]) -> Sym:
     off = len(times) - x.ptr.ndim
     wide = moved(x, lambda a: a.reshape((1,) * off + a.shape), (1,) * off + x.sizes, lambda i: i + off)
-    _no_symbolic(wide, [d for d, n in enumerate(times) if n != 1], "is repeated")
+    none_symbolic(wide, [d for d, n in enumerate(times) if n != 1], "is repeated")
     shape = [int.__int__(n) * m for n, m in zip(times, wide.sizes, strict=True)]
     if any(int.__int__(n) >= BIG for n in times):
         refuse("a tensor is repeated along an axis of any length")
@@ -368,54 +368,14 @@ def pad(x: Sym, widths: Sequence[int], value: Any = 0) -> Sym:
     return clone(out)
 
 
-def _no_symbolic(x: Sym, dims: Any, what: str) -> None:
+def none_symbolic(x: Sym, dims: Any, what: str) -> None:
     if any(axis_of(d, x.ptr.ndim) in (x.tax, x.vax) for d in dims):
         refuse(f"an axis of any length {what}")
 
 
-def zeros_beside(g: Sym, sizes: Sequence[int], d: int, start: int, end: int) -> Sym:
-    """What a slice's gradient is for the whole: zeros where the slice was not."""
-    d = axis_of(d, len(sizes))
-    start, end, _ = slice(start, end).indices(int.__int__(sizes[d]))
-    parts = []
-    for n in (start, int.__int__(sizes[d]) - end):
-        shape = [n if a == d else m for a, m in enumerate(g.sizes)]
-        if n >= BIG:
-            refuse("a gradient of a part of an axis of any length")
-        count = n if d == g.tax and g.dom is not None else 1
-        one = [1 if a == d and count > 1 else m for a, m in enumerate(shape)]
-        parts.append(
-            [plain(one, S.Zero, g.dtype)] * count
-            if count > 1
-            else [plain(shape, S.Zero, g.dtype)]
-            if n
-            else []
-        )
-    pieces = [*parts[0], g, *parts[1]]
-    return cat(pieces, d) if len(pieces) > 1 else clone(g)
-
-
-def slice_backward(g: Sym, sizes: Any, d: int, start: int, end: int, step: int) -> Sym:
-    if step == 1:
-        return zeros_beside(g, sizes, d, start, end)
-    d = axis_of(d, len(sizes))
-    _no_symbolic(g, [d], "is cut in steps")
-    data = np.full([*g.ptr.shape[:d], sizes[d], *g.ptr.shape[d + 1 :]], S.Zero, dtype=object)
-    data[(slice(None),) * d + (slice(*slice(start, end, step).indices(sizes[d])),)] = g.entries
-    return sym(data, tuple(sizes), g.dtype, g.tax, g.vax)
-
-
-def select_backward(g: Sym, sizes: Any, d: int, i: int) -> Sym:
-    d = axis_of(d, len(sizes))
-    at = axis_of(i, int.__int__(sizes[d]))
-    if int.__int__(sizes[d]) >= BIG:
-        refuse("a gradient of one position of an axis of any length")
-    return zeros_beside(unsqueeze(g, d), sizes, d, at, at + 1)
-
-
 def diagonal(x: Sym, offset: int = 0, a: int = 0, b: int = 1) -> Sym:
     a, b = axis_of(a, x.ptr.ndim), axis_of(b, x.ptr.ndim)
-    _no_symbolic(x, (a, b), "is a diagonal's")
+    none_symbolic(x, (a, b), "is a diagonal's")
     rest = [d for d in range(x.ptr.ndim) if d not in (a, b)]
     n = len(np.diagonal(x.ptr, offset, a, b).reshape(-1, 1)) if not rest else None
     shape = [x.sizes[d] for d in rest]
@@ -458,6 +418,4 @@ MOVEMENT: dict[str, Operation] = {
     "roll": roll,
     "repeat": repeat,
     "constant_pad_nd": pad,
-    "slice_backward": slice_backward,
-    "select_backward": select_backward,
 }

@@ -13,11 +13,11 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from sympy import Expr, Integer, Rational, S
+from sympy import Dummy, Expr, Integer, Rational, S
 
-from midpo.numeric.code.places import opaque
+from midpo.numeric.code.places import T, opaque
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.nodes import Log, Step
+from midpo.symbolic.language.nodes import Log, Max, Min, Step
 from midpo.symbolic.language.signs import is_negative, is_nonnegative, is_positive
 from midpo.symbolic.language.text import text
 from midpo.symbolic.language.words import piecewise
@@ -85,15 +85,21 @@ def _meant(x: float, single: bool) -> Expr | None:
 # --- Comparisons ---------------------------------------------------------------------------------
 
 
+def is_whole(e: Expr) -> bool:
+    """Whether an expression is a whole number: of positions, lengths, and extrema of such."""
+    extrema = [m for m in e.atoms(Max, Min) if all(map(is_whole, m.args))]
+    return bool(e.xreplace({x: Dummy(integer=True) for x in (T, *extrema)}).is_integer)
+
+
 def at_least(a: Expr, b: Expr) -> bool | Expr:
-    """Whether a >= b: known, or a step."""
+    """Whether a >= b: known, or a step, of whole numbers off its jump."""
     difference = expand(a - b)
     known = opaque(difference)
     if is_nonnegative(known):
         return True
     if is_negative(known):
         return False
-    return Step(difference)
+    return Step(difference + Rational(1, 2) if is_whole(difference) else difference)
 
 
 def above(a: Expr, b: Expr) -> bool | Expr:

@@ -147,7 +147,8 @@ def wrap(x: Any) -> Sym:
         kind = torch.float64 if isinstance(x, float) else torch.int64
         kind = torch.bool if isinstance(x, bool) else kind
         exact = isinstance(x, (bool, int)) and not isinstance(x, Dim)
-        return sym(obj([x if exact else expr_of(x)], ()), (), kind)
+        known = hints().sizes.get(x) if exact and x >= BIG else None  # a size, which autograd wrote
+        return sym(obj([known or (x if exact else expr_of(x))], ()), (), kind)
     if any(n >= BIG for n in x.shape):
         refuse("a tensor made outside has an axis as long as a symbolic one")
     if x.is_complex():
