@@ -14,8 +14,6 @@ from typing import Any, NoReturn
 import torch
 from sympy import Expr, S
 
-import midpo
-
 MAX_OPERATIONS = 20_000
 MAX_SECONDS = 30.0  # of one run
 MAX_PATHS = 16
@@ -25,7 +23,7 @@ _HERE = os.path.dirname(__file__)
 _LIBRARY = os.path.dirname(os.__file__)
 _ROOT = os.path.dirname(os.path.dirname(_HERE))
 _OURS = (
-    os.path.dirname(midpo.__file__) + os.sep,
+    os.path.dirname(sys.modules[__name__.partition(".")[0]].__file__ or "") + os.sep,
     *(
         os.path.join(_ROOT, floor) + os.sep
         for floor in ("symbolic", "numeric", "codegen", "proofs", "commands")
