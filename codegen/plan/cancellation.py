@@ -17,7 +17,17 @@ import sympy
 from sympy import Add, Dummy, Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.nodes import Exp, Log, LogSigmoid, Node, Parameter, Sigmoid, Sqrt, structural
+from midpo.symbolic.language.nodes import (
+    Exp,
+    Log,
+    LogSigmoid,
+    Max,
+    Node,
+    Parameter,
+    Sigmoid,
+    Sqrt,
+    structural,
+)
 from midpo.symbolic.loss import is_constant
 
 from .stable import collected, is_discount
@@ -60,7 +70,7 @@ def cancelling(expr: Expr) -> tuple[list[Piece], Expr]:
     pieces += [*_evens(terms), *_remainders(terms)]
     at_poles, rest = _at_poles(Add(*terms))
     terms = list(Add.make_args(rest))
-    pieces += [*at_poles, *_complements(terms), *_discounts(terms)]
+    pieces += [*at_poles, *_complements(terms), *_discounts(terms), *_mirrored(terms)]
     return pieces, Add(*terms)
 
 
@@ -149,6 +159,57 @@ def _evens(terms: list[Expr]) -> Iterator[Piece]:
         if _take([scale * Exp(-exponent), *Add.make_args(-2 * scale)], others):
             terms[:] = others
             yield Piece(scale, exponent, even=True)
+
+
+def _mirrored(terms: list[Expr]) -> Iterator[Piece]:
+    """k*exp(a) - k*exp(b) where a and b differ by an x that they speak of apart: in logsigmoid(x)
+    and logsigmoid(-x), where it is k*exp(c)*tanh(x/2), or in max(x, 0) and max(-x, 0)."""
+    for one, other in itertools.combinations(list(terms), 2):
+        first, second = map(_exponential, (one, other))
+        if first is None or second is None or first[0] != -second[0]:
+            continue
+        if one not in terms or other not in terms:
+            continue
+        if first[0].as_coeff_Mul()[0] < 0:
+            first, second = second, first
+        (scale, a), (_, b) = first, second
+        gap = expand(a - b)
+        found = next(filter(None, (_halves(gap, node) for node in _leading(gap))), None)
+        if found is None:
+            continue
+        terms.remove(one)
+        terms.remove(other)
+        if isinstance(found.node, LogSigmoid) and found.sign == 1:
+            rest = expand(a - found.node)
+            yield Piece(scale * (S.One if rest == 0 else Exp(rest)), found.x, odd=True)
+        else:
+            yield Piece(scale * Exp(b), found.sign * found.x)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """sign*(f(x) - f(-x)), which is sign*x, of which `node` is f(x)."""
+
+    node: Expr
+    x: Expr
+    sign: Expr
+
+
+def _leading(gap: Expr) -> list[Expr]:
+    nodes = (f for t in Add.make_args(gap) for f in Mul.make_args(t))
+    return sorted({f for f in nodes if isinstance(f, (LogSigmoid, Max))}, key=structural)
+
+
+def _halves(gap: Expr, node: Expr) -> Halves | None:
+    others = [arg for arg in node.args if arg != 0]
+    if len(others) != 1 or len(node.args) != (1 if isinstance(node, LogSigmoid) else 2):
+        return None
+    (x,) = others
+    opposite = node.func(*(-arg for arg in node.args))
+    for sign in (S.One, S.NegativeOne):
+        if {sign * node, -sign * opposite} == set(Add.make_args(gap)):
+            return Halves(node, x, sign)
+    return None
 
 
 def _complements(terms: list[Expr]) -> Iterator[Piece]:

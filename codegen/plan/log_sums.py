@@ -18,7 +18,7 @@ from sympy import Add, Expr, Integer, Mul, Rational, S
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.language.building import rebuild
 from midpo.symbolic.language.nodes import Exp, Index, Log, Max, Sqrt, VocabProb, VocabSum
-from midpo.symbolic.language.signs import is_positive
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 
 from .derivatives import is_log_probability
 
@@ -84,6 +84,15 @@ def tilt(total: VocabSum) -> Tilt | None:
             )
         ),
     )
+
+
+def is_unbounded(total: VocabSum) -> bool:
+    """Whether `total` sums terms that grow beyond all bounds where a probability falls, as do those
+    with a quotient of probabilities: by a probability that rounds to 0 nothing is divided."""
+    found = tilt(total)
+    terms = Add.make_args(found.exponent) if found is not None else ()
+    logs = [(t, [f for f in Mul.make_args(t) if is_log_probability(f)]) for t in terms]
+    return any(len(inner) == 1 and not is_nonnegative(term / inner[0]) for term, inner in logs)
 
 
 def _is_plain(slope: Expr) -> bool:

@@ -44,7 +44,7 @@ from midpo.symbolic.rewriting.rules import RULES, phase
 from midpo.symbolic.work import allowance
 
 from .exponentials import is_exponential, logarithm
-from .log_sums import tilt
+from .log_sums import is_unbounded, tilt
 from .stable import collected, distributed, gather, logistic_shares, mirrored, reflect, shares, weigh
 
 AS_WRITTEN = (
@@ -187,6 +187,7 @@ def stable(expr: Expr) -> Derivation:
     chain = _totals_as_exponentials(chain)
     _settle(chain)
     chain = _powers_as_exponentials(chain)
+    _inward(chain)
     if found := logistic_shares(chain.end):
         chain.replace("logistic_share", found)
         chain.arithmetic(distributed(chain.end))
@@ -255,8 +256,9 @@ def _tokens_as_exponentials(chain: Derivation) -> Derivation:
 
 
 def _totals_as_exponentials(chain: Derivation) -> Derivation:
-    """S as exp(log(S)) where S is a sum over the vocabulary that needs a maximum of its own and
-    stands in a logarithm, a quotient, a root, or a product with what may be as far out."""
+    """S as exp(log(S)) where S is a sum over the vocabulary that needs a maximum of its own and has
+    no bound, or stands in a logarithm, a quotient, a root, or a product with what may be as far
+    out."""
     products = [p for p in chain.end.atoms(Mul) if sum(map(is_exponential, p.args)) > 1]
     inside = {
         total
@@ -264,6 +266,7 @@ def _totals_as_exponentials(chain: Derivation) -> Derivation:
         for total in node.atoms(VocabSum)
         if tilt(total) is not None
     }
+    inside |= {total for total in chain.end.atoms(VocabSum) if is_unbounded(total)}
     return _as_exponentials(chain, {total: Exp(Log(total)) for total in inside})
 
 
@@ -322,6 +325,18 @@ def _powers_as_exponentials(chain: Derivation) -> Derivation:
         chain = _as_exponentials(chain, {n: Exp(n.exp * Log(n.base)) for n in powers})
         if powers and chain.end == before:
             return chain
+        _settle(chain)
+    raise TooLarge(f"nothing settled after {MAX_ROUNDS} rounds")
+
+
+def _inward(chain: Derivation) -> None:
+    """Let maxima, absolute values and powers of sums take in the exponential they are divided by, and
+    logarithms of such take the largest out: quotients of probabilities are functions of differences
+    of their logarithms."""
+    rules = tuple(RULES[name] for name in ("log_size", "exp_inward", "exp_share", "exp_largest_share"))
+    for _ in range(MAX_ROUNDS):
+        if not chain.apply(rules):
+            return
         _settle(chain)
     raise TooLarge(f"nothing settled after {MAX_ROUNDS} rounds")
 

@@ -363,8 +363,9 @@ def _common_factor(terms: list[tuple[Expr, Expr]], response: Expr) -> Expr:
         return POLICY not in summand.free_symbols, not summand.has(Log), str(summand)
 
     leading, _ = _powers(min(terms, key=key)[0])
-    sign = S.NegativeOne if leading < 0 else S.One
-    return sign * Mul(*(Pow(base, count) for base, count in shared.items()))
+    sizes = {abs(_powers(scale)[0]) for scale, _ in terms}
+    number = sizes.pop() if len(sizes) == 1 else S.One  # k*(a - b) rounds once where k*a - k*b does thrice
+    return (-number if leading < 0 else number) * Mul(*(Pow(base, count) for base, count in shared.items()))
 
 
 def _poles(common: Expr, summands: dict[Expr, Expr]) -> Expr:

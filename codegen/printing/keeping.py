@@ -23,12 +23,14 @@ from midpo.symbolic.language.nodes import (
     Exp,
     Log,
     LogSigmoid,
+    Max,
+    Min,
     Parameter,
     TokenProb,
     TokenSum,
     roles,
 )
-from midpo.symbolic.language.signs import is_negative, is_positive
+from midpo.symbolic.language.signs import is_negative, is_nonnegative, is_positive
 from midpo.symbolic.language.text import split_fraction
 from midpo.symbolic.language.words import BY_NODE
 
@@ -117,6 +119,8 @@ def logarithm(printer: Scribe, inside: Expr, level: str) -> Code:
     """log(inside), of sums of exponentials without the exponentials, which may overflow."""
     if isinstance(inside, TokenSum) and is_positive_total(inside) and level in ("pair", "row"):
         return log_of_total(printer, inside, level)
+    if isinstance(inside, (Max, Min)) and all(_is_size(printer, arg) for arg in inside.args):
+        return printer(inside.func(*map(Log, inside.args)), level)  # log(0) is the least of all
     parts = signed(inside)
     if parts is not None and parts.plus and parts.plus != (Log(inside),):
         above = log_of_sum(printer, parts.plus, level)
@@ -136,7 +140,17 @@ def logarithm(printer: Scribe, inside: Expr, level: str) -> Code:
         if _rounds_to_zero(inside):
             inner = printer.bind(("argument", level, inside), "inner", written)
             written = quote("{}.clamp(min=torch.finfo({}).tiny)", inner, printer.dtype)
+        elif is_nonnegative(inside) and not is_positive(inside):
+            return call("_log_of_size", written)
         return said(BY_NODE[Log], "torch", [written])
+
+
+def _is_size(printer: Scribe, expr: Expr) -> bool:
+    """Whether `expr` is a sum of exponentials, or a number of at least 0."""
+    if isinstance(expr, (Max, Min)):
+        return all(_is_size(printer, arg) for arg in expr.args)
+    parts = None if printer.is_scalar(expr) else signed(expr)
+    return is_nonnegative(expr) if parts is None else not parts.minus
 
 
 def _rounds_to_zero(expr: Expr) -> bool:

@@ -26,7 +26,9 @@ from midpo.symbolic.language.nodes import (
     VocabProb,
     roles,
 )
+from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.words import BY_NODE
+from midpo.symbolic.loss import is_constant
 
 from .keeping import parameter_power
 
@@ -52,8 +54,11 @@ def is_token_logp(expr: Expr) -> bool:
 
 
 def may_be_zero(factor: Any) -> bool:
-    """Whether a factor is 0 at more than a null set of pairs."""
+    """Whether a factor is 0 at more than a null set of pairs, or at the end of a domain."""
     base = factor.as_base_exp()[0]
+    if is_constant(base):
+        known = is_positive(base) or is_positive(-base)
+        return not known and (is_nonnegative(base) or is_nonnegative(-base))
     while (word := BY_NODE.get(type(base))) is not None and word.keeps_sign:
         (base,) = base.args
     return word is not None and word.pieces is not None and S.Zero in word.pieces(*base.args)

@@ -9,7 +9,7 @@ from sympy import Add, Expr, S, Symbol
 
 from midpo.codegen.names import policy_argument
 from midpo.codegen.plan.log_sums import Tilt
-from midpo.codegen.plan.statistics import by_entry, weighted
+from midpo.codegen.plan.statistics import ENTRY, by_entry, weighted
 from midpo.codegen.statements.nodes import ATOM, PRODUCT, UNARY, Code, Group, Name, Pair, total
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.language.nodes import Log, VocabProb
@@ -103,6 +103,9 @@ def summed(printer: RowsPrinter, body: Expr) -> Code:
             found.append(memory.expectation(base, base))
         elif rest == 1:
             found.append(quote("{}.sum(-1)", printer.wrapped(weight, "vocab", ATOM)))
+        elif ENTRY not in rest.free_symbols:
+            summand = quote("{}.sum(-1)", printer.wrapped(weight, "vocab", ATOM))
+            found.append(Pair(printer.wrapped(rest, "token", UNARY), "*", summand))
         else:
             printer.expects = True
             left, right = printer(weight, "vocab"), grouped(printer, rest)

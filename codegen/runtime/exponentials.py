@@ -82,3 +82,9 @@ def _log1mexp(x: Tensor, log: Tensor) -> Tensor:
     by_log = torch.log1p(-torch.exp(far.clamp(max=-0.5)))
     by_expm1 = torch.log(-torch.expm1(far.clamp(min=-0.5)))
     return torch.where(x > -0.0625, log + series, torch.where(x > -0.5, by_expm1, by_log))
+
+
+def _log_of_size(x: Tensor) -> Tensor:
+    """log(x) for x >= 0, without a gradient where it is -inf: there what x is made of, a maximum
+    with 0 or an absolute value, has none."""
+    return torch.where(x > 0, torch.log(torch.where(x > 0, x, 1.0)), -torch.inf)

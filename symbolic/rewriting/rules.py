@@ -52,6 +52,7 @@ from midpo.symbolic.language.signs import is_positive
 
 from .counting import COUNTING
 from .field import FIELD
+from .homogeneous import INWARD
 from .maxima import MAXIMA
 from .products import factors, find_log_number, find_log_product, log_product_left, log_product_right
 from .rule import ARITHMETIC, CELLS, PRIOR_RULE, Parts, Rule
@@ -399,6 +400,7 @@ ROWS: tuple[Rule, ...] = (
     *MAXIMA,
     *STEPS,
     *COUNTING,
+    *INWARD,
 )
 
 RULES: dict[str, Rule] = {rule.name: rule for rule in ROWS}

@@ -37,6 +37,12 @@ FORMS = {
 }
 
 
+def test_a_term_that_is_a_number_times_a_probability_is_summed() -> None:
+    text = "sum(sum((pi(y_w, t, v) - pi_ref(y_w, t, v))**2/pi_ref(y_w, t, v) for v in vocab) for t in y_w)"
+    for backend in ("eager", "fused", "linear"):
+        agrees(text, case("ordinary"), backend)
+
+
 def powers(seed: int) -> tuple[Fraction, Fraction]:
     """Exponents of either sign, that add up to 1 in every second case."""
     rng = random.Random(seed)

@@ -69,6 +69,17 @@ FORMS = {
     "left out": "max(pi(y_w)/pi_ref(y_w)*log(pi(y_l)), pi(y_l)/pi_ref(y_l)*log(pi(y_w)), gap)",
     "switched off": "step(pi(y_w) - 2)*gap/pi(y_w) + relu(log(pi(y_l)))/pi(y_w) - log(pi(y_w))",
     "complement of one": "1 - pi(y_w)",
+    "squares": "(pi(y_w) - pi(y_l))**2/(pi(y_w) + pi(y_l))**2",
+    "distance": "abs(pi(y_w) - pi_ref(y_w))/max(pi(y_w), pi_ref(y_w))",
+    "excess": "relu(pi(y_w) - pi(y_l))/(pi(y_w) + pi(y_l))",
+    "power of a distance": "abs(pi(y_w)*pi_ref(y_l) - pi(y_l)*pi_ref(y_w))**b"
+    "/(g*pi(y_w)*pi_ref(y_l) + (1 - g)*pi(y_l)*pi_ref(y_w))**b",
+    "share of a square": "(pi(y_w) - pi_ref(y_w))**2*sqrt(pi(y_w)*pi_ref(y_w))/(pi(y_w) + pi_ref(y_w))**3",
+    "log of an excess": "log(max(pi(y_w) - g*pi(y_l), 0) + pi(y_l))",
+    "log of a distance": "log(abs(pi(y_w) - pi_ref(y_w)) + pi_old(y_w))",
+    "larger of nested": "log(max(n*pi(y_w), min(pi(y_l), 2*pi_ref(y_w)) + pi_old(y_w)))",
+    "vocabulary's quotient": "sum(sum(pi(y_w, t, v)**3/pi_old(y_w, t, v)**2 for v in vocab)**(-1)"
+    " for t in y_w)/len(y_w)",
     "square": f"({of(LW)} - {of(LW, 'y_l')} - gap)**2",
 }
 AT_ENDS: dict[str, tuple[str, str, tuple[str, ...]]] = {

@@ -25,6 +25,7 @@ INSTANCES, POINTS, NEEDED = 24, 3, 25
 
 # What the left sides look like: {P} positive, {R} real, {E} a positive term of a sum over s,
 # {S} a real one, {V} one of a sum over the vocabulary e.
+A, B = "sum(log(pi(y, i)) for i in y)", "sum(log(pi_ref(y, i)) for i in y)"
 TEMPLATES = {
     "step_sign": [
         "step(tanh({R}))",
@@ -198,6 +199,24 @@ TEMPLATES = {
         "sum(sum(step(s - i + {Q})*v(y, i)*b for s in y) for i in y)",
         "sum(sum(step(i - 2*s + {Q})*w(y, s)*v(y, i)**2 for s in y) for i in y)",
         "sum(sum(w(y, s)*v(y, i)**2*step(i - s) for s in y) for i in y)",
+    ],
+    "exp_inward": [
+        f"exp(-2*log(exp({A}) + exp({B})))*(exp({A}) - exp({B}))**2",
+        f"exp({B} - max({A}, {B}))*abs(exp({A}) - ({{P}})*exp({B}))*({{R}})",
+        f"exp(-({A}))*max(exp({A})*({{R}}), exp({A} + {B}), 0)",
+        f"exp(-b*log(exp({A}) + 1))*relu(exp({A}) - a)**b",
+        f"exp(3*log(1 + exp({A})) - {A})*(2 - exp({A}))**(-3)",
+    ],
+    "exp_share": [
+        f"exp({{R}} + {A} - log(exp({A}) + ({{P}})*exp({B})))",
+        f"exp({A}/2 - log(exp({A}) + {{P}})/2)",
+        f"exp(2*({B}) - 2*log({{P}} + exp({B} - b) + a**2*exp({B})))",
+    ],
+    "exp_largest_share": [f"exp({A} - max({A}, {B}) + {{R}})", f"exp(-2*({A}) + 2*min({A}, {{R}}))"],
+    "log_size": [
+        f"log(max(exp({A}) - ({{P}})*exp({B}), 0) + exp({B}))",
+        f"log(({{P}})*abs(exp({A})*({{R}}) - exp({B})) + exp({A}))",
+        f"log(min(exp({A}), ({{P}})*exp({B}) - exp({A})) + exp({A}) + 1)",
     ],
 }
 POOLS = {
