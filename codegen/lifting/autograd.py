@@ -14,12 +14,13 @@ import numpy as np
 from sympy import Add, Expr, Integer, S
 from torch.autograd.graph import _engine_run_backward
 
+from midpo.numeric.code.heads import PARTS, moving
 from midpo.numeric.code.layout import Given, Layout, direction, instantiate
 from midpo.numeric.code.places import UPSTREAM
 from midpo.symbolic.language.building import rename_index
 from midpo.symbolic.language.nodes import Parameter
 
-from .axes import UNIT, T, V, at_label, obj, token_sum, vocab_sum
+from .axes import UNIT, T, V, at_label, obj, token_sum, unknowns, vocab_sum
 from .calls import Calls
 from .contracts import Contracts
 from .numbers import expr_of
@@ -67,6 +68,8 @@ def paired(g: Any, given: Given, x: Sym, layout: Layout) -> Expr:
         refuse("a gradient that is no tensor of expressions")
     if g.sizes != x.sizes:
         refuse("a gradient of another shape than its input")
+    if given.leaf in PARTS:
+        return _of_head(g, given)
     if layout.bounded:
         return _concrete(g, given, layout)
     if given.tokens and g.dom is not None and not _same_positions(g, x):
@@ -94,6 +97,22 @@ def paired(g: Any, given: Given, x: Sym, layout: Layout) -> Expr:
 def _same_positions(g: Sym, x: Sym) -> bool:
     own, other = np.broadcast_to(g.domains(), x.ptr.shape), x.domains()
     return all(a is None or a == b for a, b in zip(own.flat, other.flat, strict=True))
+
+
+def _of_head(g: Sym, given: Given) -> Expr:
+    """A gradient by hidden states, a weight or a bias."""
+    entries = [
+        e
+        for row in given.rows
+        for cell in row
+        for e in (cell.entry if isinstance(cell.entry, tuple) else (cell.entry,))
+    ]
+    parts = []
+    for e, slope in zip(entries, map(finite, g.entries.reshape(-1)), strict=True):
+        if unknowns(e) and slope != 0:
+            refuse("a gradient by the hidden state after the last label")
+        parts.append(slope * moving(e))
+    return Add(*parts)
 
 
 def _concrete(g: Sym, given: Given, layout: Layout) -> Expr:

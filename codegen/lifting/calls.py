@@ -268,3 +268,21 @@ def floats(function: Any) -> Iterator[None]:
         yield
     finally:
         del scope["float"]
+
+
+@contextmanager
+def differentiating() -> Iterator[None]:
+    """While it runs, what code differentiates itself is read as the rest of it: torch would switch
+    the mode off for the backwards that it calls."""
+    scope: Any = torch.autograd
+    original = scope._engine_run_backward
+
+    def run(*args: Any, **named: Any) -> Any:
+        with Calls():
+            return original(*args, **named)
+
+    scope._engine_run_backward = run
+    try:
+        yield
+    finally:
+        scope._engine_run_backward = original

@@ -86,6 +86,9 @@ class Inputs:
         entries = [cell.entry for row in given.rows for cell in row]
         dtype, grad = DTYPES[given.dtype], bool(given.leaf)
         data = obj(entries, (rows, width))
+        if given.width:
+            shape = (rows, *((width,) if given.tokens else ()), given.width)
+            return sym(obj((e for entry in entries for e in entry), shape), shape, dtype, requires_grad=grad)
         if not given.tokens:
             return sym(data[:, 0], (rows,), dtype, requires_grad=grad)
         if not given.vocabulary:

@@ -23,7 +23,7 @@ from midpo.symbolic.errors import MidpoError
 
 from .autograd import checked, gradient
 from .axes import Hints
-from .calls import Calls, floats
+from .calls import Calls, differentiating, floats
 from .contracts import Contracts
 from .layouts import Inputs, hints_for
 from .numbers import Number, expr_of
@@ -140,6 +140,7 @@ def _run(binding: Binding, layout: Layout, hints: Hints, trace: Trace, slope: bo
         ends_after(MAX_SECONDS + 1, _TooLong),
         _eager(),
         floats(binding.function),
+        differentiating(),
         instead(binding.contracts, binding.function, given.stand),
     ):
         inputs = Inputs(layout, hints)

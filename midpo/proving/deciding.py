@@ -20,8 +20,9 @@ from midpo.numeric.checking.found import Code
 from midpo.numeric.code import cases as trying
 from midpo.numeric.code.cases import CodeCase
 from midpo.numeric.code.contracts import Use
+from midpo.numeric.code.heads import HIDDEN, PARTS
 from midpo.numeric.code.holding import Tested, declared, hold
-from midpo.numeric.code.layout import Layout
+from midpo.numeric.code.layout import Layout, sources
 from midpo.numeric.code.tensors import Answer, call
 from midpo.numeric.code.witness import (
     Difference,
@@ -238,11 +239,11 @@ def _gradient(
         found.undecided("gradient", f"the gradient is not lifted: {lifted.why}")
         return
     leaf = binding.kinds.get("pi", "")
-    ways = (
-        {s.kind for s in leaves(binding.sources) if s.name == "pi" and layout.given(s.kind, s.name).leaf}
-        if len(binding.sources) > 1
-        else set()
-    )
+    ways = {
+        HIDDEN if s.kind in PARTS else s.kind
+        for s in leaves(sources(binding))
+        if s.kind in (*PARTS, "whole", "logps", "logits") and s.name == "pi"
+    }
     if len(ways) > 1:  # which of them moves the policy, and how they hang together, is not said
         found.undecided("gradient", f"the policy is given in {len(ways)} ways: {', '.join(ways)}")
         return

@@ -11,6 +11,7 @@ from midpo.codegen.lifting.lift import NotLifted, lift
 from midpo.numeric.checking.binding import Binding, bind, leaves
 from midpo.numeric.checking.found import Code
 from midpo.numeric.code.contracts import contract
+from midpo.numeric.code.heads import BIAS, HIDDEN, WIDTH
 from midpo.numeric.code.layout import Layout
 from midpo.proofs.code.answer import TERMS, CodeProof, verdict_of
 from midpo.symbolic.errors import MidpoError
@@ -43,13 +44,14 @@ def prove(
     if not pairs or min(pairs) < 1:
         raise MidpoError("no pairs\n  expected: sizes of batches, as (1, 2)")
     binding = bound(spec, code)
+    heads = heads_of(binding)
     layouts = [Layout(spec, n, unshifted) for n in pairs]
     every = decided(binding, layouts, value_only) if not shapes else NotLifted("")
     held, why_not = every, every.why if isinstance(every, NotLifted) else ""
     if isinstance(held, NotLifted) and not every_size(spec):
-        for vocabulary, usual in ((0, SHAPES), (2, SMALL)):
+        for vocabulary, usual in ((2, SMALL),) if heads else ((0, SHAPES), (2, SMALL)):
             bounded = [
-                at_shape(spec, unshifted, lengths, total, vocabulary)
+                at_shape(spec, unshifted, lengths, total, vocabulary, heads)
                 for lengths, total in shapes or usual
                 if shapes or len(lengths) // len(spec.roles) in pairs
             ]
@@ -61,7 +63,7 @@ def prove(
                 if why_not:
                     held.notes[f"not for every size: {why_not}"] = None
                 break
-            if binding.kinds.get("pi") != "logits":
+            if binding.kinds.get("pi") not in ("logits", HIDDEN):
                 break
     if isinstance(held, NotLifted) and why_not and not shapes:  # the value alone, perhaps
         held = decided(binding, layouts, value_only, with_slope=False)
@@ -128,7 +130,27 @@ def every_size(spec: Spec) -> bool:
     return bool(spec.names.responses)
 
 
-def at_shape(spec: Spec, unshifted: bool, lengths: tuple[int, ...], total: int, vocabulary: int) -> Layout:
+def heads_of(binding: Binding) -> tuple[tuple[str, bool], ...]:
+    """The policies that are given by hidden states, and whether their heads have a bias."""
+    given = [
+        source
+        for argument, own in binding.sources.items()
+        if argument not in binding.left_out
+        for source in leaves({argument: own})
+    ]
+    biased = {source.name for source in given if source.kind == BIAS}
+    policies = dict.fromkeys(source.name for source in given if source.kind == HIDDEN)
+    return tuple((policy, policy in biased) for policy in policies)
+
+
+def at_shape(
+    spec: Spec,
+    unshifted: bool,
+    lengths: tuple[int, ...],
+    total: int,
+    vocabulary: int,
+    heads: tuple[tuple[str, bool], ...] = (),
+) -> Layout:
     """One batch of concrete sizes. Raises: MidpoError where rows are no pairs, or too long."""
     pairs, rest = divmod(len(lengths), len(spec.roles))
     if rest or not pairs or max(lengths) > total or min(lengths) < 1:
@@ -136,7 +158,7 @@ def at_shape(spec: Spec, unshifted: bool, lengths: tuple[int, ...], total: int, 
             f"{lengths} tokens in rows of {total}\n  expected: a length for each row, "
             "chosen ones first, none longer than the row"
         )
-    return Layout(spec, pairs, unshifted, lengths, total, vocabulary)
+    return Layout(spec, pairs, unshifted, lengths, total, vocabulary, heads)
 
 
 def _given(found: Found, binding: Binding) -> tuple[str, ...]:
@@ -173,6 +195,7 @@ def scope(layouts: Sequence[Layout], binding: Binding) -> str:
         shapes = ", ".join(f"{'+'.join(map(str, n.lengths))} of {n.total}" for n in layouts)
         size = layouts[0].vocabulary
         sized = f"a vocabulary of {size}" if size else "every vocabulary"
+        sized += f"; hidden states of {WIDTH}" if layouts[0].heads else ""
         return f"every value at these lengths of rows: {shapes}; {sized}; chosen first"
     pairs = " and of ".join(f"{n.pairs} pair{'s' * (n.pairs > 1)}" for n in layouts)
     kinds = set(binding.kinds.values())

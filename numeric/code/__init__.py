@@ -3,6 +3,7 @@
 arrays     values of formulas in float64, all positions at once
 cases      random inputs of any size: laws, tokens, features, parameters
 contracts  what an operator is declared to compute, at each position
+heads      hidden states and heads, where sizes are concrete
 holding    do contracts hold? Operators at random inputs
 instances  an expression at concrete sizes
 layout     what each argument of a function is given, entry by entry, for every size

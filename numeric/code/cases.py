@@ -18,8 +18,9 @@ from midpo.numeric.arithmetic import Floats
 from midpo.numeric.evaluate import Point
 from midpo.numeric.witness import parameter_values
 
+from .heads import HIDDEN, names
 from .layout import Layout
-from .places import SHIFT, UPSTREAM
+from .places import DIRECTION, SHIFT, UPSTREAM
 
 VOCABULARY = 4
 LENGTHS = ((1, 2), (2, 1), (3, 1), (2, 3), (1, 1), (4, 2), (3, 3), (5, 2))
@@ -236,4 +237,22 @@ def _features(
     found["d"] = {
         y: [[Fraction(rng.randint(-3, 3)) for _ in range(size)] for _ in range(n)] for y, n in counts.items()
     }
+    return found | _heads(layout, counts, rng)
+
+
+def _heads(layout: Layout, counts: Mapping[str, int], rng: random.Random) -> dict[str, Any]:
+    """Hidden states and heads, and how those of the trained policy move."""
+    found: dict[str, Any] = {}
+
+    def draw(most: int, below: int) -> Fraction:
+        return Fraction(rng.randint(-most, most), below)
+
+    for policy, _ in layout.heads:
+        for name in sorted(names(policy)):
+            for own, most, below in ((name, 9, 4), (f"{DIRECTION}_{name}", 3, 1)):
+                found[own] = (
+                    {y: [draw(most, below) for _ in range(n)] for y, n in counts.items()}
+                    if name.startswith(HIDDEN)
+                    else {str(v): draw(most, below) for v in range(layout.vocabulary)}
+                )
     return found

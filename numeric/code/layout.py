@@ -35,6 +35,7 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.spec import Spec
 
+from .heads import HIDDEN, PARTS, WEIGHT, WIDTH, offset, state, weights, with_heads
 from .instances import at_sizes, logit
 from .places import DIRECTION, LABEL, SHIFT, UNIT, Padding, T, V, is_label, unknown
 
@@ -53,19 +54,22 @@ class Cell:
 @dataclass(frozen=True)
 class Given:
     """A tensor: rows of cells, one cell a row where it has no token axis. `dtype` is "float", "int"
-    or "bool"; a `leaf` is what gradients are taken by."""
+    or "bool"; a `leaf` is what gradients are taken by. With a `width`, entries are tuples of so many:
+    the last axis."""
 
     rows: tuple[tuple[Cell, ...], ...]
     dtype: str = "float"
     tokens: bool = False
     vocabulary: bool = False
-    leaf: str = ""  # "whole", "logps" or "logits"
+    width: int = 0
+    leaf: str = ""  # "whole", "logps", "logits", or a part of a head
 
 
 @dataclass(frozen=True)
 class Layout:
     """A batch of `pairs`. With `lengths` (of the rows, and the padded length) positions are
-    concrete; with `vocabulary` too, its entries are, and labels are `tokens`."""
+    concrete; with `vocabulary` too, its entries are, and labels are `tokens`. `heads` are the
+    policies that are given by hidden states, each with whether its head has a bias."""
 
     spec: Spec
     pairs: int = 1
@@ -73,6 +77,7 @@ class Layout:
     lengths: tuple[int, ...] = ()
     total: int = 0
     vocabulary: int = 0
+    heads: tuple[tuple[str, bool], ...] = ()
 
     @cached_property
     def sides(self) -> tuple[tuple[Symbol, ...], ...]:
@@ -144,14 +149,18 @@ class Layout:
             return self.grid(lambda y: Log(TokenProb(policy, y, T)), leaf="logps" * trained)
         if kind == "logits":
             shift = Symbol(f"{SHIFT}{name}")
-            if self.vocabulary:
-                return self.grid(lambda y: logit(policy, y, T, V), vocabulary=True, leaf="logits" * trained)
             return self.grid(
-                lambda y: Log(VocabProb(policy, y, T, V)) + Feature(shift, y, T),
+                lambda y: (
+                    logit(policy, y, T, V)
+                    if self.vocabulary
+                    else Log(VocabProb(policy, y, T, V)) + Feature(shift, y, T)
+                ),
                 last=self.outside(f"{policy}'s logits after the last label", V),
                 vocabulary=True,
                 leaf="logits" * trained,
             )
+        if kind in PARTS:
+            return self.head(kind, name)
         before = (lambda y: 0) if self.unshifted else None
         if kind == "labels":
             return self.grid(
@@ -170,6 +179,23 @@ class Layout:
             f"{kind} of {name or 'the batch'} is not lifted\n"
             "  expected: logits, log-probabilities, labels, a mask or lengths"
         )
+
+    def head(self, part: str, policy: str) -> Given:
+        """Hidden states (rows, positions, width), weight (V, width) or bias (V,) of a policy."""
+        if not self.vocabulary:
+            raise MidpoError("hidden states and heads are lifted at small sizes only\n  expected: --shapes")
+        leaf = part * (policy == "pi")
+        if part == HIDDEN:
+            what = f"{policy}'s hidden state after the last label"
+            last = (
+                (lambda y: tuple(unknown(what, y, k) for k in map(Integer, range(WIDTH))))
+                if (self.unshifted)
+                else None
+            )
+            return self.grid(lambda y: state(policy, y), last=last, width=WIDTH, leaf=leaf)
+        entry, width = (weights, WIDTH) if part == WEIGHT else (offset, 0)
+        rows = tuple((Cell(UNIT, entry(policy, v)),) for v in range(self.vocabulary))
+        return Given(rows, width=width, leaf=leaf)
 
     def outside(self, what: str, *at: Expr) -> Any:
         """What stands beside a row's positions where trainers hold one more."""
@@ -204,6 +230,7 @@ class Layout:
         last: Any = None,
         dtype: str = "float",
         vocabulary: bool = False,
+        width: int = 0,
         leaf: str = "",
     ) -> Given:
         rows = []
@@ -211,7 +238,7 @@ class Layout:
             cells = [Cell(y, entry(y)), Cell(p, (padded or entry)(p))]
             cells = cells if first is None else [Cell(UNIT, first(y)), *cells]
             rows.append(tuple(cells if last is None else [*cells, Cell(UNIT, last(y))]))
-        return Given(tuple(rows), dtype, True, vocabulary, leaf)
+        return Given(tuple(rows), dtype, True, vocabulary, width, leaf)
 
     # -- the spec's own words for a pair
 
@@ -253,12 +280,16 @@ def concrete(given: Given, layout: Layout) -> Given:
                 cells.append(Cell(UNIT, instantiate(cell.entry, layout)))
                 continue
             for n in range(layout.counts[cell.domain]):
-                entry = cell.entry
-                if isinstance(entry, Expr):
-                    entry = instantiate(rename_index(entry, T, Integer(n + 1)), layout)
-                cells.append(Cell(UNIT, entry))
+                cells.append(Cell(UNIT, _placed(cell.entry, n + 1, layout)))
         rows.append(tuple(cells))
-    return Given(tuple(rows), given.dtype, given.tokens, given.vocabulary, given.leaf)
+    return Given(tuple(rows), given.dtype, given.tokens, given.vocabulary, given.width, given.leaf)
+
+
+def _placed(entry: Any, t: int, layout: Layout) -> Any:
+    """An entry at a position."""
+    if isinstance(entry, tuple):
+        return tuple(_placed(e, t, layout) for e in entry)
+    return instantiate(rename_index(entry, T, Integer(t)), layout) if isinstance(entry, Expr) else entry
 
 
 def instantiate(entry: Any, layout: Layout) -> Any:
@@ -266,6 +297,7 @@ def instantiate(entry: Any, layout: Layout) -> Any:
     if not isinstance(entry, Expr):
         return entry
     found = at_sizes(entry, layout.counts, layout.vocabulary, layout.tokens)
+    found = with_heads(found, dict(layout.heads)) if layout.heads else found
     return int(found) if is_label(entry) and found.is_Integer else found
 
 

@@ -23,6 +23,7 @@ from midpo.symbolic.language.nodes import (
     VocabSum,
 )
 
+from .heads import HIDDEN, moving, names
 from .instances import written_out
 from .places import DIRECTION, LABEL, LOGIT, T, V
 
@@ -30,7 +31,7 @@ _LOGIT = Symbol(f"{LOGIT}{POLICY}")
 
 
 def tangent(expr: Expr, leaf: str, vocabulary: int = 0) -> Expr:
-    """The derivative of `expr` as inputs of the kind `leaf` move ("whole", "logps", "logits"); with
+    """The derivative of `expr` as inputs of the kind `leaf` move ("whole", "logps", "logits", "hidden"); with
     a `vocabulary` of concrete size, sums over it are written out.
 
     Raises: NotYet where a part has no known derivative.
@@ -51,10 +52,14 @@ def tangent(expr: Expr, leaf: str, vocabulary: int = 0) -> Expr:
             )
         return own - VocabSum(VocabProb(p, y, t, V) * Feature(DIRECTION, y, t, V), V)
 
+    free = {POLICY, _LOGIT} | ({Symbol(n) for n in names(str(POLICY))} if leaf == HIDDEN else set())
+
     def of(e: Expr) -> Expr | None:
+        if leaf == HIDDEN and isinstance(e, Feature) and e.args[0] in free:
+            return moving(e)
         if isinstance(e, Feature) and e.args[0] == _LOGIT:
             return Feature(DIRECTION, *e.args[1:])
-        if not e.free_symbols & {POLICY, _LOGIT}:
+        if not e.free_symbols & free:
             return S.Zero
         if isinstance(e, Prob):
             p, y = e.args

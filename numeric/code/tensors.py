@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,12 @@ from midpo.numeric.checking.calling import outcome
 
 from .arrays import program
 from .cases import CodeCase
+from .heads import PARTS, moving
 from .layout import Cell, Given, Layout, direction, sources
 from .places import UNIT, T, is_label, unknowns
 
 OUTSIDE = 0.375  # what the code must not look at
+_NARROW = Given(())
 
 
 @dataclass
@@ -40,6 +42,9 @@ def tensor(torch: Any, given: Given, case: CodeCase) -> Any:
 
 def _values(cell: Cell, given: Given, case: CodeCase) -> list[Any]:
     """The numbers of a cell: one for each position, and for each vocabulary entry there."""
+    if isinstance(cell.entry, tuple):
+        columns = (_values(Cell(cell.domain, entry), _NARROW, case) for entry in cell.entry)
+        return [list(entries) for entries in zip(*columns, strict=True)]
     size = 1 if cell.domain == UNIT else case.counts[str(cell.domain)]
     entry, wide = cell.entry, case.vocabulary
     if isinstance(entry, Expr) and not unknowns(entry):
@@ -85,6 +90,14 @@ def call(torch: Any, binding: Binding, layout: Layout, case: CodeCase, *, slope:
 
 def along(torch: Any, given: Given, layout: Layout, case: CodeCase) -> Any:
     """The case's direction for a leaf, as a tensor of its shape."""
+    if given.leaf in PARTS:
+        return tensor(
+            torch,
+            replace(
+                given, rows=tuple(tuple(Cell(c.domain, _moving(c.entry)) for c in row) for row in given.rows)
+            ),
+            case,
+        )
     rows = []
     names = [*zip(layout.responses, layout.paddings, strict=True)]
     for (y, p), row in zip(names, given.rows, strict=True):
@@ -101,6 +114,12 @@ def along(torch: Any, given: Given, layout: Layout, case: CodeCase) -> Any:
         rows.append(cells)
     moved = Given(tuple(rows), "float", given.tokens, given.vocabulary)
     return tensor(torch, moved, case)
+
+
+def _moving(entry: Any) -> Any:
+    if isinstance(entry, tuple):
+        return tuple(map(_moving, entry))
+    return 0.0 if unknowns(entry) else moving(entry)
 
 
 def arguments(

@@ -20,7 +20,8 @@ from midpo.symbolic.errors import TooLarge
 
 from .arrays import TooNested, program
 from .cases import AGREED, CodeCase
-from .places import unknowns
+from .heads import HIDDEN, names
+from .places import DIRECTION, unknowns
 from .reader import Reader
 from .tensors import Answer
 
@@ -165,7 +166,10 @@ def finite_difference(targets: Sequence[Expr], case: CodeCase, leaf: str) -> flo
             laws[policy, y] = [
                 _moved(ops, row, d, by, leaf) for row, d in zip(rows, case.features["d"][y], strict=True)
             ]
-        reader = Reader(ops, replace(base, tables=laws), base, limit=200_000)
+        features = dict(base.features)
+        for name in names("pi") & set(features) if leaf == HIDDEN else ():
+            features[name] = _added(features[name], features[f"{DIRECTION}_{name}"], ops.number(by))
+        reader = Reader(ops, replace(base, tables=laws, features=features), base, limit=200_000)
         weights = case.upstream
         return sum(reader(t) * ops.number(w) for t, w in zip(targets, weights, strict=False))
 
@@ -173,6 +177,15 @@ def finite_difference(targets: Sequence[Expr], case: CodeCase, leaf: str) -> flo
         return float((at(step) - at(-step)) / (2 * ops.number(step)))
     except (Undefined, TooLarge, KeyError, IndexError):
         return None
+
+
+def _added(value: Any, direction: Any, by: Any) -> Any:
+    """Numbers that moved, by what they belong to."""
+    if isinstance(value, dict):
+        return {key: _added(inner, direction[key], by) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_added(a, b, by) for a, b in zip(value, direction, strict=True)]
+    return value + by * direction
 
 
 def _moved(ops: Any, row: Any, direction: Any, by: Fraction, leaf: str) -> list[Any]:

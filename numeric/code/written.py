@@ -8,6 +8,7 @@ from typing import Any
 
 from midpo.numeric.checking.binding import Binding, Source, leaves, number
 
+from .heads import PARTS
 from .layout import Layout, sources
 from .tensors import along, arguments, tensor
 from .witness import Difference
@@ -127,7 +128,7 @@ def _directions(
     asked = {
         (s.kind, s.name): layout.given(s.kind, s.name)
         for s in leaves(sources(binding))
-        if s.kind in ("whole", "logps", "logits")
+        if s.kind in ("whole", "logps", "logits", *PARTS)
     }
     moving = {key: whole for key, whole in asked.items() if whole.leaf}
 

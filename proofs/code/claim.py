@@ -9,8 +9,9 @@ from typing import Literal
 
 from sympy import Add, Expr, Integer, Rational, S
 
+from midpo.numeric.code.heads import is_direction
 from midpo.numeric.code.layout import Layout, instantiate
-from midpo.numeric.code.places import DIRECTION, UPSTREAM
+from midpo.numeric.code.places import UPSTREAM
 from midpo.numeric.code.tangent import tangent
 from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.errors import NoValue, TooLarge
@@ -60,7 +61,7 @@ def by_direction(one: Expr, other: Expr) -> list[tuple[Expr, Expr]]:
     """Two slopes at concrete positions as their coefficients of each component of the direction, in
     which both are linear: they are equal when all these are."""
     parts = sorted(
-        {d for e in (one, other) for d in e.atoms(Feature) if d.args[0] == DIRECTION}, key=structural
+        {d for e in (one, other) for d in e.atoms(Feature) if is_direction(d.args[0])}, key=structural
     )
     found = []
     for part in parts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from sympy import Expr
@@ -25,7 +26,7 @@ from midpo.symbolic.work import allowance, bounds
 
 Nonzero = Callable[[Expr], bool]
 TOO_MUCH = (TooLarge, NoValue, RecursionError)
-SECONDS = 6.0  # that one form may take: what SymPy does in it is not counted as work
+SECONDS = 8.0  # that all forms may take: what SymPy does in them is not counted as work
 
 
 def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut: False) -> Derivation | None:
@@ -36,6 +37,7 @@ def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut
     if one == other:
         return Derivation(one)
     one, other = opaque(one), opaque(other)
+    end = time.monotonic() + SECONDS
     for form in (*FORMS, CELL_FORM):
         try:
             # Each form has what a question of this size may take: cells, three times that.
@@ -43,7 +45,7 @@ def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut
             if form is FORMS[-1] and (one.has(*piecewise()) or other.has(*piecewise())):
                 units //= 30  # of maxima and steps, cells decide sooner than rules
             units *= 2 if form is CELL_FORM else 1
-            with ends_after(SECONDS):
+            with ends_after(max(0.05, end - time.monotonic())):
                 whole = _checked(one, other, form, units)
             if whole is None:
                 continue

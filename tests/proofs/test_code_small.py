@@ -36,10 +36,11 @@ def test_a_shift_of_logits_that_does_not_cancel_is_seen(kept: float, verdicts: s
 
 
 def test_what_two_sides_share_is_one_unknown() -> None:
-    """Sigmoids of equal arguments are one number; of others they are not."""
+    """Equal arguments are one number; others are not."""
     from midpo.numeric.code.layout import Layout
     from midpo.proofs.code.deciding import derivation
     from midpo.proofs.code.sharing import Sharing
+    from midpo.symbolic.language.nodes import LogSigmoid
     from midpo.symbolic.language.parser import parse
     from midpo.symbolic.language.places import TARGET
     from midpo.symbolic.language.spec import load
@@ -52,9 +53,17 @@ def test_what_two_sides_share_is_one_unknown() -> None:
         return parse(text, spec.names, TARGET)
 
     sharing = Sharing(lambda a, b: derivation(spec, a, b), lambda cut: False)
-    shared = sharing(expr(f"2*sigmoid({x}) - len(y_l)"), expr(f"2*sigmoid({y})"))
-    assert shared is not None and shared[0] - shared[1] == -expr("len(y_l)")
-    mirrored = sharing(expr(f"sigmoid({x})"), expr(f"sigmoid(-{y})"))
-    assert mirrored is not None and mirrored[0] + mirrored[1] == 1
-    assert sharing(expr(f"sigmoid({x})"), expr(f"sigmoid({y} + 1)")) is None
-    assert sharing(expr(f"sigmoid({x})"), expr(f"sigmoid({y})*sigmoid({y} + len(y_l))")) is None
+
+    def both(a: Any, b: Any) -> tuple[Any, Any]:
+        found = sharing(a, b)
+        assert found is not None
+        return found
+
+    one, other = both(expr(f"2*sigmoid({x}) - len(y_l)"), expr(f"2*sigmoid({y})"))
+    assert one - other == -expr("len(y_l)") and not one.has(LogSigmoid)
+    one, other = both(expr(f"sigmoid({x})"), expr(f"logsigmoid(-{y})"))
+    assert one.args[0] == -other.args[0] and len(one.args[0].free_symbols) == 1
+    for text in (f"sigmoid({y} + 1)", f"sigmoid(2*{y})"):
+        one, other = both(expr(f"sigmoid({x})"), expr(text))
+        assert one.args[0] not in (other.args[0], -other.args[0])
+    assert sharing(expr("sigmoid(alpha)"), expr("sigmoid(alpha)")) is None
