@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -297,10 +298,17 @@ def _with_other_index(node: Any) -> Any:
     return type(node)(rename_index(body, index, other), other, *rest)
 
 
+OPS = Digits()
+
+
+@functools.cache
+def world(seed: int) -> Any:
+    return point(OPS, seed)
+
+
 def value(expr: Any, seed: int, position: int) -> Any:
     """The value of `expr`, whose free indices stand at `position`."""
-    ops = Digits()
-    evaluate = Evaluator(ops, point(ops, seed))
+    evaluate = Evaluator(OPS, world(seed))
     scope = {index: position for index in expr.free_symbols if isinstance(index, Index)}
     try:
         return evaluate.value(expr, scope)
