@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+from peer_functions import PeerFunction
 from peer_runs import BETA, RUNNERS, SHIFT, Pairs
 from sympy import Rational, Symbol
 
@@ -23,37 +25,43 @@ from midpo.symbolic.language.spec import Spec, catalogue, load, loads
 from midpo.symbolic.loss import kernel_loss
 
 
+def written(text: str) -> Spec:
+    """A row of the catalogue, or a loss in the spec language."""
+    if text in catalogue():
+        return load(text)
+    beside = '[responses]\ny_g = "a gold answer"\n' if "y_g" in text else ""
+    return loads(
+        'name = "inline"\n[parameters]\nalpha = "positive"\n[features]\nz0 = "pair"\n'
+        f'{beside}[target]\nloss = """{text}"""'
+    )
+
+
 def stated(text: str, at: Mapping[str, float], scale: float, responses: Sequence[Symbol] = ()) -> Spec:
     """The loss of a statement at its numbers, every frozen policy the reference; of a batch that
     holds these responses beside the pair."""
-    beside = '[responses]\ny_g = "a gold answer"\n' if "y_g" in text else ""
-    spec = (
-        load(text)
-        if text in catalogue()
-        else loads(
-            'name = "inline"\n[parameters]\nalpha = "positive"\n[features]\nz0 = "pair"\n'
-            f'{beside}[target]\nloss = """{text}"""'
-        )
-    )
+    spec = written(text)
     names = spec.names
     numbers: dict[Any, Any] = {
         p: Rational(str(at.get(n, BETA if n == "alpha" else spec.defaults.get(n, 1))))
         for n, p in names.parameters.items()
     }
     numbers |= {Feature(names.datum(n)): Rational(str(at.get(n, SHIFT))) for n in names.features}
-    numbers |= {Symbol(p): REFERENCE for p in names.policies - {"pi", "pi_ref"}}
-    found = Rational(str(scale)) * substitute(kernel_loss(spec), numbers)
+    found = scaled(spec, scale, numbers)
     kept = replace(
-        names,
-        parameters={},
-        features={},
-        ranges={},
-        policies=frozenset({"pi", "pi_ref"}),
-        responses=names.responses or tuple(responses),
+        found.names, parameters={}, features={}, ranges={}, responses=names.responses or tuple(responses)
     )
+    return replace(found, names=kept)
+
+
+def scaled(spec: Spec, scale: float, numbers: Mapping[Any, Any]) -> Spec:
+    """A spec whose loss is that number times this one's, at these numbers; every frozen policy is
+    the reference."""
+    frozen = {Symbol(p): REFERENCE for p in spec.names.policies - {"pi", "pi_ref"}}
+    found = Rational(str(scale)) * substitute(kernel_loss(spec), {**numbers, **frozen})
+    names = replace(spec.names, policies=frozenset({"pi", "pi_ref"}))
     held: dict[str, Any] = {"batch": found} if spec.batch is not None else {"loss": found, "reason": ""}
     nothing: dict[str, Any] = dict.fromkeys(("prior", "margin", "link", "constraint", "multiplier", "loss"))
-    return replace(spec, names=kept, **nothing | held)
+    return replace(spec, names=names, **nothing | held)
 
 
 def entry(statement: PeerStatement, responses: int) -> Callable[..., Any]:
@@ -79,3 +87,19 @@ def published(statement: PeerStatement, **options: Any) -> CodeProof:
     own = stated(statement.computes, statement.at, statement.scale).names.responses
     spec = stated(statement.row, statement.published, statement.scale, own)
     return midpo.prove(spec, entry(statement, len(spec.roles)), **options)
+
+
+def of_function(function: PeerFunction, **options: Any) -> CodeProof:
+    """Whether the function computes its loss, at every scale."""
+    spec = scaled(written(function.loss), function.scale, {})
+    return midpo.prove(spec, function.make(), arguments=function.arguments, **options)
+
+
+def refused(statement: PeerStatement) -> str:
+    """What the entry raises on numbers, in its own words; empty where it answers."""
+    logits = torch.zeros(2, 3, 4)
+    try:
+        entry(statement, 2)(logits, logits, torch.ones(2, 3, dtype=torch.long))
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split()).split('. ')[0]}"
+    return ""

@@ -1,7 +1,7 @@
 """What the loss functions of other libraries compute: statements about rows of the catalogue.
 
-They are data (peers.toml), each with all that is needed to run it again; tests/test_peers.py does,
-with the installed packages.
+They are data (peers.toml), each with all that is needed to run it again: with the installed
+packages tests/numeric/test_peers.py does, and benchmarks/peers.py proves each.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from .toml import one_line, read_text, read_toml
 
 FILE = Path(__file__).parent / "peers.toml"
-CHECKED_BY = "tests/test_peers.py"
+CHECKED_BY = "tests/numeric/test_peers.py"
 
 Verdict = Literal["computes", "deviates", "refuses"]
 Over = Literal["responses", "tokens", "prompt"]

@@ -175,7 +175,7 @@ def test_show_gives_the_whole_row() -> None:
             "conventions: Sums",
             "trl 1.16.0 DPOConfig(loss_type='ipo') deviates",
             "refuses",
-            "checked by tests/test_peers.py",
+            "checked by tests/numeric/test_peers.py",
         ),
         (
             "aot",
@@ -191,7 +191,7 @@ def test_show_gives_the_whole_row() -> None:
     assert answer["class"] == "none" and answer["status"] == "confirmed"
     assert answer["averages"] == ["sums"] and answer["detached"] is False
     assert {s["verdict"] for s in answer["libraries"]} == {"deviates"}
-    assert "tests/test_peers.py" in answer["libraries"][0]["standing"]
+    assert "tests/numeric/test_peers.py" in answer["libraries"][0]["standing"]
 
 
 def test_rows_say_where_they_come_from() -> None:
