@@ -17,7 +17,7 @@ from sympy import Add, Expr, Integer, Mul, Rational, S
 
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.language.building import rebuild
-from midpo.symbolic.language.nodes import Exp, Index, Log, Max, Sqrt, VocabProb, VocabSum
+from midpo.symbolic.language.nodes import Entropy, Exp, Index, Log, Max, Sqrt, VocabProb, VocabSum
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 
 from .derivatives import is_log_probability
@@ -34,24 +34,31 @@ LEAST = Integer(-(10**30))
 @dataclass(frozen=True)
 class Tilt:
     """`exponent` is e_v; `counted` the sum of the log-probabilities of those policies whose power
-    is a factor by itself: an entry at which it is -inf adds nothing, whatever the others are."""
+    is a factor by itself: an entry at which it is -inf adds nothing, whatever the others are. A
+    `surprise` is an entropy, the sum of -p*log p: its `exponent` is log p alone."""
 
     exponent: Expr
     counted: Expr
+    surprise: bool = False
 
     def renamed(self, table: Mapping[Any, Any]) -> Tilt:
-        return Tilt(self.exponent.xreplace(table), self.counted.xreplace(table))
+        return Tilt(self.exponent.xreplace(table), self.counted.xreplace(table), self.surprise)
 
 
 def is_log_sum(expr: Expr) -> bool:
-    """Whether `expr` is the logarithm of such a sum."""
-    return isinstance(expr, Log) and isinstance(expr.args[0], VocabSum) and (tilt(expr.args[0]) is not None)
+    """Whether `expr` is the logarithm of such a sum, or of an entropy."""
+    if not isinstance(expr, Log) or not isinstance(expr.args[0], (Entropy, VocabSum)):
+        return False
+    return tilt(expr.args[0]) is not None
 
 
 @lru_cache(maxsize=4096)
-def tilt(total: VocabSum) -> Tilt | None:
+def tilt(total: VocabSum | Entropy) -> Tilt | None:
     """The exponent of what `total` sums; None where it is no such product, or where the sum needs
     no maximum."""
+    if isinstance(total, Entropy):
+        entry = VocabProb(*total.args, Index("v", position=False))
+        return Tilt(Log(entry), S.Zero, surprise=True)
     body, index = total.args
     factors = Mul.make_args(body)
     found = [_logarithm(factor, index) for factor in factors]

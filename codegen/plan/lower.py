@@ -60,12 +60,13 @@ MAX_ROUNDS = 60
 
 
 def _plain_logs(node: Exp) -> Any:
-    """As the rule finds them, but for logarithms of exponentials, which are exponents already."""
+    """As the rule finds them, but for logarithms of exponentials, which are exponents already, and of
+    entropies."""
     parts = _EXP_LOG.find(node)
     if parts is None:
         return None
     powers, _ = parts
-    return None if any(is_exponential(x) or x.has(Exp) for x, _ in powers) else parts
+    return None if any(is_exponential(x) or x.has(Exp, Entropy) for x, _ in powers) else parts
 
 
 _EXP_LOG = RULES["exp_log"]
@@ -182,6 +183,7 @@ def stable(expr: Expr) -> Derivation:
     """
     chain = Derivation(expr)
     chain.apply(_CUTS)
+    chain = _entropies_as_exponentials(chain)
     chain = _tokens_as_exponentials(chain)
     _settle(chain)
     chain = _totals_as_exponentials(chain)
@@ -253,6 +255,19 @@ def _settle(chain: Derivation) -> None:
 def _tokens_as_exponentials(chain: Derivation) -> Derivation:
     """pi(y, t) as exp(log(pi(y, t))), so that ratios and powers are exponentials of differences."""
     return _as_exponentials(chain, {p: Exp(Log(p)) for p in chain.end.atoms(TokenProb)})
+
+
+def _entropies_as_exponentials(chain: Derivation) -> Derivation:
+    """An entropy as exp of its logarithm where it stands in one or in a divisor: nearly certain
+    policies have entropies that round to 0."""
+    within = [log.args[0] for log in chain.end.atoms(Log)]
+    within += [power.base for power in chain.end.atoms(Pow) if power.exp.is_negative]
+    inside = {h for expr in within for h in expr.atoms(Entropy)}
+    back = Derivation(_replaced(chain.end, {h: Exp(Log(h)) for h in inside}))
+    back.replace(
+        "exp_log_entropy", [Instance(Exp(Log(h)), h, tuple(h.args)) for h in sorted(inside, key=structural)]
+    )
+    return chain.joined(back) if back.end == chain.end else chain
 
 
 def _totals_as_exponentials(chain: Derivation) -> Derivation:

@@ -123,6 +123,9 @@ def statistic(node: Expr) -> Statistic | None:
         return divergence_statistic(*policies)
     if is_log_sum(node):
         (total,) = node.args
+        if isinstance(total, Entropy):
+            found = entropy_statistic(str(total.args[0]))
+            return replace(found, node=Log(found.node), name=f"log_{found.name}", tilt=tilt(found.node))
         found = _sum(total)
         assert found.body is not None
         return replace(
@@ -173,7 +176,7 @@ def _contexts(expr: Expr, found: dict[Expr, Symbol]) -> Expr:
 def statistics_in(expr: Expr, *, live: bool = False) -> Iterator[Statistic]:
     """The statistics of `expr`, innermost first, each perhaps more than once; those that are `live`
     stand where a gradient goes."""
-    inside = expr.args[0].args[:1] if is_log_sum(expr) else expr.args
+    inside = expr.args[0].args[: expr.args[0].has(VocabSum)] if is_log_sum(expr) else expr.args
     for arg in inside if not (live and isinstance(expr, (StopGradient, Step))) else ():
         yield from statistics_in(arg, live=live)
     found = statistic(expr)

@@ -177,6 +177,8 @@ def log_of_total(printer: Scribe, total: TokenSum, level: str) -> Code:
 def tilted_exponents(printer: Scribe, tilt: Tilt) -> Code:
     """The exponent of each entry of the vocabulary, -inf for one that does not count."""
     name = printer.bind(("exponents", tilt), "exponents", printer(tilt.exponent, "vocab"))
+    if tilt.surprise:
+        return call("_surprises", name)
     if tilt.counted == 0:
         return name
     return quote("{}.where({} > -torch.inf, -torch.inf)", name, printer(tilt.counted, "vocab"))

@@ -418,10 +418,11 @@ class Printer:
         (total,) = expr.args
         tilted = tilt(total)
         assert tilted is not None
-        self.require_one_index(total, total.args[1])
+        if not tilted.surprise:
+            self.require_one_index(total, total.args[1])
         return self.local(
             ("vocab", at_a_place(expr)),
-            "vocab_log_sum",
+            "log_entropy" if tilted.surprise else "vocab_log_sum",
             lambda: quote("_counted({}, {}.logsumexp(-1))", self.mask, tilted_exponents(self, tilted)),
         )
 

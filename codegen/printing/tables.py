@@ -59,11 +59,9 @@ class RowsPrinter(Printer):
         policy they are made from others'."""
         if policy in self.tilted:
             tilt, value = self.tilted[policy]
-            return self.local(
-                policy,
-                "tilted",
-                lambda: quote("torch.exp({} - {}[:, None])", tilted_exponents(self, tilt), value),
-            )
+            least = ".clamp(min=torch.finfo({1}.dtype).min)" if tilt.surprise else ""  # of a sure policy
+            written = f"torch.exp({{0}} - {{1}}{least}[:, None])"
+            return self.local(policy, "tilted", lambda: quote(written, tilted_exponents(self, tilt), value))
         if (policy, kind) not in self.tables:
             wanted = policy_argument(policy).replace("_logits", ENDINGS[kind])
             self.tables[policy, kind] = self.name(wanted)

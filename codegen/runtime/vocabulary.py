@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from midpo.codegen.runtime.exponentials import _log_softplus
+
 
 def _at_labels(logps: Tensor, labels: Tensor, mask: Tensor) -> Tensor:
     """Log-probabilities of the labels, (sequences, T)."""
@@ -46,3 +48,22 @@ def _mean(weight: Tensor, value: Tensor, mask: Tensor) -> Tensor:
     counted = (weight > 0) & mask.unsqueeze(-1)
     inside = weight * torch.where(counted, value.to(weight.dtype), 0.0)
     return _counted(mask, inside.sum(-1))
+
+
+def _surprises(logps: Tensor) -> Tensor:
+    """log(-p*log p) of each entry, (..., V), that of the most probable one by the other entries:
+    where p rounds to 1 its logarithm has no digits. What lies in other shards is told by a sum of
+    probabilities below 1."""
+    top = logps.argmax(-1, keepdim=True)
+    others = logps.scatter(-1, top, -torch.inf)
+    counted = others > -torch.inf
+    alone = ~counted.any(-1, keepdim=True)
+    rest = torch.where(alone, 0.0, others).logsumexp(-1, keepdim=True)
+    own = logps.gather(-1, top)
+    whole = torch.where(alone, own, torch.logaddexp(own, rest)).detach()
+    elsewhere = whole < -32 * torch.finfo(logps.dtype).eps
+    rest = torch.where(alone, -torch.inf, _log_softplus(rest - own))
+    beyond = torch.log(torch.where(elsewhere, -whole, 1.0))
+    first = own + torch.where(elsewhere, torch.logaddexp(rest, beyond), rest)
+    inside = torch.where(counted, others, -1.0)
+    return torch.where(counted, inside + torch.log(-inside), -torch.inf).scatter(-1, top, first)

@@ -1,5 +1,6 @@
-"""Rows of RULES for factors that a maximum, an absolute value or a power of a sum takes in, so that
-quotients of probabilities are functions of differences of their logarithms.
+"""Rows of RULES for sizes that only their logarithms tell: factors that a maximum, an absolute value
+or a power of a sum takes in, so that quotients of probabilities are functions of differences of
+their logarithms; and entropies.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from sympy import Add, Expr, Mul, Pow, S
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.language.nodes import (
     Abs,
+    Entropy,
     Exp,
     Log,
     LogSigmoid,
@@ -206,6 +208,12 @@ def _size_right(inside: Expr, exponents: Parts) -> Expr:
     return largest + Log(_times(inside, Exp(-largest)))
 
 
+def _find_entropy(node: Exp) -> Parts | None:
+    (log,) = node.args
+    inside = isinstance(log, Log) and isinstance(log.args[0], Entropy)
+    return tuple(log.args[0].args) if inside else None
+
+
 INWARD: tuple[Rule, ...] = (
     Rule(
         "exp_inward",
@@ -252,5 +260,16 @@ INWARD: tuple[Rule, ...] = (
         _find_size,
         lambda inside, exponents: Log(inside),
         _size_right,
+    ),
+    Rule(
+        "exp_log_entropy",
+        "stable",
+        "exp(log(entropy(p, y, t))) = entropy(p, y, t)",
+        "not all probability is one entry's, or log(0) = -inf",
+        "the exponential undoes the logarithm",
+        (Exp,),
+        _find_entropy,
+        lambda *args: Exp(Log(Entropy(*args))),
+        lambda *args: Entropy(*args),
     ),
 )

@@ -103,3 +103,40 @@ def test_a_token_that_is_the_only_one_has_no_gradient() -> None:
         loss(logits, labels, lam=0.3).backward()
         assert torch.equal(logits.grad[:, 0], torch.zeros(2, 3)), backend
         assert logits.grad[:, 1].abs().min() > 0, backend
+
+
+ENTROPIES: dict[str, tuple[str, Any]] = {
+    "tokens": ("sum(log(entropy(pi, y_w, t)) for t in y_w)", lambda h: h.log().sum()),
+    "mean": ("log(sum(entropy(pi, y_w, t) for t in y_w)/len(y_w))", lambda h: h.mean().log()),
+    "share": (
+        "sum(entropy(pi, y_w, t)/(entropy(pi, y_w, t) + 2*entropy(pi, y_w, t)**2) for t in y_w)",
+        lambda h: (1 / (1 + 2 * h)).sum(),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENTROPIES)
+def test_entropies_of_sure_policies_have_logarithms(name: str) -> None:
+    text, wanted = ENTROPIES[name]
+    labels = torch.tensor([[0, 1, 2], [3, 1, 0]])
+    for backend in ("eager", "fused", "linear"):
+        loss = midpo.generate(of(text), backend=backend).compile()
+        for beyond in (0.0, 3.0, 40.0, 300.0):
+            draw = torch.Generator().manual_seed(4)
+            logits = torch.randn(2, 3, 5, generator=draw)
+            logits[..., 2] += beyond
+            wide = logits.double().requires_grad_()
+            logps = wide[0].log_softmax(-1)
+            top = logps.argmax(-1, keepdim=True)
+            others = logps.scatter(-1, top, -1.0).exp() * -logps.scatter(-1, top, 0.0)
+            rest = logps.scatter(-1, top, -torch.inf).exp().sum(-1)
+            expected = wanted(others.sum(-1) - (1 - rest) * torch.log1p(-rest))
+            expected.backward()
+            given = logits.clone().requires_grad_()
+            head = {} if backend != "linear" else {"policy_weight": torch.eye(5)}
+            first = "policy_hidden" if backend == "linear" else "policy_logits"
+            got = loss(**{first: given}, **head, labels=labels)
+            got.backward()
+            assert torch.allclose(got.double(), expected, rtol=3e-6), (backend, beyond)
+            slope = wide.grad
+            assert torch.allclose(given.grad.double(), slope, rtol=1e-4, atol=1e-5), (backend, beyond)

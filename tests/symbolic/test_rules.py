@@ -219,6 +219,7 @@ TEMPLATES = {
         f"log(({{P}})*abs(exp({A})*({{R}}) - exp({B})) + exp({A}))",
         f"log(min(exp({A}), ({{P}})*exp({B}) - exp({A})) + exp({A}) + 1)",
     ],
+    "exp_log_entropy": ["sum(exp(log(entropy(pi, y, s)))*({S}) for s in y)"],
 }
 POOLS = {
     "P": [
