@@ -96,13 +96,13 @@ def _decided(one: Spec, other: Spec) -> Comparison:
     answer, obstacle = _as_they_stand(begun)
     if answer is not None:
         return answer
+    try:
+        witness = _witness(problem)  # before special cases, which may spend all the work allowed
+    except TOO_MUCH as error:
+        witness, obstacle = None, error
     special = _special(one, other)
     if special is not None:
         return _told(begun, *special)
-    try:
-        witness = _witness(problem)
-    except TOO_MUCH as error:
-        witness, obstacle = None, error
     return _in_common(replace(begun, witness=witness), problem, obstacle)
 
 

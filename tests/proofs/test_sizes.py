@@ -66,6 +66,19 @@ def test_a_comparison_says_what_it_did_not_try(monkeypatch: pytest.MonkeyPatch) 
     assert found.verdict == "different" and "before all were tried" in found.standing
 
 
+def test_a_difference_is_found_before_special_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their search may spend all the work that a question has."""
+
+    def search(*_: object) -> None:
+        with pytest.raises(TooLarge), work.allowance(units=2 * work.QUESTION):
+            work.spend(work.QUESTION)
+
+    monkeypatch.setattr(comparison, "_special", search)
+    found = compare(midpo.load("dpo"), midpo.load("orpo"))
+    assert found.verdict == "different" and found.witness is not None
+    assert work.SPENT in found.standing
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", sorted(ANSWERS))
 @pytest.mark.parametrize("name", sorted(SHAPES))
