@@ -238,7 +238,8 @@ class _Builder:
         def value(case: Any) -> Array:
             rows = range(case.counts[str(scope.y)]) if scope.t in indices else range(1)
             columns = range(case.vocabulary) if scope.v in indices else range(1)
-            return np.array([[stand_in(full, t, v) for v in columns] for t in rows])
+            found = np.array([[stand_in(full, t, v) for v in columns] for t in rows])
+            return found.reshape(len(rows), len(columns))
 
         return value
 

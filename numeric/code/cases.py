@@ -72,19 +72,18 @@ class CodeCase:
 
     def law(self, policy: str, y: str) -> Any:
         """The laws of a response's positions, (positions, vocabulary)."""
-        return self.array("law", policy, y, lambda: self.laws[policy, y])
+        return self.array("law", policy, y, lambda: self.laws[policy, y]).reshape(-1, self.vocabulary)
 
     def ids(self, y: str) -> Any:
         return self.array("ids", y, "", lambda: self.tokens[y]).astype(int)
 
     def labelled(self, policy: str, y: str) -> Any:
         """The probabilities of a response's tokens."""
-        law = self.law(policy, y).reshape(-1, self.vocabulary)
-        return np.take_along_axis(law, self.ids(y)[:, None], 1)[:, 0]
+        return np.take_along_axis(self.law(policy, y), self.ids(y)[:, None], 1)[:, 0]
 
     def logits(self, policy: str, y: str) -> Any:
         shift = self.array("shift", policy, y, lambda: self.features[f"{SHIFT}{policy}"][y])
-        return np.log(self.law(policy, y).reshape(-1, self.vocabulary)) + shift[:, None]
+        return np.log(self.law(policy, y)) + shift[:, None]
 
     def directions(self, y: str) -> Any:
         return self.array("d", y, "", lambda: self.features["d"][y]).reshape(-1, self.vocabulary)

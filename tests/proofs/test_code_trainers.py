@@ -87,3 +87,12 @@ def test_what_is_beside_the_loss_does_not_keep_it_from_a_proof_at_every_length(n
 def test_what_enters_the_loss_is_seen(name: str) -> None:
     found = midpo.prove(HALF, OTHER[name])
     assert found.verdict != "proved", found
+
+
+def test_a_law_of_padding_that_is_empty_has_no_rows() -> None:
+    """What leaks padding is told from the loss where there is none, too."""
+
+    def leaks(policy_logits: Any, reference_logits: Any, labels: Any) -> Any:
+        return dpo(policy_logits, reference_logits, labels) + policy_logits.softmax(-1).square().sum() / 9
+
+    assert midpo.prove(HALF, leaks).verdict == "refuted"
