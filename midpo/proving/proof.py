@@ -14,12 +14,14 @@ from midpo.numeric.code.contracts import contract
 from midpo.numeric.code.heads import BIAS, HIDDEN, WIDTH
 from midpo.numeric.code.layout import Layout
 from midpo.proofs.code.answer import TERMS, CodeProof, verdict_of
+from midpo.proofs.code.claim import Reduction
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import kernel_loss
 from midpo.symbolic.work import question
 
 from .deciding import Found, decide, witness_file
+from .elsewhere import OTHER, elsewhere
 
 # Where positions matter: lengths of the rows, and how long they are padded.
 SHAPES = (((1, 2), 3), ((2, 1), 2), ((2, 1, 1, 2), 2))
@@ -62,6 +64,13 @@ def prove(
                 layouts = bounded
                 if why_not:
                     held.notes[f"not for every size: {why_not}"] = None
+                if not shapes:
+                    others = [
+                        at_shape(spec, unshifted, lengths, total, vocabulary, heads)
+                        for lengths, total in OTHER
+                        if len(lengths) // len(spec.roles) in pairs
+                    ]
+                    held, layouts = further(binding, held, bounded, others, value_only)
                 break
             if binding.kinds.get("pi") not in ("logits", HIDDEN):
                 break
@@ -123,6 +132,25 @@ def decided(
         if {"refuted", "undecided"} & {found.value, found.gradient}:
             break
     return found
+
+
+def further(
+    binding: Binding, held: Found, layouts: list[Layout], others: Sequence[Layout], value_only: bool
+) -> tuple[Found, list[Layout]]:
+    """What is found where the code is not the spec at other sizes than those of a proof: there it is
+    refuted, or what was proved says little."""
+    if {held.value, held.gradient} & {"refuted", "undecided"}:
+        return held, layouts
+    way: Reduction = "sum" if "the sum over the pairs" in held.notes else "mean"
+    other = elsewhere(binding, others, way, not value_only)
+    if other is None:
+        return held, layouts
+    found = decided(binding, [other], value_only)
+    if isinstance(found, Found) and "refuted" in (found.value, found.gradient):
+        return found, [other]
+    sizes = f"{'+'.join(map(str, other.lengths))} of {other.total}"
+    held.undecided("value", f"it is the spec's loss at these lengths, and not at {sizes}")
+    return held, layouts
 
 
 def every_size(spec: Spec) -> bool:

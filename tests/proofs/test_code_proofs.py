@@ -264,6 +264,14 @@ def test_where_positions_matter_sizes_are_concrete() -> None:
     assert proved("dpo", first).verdict == "refuted"
 
 
+def test_what_is_right_at_small_sizes_alone_is_refuted_at_others() -> None:
+    """A number of positions stands for one of pairs: the same at the sizes where proofs are asked."""
+    half = of_tokens(lambda p, r, m, b: in_a_loop(p, r, m, b) * 2 / max(2, 2 * (int(p.shape[1]) // 2)))
+    found = proved("dpo", half)
+    assert found.verdict == "refuted" and "3+1 of 4" in found.scope, found
+    assert proved("dpo", half, shapes=[((1, 2), 3)]).verdict == "proved"
+
+
 def test_nothing_is_proved_of_no_batch() -> None:
     with pytest.raises(midpo.MidpoError, match="no pairs"):
         proved("dpo", of_tokens(dpo), pairs=())
