@@ -194,8 +194,7 @@ def prove(
     """
     needed("prove", "torch", "numpy")
     arguments = _with_made(arguments, bind)
-    from midpo.numeric.checking.found import Code
-    from midpo.proving import identify, proof
+    from midpo.proving import identify, kernels, proof
 
     options: dict[str, Any] = {
         "unshifted": layout == "unshifted",
@@ -211,13 +210,7 @@ def prove(
         return identify.identify(function_of(code, load("dpo"), arguments, contracts), **options)
     spec = spec_of(source)
     if code is None:
-        kernel = generate(spec, backend=backend)
-        held = Code(
-            f"midpo generate {spec.name} --backend {backend}",
-            kernel.compile(),
-            backend,
-            dict(arguments or {}),
-        )
+        held = kernels.kernel_code(spec, backend, arguments)
     else:
         from midpo.code import function_of
 

@@ -20,11 +20,13 @@ class OutOfTime(Exception):
 def ends_after(seconds: float, raised: type[BaseException] = OutOfTime) -> Iterator[None]:
     """Raises: `raised`, at the next line of Python that runs after so many seconds."""
     thread, over = ctypes.c_ulong(threading.get_ident()), threading.Lock()
-    left = False
+    left = rung = False
 
     def stop() -> None:
+        nonlocal rung
         with over:
             if not left:
+                rung = True
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(raised))
 
     timer = threading.Timer(seconds, stop)
@@ -36,4 +38,5 @@ def ends_after(seconds: float, raised: type[BaseException] = OutOfTime) -> Itera
         timer.cancel()
         with over:
             left = True
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, None)
+        for _ in range(100 * rung):  # what is still to be raised is raised here, not later
+            pass

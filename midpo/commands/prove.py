@@ -9,15 +9,15 @@ import click
 
 from midpo.answering import NEGATIVE, OK, UNDECIDED, each, spinner
 from midpo.extras import needed
-from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.errors import MidpoError, NotYet
 
 from . import options
 
 if TYPE_CHECKING:
     from midpo.proofs.code.answer import CodeProof
 
-# What is proved of kernels where no code is named: those that are lifted for every size.
-LIFTED = ("eager", "logps")
+# In which order our own kernels are proved: those that are lifted for every size first.
+KERNELS = ("eager", "logps", "fused", "linear", "native", "triton")
 STATUS = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED, "not lifted": UNDECIDED}
 
 
@@ -32,6 +32,13 @@ STATUS = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED, "not lifted
 @options.settings
 @options.bindings
 @options.contracts
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    type=click.Choice(KERNELS),
+    help="Only these of our own kernels; may be repeated.",
+)
 @click.option(
     "--layout",
     type=click.Choice(("aligned", "unshifted")),
@@ -55,6 +62,7 @@ def command(
     settings: tuple[str, ...],
     bindings: tuple[str, ...],
     contracts: tuple[str, ...],
+    backends: tuple[str, ...],
     layout: str,
     pairs: str,
     witness: str | None,
@@ -72,7 +80,7 @@ def command(
     \b
     Example:
       midpo prove dpo --code loss.py:dpo_loss --set beta=alpha
-      midpo prove simpo
+      midpo prove simpo --backend eager --backend native
       midpo prove --code loss.py:my_loss
     """
     from midpo import api
@@ -81,6 +89,8 @@ def command(
     needed("prove", "torch", "numpy")
     if not specs and code is None:
         raise MidpoError("nothing to prove\n  expected: SPEC, --code FILE.py:FUNCTION, or both")
+    if code is not None and backends:
+        raise MidpoError("--code and --backend\n  expected: one of them")
     given: dict[str, Any] = {
         **given_of(code, settings, bindings, contracts),
         "layout": layout,
@@ -92,11 +102,38 @@ def command(
     def answer(asked: str) -> tuple[dict[str, Any], int]:
         name, _, backend = asked.partition("\n")
         with spinner(as_json, f"proving {name}"):
-            found = api.prove(name or None, code, backend=backend or "eager", **given)
+            try:
+                found = api.prove(name or None, code, backend=backend or "eager", **given)
+            except NotYet as why:
+                if not backend:
+                    raise
+                return _no_kernel(name, backend, why, as_json)
         return _told(found, as_json, witness)
 
-    kernels = [f"{spec}\n{b}" for spec in specs for b in LIFTED]
+    asked = backends or KERNELS
+    kernels = [f"{spec}\n{b}" for spec in specs for b in (asked if _readable(spec) else asked[:1])]
     each(kernels if code is None else specs or ("",), as_json, answer)
+
+
+def _readable(spec: str) -> bool:
+    """Whether a spec can be read; one that cannot is told once."""
+    from midpo.api import spec_of
+
+    try:
+        spec_of(spec)
+    except MidpoError:
+        return False
+    return True
+
+
+def _no_kernel(name: str, backend: str, why: NotYet, as_json: bool) -> tuple[dict[str, Any], int]:
+    """A backend for which the spec has no kernel: nothing is to be proved."""
+    reason = str(why).splitlines()[0]
+    if not as_json:
+        from midpo.streams import echo
+
+        echo(f"{name}  no kernel  --backend {backend}: {reason}")
+    return {"name": name, "backend": backend, "verdict": "no kernel", "reason": reason}, OK
 
 
 def _told(found: CodeProof, as_json: bool, witness: str | None) -> tuple[dict[str, Any], int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -116,6 +117,7 @@ def kept(held: Tested, binding: Binding, layout: Layout, lifted: Lifted, tests: 
     """What is wrong with the contracts that the code's formula rests on, if anything."""
     import torch
 
+    held.stopped = held.stopped or max((u.contract.elsewhere for u in lifted.uses), default="")
     with _quiet():
         for case in tests if lifted.uses else ():
             if not (held.wrong or held.stopped):
@@ -135,8 +137,12 @@ def called(binding: Binding, layout: Layout, case: CodeCase, slope: bool, uses: 
             return call(torch, binding, layout, case, slope=False)
 
 
-def _quiet() -> contextlib.redirect_stdout[Any]:
-    return contextlib.redirect_stdout(sys.stderr)
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """What code prints goes to standard error; what it warns of is not asked for."""
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _claim(layout: Layout, lifted: Lifted, fixed: Mapping[str, Fraction], run: Any) -> CodeClaim | None:
@@ -203,11 +209,16 @@ def _proof(
         return derivation(layout.whole, one, other, smooth)
 
     sharing = Sharing(derive, smooth)
-    for one, other in zip(ones, others, strict=True):
+
+    def by_sharing(one: Expr, other: Expr) -> Derivation | None:
         shared = sharing(one, other)
-        chain = None if shared is None else derive(*shared)
-        if chain is None or ties(chain):  # of an unknown, which no data make it
-            chain = derive(one, other)
+        found = None if shared is None else derive(*shared)
+        return None if found is None or ties(found) else found  # of unknowns, which no data make
+
+    # Where positions are written out, so are margins: what is shared is hidden first.
+    ways = (by_sharing, derive) if layout.bounded else (derive, by_sharing)
+    for one, other in zip(ones, others, strict=True):
+        chain = ways[0](one, other) or ways[1](one, other)
         if chain is None:
             return False
         found.steps += len(chain.steps)

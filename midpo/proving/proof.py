@@ -10,7 +10,7 @@ from typing import Any
 from midpo.codegen.lifting.lift import NotLifted, lift
 from midpo.numeric.checking.binding import Binding, bind, leaves
 from midpo.numeric.checking.found import Code
-from midpo.numeric.code.contracts import contract
+from midpo.numeric.code.contracts import Contract, contract, entries
 from midpo.numeric.code.heads import BIAS, HIDDEN, WIDTH
 from midpo.numeric.code.layout import Layout
 from midpo.proofs.code.answer import TERMS, CodeProof, verdict_of
@@ -111,7 +111,7 @@ def bound(spec: Spec, code: Code) -> Binding:
     needed = tuple(sorted(str(s) for s in loss.free_symbols if str(s) in spec.names.policies))
     return replace(
         bind(spec, code.function, code.arguments, needed),
-        contracts=tuple(contract(spec, text) for text in code.contracts),
+        contracts=tuple(c if isinstance(c, Contract) else contract(spec, c) for c in code.contracts),
     )
 
 
@@ -192,7 +192,7 @@ def at_shape(
 def _given(found: Found, binding: Binding) -> tuple[str, ...]:
     """What is given, not proved: the contracts that the code came to."""
     return tuple(
-        f"given: {each} ({found.held})"
+        f"given: {each}" + (f" ({found.held})" if entries(each.result) else "")
         if each.target in found.given
         else f"the contract of {each.target} was not needed"
         for each in binding.contracts

@@ -48,7 +48,7 @@ class Code:
     backend: str = "code"
     arguments: Mapping[str, Any] = field(default_factory=dict)
     promised: logged.Promised = field(default_factory=logged.Promised)
-    contracts: tuple[str, ...] = ()
+    contracts: tuple[Any, ...] = ()
 
     @property
     def generated(self) -> bool:

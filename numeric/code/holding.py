@@ -34,7 +34,7 @@ class Tested:
 
     def __str__(self) -> str:
         if self.stopped:
-            return f"not tested: the operator does not run here ({self.stopped})"
+            return f"not tested: {self.stopped}"
         return f"tested at {self.calls} calls, largest error {self.error:.0e}"
 
 
@@ -50,7 +50,8 @@ def hold(
             try:
                 out = original(*args, **named)
             except Exception as error:
-                found.stopped = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+                told = " ".join(f"{type(error).__name__}: {error}".split())[:120]
+                found.stopped = f"the operator does not run here ({told})"
                 raise
             called[each.target].append(out)
             return out
@@ -59,7 +60,10 @@ def hold(
 
     try:
         with instead(_of(uses), binding.function, recorded):
-            binding.call(_arguments(torch, binding, layout, case))
+            values = _arguments(torch, binding, layout, case)
+            if any(u.contract.single for u in uses):
+                values = {n: _single(torch, v) for n, v in values.items()}
+            binding.call(values)
     except Exception as error:
         found.wrong = found.wrong or ("" if found.stopped else f"{type(error).__name__}: {error}")
         return
@@ -123,6 +127,12 @@ def declared(torch: Any, uses: Sequence[Use], function: Any, case: CodeCase) -> 
 
     with instead(_of(uses), function, stand):
         yield
+
+
+def _single(torch: Any, value: Any) -> Any:
+    """A tensor in float32, as operators of one dtype take it."""
+    floating = isinstance(value, torch.Tensor) and value.is_floating_point()
+    return value.float() if floating else value
 
 
 def _of(uses: Sequence[Use]) -> list[Contract]:

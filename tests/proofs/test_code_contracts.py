@@ -269,7 +269,7 @@ def test_the_command_and_check(tmp_path: Path) -> None:
         ("torch:no_such = log(pi(y))", "there is no operator"),
         ("divergence = kl(", "no expression"),
         ("divergence = kl(pi_ref, pi, y_w, t)", "y_w"),
-        ("divergence = [log(pi(y)), _]", "in a list"),
+        ("divergence = [(log(pi(y)),), log(pi(y))]", "in a list"),
         ("divergence = (log(pi(y)), log(pi(y, t)))", "of y and t, or all of y"),
         ("divergence = _", "expressions of y"),
         ("1x = log(pi(y))", "OP = EXPR"),

@@ -9,6 +9,7 @@ from .pieces import STYLE, line, plain
 if TYPE_CHECKING:
     from midpo.proofs.code.answer import CodeProof
 
+MOST = 1200  # characters of a formula that somebody may read
 _STYLES = {**STYLE, "not lifted": "bold yellow"}
 
 
@@ -25,6 +26,9 @@ def proof(found: CodeProof) -> None:
     if found.up_to is not None:
         line(f"  it is {plain(str(found.up_to))}")
     if found.formula:
-        line(f"  the code computes {plain(found.formula)}")
+        formula = found.formula
+        if len(formula) > MOST:
+            formula = f"{formula[:MOST]} ... ({len(formula)} characters; all of them: --json)"
+        line(f"  the code computes {plain(formula)}")
     for assumption in found.assumptions:
         line(f"  {plain(assumption)}")

@@ -1,0 +1,52 @@
+"""Our own kernels, every backend: lifted whole, or given what their passes compute."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import midpo
+from midpo.cli import main
+from midpo.proving.kernels import kernel_code
+from midpo.proving.proof import prove
+from midpo.symbolic.language.spec import load
+
+pytest.importorskip("torch")
+
+
+@pytest.mark.parametrize("row, backend", [("tdpo", "native"), ("sparsepo", "triton"), ("simpo", "native")])
+def test_kernels_by_row_are_proved_given_their_passes(row: str, backend: str) -> None:
+    found = midpo.prove(row, backend=backend)
+    assert found.verdict == "proved" and "every value, length and padding" in found.scope, found
+    given = [a for a in found.assumptions if a.startswith("given: _forward computes")]
+    assert len(given) == 1 and ("not tested: Triton" in given[0]) == (backend == "triton"), given
+    assert backend == "triton" or "tested at 24 calls" in given[0]
+
+
+def test_what_a_pass_does_not_compute_proves_nothing() -> None:
+    """Statistics in another order, and another row's kernel."""
+    spec = load("tdpo")
+    code = kernel_code(spec, "native")
+    settings, forward = code.contracts
+    labels = forward.result[0]
+    swapped = replace(forward, result=([labels[1], labels[0], *labels[2:]], *forward.result[1:]))
+    found = prove(spec, replace(code, contracts=(settings, swapped)), value_only=True)
+    assert found.verdict == "undecided" and "does not hold" in found.reason
+    other = prove(load("dpo"), replace(code, arguments={}))
+    assert other.verdict == "refuted"
+
+
+def test_the_command_lists_every_backend() -> None:
+    asked = ["prove", "tdpo", "--backend", "eager", "--backend", "logps", "--backend", "native", "--json"]
+    done = CliRunner().invoke(main, asked)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
+    assert [f["verdict"] for f in found] == ["proved", "no kernel", "proved"] and done.exit_code == 0
+    assert "log-probabilities" in found[1]["reason"] and found[1]["backend"] == "logps"
+    wrong = CliRunner().invoke(main, ["prove", "no-such-row"])
+    assert wrong.exit_code == 2 and wrong.stderr.count("midpo:") == 1
+    both = CliRunner().invoke(main, ["prove", "dpo", "--code", "math:sqrt", "--backend", "eager"])
+    assert both.exit_code == 2 and "--code and --backend" in both.stderr
