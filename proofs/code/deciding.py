@@ -18,7 +18,7 @@ from midpo.symbolic.algebra.polynomial import is_zero
 from midpo.symbolic.algebra.splitting import CELL_FORM, meet
 from midpo.symbolic.ending import OutOfTime, ends_after
 from midpo.symbolic.errors import NoValue, TooLarge
-from midpo.symbolic.language.nodes import TokenSum
+from midpo.symbolic.language.nodes import Divergence, Entropy, TokenSum
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.words import piecewise
 from midpo.symbolic.rewriting.derivation import Derivation
@@ -26,7 +26,7 @@ from midpo.symbolic.work import allowance, bounds
 
 Nonzero = Callable[[Expr], bool]
 TOO_MUCH = (TooLarge, NoValue, RecursionError)
-SECONDS = 8.0  # that all forms may take: what SymPy does in them is not counted as work
+SECONDS = 20.0  # that all forms may take: what SymPy does in them is not counted as work
 
 
 def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut: False) -> Derivation | None:
@@ -38,11 +38,16 @@ def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut
         return Derivation(one)
     one, other = opaque(one), opaque(other)
     end = time.monotonic() + SECONDS
-    for form in (*FORMS, CELL_FORM):
+    plain, written_out, field = FORMS
+    forms = [plain, written_out, field, CELL_FORM]
+    if not (one.has(Divergence, Entropy) or other.has(Divergence, Entropy)):
+        forms.remove(written_out)  # which writes out nothing
+    while forms:
+        form = forms.pop(0)
         try:
             # Each form has what a question of this size may take: cells, three times that.
             units = bounds(one, other).units
-            if form is FORMS[-1] and (one.has(*piecewise()) or other.has(*piecewise())):
+            if form is field and (one.has(*piecewise()) or other.has(*piecewise())):
                 units //= 30  # of maxima and steps, cells decide sooner than rules
             units *= 2 if form is CELL_FORM else 1
             with ends_after(max(0.05, end - time.monotonic())):
@@ -53,7 +58,8 @@ def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut
                 continue
             return whole
         except (CheckFailed, OutOfTime, *TOO_MUCH):
-            continue
+            if form is plain:  # what has many terms is sooner taken apart than expanded
+                forms.sort(key=lambda later: later is not CELL_FORM)
     return None
 
 
