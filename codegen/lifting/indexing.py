@@ -310,6 +310,7 @@ INDEXING: dict[str, Callable[..., Any]] = {
     "masked_fill": masked_fill,
     "index": index,
     "index_select": index_select,
+    "masked_select": lambda x, mask: index(x, [mask]),
     "index_put": index_put,
     "index_add": index_add,
     "nonzero": nonzero_places,

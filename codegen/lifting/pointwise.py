@@ -32,9 +32,9 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 
-from .axes import POSITION, fresh, is_label, obj, positions, within
+from .axes import BIG, POSITION, fresh, is_label, obj, positions, within
 from .numbers import expr_of
-from .tensor import Sym, aligned, spread, sym, wrap
+from .tensor import Sym, aligned, hints, spread, sym, wrap
 from .trace import refuse, suppose
 from .truths import INFINITIES, both, differ, either, eq, ge, gt, infinite, inverse, nonzero
 
@@ -218,6 +218,16 @@ def _rounded(how: Callable[[Any], Any], name: str) -> Callable[..., Any]:
     return meaning
 
 
+def _remainder(a: Any, b: Any) -> Any:
+    """Of numbers; a token id is less than the vocabulary."""
+    a, b = finite(a), finite(b)
+    if is_label(a) and b == hints().vocabulary:
+        return a
+    if a.is_Rational and b.is_Rational and b != 0 and b < BIG:
+        return a % b
+    return a if a.is_Rational and 0 <= a < BIG <= b else fresh("a remainder", a)
+
+
 def _half_even(x: Any) -> int:
     whole: int = round(Rational(x))
     return whole
@@ -265,6 +275,8 @@ POINTWISE: dict[str, Row] = {
     "log10": Row(real(lambda x: log(x) / Log(Integer(10))), "float"),
     "sigmoid": Row(real(Sigmoid), "float"),
     "tanh": Row(real(Tanh), "float"),
+    "sinh": Row(real(lambda x: (Exp(x) - Exp(-x)) / 2), "float"),
+    "cosh": Row(real(lambda x: (Exp(x) + Exp(-x)) / 2), "float"),
     "log_sigmoid": Row(real(LogSigmoid), "float"),
     "softplus": Row(real(_softplus)),
     "relu": Row(real(Relu)),
@@ -275,6 +287,8 @@ POINTWISE: dict[str, Row] = {
     "xlogy": Row(real(_smooth_entropy), "float"),
     "maximum": Row(maximum),
     "minimum": Row(minimum),
+    "fmax": Row(maximum),
+    "fmin": Row(minimum),
     "clamp_min": Row(maximum, "first"),
     "clamp_max": Row(minimum, "first"),
     "where": Row(where),
@@ -300,6 +314,7 @@ POINTWISE: dict[str, Row] = {
     "floor": Row(_rounded(lambda x: x.floor(), "floor")),
     "ceil": Row(_rounded(lambda x: x.ceiling(), "ceil")),
     "trunc": Row(_rounded(int, "trunc")),
+    "remainder": Row(_remainder, "first"),
     # what autograd's formulas ask for
     "log_sigmoid_backward": Row(real(lambda g, x, *_: g * Sigmoid(-x))),
     "sigmoid_backward": Row(real(lambda g, s: g * s * (1 - s))),

@@ -392,6 +392,7 @@ REDUCTIONS: dict[str, Callable[..., Any]] = {
     "argmin": argmax,
     "any": quantified(either, False),
     "all": quantified(both, True),
+    "_is_all_true": quantified(both, True),
     "logsumexp": logsumexp,
     "_log_softmax": log_softmax,
     "_softmax": softmax,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -149,6 +150,9 @@ ROWS: dict[str, Callable[..., Any]] = {
 _UNWRAPPED = {"cat", "stack", "zeros", "ones", "empty", "full", "scalar_tensor", "eye", "arange"}
 
 
+_within: ContextVar[frozenset[str]] = ContextVar("within", default=frozenset())
+
+
 class Lifting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Interprets every operation, those on plain tensors too, so that constants stay exact."""
 
@@ -178,6 +182,7 @@ def interpret(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if row is None and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key):
         with lifting():
             return func.decompose(*args, **kwargs)
+    row = row or _own_meaning(func, base)
     if row is None:
         refuse(f"no row for torch's operation {name}")
     if any(getattr(a, "identity", False) for a in args):
@@ -198,6 +203,27 @@ def interpret(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     if inplace or target is not None:
         return _written(name, args[0] if inplace else target, found)
     return found
+
+
+def _own_meaning(func: Any, base: str) -> Callable[..., Any] | None:
+    """What torch itself says that an operation without a row is made of, in others: the Python that
+    its compiler puts in its place."""
+    from torch._decomp import decomposition_table  # imported where needed: it takes a second
+
+    plain = getattr(getattr(torch.ops.aten, base, None), func._overloadname, func)
+    made = decomposition_table.get(func) or decomposition_table.get(plain)
+    if made is None or base in _within.get():  # which is made of itself on another device
+        return None
+
+    def meaning(*args: Any, **kwargs: Any) -> Any:
+        token = _within.set(_within.get() | {base})
+        try:
+            with lifting():
+                return made(*args, **kwargs)
+        finally:
+            _within.reset(token)
+
+    return meaning
 
 
 def _written(name: str, target: Any, found: Any) -> Any:

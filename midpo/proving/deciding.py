@@ -47,6 +47,7 @@ from midpo.symbolic.rewriting.derivation import Derivation
 
 # Where positions matter: lengths of the rows, and how long they are padded.
 
+STEPS = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # between numbers at 1
 QUICK, MANY = 9, 44  # cases before a proof is tried, and before it is given up
 TESTS = (0, 2, 3, 4, 5, 9)  # of a formula against the code; the fifth is one position a row
 
@@ -82,15 +83,17 @@ def decide(found: Found, spec: Spec, binding: Binding, layout: Layout, lifted: L
         text(lifted.losses[0]) if len(lifted.losses) == 1 else "; ".join(map(text, lifted.losses))
     )
     asked = found.gradient != "not asked"
+    coarsest = max((STEPS.get(cast.split()[-1], 0.0) for cast in lifted.casts), default=0.0)
 
     def run(case: CodeCase) -> Answer:
-        return called(
+        answer = called(
             binding,
             layout,
             case,
             asked and lifted.slope is not None,
             lifted.uses if found.held.stopped else (),
         )
+        return replace(answer, step=max(answer.step, coarsest))
 
     fixed = binding.fixed
     tests = [trying.case(layout, fixed, seed) for seed in TESTS]

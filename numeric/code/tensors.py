@@ -1,4 +1,4 @@
-"""A layout at a case, as tensors in float64: what the code itself is called with."""
+"""A layout at a case, as tensors: what the code itself is called with."""
 
 from __future__ import annotations
 
@@ -25,17 +25,25 @@ _NARROW = Given(())
 @dataclass
 class Answer:
     """What the code returned: its losses, the derivative along the case's direction (None where it
-    was not asked for), and the step between numbers at 1 in the dtype of the losses."""
+    was not asked for), the step between numbers at 1 in the coarsest dtype on the way, and whether
+    its inputs were in float32."""
 
     losses: list[float]
     slope: float | None
     step: float = 2.0**-52
+    single: bool = False
+
+    def bound(self, least: float) -> float:
+        """What rounding explains, relative to 1 + the value; `least` where all is in float64."""
+        return max(least, (20 if self.step > 1e-4 else 100) * self.step)
 
 
-def tensor(torch: Any, given: Given, case: CodeCase) -> Any:
-    """The tensor of a source at a case."""
+def tensor(torch: Any, given: Given, case: CodeCase, single: bool = False) -> Any:
+    """The tensor of a source at a case, in float64 or in float32."""
     rows = [[value for cell in row for value in _values(cell, given, case)] for row in given.rows]
-    kind = {"float": torch.float64, "int": torch.int64, "bool": torch.bool}[given.dtype]
+    kind = {"float": torch.float32 if single else torch.float64, "int": torch.int64, "bool": torch.bool}[
+        given.dtype
+    ]
     found = torch.tensor(rows, dtype=kind)
     return found if given.tokens else found[:, 0]
 
@@ -59,14 +67,28 @@ def _values(cell: Cell, given: Given, case: CodeCase) -> list[Any]:
 
 
 def call(torch: Any, binding: Binding, layout: Layout, case: CodeCase, *, slope: bool) -> Answer:
-    """The code's own answer at a case; its own errors are raised."""
+    """The code's own answer at a case: in float64, or in float32 where the code names that dtype and
+    takes no other. Its own errors are raised."""
+    try:
+        return _called(torch, binding, layout, case, slope=slope, single=False)
+    except RuntimeError:  # as of dtypes that differ in a product
+        try:
+            return _called(torch, binding, layout, case, slope=slope, single=True)
+        except Exception:
+            pass
+        raise
+
+
+def _called(
+    torch: Any, binding: Binding, layout: Layout, case: CodeCase, *, slope: bool, single: bool
+) -> Answer:
     leaves: dict[tuple[str, str], tuple[Given, Any]] = {}
 
     def of(source: Source) -> Any:
         key = source.kind, source.name
         if key not in leaves:
             given = layout.given(*key)
-            made = tensor(torch, given, case)
+            made = tensor(torch, given, case, single)
             leaves[key] = given, made.requires_grad_(bool(given.leaf) and slope)
         return leaves[key][1]
 
@@ -85,7 +107,7 @@ def call(torch: Any, binding: Binding, layout: Layout, case: CodeCase, *, slope:
                     found += float((g * along(torch, given, layout, case)).sum())
     losses = loss.detach().reshape(-1).double().tolist()
     kind = loss.dtype if loss.dtype.is_floating_point else torch.float64
-    return Answer(losses, found, torch.finfo(kind).eps)
+    return Answer(losses, found, torch.finfo(kind).eps, single)
 
 
 def along(torch: Any, given: Given, layout: Layout, case: CodeCase) -> Any:

@@ -1,8 +1,8 @@
 """The formula against the code itself, and a case at which code and spec differ for certain.
 
-A refutation needs all three: the code's own output, in float64, apart from the spec's value by more
-than rounding explains; intervals of 50 digits that hold the spec's value and exclude the lifted
-formula's; and the code's output where its formula says.
+A refutation needs all three: the code's own output, in float64 where it takes that, apart from the
+spec's value by more than rounding explains; intervals of 50 digits that hold the spec's value and
+exclude the lifted formula's; and the code's output where its formula says.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ Call = Callable[[CodeCase], Answer]
 @dataclass(frozen=True)
 class Difference:
     """A case at which the code is not the spec: which entry of the loss (None for the derivative),
-    what the code returned, and the spec's value."""
+    what the code returned, the spec's value, and whether the code was called in float32."""
 
     case: CodeCase
     entry: int | None
     code: float
     spec: float
+    single: bool = False
 
     def __str__(self) -> str:
         what = "the derivative along a direction of whole numbers" if self.entry is None else ("the code")
@@ -86,7 +87,7 @@ def disagreement(losses: Sequence[Expr], slope: Expr | None, cases: Iterable[Cod
         if len(found.losses) != len(wanted):
             return f"the loss has another shape at {case}"
         for got, want in zip(found.losses, wanted, strict=True):
-            if not close(got, want, max(1e-6, 100 * found.step)):
+            if not close(got, want, found.bound(1e-6)):
                 depends = [w for e in losses for w in unknowns(e)]
                 if depends:
                     return f"the answer depends on what is not known: {depends[0]}"
@@ -99,7 +100,7 @@ def disagreement(losses: Sequence[Expr], slope: Expr | None, cases: Iterable[Cod
                 want = fast(slope, case)
             except (Undefined, TooLarge):
                 continue
-            if not close(found.slope, want, max(1e-5, 100 * found.step)):
+            if not close(found.slope, want, found.bound(1e-5)):
                 return (
                     f"the gradient that was lifted is not autograd's at {case}: {want:.8g}, "
                     f"and the code's {found.slope:.8g}"
@@ -142,12 +143,13 @@ def difference(
             except Exception:
                 continue
             own = answer.slope if slope else answer.losses[n]
-            if own is None or not math.isfinite(own) or close(own, middle, ROUNDING):
+            rounding = answer.bound(ROUNDING)
+            if own is None or not math.isfinite(own) or close(own, middle, rounding):
                 continue
             if slope and not confirmed(case, middle):
                 continue
-            if close(own, float(code.mid)):
-                return Difference(case, None if slope else n, own, middle)
+            if close(own, float(code.mid), answer.bound(1e-6)):
+                return Difference(case, None if slope else n, own, middle, answer.single)
     return None
 
 

@@ -41,7 +41,7 @@ def main():
 {body}
     print(f"the code gives {{code:.9g}}")
     print(f"the spec gives {{SPEC:.9g}}")
-    sys.exit(int(not abs(code - SPEC) <= 1e-7 * (1 + abs(SPEC))))
+    sys.exit(int(not abs(code - SPEC) <= {rounding} * (1 + abs(SPEC))))
 
 
 def first(found):
@@ -95,7 +95,7 @@ def program(torch: Any, name: str, code: str, binding: Binding, layout: Layout, 
     case = apart.case
 
     def of(source: Source) -> Any:
-        return tensor(torch, layout.given(source.kind, source.name), case)
+        return tensor(torch, layout.given(source.kind, source.name), case, apart.single)
 
     def given(find: Any) -> dict[str, Any]:
         return arguments(torch, binding, layout, find, lambda e: number(e, case.parameters))
@@ -116,6 +116,7 @@ def program(torch: Any, name: str, code: str, binding: Binding, layout: Layout, 
         load=extra + load[1],
         what="value" if apart.entry is not None else "derivative",
         entry=apart.entry or 0,
+        rounding="1e-5" if apart.single else "1e-7",
         values="\n".join(f"        {n!r}: {_literal(v)}," for n, v in values.items()),
         body=body,
     )
