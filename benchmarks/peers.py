@@ -23,7 +23,7 @@ from midpo.symbolic.language.peers import PeerStatement, statements
 ROOT = Path(__file__).resolve().parents[1]
 DATA, TABLE = ROOT / "benchmarks" / "peers.json", ROOT / "docs" / "peers.md"
 NAMES = {"trl": "TRL", "liger-kernel": "Liger", "torchtune": "torchtune"}
-EVERY = "every value, length, padding and vocabulary"
+HEADS = "liger-kernel"  # whose losses take hidden states and heads
 
 HEAD = """\
 # What other packages compute, proved
@@ -39,8 +39,8 @@ logits ([how](code.md)), and compared with what `symbolic/language/peers.toml` s
 - An entry that is not the row it is named for is refuted at a case, with the code's own output.
 - Trainers are made without their constructors; their model answers with the logits, and prompts
   have one token. KTO's estimate of the divergence is a number.
-- Liger's losses are whole, with their own backward. The head is the identity, so that logits are
-  any; the gradient by the head is not asked for.
+- Liger's losses are whole, with their own backward. At every length their head is the identity, so
+  that logits are any; with a head of its own, and its gradient, they are asked at small sizes.
 - Where nothing else is said `alpha` is 3/4, and every frozen policy is the reference.""".splitlines()
 
 Record = dict[str, Any]
@@ -54,10 +54,12 @@ def kept(found: Any) -> Record:
     """Of an answer what the table, and a reader of the data, need."""
     answer = found.as_json()
     names = ("verdict", "value", "gradient", "scope", "up_to", "reason", "steps", "seconds")
-    witness = answer["witness"]
+    witness, terms = answer["witness"], answer["assumptions"]
+    ways = [way for way in ("mean", "sum") if f"the {way} over the pairs" in terms]
     return {n: answer[n] for n in names} | {
         "witness": None if witness is None else witness["said"],
-        "hypotheses": [a for a in answer["assumptions"] if a.endswith(("!= 0", "not 0"))],
+        "reduction": ways[0] if ways else None,
+        "hypotheses": [a for a in terms if a.endswith(("!= 0", "not 0"))],
     }
 
 
@@ -67,7 +69,7 @@ def kept(found: Any) -> Record:
 def asked(statement: PeerStatement) -> Record:
     """What is found of a statement: of the loss that it says, at two pairs too where that is one of
     one pair, and of the row it deviates from."""
-    from peer_proofs import computed, published, refused
+    from peer_proofs import computed, published, refused, with_heads
 
     if statement.verdict == "refuses":
         return {"refuses": refused(statement)}
@@ -76,6 +78,8 @@ def asked(statement: PeerStatement) -> Record:
         found["of two pairs"] = kept(computed(statement, pairs=(2,)))
     if statement.verdict == "deviates":
         found["published"] = kept(published(statement))
+    if statement.package == HEADS:
+        found["with a head"] = kept(with_heads(statement))
     return found
 
 
@@ -132,14 +136,16 @@ def decided(statement: PeerStatement, answer: Record) -> bool:
     if statement.verdict == "refuses":
         return bool(answer["refuses"])
     denied = [answer[n]["verdict"] for n in ("of two pairs", "published") if n in answer]
-    return answer["computes"]["verdict"] == "proved" and all(v == "refuted" for v in denied)
+    found = answer["computes"]
+    right = found["verdict"] == "proved" and found["reduction"] != "sum"
+    return right and all(v == "refuted" for v in denied)
 
 
 def scope(answer: Record, two: Record | None = None) -> str:
     """For which inputs, in a word or two."""
     said = answer["scope"]
     if "at these lengths" in said:
-        return "small sizes"
+        return said.split("rows: ")[1].removesuffix("; chosen first")
     kind = "every length" if "length" in said else "every value"
     if two is not None:
         return f"{kind}; 1 pair, of 2 {two['verdict']}"
@@ -182,6 +188,19 @@ def of_statement(statement: PeerStatement, answer: Record) -> str:
     return cells(call, row, told(answer["published"]), loss + own, scope(found, answer.get("of two pairs")))
 
 
+def with_heads(data: Record) -> Iterable[str]:
+    yield "The same of hidden states and a head, both symbols, with the gradients by both:"
+    yield ""
+    yield cells("entry", "value", "gradient", "for", "why not")
+    yield "| --- | --- | --- | --- | --- |"
+    for statement in statements():
+        answer = data["statements"].get(key(statement), {}).get("with a head")
+        if answer is not None:
+            told = (answer["value"], answer["gradient"], f"lengths {scope(answer)}", answer["reason"])
+            yield cells(f"`{statement.call}`", *told)
+    yield ""
+
+
 def section(package: str, data: Record) -> Iterable[str]:
     yield f"## {NAMES[package]} {data['versions'][package]}"
     yield ""
@@ -191,6 +210,8 @@ def section(package: str, data: Record) -> Iterable[str]:
         if statement.package == package and key(statement) in data["statements"]:
             yield of_statement(statement, data["statements"][key(statement)])
     yield ""
+    if package == HEADS:
+        yield from with_heads(data)
     yield "Its loss functions of log-probabilities, with every scale a symbol:"
     yield ""
     yield cells("function", "loss", "", "for")

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from peer_functions import PeerFunction
-from peer_runs import BETA, RUNNERS, SHIFT, Pairs
+from peer_runs import BETA, RUNNERS, SHIFT, Pairs, liger_with_heads
 from sympy import Rational, Symbol
 
 import midpo
@@ -80,6 +80,21 @@ def computed(statement: PeerStatement, **options: Any) -> CodeProof:
     spec = stated(statement.computes or statement.row, statement.at, statement.scale)
     pairs = (1, 2) if statement.over == "responses" else (1,)
     return midpo.prove(spec, entry(statement, len(spec.roles)), **{"pairs": pairs} | options)
+
+
+def with_heads(statement: PeerStatement, **options: Any) -> CodeProof:
+    """Whether a fused loss computes what the statement says of hidden states and heads, the gradient
+    by the heads too."""
+    spec = stated(statement.computes or statement.row, statement.at, statement.scale)
+    pairs = (1, 2) if statement.over == "responses" else (1,)
+
+    def loss(
+        policy_hidden: Any, policy_weight: Any, reference_hidden: Any, reference_weight: Any, labels: Any
+    ) -> Any:
+        heads = (x.float() for x in (policy_hidden, policy_weight, reference_hidden, reference_weight))
+        return liger_with_heads(statement.entry, statement.options, labels, *heads)
+
+    return midpo.prove(spec, loss, **{"pairs": pairs} | options)
 
 
 def published(statement: PeerStatement, **options: Any) -> CodeProof:

@@ -205,32 +205,38 @@ def trl_tpo(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
     return loss
 
 
+def liger_with_heads(name: str, options: Mapping[str, Any], labels: Tensor, *heads: Tensor) -> Tensor:
+    """A fused linear loss of hidden states and weights, the policy's and the reference's."""
+    from liger_kernel import chunked_loss
+
+    module = getattr(chunked_loss, name)(beta=BETA, compiled=False, **options)
+    policy, weight, reference, ref_weight = heads
+    if name.endswith("KTOLoss"):
+        rows = labels.shape[0]
+        found = module(
+            policy,
+            weight,
+            labels,
+            preference_labels=torch.arange(rows) < rows // 2,
+            ref_input=reference,
+            ref_weight=ref_weight,
+            kl=torch.tensor(SHIFT),
+        )
+    elif name.endswith("DPOLoss"):
+        found = module(weight, policy, labels, ref_input=reference, ref_weight=ref_weight)
+    else:
+        found = module(weight, policy, labels)
+    loss: Tensor = found[0]
+    return loss
+
+
 def liger(name: str) -> Callable[[Pairs, Mapping[str, Any]], Tensor]:
     """A fused linear loss: the hidden states are the logits, the heads identities."""
 
     def run(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
-        from liger_kernel import chunked_loss
-
-        module = getattr(chunked_loss, name)(beta=BETA, compiled=False, **options)
         head = torch.eye(pairs.policy.shape[-1])
         policy, reference = pairs.policy.float(), pairs.reference.float()
-        if name.endswith("KTOLoss"):
-            chosen = torch.arange(2 * pairs.count) < pairs.count
-            found = module(
-                policy,
-                head,
-                pairs.labels,
-                preference_labels=chosen,
-                ref_input=reference,
-                ref_weight=head,
-                kl=torch.tensor(SHIFT),
-            )
-        elif name.endswith("DPOLoss"):
-            found = module(head, policy, pairs.labels, ref_input=reference, ref_weight=head)
-        else:
-            found = module(head, policy, pairs.labels)
-        loss: Tensor = found[0]
-        return loss
+        return liger_with_heads(name, options, pairs.labels, policy, head, reference, head)
 
     return run
 
