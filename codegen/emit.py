@@ -17,6 +17,7 @@ from midpo.codegen import header
 from midpo.codegen.bundle import RUNTIME, bundled, in_c
 from midpo.codegen.kernels import chunked, documents, linear, whole
 from midpo.codegen.kernels import passes as walk
+from midpo.codegen.plan.excess import parts_of
 from midpo.codegen.plan.lower import Lowered, lower
 from midpo.codegen.plan.statistics import label_statistic
 from midpo.codegen.printing.blocks import TRITON, C, Dialect
@@ -373,6 +374,8 @@ def _unfit(found: list[Chunk]) -> str:
     if any(c.near_one for c in found):
         return "log(1 - p) needs digits that only the loop over chunks keeps"
     largest = "counts its terms from their largest, as only the loop over chunks does"
+    if any(one.body is not None and parts_of(one.body) for c in found for one in c.statistics):
+        return "a divergence is counted from 0, as only the loop over chunks does"
     return f"a logarithm of a sum {largest}" if any(c.log_sums for c in found) else ""
 
 

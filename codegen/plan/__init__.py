@@ -2,6 +2,7 @@
 
 cancellation  sums whose terms cancel where a number is near a limit, as terms that do not
 derivatives   derivatives of sums over the vocabulary in a log-probability
+excess        sums over the vocabulary, counted from what they are where policies agree
 exponentials  sums of multiples of exponentials
 log_sums      logarithms of sums over the vocabulary
 lower         canonical form -> a form that keeps its digits

@@ -80,7 +80,7 @@ def completed(expr: Expr) -> Expr | None:
     if not isinstance(expr, Add) or not expr.has(Exp):
         return None
     flat = _apart(expr)
-    poles = _poles(flat)
+    poles = poles_of(flat)
     if not any(sum(_divides(pole, t) for t in Add.make_args(flat)) > 1 for pole in poles):
         return None
     for pole in poles:
@@ -284,7 +284,7 @@ def _at_poles(expr: Expr) -> tuple[list[Piece], Expr]:
     flat = _apart(expr)
     pieces: list[Piece] = []
     rest = flat
-    for pole in _poles(flat):
+    for pole in poles_of(flat):
         found = _resolved(rest, pole)
         if found is not None and not isinstance(found, Missing):
             pieces += found[0]
@@ -292,7 +292,8 @@ def _at_poles(expr: Expr) -> tuple[list[Piece], Expr]:
     return (pieces, rest) if pieces else ([], expr)
 
 
-def _poles(expr: Expr) -> list[Pole]:
+def poles_of(expr: Expr) -> list[Pole]:
+    """The poles that terms of a sum divide by, once each."""
     found = set()
     for term in Add.make_args(expr):
         for factor in Mul.make_args(term):
@@ -324,7 +325,7 @@ def _apart(expr: Expr) -> Expr:
     """The sum expanded, a product of poles of one parameter as a sum of them."""
     terms = []
     for term in Add.make_args(expand(expr)):
-        found = _poles(term)
+        found = poles_of(term)
         for parameter in sorted({p.parameter for p in found}, key=structural):
             own = [p for p in found if p.parameter == parameter]
             if len(own) > 1:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sympy import Expr, Mul, Pow, Rational, S
 
+from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.errors import NotYet, NoValue, TooLarge
 from midpo.symbolic.language.building import rebuild
 from midpo.symbolic.language.nodes import (
@@ -43,6 +44,7 @@ from midpo.symbolic.rewriting.rule import Rule
 from midpo.symbolic.rewriting.rules import RULES, phase
 from midpo.symbolic.work import allowance
 
+from .excess import beside_one, counted_from_one
 from .exponentials import is_exponential, logarithm
 from .log_sums import is_unbounded, tilt
 from .stable import collected, distributed, gather, logistic_shares, mirrored, reflect, shares, weigh
@@ -207,7 +209,29 @@ def stable(expr: Expr) -> Derivation:
     if beside:
         chain = _as_exponentials(chain, {x: Exp(Log(x)) for x in beside})
         chain.apply((RULES["log_sigmoid"], RULES["log_extremum"], RULES["log_exp"], RULES["exp_product"]))
-    return chain
+    return _from_one(chain)
+
+
+def _from_one(chain: Derivation) -> Derivation:
+    """The chain to sums over the vocabulary that are counted from 1 where a 1 is taken from them."""
+    counted = counted_from_one(chain.end)
+    if counted == chain.end:
+        return chain
+    back = Derivation(counted)
+    back.apply((RULES["vocab_excess"],))
+    there = Derivation(chain.end)
+    for one in (there, back):
+        one.apply((RULES["sqrt_power"],))
+        one.arithmetic(distributed(one.end))
+        one.apply((_EXP_LOG,))
+        for _ in range(2):
+            one.arithmetic(distributed(one.end))
+            one.apply((*_LINEAR, RULES["vocab_sum_linear"]))
+        one.arithmetic(distributed(one.end))
+    if not equal_in_field(there.end, back.end):
+        return chain
+    back.arithmetic(there.end)
+    return Derivation(chain.start, [*chain.steps, *there.steps]).joined(back)
 
 
 def _by_linearity(chain: Derivation, gathered: Expr) -> Derivation:
@@ -282,6 +306,7 @@ def _totals_as_exponentials(chain: Derivation) -> Derivation:
         if tilt(total) is not None
     }
     inside |= {total for total in chain.end.atoms(VocabSum) if is_unbounded(total)}
+    inside -= beside_one(chain.end)
     return _as_exponentials(chain, {total: Exp(Log(total)) for total in inside})
 
 

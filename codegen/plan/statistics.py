@@ -45,6 +45,7 @@ from midpo.symbolic.language.nodes import (
 )
 
 from .derivatives import by_log_probability, by_symbol
+from .excess import parts_of
 from .log_sums import Tilt, is_log_sum, tilt
 
 POSITION = Index("t", position=True)
@@ -232,6 +233,7 @@ class Slope:
 VALUE = Symbol("value", real=True)
 EXTRA = Symbol("extra", real=True)
 TILTED = probability("tilted policy")
+EXCESS = probability("excess")
 
 
 def slope(one: Statistic) -> Slope:
@@ -242,6 +244,15 @@ def slope(one: Statistic) -> Slope:
         a = derivative(exponent, by_log_probability(POLICY))
         moved = (derivative(exponent, by_symbol(symbol)) for symbol, _ in one.contexts)
         return Slope(a * TILTED, a, False, tuple(TILTED * of for of in moved))
+    if parts := parts_of(one.body):  # r*(exp(x) - 1): its slope is a multiple of it, and of r
+        base, x = parts
+        own = derivative(base, by_log_probability(POLICY))
+        moved = derivative(x, by_log_probability(POLICY))
+        return Slope(
+            (own + moved) * EXCESS + moved * (base.args[0] - own * probability(POLICY)),
+            (own + moved) * VALUE + moved * (1 - own),
+            False,
+        )
     inner = expand(derivative(one.body, by_log_probability(POLICY)))
     contexts = tuple(derivative(one.body, by_symbol(symbol)) for symbol, _ in one.contexts)
     total = _total(inner, expand(one.body))

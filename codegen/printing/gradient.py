@@ -6,8 +6,19 @@ from collections.abc import Iterable
 
 from sympy import Expr, S, Symbol
 
+from midpo.codegen.plan.excess import parts_of
 from midpo.codegen.plan.log_sums import Tilt
-from midpo.codegen.plan.statistics import ENTRY, EXTRA, TILTED, VALUE, Slope, Statistic, probability, weighted
+from midpo.codegen.plan.statistics import (
+    ENTRY,
+    EXCESS,
+    EXTRA,
+    TILTED,
+    VALUE,
+    Slope,
+    Statistic,
+    probability,
+    weighted,
+)
 from midpo.codegen.statements.nodes import ATOM, Code, Group, Name, Pair, Run, call, total
 from midpo.codegen.statements.quote import quote
 
@@ -51,6 +62,7 @@ class Backward:
         total, contexts = self.totals(count)
         self.printer = rows_printer({*taken, *names.values()}, count)
         self.printer.tilted = self.tilted
+        self.printer.excess = self.excess
         for symbol, name in self.known.items():
             self.printer.symbols[symbol] = name
         self.context_gradients: list[str] = []
@@ -64,6 +76,7 @@ class Backward:
         """The gradient with respect to the logits, and with respect to each context."""
         self.known: dict[Expr, str] = {}
         self.tilted: dict[str, tuple[Tilt, str]] = {}
+        self.excess: dict[str, tuple[Expr, Expr]] = {}
         total: Expr = S.Zero
         contexts: list[Expr] = [S.Zero] * count
         p = probability("pi")
@@ -83,6 +96,10 @@ class Backward:
                 name = self.names[one, False]
                 table[TILTED] = probability(f"{name} tilted")
                 self.tilted[f"{name} tilted"] = one.tilt.renamed(self.renamed[one]), name
+            if parts := parts_of(one.body):
+                name = f"{self.names[one, False]} excess"
+                table[EXCESS] = probability(name)
+                self.excess[name] = parts
             total += seed * (found.inner - p * found.total).xreplace(table)
             for (symbol, _), slope_of in zip(one.contexts, found.contexts, strict=True):
                 at = int(str(self.renamed[one][symbol]).rpartition("_")[2]) - 1
@@ -101,7 +118,7 @@ class Backward:
         columns = all(ENTRY not in rest.free_symbols for rest in parts.values())
         self.in_place = columns and all(w == own or not w.has(own) for w in parts) and own in parts
         # Where it is NaN all is computed again, guarded; tilts are made from logarithms.
-        if self.tilted or printer.expects:
+        if self.tilted or self.excess or printer.expects:
             self.in_place = False
         if self.in_place:
             own_column = printer.coefficient(parts.pop(own))

@@ -109,6 +109,7 @@ def sums_of(found: Chunk) -> Sums:
         probability(name): Exp(tilt.exponent - Symbol(value, real=True))
         for name, (tilt, value) in back.tilted.items()
     }
+    weights |= {probability(name): Exp(base) * (Exp(x) - 1) for name, (base, x) in back.excess.items()}
     total, outside = total.xreplace(weights), [e.xreplace(weights) for e in outside]
     bodies = [s.policies[0] if s.body is None else s.body.xreplace(renamed[s]) for s in group]
     bodies += [slopes[s].inner.xreplace(renamed[s]) for s in extra]

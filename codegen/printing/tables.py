@@ -8,9 +8,10 @@ from typing import Any
 from sympy import Add, Expr, S, Symbol
 
 from midpo.codegen.names import policy_argument
+from midpo.codegen.plan.excess import parts_of
 from midpo.codegen.plan.log_sums import Tilt
 from midpo.codegen.plan.statistics import ENTRY, by_entry, weighted
-from midpo.codegen.statements.nodes import ATOM, PRODUCT, UNARY, Code, Group, Name, Pair, total
+from midpo.codegen.statements.nodes import ATOM, PRODUCT, UNARY, Code, Group, Name, Pair, call, total
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.language.nodes import Log, VocabProb
 from midpo.symbolic.language.text import ordered_terms
@@ -36,6 +37,7 @@ class RowsPrinter(Printer):
         super().__init__(taken)
         self.symbols: dict[Expr, str] = {}
         self.tables: dict[tuple[str, str], str] = {}
+        self.excess: dict[str, tuple[Expr, Expr]] = {}
         self.tilted: dict[str, tuple[Tilt, str]] = {}
         self.dtype = "torch.get_default_dtype()"  # replaced where a number must become a tensor
 
@@ -56,7 +58,9 @@ class RowsPrinter(Printer):
 
     def table(self, policy: str, kind: str) -> str:
         """The argument with a policy's log-probabilities or probabilities, (n, V); of a tilted
-        policy they are made from others'."""
+        policy and of an excess they are made from others'."""
+        if policy in self.excess:
+            return self.local(policy, "excess", lambda: growths(self, self.excess[policy]))
         if policy in self.tilted:
             tilt, value = self.tilted[policy]
             least = ".clamp(min=torch.finfo({1}.dtype).min)" if tilt.surprise else ""  # of a sure policy
@@ -89,8 +93,15 @@ def rows_printer(taken: Iterable[str], contexts: int) -> RowsPrinter:
     return printer
 
 
+def growths(printer: RowsPrinter, parts: tuple[Expr, Expr]) -> Code:
+    """p*(exp(x) - 1) of each entry, of (log p, x)."""
+    return call("_growths", *(printer(part, "vocab") for part in parts))
+
+
 def summed(printer: RowsPrinter, body: Expr) -> Code:
     """The sum of `body` over the vocabulary."""
+    if parts := parts_of(body):
+        return quote("{}.sum(-1)", growths(printer, parts))
     found: list[Code] = []
     for weight, rest in weighted(body).items():
         if weight == 1:

@@ -39,7 +39,7 @@ def _exp_growth(a: Tensor, x: Tensor) -> Tensor:
     """exp(a + x) - exp(a), where x has digits that a + x has lost: by the larger of the two, so
     that nothing infinite is multiplied by 0."""
     up = x.clamp(min=0)
-    return _bounded_exp(a + up) * torch.where(x > 0, -_expm1(-up), _expm1(x.clamp(max=0)))
+    return _scaled(torch.where(x > 0, -_expm1(-up), _expm1(x.clamp(max=0))), _bounded_exp(a + up))
 
 
 def _tanh_of_half(x: Tensor) -> Tensor:
@@ -88,3 +88,9 @@ def _log_of_size(x: Tensor) -> Tensor:
     """log(x) for x >= 0, without a gradient where it is -inf: there what x is made of, a maximum
     with 0 or an absolute value, has none."""
     return torch.where(x > 0, torch.log(torch.where(x > 0, x, 1.0)), -torch.inf)
+
+
+def _growths(logp: Tensor, x: Tensor) -> Tensor:
+    """p*(exp(x) - 1) of each entry of the vocabulary, 0 where p is 0."""
+    counted = logp > -torch.inf
+    return torch.where(counted, _exp_growth(torch.where(counted, logp, 0.0), x), 0.0)

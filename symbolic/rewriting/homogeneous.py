@@ -1,6 +1,6 @@
 """Rows of RULES for sizes that only their logarithms tell: factors that a maximum, an absolute value
 or a power of a sum takes in, so that quotients of probabilities are functions of differences of
-their logarithms; and entropies.
+their logarithms; entropies; and divergences of policies that are nearly equal.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from midpo.symbolic.language.nodes import (
     Relu,
     TokenProb,
     TokenSum,
+    VocabProb,
+    VocabSum,
     structural,
 )
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
@@ -214,6 +216,15 @@ def _find_entropy(node: Exp) -> Parts | None:
     return tuple(log.args[0].args) if inside else None
 
 
+def _find_excess(node: VocabSum) -> Parts | None:
+    body, index = node.args
+    probabilities = [f for f in Mul.make_args(body) if isinstance(f, VocabProb)]
+    grown = [t for f in Mul.make_args(body) if isinstance(f, Add) for t in f.args if isinstance(t, Exp)]
+    if len(probabilities) != 1 or len(grown) != 1:
+        return None
+    return probabilities[0], grown[0].args[0], index
+
+
 INWARD: tuple[Rule, ...] = (
     Rule(
         "exp_inward",
@@ -271,5 +282,17 @@ INWARD: tuple[Rule, ...] = (
         _find_entropy,
         lambda *args: Exp(Log(Entropy(*args))),
         lambda *args: Entropy(*args),
+    ),
+    Rule(
+        "vocab_excess",
+        "stable",
+        "sum(p*(exp(x) - 1) for v in vocab) = sum(p*exp(x) for v in vocab) - 1",
+        "p the probability of v",
+        "probabilities over the vocabulary sum to one",
+        (VocabSum,),
+        _find_excess,
+        lambda p, x, v: VocabSum(p * (Exp(x) - 1), v),
+        lambda p, x, v: VocabSum(p * Exp(x), v) - 1,
+        lambda p, x, v: isinstance(p, VocabProb) and p.args[3] == v,
     ),
 )

@@ -220,6 +220,10 @@ TEMPLATES = {
         f"log(min(exp({A}), ({{P}})*exp({B}) - exp({A})) + exp({A}) + 1)",
     ],
     "exp_log_entropy": ["sum(exp(log(entropy(pi, y, s)))*({S}) for s in y)"],
+    "vocab_excess": [
+        "sum(sum(pi(y, s, e)*(exp(a*log(pi_ref(y, s, e))) - 1) for e in vocab) for s in y)",
+        "sum(sum(pi_ref(y, s, e)*(exp({S}) - 1) for e in vocab) for s in y)",
+    ],
 }
 POOLS = {
     "P": [
