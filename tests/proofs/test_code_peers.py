@@ -15,7 +15,8 @@ from midpo.symbolic.language.peers import PeerStatement, statements
 
 torch: Any = pytest.importorskip("torch")
 
-from peer_proofs import computed, published  # noqa: E402  (it needs torch)
+from peer_functions import FUNCTIONS, PeerFunction  # noqa: E402  (it needs torch)
+from peer_proofs import computed, of_function, published  # noqa: E402
 
 STATEMENTS = [s for s in statements() if s.verdict != "refuses"]
 
@@ -48,3 +49,11 @@ def test_a_statement_is_proved(statement: PeerStatement) -> None:
     assert (found.proved and as_stated(found)) or capped(statement, found), found
     if statement.verdict == "deviates":
         assert published(statement).verdict == "refuted"
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f"{f.package}.{f.call}")
+def test_a_loss_function_is_proved_at_every_scale(function: PeerFunction) -> None:
+    installed(function.package, {s.package: s.version for s in statements()}[function.package])
+    found = of_function(function)
+    assert found.proved and "at these lengths" not in found.scope, found
