@@ -178,6 +178,7 @@ def prove(
     pairs: Sequence[int] = (1, 2),
     shapes: Sequence[tuple[tuple[int, ...], int]] = (),
     value_only: bool = False,
+    certify: bool = False,
 ) -> CodeProof:
     """Prove or refute that PyTorch code computes the spec's loss, value and gradient. Needs torch.
 
@@ -188,7 +189,7 @@ def prove(
     lifted, which is then given (numeric.code.contracts). `layout` is "aligned" (logits predict the
     labels beside them) or "unshifted" (as trainers hold them: the code shifts); `pairs` are the
     sizes of batches. Where positions matter the answer is for small sizes; `shapes` names some:
-    tokens of each row, and how long rows are.
+    tokens of each row, and how long rows are. With `certify`, the value's theorem for Coq.
     Raises: SpecError for a spec that cannot be read, MidpoError where torch or numpy is missing,
     or code cannot be run or bound.
     """
@@ -201,6 +202,7 @@ def prove(
         "pairs": pairs,
         "shapes": shapes,
         "value_only": value_only,
+        "certify": certify,
     }
     if source is None:
         from midpo.code import function_of

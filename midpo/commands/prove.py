@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,8 @@ STATUS = {"proved": OK, "refuted": NEGATIVE, "undecided": UNDECIDED, "not lifted
     metavar="N,N,T",
     help="Only at these sizes: tokens of each row, and how long rows are padded; may be repeated.",
 )
+@click.option("--certify", metavar="FILE.v", help="Write the value's theorem for Coq, with its library.")
+@click.option("--check", "with_check", is_flag=True, help="Have Coq check it (needs coqc).")
 @click.option("--value-only", is_flag=True, help="Leave the gradient aside.")
 def command(
     specs: tuple[str, ...],
@@ -68,6 +71,8 @@ def command(
     witness: str | None,
     shapes: tuple[str, ...],
     value_only: bool,
+    certify: str | None,
+    with_check: bool,
 ) -> None:
     """Prove or refute that PyTorch code computes each spec's loss, value and gradient. Needs torch.
 
@@ -97,7 +102,10 @@ def command(
         "pairs": _pairs(pairs),
         "shapes": tuple(map(_shape, shapes)),
         "value_only": value_only,
+        "certify": certify is not None,
     }
+    if with_check and certify is None:
+        raise MidpoError("--check without --certify\n  expected: --certify FILE.v beside it")
 
     def answer(asked: str) -> tuple[dict[str, Any], int]:
         name, _, backend = asked.partition("\n")
@@ -108,6 +116,8 @@ def command(
                 if not backend:
                     raise
                 return _no_kernel(name, backend, why, as_json)
+        if certify is not None:
+            found = _certified(found, Path(certify), with_check)
         return _told(found, as_json, witness)
 
     asked = backends or KERNELS
@@ -134,6 +144,23 @@ def _no_kernel(name: str, backend: str, why: NotYet, as_json: bool) -> tuple[dic
 
         echo(f"{name}  no kernel  --backend {backend}: {reason}")
     return {"name": name, "backend": backend, "verdict": "no kernel", "reason": reason}, OK
+
+
+def _certified(found: CodeProof, file: Path, with_check: bool) -> CodeProof:
+    """The theorem checked where that is asked for, and written with the library it rests on."""
+    from midpo.proofs.certify import certificate
+    from midpo.proofs.certify.library import library_texts
+    from midpo.targets import write
+
+    one = found.certificate
+    if one is None or not one.text:
+        return found
+    if with_check:
+        (one,) = certificate.check([one])
+    write(file, one.text)
+    for name, text in library_texts("Coq").items():
+        write(file.parent / name, text)
+    return replace(found, certificate=one)
 
 
 def _told(found: CodeProof, as_json: bool, witness: str | None) -> tuple[dict[str, Any], int]:

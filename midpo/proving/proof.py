@@ -13,7 +13,9 @@ from midpo.numeric.checking.found import Code
 from midpo.numeric.code.contracts import Contract, contract, entries
 from midpo.numeric.code.heads import BIAS, HIDDEN, WIDTH
 from midpo.numeric.code.layout import Layout
+from midpo.proofs.certify.certificate import Certificate
 from midpo.proofs.code.answer import TERMS, CodeProof, verdict_of
+from midpo.proofs.code.certified import certificate
 from midpo.proofs.code.claim import Reduction
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.spec import Spec
@@ -36,6 +38,7 @@ def prove(
     pairs: Sequence[int] = (1, 2),
     shapes: Sequence[tuple[tuple[int, ...], int]] = (),
     value_only: bool = False,
+    certify: bool = False,
 ) -> CodeProof:
     """Whether the function computes the spec's loss, for every size; at `shapes` (lengths of the
     rows, and the padded length) where positions matter.
@@ -98,6 +101,7 @@ def prove(
         time.perf_counter() - start,
         found.operations,
         witness_file(spec, code, binding, found),
+        _certificate(spec, layouts, binding, found) if certify else None,
     )
     return replace(answer, verdict="not lifted", reason=why) if why else answer
 
@@ -187,6 +191,12 @@ def at_shape(
             "chosen ones first, none longer than the row"
         )
     return Layout(spec, pairs, unshifted, lengths, total, vocabulary, heads)
+
+
+def _certificate(spec: Spec, layouts: Sequence[Layout], binding: Binding, found: Found) -> Certificate:
+    """The value's theorem for Coq, where it was proved of one pair at every size."""
+    loss = found.one.get("value") if found.value == "proved" and not layouts[0].bounded else None
+    return certificate(spec, loss, binding.fixed)
 
 
 def _given(found: Found, binding: Binding) -> tuple[str, ...]:

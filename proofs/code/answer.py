@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from midpo.proofs.certify.certificate import Certificate
 from midpo.symbolic.formula import notebook
 
 Part = Literal["proved", "refuted", "undecided", "not asked"]
@@ -44,7 +45,8 @@ class CodeProof:
     for. `scope` says for which inputs; `formula` is the loss of one pair that was lifted, in the
     spec language; `assumptions` are what the answer rests on; `reason` says why nothing was decided
     or lifted; `witness` is a case at which code and spec differ, `program` a file that shows it
-    without midpo, where the code is in a file or a module.
+    without midpo, where the code is in a file or a module; `certificate` the value's theorem for Coq,
+    where it was asked for.
     """
 
     name: str
@@ -62,6 +64,7 @@ class CodeProof:
     seconds: float = 0.0
     operations: int = 0
     program: str = ""
+    certificate: Certificate | None = None
 
     @property
     def proved(self) -> bool:
@@ -82,6 +85,7 @@ class CodeProof:
             "reason": self.reason,
             "steps": self.steps,
             "seconds": round(self.seconds, 3),
+            "certificate": None if self.certificate is None else self.certificate.as_json(),
         }
 
     def _repr_html_(self) -> str:

@@ -30,5 +30,7 @@ def proof(found: CodeProof) -> None:
         if len(formula) > MOST:
             formula = f"{formula[:MOST]} ... ({len(formula)} characters; all of them: --json)"
         line(f"  the code computes {plain(formula)}")
+    if found.certificate is not None:
+        line(f"  as a theorem for Coq, the value: {plain(str(found.certificate.kernel))}")
     for assumption in found.assumptions:
         line(f"  {plain(assumption)}")
