@@ -26,7 +26,7 @@ from midpo.symbolic.work import allowance, bounds
 
 Nonzero = Callable[[Expr], bool]
 TOO_MUCH = (TooLarge, NoValue, RecursionError)
-SECONDS = 20.0  # that all forms may take: what SymPy does in them is not counted as work
+SECONDS = 15.0  # that all forms may take: what SymPy does in them is not counted as work
 
 
 def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut: False) -> Derivation | None:
@@ -37,7 +37,7 @@ def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut
     if one == other:
         return Derivation(one)
     one, other = opaque(one), opaque(other)
-    end = time.monotonic() + SECONDS
+    end = time.process_time() + SECONDS
     plain, written_out, field = FORMS
     forms = [plain, written_out, field, CELL_FORM]
     if not (one.has(Divergence, Entropy) or other.has(Divergence, Entropy)):
@@ -50,7 +50,7 @@ def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut
             if form is field and (one.has(*piecewise()) or other.has(*piecewise())):
                 units //= 30  # of maxima and steps, cells decide sooner than rules
             units *= 2 if form is CELL_FORM else 1
-            with ends_after(max(0.05, end - time.monotonic())):
+            with ends_after(max(0.05, end - time.process_time()), working=True):
                 whole = _checked(one, other, form, units)
             if whole is None:
                 continue
