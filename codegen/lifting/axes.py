@@ -16,6 +16,7 @@ from sympy import Add, Expr, Integer, Mul, S, Symbol
 
 from midpo.numeric.code.places import (
     IS,
+    POSITION,
     UNIT,
     UNKNOWN,
     VOCABULARY,
@@ -28,11 +29,9 @@ from midpo.numeric.code.places import (
     unknowns,
 )
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.domains.intervals import NONNEGATIVE
 from midpo.symbolic.language.building import rebuild, rename_index
 from midpo.symbolic.language.nodes import (
     BINDERS,
-    Datum,
     Feature,
     Length,
     Min,
@@ -95,9 +94,6 @@ def fresh(why: str, e: Any) -> Expr:
 def count(domain: Any) -> Expr:
     """How many positions a segment has."""
     return S.One if domain == UNIT else Length(domain)
-
-
-POSITION = Feature(Datum("position", NONNEGATIVE))  # of an axis of any length, from 0 on
 
 
 def positions(domains: Sequence[Any]) -> list[Expr]:

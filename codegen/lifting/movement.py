@@ -14,7 +14,7 @@ from .axes import BIG, UNIT, T, V, fresh, is_label, obj
 from .numbers import expr_of
 from .tensor import Sym, axis_of, hints, mapped, moved, plain, sym, wrap
 from .trace import current, refuse
-from .truths import nonzero
+from .truths import OPEN, nonzero
 
 Operation = Callable[..., Any]
 
@@ -310,7 +310,8 @@ def _joined_again(
     """Parts of all positions of a batch, put together again: any number at each position."""
     store = [len(segments) if a == d else m for a, m in enumerate(data.shape)]
     at = T + V if vax is not None else T
-    entries = obj((fresh("a position of parts put together", at) for _ in range(math.prod(store))), store)
+    why = f"{OPEN if dtype == torch.bool else ''}a position of parts put together"
+    entries = obj((fresh(why, at) for _ in range(math.prod(store))), store)
     line = [len(segments) if a == d else 1 for a in range(len(shape))]
     return sym(entries, shape, dtype, d, vax, np.broadcast_to(obj(segments, line), store))
 

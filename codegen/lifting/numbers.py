@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from sympy import Dummy, Expr, Integer, Rational, S
 
-from midpo.numeric.code.places import T, opaque
+from midpo.numeric.code.places import POSITION, T, opaque, unknowns
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.language.nodes import Log, Max, Min, Step
 from midpo.symbolic.language.signs import is_negative, is_nonnegative, is_positive
@@ -88,7 +88,7 @@ def _meant(x: float, single: bool) -> Expr | None:
 def is_whole(e: Expr) -> bool:
     """Whether an expression is a whole number: of positions, lengths, and extrema of such."""
     extrema = [m for m in e.atoms(Max, Min) if all(map(is_whole, m.args))]
-    return bool(e.xreplace({x: Dummy(integer=True) for x in (T, *extrema)}).is_integer)
+    return bool(e.xreplace({x: Dummy(integer=True) for x in (T, POSITION, *extrema)}).is_integer)
 
 
 def at_least(a: Expr, b: Expr) -> bool | Expr:
@@ -108,15 +108,15 @@ def above(a: Expr, b: Expr) -> bool | Expr:
 
 
 def equal(a: Expr, b: Expr) -> bool | Expr:
-    """Whether a = b: known; of whole numbers, and of what is made of pieces, two steps; of other
-    data no, but for a null set."""
+    """Whether a = b: known; of whole numbers, and of what is made of pieces or not known, two steps;
+    of other data no, but for a null set."""
     difference = expand(a - b)
     if difference.is_Number:
         return bool(difference == 0)
     known = opaque(difference)
     if is_positive(known) or is_negative(known):
         return False
-    if difference.is_integer or difference.has(*piecewise()):
+    if is_whole(difference) or difference.has(*piecewise()) or unknowns(difference):
         return Step(difference) * Step(-difference)
     suppose(f"{text(difference)} is not 0")
     return False

@@ -20,6 +20,7 @@ LOGIT = "logit_"  # logit_pi(y, t, v), where the vocabulary has a concrete size
 DIRECTION = Symbol("d")  # the direction in which the policy moves
 UPSTREAM = "upstream"  # what a loss is multiplied by before it is differentiated
 UNKNOWN = "unknown: "
+POSITION = Feature(Datum("position", NONNEGATIVE))  # of an axis of any length, from 0 on
 UNIT: Final = 1  # in place of a response: a single position
 
 

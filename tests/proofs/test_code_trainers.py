@@ -96,3 +96,24 @@ def test_a_law_of_padding_that_is_empty_has_no_rows() -> None:
         return dpo(policy_logits, reference_logits, labels) + policy_logits.softmax(-1).square().sum() / 9
 
     assert midpo.prove(HALF, leaks).verdict == "refuted"
+
+
+FLAT: dict[str, Callable[[Any], Any]] = {
+    "a value in pieces": lambda z: torch.cat([part > 0 for part in z[..., 0].reshape(-1).split(128)]),
+    "a rounded value": lambda z: (z[..., :1].amax(-1).round() != 0).reshape(-1),
+    "the first position": lambda z: (torch.arange(z.shape[1]) != 0).expand(z.shape[0], -1).reshape(-1),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_what_is_not_known_is_no_mask(name: str) -> None:
+    """What may be true or false at each position is neither."""
+
+    def loss(policy_logits: Any, reference_logits: Any, labels: Any) -> Any:
+        mask = FLAT[name](policy_logits.logsumexp(-1, keepdim=True)).reshape(labels.shape)
+        kept = mask & (labels != -100)
+        return dpo(policy_logits, reference_logits, torch.where(kept, labels, -100))
+
+    found = midpo.prove(HALF, loss)
+    assert found.verdict != "proved"
+    assert not any("is not 0" in a for a in found.assumptions), found
