@@ -39,6 +39,7 @@ from midpo.proofs.code.answer import Part, UpTo
 from midpo.proofs.code.claim import CodeClaim, Reduction, by_direction, by_renaming, claim
 from midpo.proofs.code.deciding import derivation, ties
 from midpo.proofs.code.nearly import up_to
+from midpo.proofs.code.readable import readable
 from midpo.proofs.code.sharing import Sharing
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.spec import Spec
@@ -79,9 +80,7 @@ class Found:
 def decide(found: Found, spec: Spec, binding: Binding, layout: Layout, lifted: Lifted) -> None:
     """One layout: the formula against the code, then value and gradient against the spec."""
     _note(found, lifted)
-    found.formula = found.formula or (
-        text(lifted.losses[0]) if len(lifted.losses) == 1 else "; ".join(map(text, lifted.losses))
-    )
+    found.formula = found.formula or "; ".join(text(readable(loss)) for loss in lifted.losses)
     asked = found.gradient != "not asked"
     coarsest = max((STEPS.get(cast.split()[-1], 0.0) for cast in lifted.casts), default=0.0)
 

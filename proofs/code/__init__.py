@@ -5,5 +5,6 @@ certified  what was proved of code's value, as a theorem for Coq
 claim      a lifted function beside the spec: losses and slopes as pairs of expressions
 deciding   a derivation from one expression to another, replayed by the checker
 nearly     equal but for a factor, a constant or guards
+readable   a lifted loss as people write it
 sharing    what two expressions share, as unknowns
 """
