@@ -104,11 +104,13 @@ class Layout:
 
     @cached_property
     def tokens(self) -> dict[str, list[int]]:
-        """The labels, where the vocabulary is concrete: all different where that can be."""
+        """The labels, where the vocabulary is concrete: others for each role, as equal ones could
+        make a pair's responses the same."""
         if not self.vocabulary:
             return {}
+        rows = len(self.responses)
         return {
-            str(y): [(3 * row + 2 * t) % self.vocabulary for t in range(n)]
+            str(y): [(row % rows // self.pairs + t) % self.vocabulary for t in range(n)]
             for row, (y, n) in enumerate(self.counts.items())
         }
 
