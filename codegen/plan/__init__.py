@@ -4,6 +4,7 @@ cancellation  sums whose terms cancel where a number is near a limit, as terms t
 derivatives   derivatives of sums over the vocabulary in a log-probability
 excess        sums over the vocabulary, counted from what they are where policies agree
 exponentials  sums of multiples of exponentials
+limits        limits that no form keeps
 log_sums      logarithms of sums over the vocabulary
 lower         canonical form -> a form that keeps its digits
 metrics       what trainers log of a loss, one number a pair

@@ -19,6 +19,7 @@ from sympy import Add, Dummy, Expr, Mul, Pow, Rational, S
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.language.nodes import (
     Exp,
+    Length,
     Log,
     LogSigmoid,
     Max,
@@ -26,10 +27,12 @@ from midpo.symbolic.language.nodes import (
     Parameter,
     Sigmoid,
     Sqrt,
+    TokenSum,
     structural,
 )
 from midpo.symbolic.loss import is_constant
 
+from .exponentials import is_positive_total
 from .stable import collected, is_discount
 
 MAX_TERMS = 40  # of a sum that is looked at
@@ -72,6 +75,22 @@ def cancelling(expr: Expr) -> tuple[list[Piece], Expr]:
     terms = list(Add.make_args(rest))
     pieces += [*at_poles, *_complements(terms), *_discounts(terms), *_mirrored(terms)]
     return pieces, Add(*terms)
+
+
+def means(expr: Expr) -> tuple[list[tuple[Expr, TokenSum]], Expr]:
+    """The (k, S) of k*log(S) - k*log(len(y)) in a sum, S a sum over the tokens of y of exponentials,
+    and the rest: where the exponents are near 0, so is the logarithm of their mean."""
+    terms, found = list(Add.make_args(expr)), []
+    for term in list(terms):
+        logs = [f for f in Mul.make_args(term) if isinstance(f, Log) and isinstance(f.args[0], TokenSum)]
+        if len(logs) != 1 or not is_positive_total(logs[0].args[0]):
+            continue
+        (total,) = logs[0].args
+        others = [t for t in terms if t != term]
+        if _take([-term / logs[0] * Log(Length(total.args[2]))], others):
+            found.append((term / logs[0], total))
+            terms = others
+    return found, Add(*terms)
 
 
 def completed(expr: Expr) -> Expr | None:

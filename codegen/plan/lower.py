@@ -7,7 +7,7 @@ derivation reaches such a form, the loss is computed as it is written, and that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -46,12 +46,18 @@ from midpo.symbolic.work import allowance
 
 from .excess import beside_one, counted_from_one
 from .exponentials import is_exponential, logarithm
+from .limits import limits_left
 from .log_sums import is_unbounded, tilt
 from .stable import collected, distributed, gather, logistic_shares, mirrored, reflect, shares, weigh
 
 AS_WRITTEN = (
     "the loss is computed as it is written: no form that keeps its digits was found, so "
     "large logits or long responses may cost digits"
+)
+
+LIMIT = (
+    "digits are lost where {0} is near {1}, some three at a distance of 1e-3: what is divided by {2} "
+    "goes to 0 there too"
 )
 
 _COUNTED = """its term does not depend on the index, so that it counts the vocabulary
@@ -141,7 +147,19 @@ def lower(spec: Spec, *, as_written: bool = False) -> Lowered:
         for total in sorted(expr.atoms(VocabSum), key=text):
             if total.args[1] not in total.args[0].free_symbols:
                 raise NotYet(f"no kernel for {text(total)}: {_COUNTED}")
-    return found
+    return replace(found, notes=(*found.notes, *_limits(found)))
+
+
+def _limits(found: Lowered) -> Iterator[str]:
+    """What is lost near limits that the form does not keep."""
+
+    def settled(expr: Expr) -> Expr:
+        with suppress(TooLarge, NoValue, RecursionError):
+            return stable(expr).end
+        return expr
+
+    for pole in limits_left(found.margin, found.loss, settled):
+        yield LIMIT.format(pole.parameter.name, pole.at, text(pole.factor))
 
 
 def _lowered(margin: Expr | None, loss: Expr, form: Callable[[Expr], Derivation]) -> Lowered:

@@ -163,15 +163,20 @@ def _rounds_to_zero(expr: Expr) -> bool:
     return is_positive(expr.xreplace(any_positive))
 
 
-def log_of_total(printer: Scribe, total: TokenSum, level: str) -> Code:
-    """The logarithm of a sum of positive terms over the tokens."""
+def log_of_total(printer: Scribe, total: TokenSum, level: str, of: str = "sum") -> Code:
+    """The logarithm of a sum of positive terms over the tokens, or of their mean."""
     body, _, response = total.args
     name = printer.local(
-        ("log of", total.xreplace({response: RESPONSE})),
-        "token_log_sum",
-        lambda: call("_token_log_sum", Name(printer.mask), printer(Log(body), "token")),
+        (f"log of {of}", total.xreplace({response: RESPONSE})),
+        f"token_log_{of}",
+        lambda: call(f"_token_log_{of}", Name(printer.mask), printer(Log(body), "token")),
     )
     return printer.lift(total, name, "row", level)
+
+
+def log_of_mean(printer: Scribe, total: TokenSum, level: str, scale: Expr) -> Code:
+    """scale times the logarithm of a mean over the tokens."""
+    return term_of(printer, scale, log_of_total(printer, total, level, "mean"), level)
 
 
 def tilted_exponents(printer: Scribe, tilt: Tilt) -> Code:

@@ -15,7 +15,7 @@ from typing import Any
 from sympy import Add, Expr, Mul, Pow, Rational, Symbol
 
 from midpo.codegen.names import marked, policy_argument
-from midpo.codegen.plan.cancellation import cancelling
+from midpo.codegen.plan.cancellation import cancelling, means
 from midpo.codegen.plan.excess import parts_of
 from midpo.codegen.plan.log_sums import in_logarithms, is_log_sum, tilt
 from midpo.codegen.statements.nodes import (
@@ -69,6 +69,7 @@ from .extrema import extremum
 from .keeping import (
     bernoulli_divergence,
     bounded_exponential,
+    log_of_mean,
     logarithm,
     logsigmoid_difference,
     parameter_power,
@@ -212,6 +213,9 @@ class Printer:
         whole: Code | None = None
         for one in pieces:
             whole = added(whole, one.scale, partial(piece, self, one, level))
+        averages, rest = means(rest)
+        for scale, average in averages:
+            whole = added(whole, scale, partial(log_of_mean, self, average, level))
         for term in ordered_terms(rest) if rest != 0 else ():
             whole = added(whole, term, lambda term: self.term(term, level))
         assert whole is not None

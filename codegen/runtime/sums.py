@@ -30,6 +30,14 @@ def _token_log_sum(mask: Tensor, values: Tensor) -> Tensor:
     return torch.where(mask, values, -torch.inf).logsumexp(-1)
 
 
+def _token_log_mean(mask: Tensor, values: Tensor) -> Tensor:
+    """The logarithm of the mean of exp(values) over the tokens of each response, counted from the
+    largest: where all are near 0, so is it."""
+    top = torch.where(mask, values, -torch.inf).amax(-1, keepdim=True).detach()
+    below = torch.where(mask, values - top, 0.0)
+    return top.squeeze(-1) + torch.log1p(torch.expm1(below).sum(-1) / mask.sum(-1))
+
+
 def _reduced(losses: Tensor, reduction: str, num_pairs: float | None) -> Tensor:
     """The sum of the losses, their mean over `num_pairs` if it is given, or they themselves."""
     if reduction == "none":

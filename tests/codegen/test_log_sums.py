@@ -21,7 +21,7 @@ SUM = "sum(pi(y_w, t, v)**({0})*pi_ref(y_w, t, v)**({1}) for v in vocab)"
 LOG = "sum(log(" + SUM + ") for t in y_w)/len(y_w)"
 FORMS = {
     "symbolic": LOG.format("1 + b", "-b") + " - " + LOG.format("1 - n", "n"),
-    "divergence of order c": "(" + LOG.format("c", "1 - c") + ")/(c - 1)",
+    "divergence of order c": "(" + LOG.format("c", "1 - c") + ")/(c - 2)",
     "of a context": "sum(log(sum(pi(y_w, t, v)*exp(pi(y_w, t)*log(pi_ref(y_w, t, v)))"
     " for v in vocab)) for t in y_w)",
     "of several": "sum(log(sum(g*pi_old(y_w, t, v)**2/pi(y_w, t, v) + pi_ref(y_w, t, v)**9"

@@ -85,6 +85,11 @@ FORMS = {
 AT_ENDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "box": (f"({of(U)}**b - 1)/b", "b", ("1e-7",)),
     "exponential": (f"(1 - exp(-b*{of(LW)}/len(y_w)))/b", "b", ("1e-7",)),
+    "log of a mean": (
+        "log(sum((pi(y_w, t)/pi_ref(y_w, t))**b for t in y_w)/len(y_w))/b - log(pi(y_l))/len(y_l)",
+        "b",
+        ("1e-7", "3"),
+    ),
     "alpha": (f"({of(U)}**(1 - c) - (1 - c)*{of(U)} - c)/(c*(c - 1))", "c", ("1e-6", "0.999999")),
     "tsallis": (f"(1 - {of(U)}**(b - 1))/(1 - b)", "b", ("0.999999", "1.000001")),
     "even": (f"(exp(b*{of(LW)}/9) + exp(-b*{of(LW)}/9) - 2)/b**2", "b", ("1e-4", "0.125")),
@@ -442,3 +447,12 @@ def test_functions_near_their_limits(loss: str, value: float) -> None:
     slope = value if "sigmoid" in loss else 1.0
     assert abs(found.item() - value) < 1e-6
     assert own.grad is not None and abs(own.grad[0].item() - slope) < 1e-6
+
+
+def test_limits_that_no_form_keeps_are_said() -> None:
+    """What is 0 over 0 at the end of a domain, and is computed as it stands."""
+    order = "sum(log(sum(pi(y_w, t, v)**b*pi_ref(y_w, t, v)**(1 - b) for v in vocab)) for t in y_w)"
+    for text, end in ((f"{order}/(b - 1)", "1"), (f"{order}/b", "0"), ("log(pi(y_w)**b + 1)/b", "")):
+        notes = midpo.generate(midpo.loads(f'{HEAD}[target]\nloss = "{text}"\n')).notes
+        assert [f"b is near {end}," in note for note in notes] == [True] * bool(end), notes
+    assert not any(midpo.generate(midpo.load(row)).notes for row in ("alphapo", "f-dpo-alpha", "kto"))
