@@ -41,7 +41,8 @@ logits ([how](code.md)), and compared with what `symbolic/language/peers.toml` s
   have one token. KTO's estimate of the divergence is a number.
 - Liger's losses are whole, with their own backward. At every length their head is the identity, so
   that logits are any; with a head of its own, and its gradient, they are asked at small sizes.
-- Where nothing else is said `alpha` is 3/4, and every frozen policy is the reference.""".splitlines()
+- Proofs are for every scale (the packages' beta); it is 3/4 in refutations and with a head. Other
+  numbers are those beside the entry, and every frozen policy is the reference.""".splitlines()
 
 Record = dict[str, Any]
 
@@ -69,11 +70,11 @@ def kept(found: Any) -> Record:
 def asked(statement: PeerStatement) -> Record:
     """What is found of a statement: of the loss that it says, at two pairs too where that is one of
     one pair, and of the row it deviates from."""
-    from peer_proofs import computed, published, refused, with_heads
+    from peer_proofs import computed, published, refused, scale_of, with_heads
 
     if statement.verdict == "refuses":
         return {"refuses": refused(statement)}
-    found = {"computes": kept(computed(statement))}
+    found = {"computes": {"free": scale_of(statement)} | kept(computed(statement))}
     if statement.over != "responses":
         found["of two pairs"] = kept(computed(statement, pairs=(2,)))
     if statement.verdict == "deviates":
@@ -178,12 +179,11 @@ def of_statement(statement: PeerStatement, answer: Record) -> str:
     if statement.verdict == "refuses":
         return cells(call, row, f"raises: {answer['refuses']}", "", "")
     found = answer["computes"]
+    at = {n: v for n, v in statement.at.items() if n != found["free"]}
     scale = f"{statement.scale} times " if statement.scale != 1 else ""
     if statement.verdict == "computes":
-        return cells(
-            call, row, told(found), f"{scale}`{statement.row}`{numbers(dict(statement.at))}", scope(found)
-        )
-    loss = f"{scale}`{' '.join(statement.computes.split())}`{numbers(dict(statement.at))}"
+        return cells(call, row, told(found), f"{scale}`{statement.row}`{numbers(at)}", scope(found))
+    loss = f"{scale}`{' '.join(statement.computes.split())}`{numbers(at)}"
     own = "" if found["verdict"] == "proved" else f" ({told(found)})"
     return cells(call, row, told(answer["published"]), loss + own, scope(found, answer.get("of two pairs")))
 

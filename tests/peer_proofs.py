@@ -36,19 +36,26 @@ def written(text: str) -> Spec:
     )
 
 
-def stated(text: str, at: Mapping[str, float], scale: float, responses: Sequence[Symbol] = ()) -> Spec:
-    """The loss of a statement at its numbers, every frozen policy the reference; of a batch that
-    holds these responses beside the pair."""
+def stated(
+    text: str, at: Mapping[str, float], scale: float, responses: Sequence[Symbol] = (), free: str = ""
+) -> Spec:
+    """The loss of a statement at its numbers, but for the parameter that is `free`; every frozen
+    policy the reference; of a batch that holds these responses beside the pair."""
     spec = written(text)
     names = spec.names
     numbers: dict[Any, Any] = {
         p: Rational(str(at.get(n, BETA if n == "alpha" else spec.defaults.get(n, 1))))
         for n, p in names.parameters.items()
+        if n != free
     }
     numbers |= {Feature(names.datum(n)): Rational(str(at.get(n, SHIFT))) for n in names.features}
     found = scaled(spec, scale, numbers)
     kept = replace(
-        found.names, parameters={}, features={}, ranges={}, responses=names.responses or tuple(responses)
+        found.names,
+        parameters={free: names.parameters[free]} if free else {},
+        features={},
+        ranges={},
+        responses=names.responses or tuple(responses),
     )
     return replace(found, names=kept)
 
@@ -68,18 +75,31 @@ def entry(statement: PeerStatement, responses: int) -> Callable[..., Any]:
     """The package's own loss of logits and labels."""
     run = RUNNERS[statement.package, statement.entry]
 
-    def loss(policy_logits: Any, reference_logits: Any, labels: Any) -> Any:
-        return run(Pairs(policy_logits, reference_logits, labels, 1, responses), statement.options)
+    def loss(policy_logits: Any, reference_logits: Any, labels: Any, beta: Any = BETA) -> Any:
+        given = Pairs(policy_logits, reference_logits, labels, 1, responses, beta)
+        return run(given, statement.options)
 
     return loss
 
 
+def scale_of(statement: PeerStatement) -> str:
+    """The parameter that is the packages' beta in what a statement computes; none where it has
+    none."""
+    spec = written(statement.computes or statement.row)
+    used = {str(p) for p in kernel_loss(spec).free_symbols} & spec.names.parameters.keys()
+    alike = sorted(n for n in used if statement.at.get(n) == BETA)
+    return "alpha" if "alpha" in used else (*alike, "")[0]
+
+
 def computed(statement: PeerStatement, **options: Any) -> CodeProof:
-    """Whether the entry computes what the statement says; of one pair where its means are over all
-    tokens of a batch."""
-    spec = stated(statement.computes or statement.row, statement.at, statement.scale)
+    """Whether the entry computes what the statement says, at every scale; of one pair where its means
+    are over all tokens of a batch."""
+    free = scale_of(statement)
+    spec = stated(statement.computes or statement.row, statement.at, statement.scale, free=free)
     pairs = (1, 2) if statement.over == "responses" else (1,)
-    return midpo.prove(spec, entry(statement, len(spec.roles)), **{"pairs": pairs} | options)
+    given = {"beta": free or BETA}
+    function = entry(statement, len(spec.roles))
+    return midpo.prove(spec, function, arguments=given, **{"pairs": pairs} | options)
 
 
 def with_heads(statement: PeerStatement, **options: Any) -> CodeProof:
@@ -101,7 +121,7 @@ def published(statement: PeerStatement, **options: Any) -> CodeProof:
     """Whether the entry that deviates computes its row's loss after all."""
     own = stated(statement.computes, statement.at, statement.scale).names.responses
     spec = stated(statement.row, statement.published, statement.scale, own)
-    return midpo.prove(spec, entry(statement, len(spec.roles)), **options)
+    return midpo.prove(spec, entry(statement, len(spec.roles)), arguments={"beta": BETA}, **options)
 
 
 def of_function(function: PeerFunction, **options: Any) -> CodeProof:

@@ -32,6 +32,7 @@ class Pairs:
     labels: Tensor
     prompt: int = 1  # how many tokens precede the responses
     responses: int = 2
+    beta: Any = BETA
 
     @property
     def count(self) -> int:
@@ -97,7 +98,7 @@ def _trainer(kind: type, pairs: Pairs, **settings: Any) -> Any:
     made.ref_model = _Answers(pairs.reference)
     made.accelerator = _Accelerator()
     made.aux_loss_enabled = made.is_encoder_decoder = made.precompute_ref_logps = False
-    made.label_smoothing, made.beta = 0.0, BETA
+    made.label_smoothing, made.beta = 0.0, pairs.beta
     made.pad_token_id = made.padding_value = 0
     made._metrics = defaultdict(lambda: defaultdict(list))
     made._total_train_tokens, made._tp_size = 0, 1
@@ -205,11 +206,13 @@ def trl_tpo(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
     return loss
 
 
-def liger_with_heads(name: str, options: Mapping[str, Any], labels: Tensor, *heads: Tensor) -> Tensor:
+def liger_with_heads(
+    name: str, options: Mapping[str, Any], labels: Tensor, *heads: Tensor, beta: Any = BETA
+) -> Tensor:
     """A fused linear loss of hidden states and weights, the policy's and the reference's."""
     from liger_kernel import chunked_loss
 
-    module = getattr(chunked_loss, name)(beta=BETA, compiled=False, **options)
+    module = getattr(chunked_loss, name)(beta=beta, compiled=False, **options)
     policy, weight, reference, ref_weight = heads
     if name.endswith("KTOLoss"):
         rows = labels.shape[0]
@@ -236,7 +239,8 @@ def liger(name: str) -> Callable[[Pairs, Mapping[str, Any]], Tensor]:
     def run(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
         head = torch.eye(pairs.policy.shape[-1])
         policy, reference = pairs.policy.float(), pairs.reference.float()
-        return liger_with_heads(name, options, pairs.labels, policy, head, reference, head)
+        heads = policy, head, reference, head
+        return liger_with_heads(name, options, pairs.labels, *heads, beta=pairs.beta)
 
     return run
 
@@ -245,7 +249,7 @@ def torchtune(name: str) -> Callable[[Pairs, Mapping[str, Any]], Tensor]:
     def run(pairs: Pairs, options: Mapping[str, Any]) -> Tensor:
         from torchtune.rlhf import get_batch_log_probs, loss
 
-        scale = {"gamma": BETA} if name == "RSOLoss" else {"beta": BETA}
+        scale = {"gamma" if name == "RSOLoss" else "beta": pairs.beta}
         module = getattr(loss, name)(**scale, **options)
         # It shifts logits and labels itself.
         first = torch.full((pairs.labels.shape[0], 1), IGNORED)

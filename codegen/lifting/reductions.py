@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -59,7 +60,8 @@ def reduced(
         return array.transpose(order).reshape([*kept, width])
 
     rows = lined(data)
-    out = obj((together(list(r)) for r in rows.reshape(-1, rows.shape[-1])), rows.shape[:-1])
+    each = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])  # there may be nothing to add
+    out = obj((together(list(r)) for r in each), rows.shape[:-1])
     tax = rest.index(x.tax) if x.tax in rest else None
     vax = rest.index(x.vax) if x.vax in rest else None
     dom = lined(x.domains())[..., 0] if tax is not None and x.dom is not None else None
