@@ -37,7 +37,7 @@ from midpo.numeric.code.witness import (
 from midpo.numeric.code.written import program
 from midpo.proofs.code.answer import Part, UpTo
 from midpo.proofs.code.claim import CodeClaim, Reduction, by_direction, by_renaming, claim
-from midpo.proofs.code.deciding import derivation, ties
+from midpo.proofs.code.deciding import SECONDS, derivation, ties
 from midpo.proofs.code.nearly import up_to
 from midpo.proofs.code.readable import readable
 from midpo.proofs.code.sharing import Sharing
@@ -49,6 +49,7 @@ from midpo.symbolic.rewriting.derivation import Derivation
 # Where positions matter: lengths of the rows, and how long they are padded.
 
 STEPS = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # between numbers at 1
+SMALL_SECONDS = 6.0  # at concrete sizes there are many pairs of expressions to prove
 QUICK, MANY = 9, 44  # cases before a proof is tried, and before it is given up
 TESTS = (0, 2, 3, 4, 5, 9)  # of a formula against the code; the fifth is one position a row
 
@@ -208,7 +209,7 @@ def _proof(
         return nonzero(layout, cut)
 
     def derive(one: Expr, other: Expr) -> Derivation | None:
-        return derivation(layout.whole, one, other, smooth)
+        return derivation(layout.whole, one, other, smooth, SMALL_SECONDS if layout.bounded else SECONDS)
 
     sharing = Sharing(derive, smooth)
 

@@ -29,15 +29,17 @@ TOO_MUCH = (TooLarge, NoValue, RecursionError)
 SECONDS = 15.0  # that all forms may take: what SymPy does in them is not counted as work
 
 
-def derivation(spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut: False) -> Derivation | None:
+def derivation(
+    spec: Spec, one: Expr, other: Expr, nonzero: Nonzero = lambda cut: False, seconds: float = SECONDS
+) -> Derivation | None:
     """A checked chain from `one` to `other`; None where none is found. What it leaves out (the
     zeros of cuts) is a null set of the data of nearly every pair. Padding may be empty: nothing is
     known of it. `nonzero` says of what is smooth whether it is not 0 at some case: then its zeros
-    are a null set."""
+    are a null set. All forms together may take so many `seconds` of work."""
     if one == other:
         return Derivation(one)
     one, other = opaque(one), opaque(other)
-    end = time.process_time() + SECONDS
+    end = time.process_time() + seconds
     plain, written_out, field = FORMS
     forms = [plain, written_out, field, CELL_FORM]
     if not (one.has(Divergence, Entropy) or other.has(Divergence, Entropy)):
