@@ -216,7 +216,7 @@ def _wrapped(head: str, value: Code) -> list[str]:
         return [whole]
     if isinstance(value, Each):
         return [f"{head}[", f"    {text(value)[1:-1]}", "]"]
-    return [f"{head}(", *(f"    {factor}" for factor in _cut(value, "*/", "*")), ")"]
+    return [f"{head}(", *_indented(_factors(value)), ")"]
 
 
 def _spread(head: str, value: Code) -> list[str]:
@@ -273,6 +273,18 @@ def _cut(code: Code, signs: str, cuts: str) -> list[str]:
         if not (isinstance(code, Pair) and code.sign in signs):
             return [_at(code, least) + rest, *reversed(found)]
     return [text(code)]
+
+
+def _factors(code: Code) -> list[str]:
+    """The text of a product, a factor a line; a call that is too long for one, over several."""
+    if not isinstance(code, Pair) or code.sign != "*":
+        return _cut(code, "*/", "*")
+    left, right = code.left, code.right
+    last = [f"* {_at(right, _ORDER['*'] + 1)}"]
+    if len(last[0]) + 4 > WIDTH and isinstance(right, Call) and _is_plain(right.function):
+        last = _spread("* ", right)
+    whole = isinstance(left, Pair) and left.sign in "*/"
+    return [*(_factors(left) if whole else [_at(left, _ORDER["*"])]), *last]
 
 
 def _is_plain(function: Code) -> bool:

@@ -114,12 +114,12 @@ PLAIN = "rows: int | None = None"
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("-odds.reciprocal().log1p()", "-(1 + odds.reciprocal()).log()"),
-        ("seeds * -torch.expm1(logps)", "seeds * (1 - torch.exp(logps))"),
         (
-            f"{PLAIN}grad_policy_token_logps * -torch.expm1(policy_token_logps)",
-            "grad_policy_token_logps * (1 - torch.exp(policy_token_logps))",
+            "_log_softplus(-policy_token_odds)",
+            "torch.log(-torch.log(torch.sigmoid(policy_token_odds).clamp(max=1 - 6e-8)))",
         ),
+        ("at_label = seeds if near_one", "at_label = seeds * -torch.expm1(F.logsigmoid(logps)) if near_one"),
+        (f"{PLAIN}F.logsigmoid(policy_token_odds)", "torch.log(torch.sigmoid(policy_token_odds))"),
     ],
 )
 def test_lost_digits_are_seen(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
