@@ -19,10 +19,11 @@ from sympy import Add, Expr, Mul, Pow, Symbol, expand
 from midpo.codegen.backends import logps_argument
 from midpo.codegen.names import policy_argument
 from midpo.codegen.printing.printer import Printer
-from midpo.codegen.statements.nodes import Code
+from midpo.codegen.statements.nodes import Code, Name
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.language.nodes import (
     CHOSEN,
+    MARGIN,
     POLICY,
     REJECTED,
     RESPONSE,
@@ -78,6 +79,13 @@ def _sides(margin: Expr) -> Rewards | None:
     return (chosen, -rejected) if free and known and trained else None
 
 
+def _is_their_difference(margin: Expr | None) -> bool:
+    """Whether a margin is r_w - r_l, less nothing of neither response."""
+    if margin is None or _sides(margin) is None:
+        return False
+    return all(map(_whose, Add.make_args(expand(margin))))
+
+
 def _whose(term: Expr) -> set[Expr]:
     """The responses whose tokens a term sums; where it sums none, those that it speaks of."""
     summed = {total.args[2] for total in term.atoms(TokenSum, TokenProd)}
@@ -120,10 +128,13 @@ def entries(printer: Printer, lowered: Lowered, policies: tuple[str, ...]) -> li
             for side, reward in zip(("chosen", "rejected"), rewards, strict=True)
         ]
         found = [(f"rewards/{side}", name) for side, name in zip(("chosen", "rejected"), names, strict=True)]
-        chosen, rejected = names
+        margin, greater = quote("{} - {}", *names), quote("{} > {}", *names)
+        if _is_their_difference(lowered.margin):  # which keeps digits that both rewards may lose
+            margin = Name(printer.locals[MARGIN])
+            greater = quote("{} > 0", margin)
         found += [
-            ("rewards/margins", quote("{} - {}", chosen, rejected)),
-            ("rewards/accuracies", quote("({} > {}).to({}.dtype)", chosen, rejected, printer.locals["loss"])),
+            ("rewards/margins", margin),
+            ("rewards/accuracies", quote("({}).to({}.dtype)", greater, printer.locals["loss"])),
         ]
     t = Index("t", position=True)
     for policy in policies:

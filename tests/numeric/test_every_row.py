@@ -11,7 +11,8 @@ pytest.importorskip("torch", reason="kernels run on torch")
 
 BACKENDS = ("eager", "logps", "fused", "linear", "native")
 # What lost digits, or looked as if it did: gradients of differences of exponentials far below 0, an
-# infinite product that a minimum leaves out, a divergence that cancels, coefficients at their pole.
+# infinite product that a minimum leaves out, a divergence that cancels, coefficients at their pole,
+# rewards that are near one another.
 QUICK = (
     ("chi-po-unclipped", "eager", "float32"),
     ("f-dpo-forward", "logps", "float64"),
@@ -24,6 +25,8 @@ QUICK = (
     ("discopop", "linear", "float16"),
     ("robust-dpo", "eager", "float64"),
     ("aot-unpaired", "logps", "float64"),
+    ("f-dpo-js", "eager", "float32"),
+    ("f-dpo-alpha", "fused", "float64"),
 )
 
 

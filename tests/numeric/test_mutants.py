@@ -28,12 +28,13 @@ TEXT = [
     ("dpo", "eager", MASK, "mask = labels != -100"),
     ("dpo", "eager", "starts[:, None] + offsets", "starts[:, None] + offsets * 0"),
     ("dpo", "eager", "inside = offsets < lengths", "inside = offsets < (lengths - 1)"),
-    ("dpo", "eager", "> rejected_reward).to(", "< rejected_reward).to("),
+    ("dpo", "eager", "(margin > 0).to(", "(margin < 0).to("),
+    ("simpo", "eager", "> rejected_reward).to(", "< rejected_reward).to("),
     ("dpo", "eager", '"logps/chosen": token_sum2_w', '"logps/chosen": token_sum2_l'),
     ("dpo", "eager", "reference_logits.detach()", "reference_logits"),
     ("dpo", "eager", "torch.where(mask, labels, 0)", "torch.where(mask, labels, 0).roll(1, -1)"),
     ("dpo", "eager", "dtype=dtype)", "dtype=policy_logits.dtype)"),
-    ("dpo", "eager", "if not 0 < alpha < torch.inf:", "if alpha != alpha:"),
+    ("dpo", "eager", "_need(0 < alpha < torch.inf,", "_need(alpha == alpha,"),
     ("dpo", "eager", "= chosen - rejected", "= rejected - chosen"),
     ("dpo", "eager", MASK, MASK + "\n    mask = mask & (mask.cumsum(-1) > 1)"),
     ("dpo", "eager", MASK, MASK + "\n    mask = mask & (mask.flip(-1).cumsum(-1).flip(-1) > 1)"),
@@ -216,6 +217,11 @@ def test_what_is_right_is_not_caught(backend: str) -> None:
 )
 def test_a_sample_of_planted_mistakes_is_caught(mistake: tuple[str, str, str, str]) -> None:
     assert caught(mistake[0], planted(*mistake))
+
+
+def test_each_mistake_has_a_place() -> None:
+    for mistake in TEXT:
+        planted(*mistake)
 
 
 # Mutants that compute the same: what the changed line then is, and why.
