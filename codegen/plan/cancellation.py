@@ -98,7 +98,7 @@ def completed(expr: Expr) -> Expr | None:
     two or more terms. A constant makes no difference between two responses."""
     if not isinstance(expr, Add) or not expr.has(Exp):
         return None
-    flat = _apart(expr)
+    flat = apart(expr)
     poles = poles_of(flat)
     if not any(sum(_divides(pole, t) for t in Add.make_args(flat)) > 1 for pole in poles):
         return None
@@ -300,7 +300,7 @@ class Missing:
 
 
 def _at_poles(expr: Expr) -> tuple[list[Piece], Expr]:
-    flat = _apart(expr)
+    flat = apart(expr)
     pieces: list[Piece] = []
     rest = flat
     for pole in poles_of(flat):
@@ -340,7 +340,7 @@ def _divides(pole: Pole, term: Expr) -> bool:
     return any(f == 1 / pole.factor for f in Mul.make_args(term))
 
 
-def _apart(expr: Expr) -> Expr:
+def apart(expr: Expr) -> Expr:
     """The sum expanded, a product of poles of one parameter as a sum of them."""
     terms = []
     for term in Add.make_args(expand(expr)):

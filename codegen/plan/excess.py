@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import sympy
 from sympy import Add, Expr, Mul, S
 
 from midpo.symbolic.algebra.polynomial import expand
@@ -27,7 +26,7 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.signs import is_nonnegative
 
-from .cancellation import poles_of
+from .cancellation import apart, poles_of
 from .derivatives import is_log_probability
 from .log_sums import tilt
 from .stable import everywhere
@@ -152,7 +151,7 @@ def _excess(total: VocabSum, scale: Expr) -> list[tuple[Expr, VocabSum]]:
     (parameter,) = parameters
     rest = scale / Mul(*own)
     found = []
-    for part in Add.make_args(sympy.apart(sympy.together(Mul(*own)), parameter)):
+    for part in Add.make_args(apart(Mul(*own))):
         bases = [
             log
             for pole in poles_of(part)

@@ -46,8 +46,6 @@ from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 from midpo.symbolic.rewriting.derivation import Derivation
 
-# Where positions matter: lengths of the rows, and how long they are padded.
-
 STEPS = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # between numbers at 1
 SMALL_SECONDS = 6.0  # at concrete sizes there are many pairs of expressions to prove
 QUICK, MANY = 9, 44  # cases before a proof is tried, and before it is given up

@@ -130,9 +130,7 @@ class _Check(Holding):
         if what == "long":
             tokens = LONG_ON_CPU.get(self.kernel.backend, LONG) if self.device == "cpu" else LONG
             shape |= {"positions": tokens, "pairs": 1, "vocabulary": 2}
-        batch = random_batch(
-            self.spec, self.binding.kinds, rng, finite=True, fixed=self.binding.fixed, **shape
-        )
+        batch = self.batch(rng, **shape)
         if what == "equal":
             batch = all_equal(batch)
         if what == "long":  # one response is; the other is short
@@ -154,17 +152,8 @@ class _Check(Holding):
             return
         size = WIDE.get(self.kernel.backend, WIDE_ENTRIES)
         rng = np.random.default_rng((self.seed, 2))
-        batch = random_batch(
-            self.spec,
-            self.binding.kinds,
-            rng,
-            scale=2.0,
-            vocabulary=size,
-            positions=2,
-            pairs=1,
-            finite=True,
-            leading=self.binding.by_lengths(),
-            fixed=self.binding.fixed,
+        batch = self.batch(
+            rng, scale=2.0, vocabulary=size, positions=2, pairs=1, leading=self.binding.by_lengths()
         )
         counted = batch.labels != IGNORED
         last = rng.integers(size - size // 16, size - 1, int(counted.sum()))  # in the last block
@@ -185,17 +174,7 @@ class _Check(Holding):
         if self.loss.has(Sorted) or "reduction" not in self.binding.options:
             return
         rng = np.random.default_rng((self.seed, 3))
-        batch = random_batch(
-            self.spec,
-            self.binding.kinds,
-            rng,
-            scale=1.0,
-            vocabulary=3,
-            pairs=3,
-            shortest=3,
-            finite=True,
-            fixed=self.binding.fixed,
-        )
+        batch = self.batch(rng, scale=1.0, vocabulary=3, pairs=3, shortest=3)
         truth = truth_of(batch, self.loss, self.seed)
         if truth is None or not truth.gradients([1.0] * 3)["pi"].exact[1].any():
             return  # the chosen response of this pair has no part in its loss
@@ -225,16 +204,7 @@ class _Check(Holding):
         """A parameter outside its domain is refused with a ValueError."""
         rng = np.random.default_rng((self.seed, 4))
         dtype = next(iter(self.tallies))
-        batch = random_batch(
-            self.spec,
-            self.binding.kinds,
-            rng,
-            scale=1.0,
-            vocabulary=3,
-            pairs=1,
-            finite=True,
-            fixed=self.binding.fixed,
-        )
+        batch = self.batch(rng, scale=1.0, vocabulary=3, pairs=1)
         for name, outside in beyond_domains(self.spec):
             if name not in self.binding.sources:
                 continue

@@ -17,7 +17,7 @@ from .calling import Called, Outcome, misshaped
 from .found import Code, KernelLike
 from .judging import Judge, Numbers
 from .oracle import Truth
-from .policies import Batch, nth_batch
+from .policies import Batch, nth_batch, random_batch
 from .tally import Tally
 from .truths import truth_of
 from .ways import Way, plain, ways
@@ -49,6 +49,11 @@ class Holding:
         self.reduces: str | None = None  # what a scalar is, where no argument says it
         self.condition = 0.0
         self.runs = False  # whether a call has come through
+
+    def batch(self, rng: np.random.Generator, **shape: Any) -> Batch:
+        """A random batch of this shape for the function's arguments, on which losses are finite."""
+        kinds, fixed = self.binding.kinds, self.binding.fixed
+        return random_batch(self.spec, kinds, rng, finite=True, fixed=fixed, **shape)
 
     def drawn(self, number: int) -> tuple[Batch | None, Truth | None]:
         """The batch of this number, redrawn with longer responses where the loss has no value."""

@@ -15,7 +15,7 @@ from midpo.codegen.emit import Kernel
 from midpo.numeric.checking.crosscheck import crosscheck
 from midpo.numeric.checking.judging import Judge, Numbers
 from midpo.numeric.checking.oracle import Gradient, Oracle
-from midpo.numeric.checking.policies import IGNORED, random_batch
+from midpo.numeric.checking.policies import IGNORED, Batch, random_batch
 from midpo.numeric.checking.truths import truth_of
 from midpo.numeric.checking.ways import Way
 from midpo.symbolic.language.spec import catalogue, load
@@ -49,6 +49,12 @@ MISTAKES = [
     ("sparsepo", "mu2 * kl_reference_policy", "mu1 * kl_reference_policy"),
     ("sparsepo", "logp - logq", "logp"),
 ]
+
+
+def one_pair(spec: midpo.Spec) -> Batch:
+    """Random logits of two policies, three entries each."""
+    kinds, rng = dict.fromkeys(("pi", "pi_ref"), "logits"), np.random.default_rng(0)
+    return random_batch(spec, kinds, rng, scale=1.0, vocabulary=3, pairs=1)
 
 
 def tampered(kernel: Kernel, old: str, new: str) -> Kernel:
@@ -165,14 +171,7 @@ def test_an_infinite_gradient_is_right_only_within_rounding(
 ) -> None:
     numbers = Numbers.of(torch, "float16")
     spec = midpo.load("dpo")
-    batch = random_batch(
-        spec,
-        dict.fromkeys(("pi", "pi_ref"), "logits"),
-        np.random.default_rng(0),
-        scale=1.0,
-        vocabulary=3,
-        pairs=1,
-    )
+    batch = one_pair(spec)
     truth = Oracle(batch, kernel_loss(spec), 0).truth()
     assert truth is not None
     judge, one = Judge(truth, batch, numbers), np.ones((2, 1))
@@ -248,14 +247,7 @@ def test_an_infinite_loss_is_right_only_near_the_largest_number(
 def test_of_many_ties_each_pair_s_are_turned_by_themselves() -> None:
     """Steps that are multiplied have values that all to one side does not give."""
     spec = midpo.loads('name = "n"\n[target]\nloss = "step(pi(y_w) - pi_ref(y_w))*log(pi(y_l))"\n')
-    batch = random_batch(
-        spec,
-        dict.fromkeys(("pi", "pi_ref"), "logits"),
-        np.random.default_rng(0),
-        scale=1.0,
-        vocabulary=3,
-        pairs=1,
-    )
+    batch = one_pair(spec)
     turns = list(Oracle(batch, kernel_loss(spec), 0).turns(9))
     assert all(len({tuple(t[at : at + 4]) for t in turns}) == 16 for at in range(6))
     smooth = Oracle(batch, kernel_loss(midpo.load("dpo")), 0)

@@ -18,10 +18,11 @@ import pytest
 
 import midpo
 from midpo.symbolic.language.peers import PeerStatement, statements
-from midpo.symbolic.language.spec import Spec, catalogue, load, loads, policy_argument
+from midpo.symbolic.language.spec import catalogue, policy_argument
 
 torch = pytest.importorskip("torch")
 
+from peer_proofs import written  # noqa: E402
 from peer_runs import BETA, RUNNERS, SHIFT, Pairs  # noqa: E402  (it needs torch)
 
 STATEMENTS = statements()
@@ -66,20 +67,10 @@ def of_responses(pairs: Any) -> Any:
     return labels
 
 
-def spec_of(text: str) -> Spec:
-    if text in catalogue():
-        return load(text)
-    beside = '[responses]\ny_g = "a gold answer"\n' if "y_g" in text else ""
-    return loads(
-        'name = "inline"\n[parameters]\nalpha = "positive"\n[features]\nz0 = "pair"\n'
-        f'{beside}[target]\nloss = """{text}"""'
-    )
-
-
 def ours(text: str, pairs: Any, at: Mapping[str, float]) -> Any:
     """Our kernel's loss of the batch; every frozen policy has the reference's logits. Responses
     that the loss does not speak of come last and are left out."""
-    spec = spec_of(text)
+    spec = written(text)
     kernel = midpo.generate(spec)
     rows = slice(len(spec.roles) * pairs.count)
     given: dict[str, Any] = {name: at.get(name, {"alpha": BETA}.get(name)) for name in kernel.parameters}
@@ -114,7 +105,7 @@ def test_statement(statement: PeerStatement) -> None:
             RUNNERS[statement.package, statement.entry](batch(2), statement.options)
         return
     computed = statement.computes or statement.row
-    of = len(spec_of(computed).roles)
+    of = len(written(computed).roles)
     sizes = (1, 3) if statement.over == "responses" else (1,)
     for seed, count in enumerate(sizes):
         assert agree(statement, batch(count, seed=seed, responses=of), computed, statement.at)
