@@ -66,6 +66,7 @@ class Found:
     notes: dict[str, None] = field(default_factory=dict)
     steps: int = 0
     operations: int = 0
+    coarsest: float = 0.0  # the step between numbers at 1 in the coarsest dtype that code casts to
     one: dict[str, Expr] = field(default_factory=dict)  # what is proved of one pair
     held: Tested = field(default_factory=Tested)  # contracts, at random inputs
     given: set[str] = field(default_factory=set)  # the operators that have one and are called
@@ -81,7 +82,8 @@ def decide(found: Found, spec: Spec, binding: Binding, layout: Layout, lifted: L
     _note(found, lifted)
     found.formula = found.formula or "; ".join(text(readable(loss)) for loss in lifted.losses)
     asked = found.gradient != "not asked"
-    coarsest = max((STEPS.get(cast.split()[-1], 0.0) for cast in lifted.casts), default=0.0)
+    steps = (STEPS.get(cast.split()[-1], 0.0) for cast in lifted.casts)
+    found.coarsest = max((found.coarsest, *steps))
 
     def run(case: CodeCase) -> Answer:
         answer = called(
@@ -91,7 +93,7 @@ def decide(found: Found, spec: Spec, binding: Binding, layout: Layout, lifted: L
             asked and lifted.slope is not None,
             lifted.uses if found.held.stopped else (),
         )
-        return replace(answer, step=max(answer.step, coarsest))
+        return replace(answer, step=max(answer.step, found.coarsest))
 
     fixed = binding.fixed
     tests = [trying.case(layout, fixed, seed) for seed in TESTS]

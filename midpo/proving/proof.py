@@ -23,7 +23,7 @@ from midpo.symbolic.loss import kernel_loss
 from midpo.symbolic.work import question
 
 from .deciding import Found, decide, witness_file
-from .elsewhere import OTHER, elsewhere
+from .elsewhere import OTHER, WIDER, elsewhere
 
 # Where positions matter: lengths of the rows, and how long they are padded.
 SHAPES = (((1, 2), 3), ((2, 1), 2), ((2, 1, 1, 2), 2))
@@ -69,7 +69,7 @@ def prove(
                     held.notes[f"not for every size: {why_not}"] = None
                 if not shapes:
                     others = [
-                        at_shape(spec, unshifted, lengths, total, vocabulary, heads)
+                        at_shape(spec, unshifted, lengths, total, vocabulary and WIDER, heads)
                         for lengths, total in OTHER
                         if len(lengths) // len(spec.roles) in pairs
                     ]
@@ -146,7 +146,7 @@ def further(
     if {held.value, held.gradient} & {"refuted", "undecided"}:
         return held, layouts
     way: Reduction = "sum" if "the sum over the pairs" in held.notes else "mean"
-    other = elsewhere(binding, others, way, not value_only)
+    other = elsewhere(binding, others, way, not value_only, held.coarsest)
     if other is None:
         return held, layouts
     found = decided(binding, [other], value_only)

@@ -105,12 +105,12 @@ class Layout:
     @cached_property
     def tokens(self) -> dict[str, list[int]]:
         """The labels, where the vocabulary is concrete: others for each role, as equal ones could
-        make a pair's responses the same."""
+        make a pair's responses the same; spread over a vocabulary that is wider than two."""
         if not self.vocabulary:
             return {}
         rows = len(self.responses)
         return {
-            str(y): [(row % rows // self.pairs + t) % self.vocabulary for t in range(n)]
+            str(y): [7 * (row % rows // self.pairs + t) % self.vocabulary for t in range(n)]
             for row, (y, n) in enumerate(self.counts.items())
         }
 

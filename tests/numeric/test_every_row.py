@@ -25,8 +25,8 @@ QUICK = (
     ("discopop", "linear", "float16"),
     ("robust-dpo", "eager", "float64"),
     ("aot-unpaired", "logps", "float64"),
-    ("f-dpo-js", "eager", "float32"),
-    ("f-dpo-alpha", "fused", "float64"),
+    ("f-dpo-js", "logps", "float32"),
+    ("f-dpo-js", "fused", "float32"),
 )
 
 

@@ -62,3 +62,25 @@ def test_a_style_is_proved_and_its_slip_refuted(style: str) -> None:
     )
     assert right.verdict == "proved", right.reason
     assert wrong.verdict == "refuted"
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+def test_a_remainder_of_labels_is_no_label(size: int) -> None:
+    """But for the vocabulary's, as `take_along_dim` asks for; at a vocabulary of two it is one."""
+
+    def folded(logits: Any, labels: Any) -> Any:
+        index = (labels.clamp(min=0) % size).unsqueeze(-1)
+        return (logits.log_softmax(-1).gather(-1, index).squeeze(-1) * _kept(labels)).sum(-1)
+
+    assert midpo.prove("dpo", loss(folded, 1.0), arguments={"beta": "alpha"}).verdict == "refuted"
+
+
+@pytest.mark.parametrize("name", ["erf", "sin"])
+def test_a_function_that_the_language_lacks_is_named(name: str) -> None:
+    """torch makes it of itself."""
+
+    def styled(logits: Any, labels: Any) -> Any:
+        return getattr(torch, name)(STYLES["cross-entropy as a module"](logits, labels))
+
+    found = midpo.prove("dpo", loss(styled, 1.0), arguments={"beta": "alpha"})
+    assert found.verdict == "not lifted" and found.reason.endswith(f"no row for torch's operation {name}")
