@@ -13,10 +13,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sympy import Expr
+
 from midpo.codegen.backends import passes
 from midpo.codegen.emit import Kernel, generate
+from midpo.codegen.printing.chunks import Chunk
 from midpo.numeric.checking.found import Code
 from midpo.numeric.code.contracts import ANYTHING, Contract
+from midpo.symbolic.language.nodes import Log
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
 
@@ -38,9 +42,16 @@ def contracts(kernel: Kernel) -> tuple[Contract, ...]:
     single, elsewhere = kernel.backend == "native", _ELSEWHERE * (kernel.backend == "triton")
     found = [Contract("_settings", (ANYTHING,) * 3, "(_, _, _)")]
     for number, one in enumerate(passes(kernel.lowered, set())):
-        rows = [s.node for s in one.statistics] + [ANYTHING] * (len(one.names) - len(one.statistics))
+        rows = _returned(one) + [ANYTHING] * (len(one.names) - len(one.statistics))
         said = ", ".join("_" if row == ANYTHING else text(row) for row in rows)
         name = f"_forward_{number + 1}" if number else "_forward"
         made = Contract(name, (rows, ANYTHING, ANYTHING), f"([{said}], _, _)", single, elsewhere)
         found.append(made)
     return tuple(found)
+
+
+def _returned(one: Chunk) -> list[Expr]:
+    """What a pass gives of each position: its statistics; of labels where `near_one` their log-odds,
+    in which neither p nor 1 - p loses its digits."""
+    nodes = [s.node for s in one.statistics]
+    return [log - Log(1 - log.args[0]) for log in nodes] if one.near_one else nodes

@@ -40,6 +40,21 @@ def test_what_a_pass_does_not_compute_proves_nothing() -> None:
     assert other.verdict == "refuted"
 
 
+def test_a_pass_near_one_gives_log_odds() -> None:
+    found = midpo.prove("orpo", backend="native", value_only=True)
+    assert found.verdict != "refuted"
+    assert any("tested at" in a and "log(1 - pi(y, t))" in a for a in found.assumptions), found
+
+
+def test_what_is_declared_and_not_tested_refutes_nothing() -> None:
+    """A wrong declaration, of a kernel that does not run here."""
+    code = kernel_code(load("dpo"), "triton")
+    settings, forward = code.contracts
+    wrong = replace(forward, result=([2 * e for e in forward.result[0]], *forward.result[1:]))
+    found = prove(load("dpo"), replace(code, contracts=(settings, wrong)))
+    assert found.verdict == "undecided" and "declared and not tested" in found.reason
+
+
 def test_the_command_lists_every_backend() -> None:
     asked = ["prove", "tdpo", "--backend", "eager", "--backend", "logps", "--backend", "native", "--json"]
     done = CliRunner().invoke(main, asked)
