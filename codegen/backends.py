@@ -18,9 +18,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sympy import Add, Expr, S, Symbol, expand
+from sympy import Expr, Symbol
 
 from midpo.codegen.plan.lower import Lowered
+from midpo.codegen.plan.needs import DISTRIBUTIONS
 from midpo.codegen.plan.statistics import Statistic, generic, label_statistic, stages, statistic, statistics
 from midpo.codegen.printing.chunks import Chunk, chunk
 from midpo.codegen.printing.printer import Printer
@@ -28,16 +29,7 @@ from midpo.codegen.printing.shapes import near_one
 from midpo.codegen.statements.nodes import Assign, Code, Constant, If, Item, Name, Number, Row, Starred, call
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.errors import NotYet
-from midpo.symbolic.language.nodes import (
-    Divergence,
-    Entropy,
-    Length,
-    Log,
-    TokenProb,
-    TokenProd,
-    TokenSum,
-    VocabSum,
-)
+from midpo.symbolic.language.nodes import Length, Log, VocabSum
 from midpo.symbolic.language.text import text
 
 from .names import policy_argument
@@ -260,7 +252,7 @@ def _needs_distributions(expr: Expr) -> NotYet:
 def refuse_distributions(lowered: Lowered) -> None:
     """Raises: NotYet naming the first term that log-probabilities of the labels do not give."""
     for expr in (lowered.margin, lowered.loss):
-        for node in sorted(expr.atoms(Divergence, Entropy, VocabSum), key=str) if expr else ():
+        for node in sorted(expr.atoms(*DISTRIBUTIONS), key=str) if expr else ():
             raise _needs_distributions(node)
 
 
@@ -274,23 +266,6 @@ def shortfalls(lowered: Lowered, backend: Backend) -> tuple[str, ...]:
     """What this backend cannot compute to the last digits, a sentence each."""
     sure = near_one(lowered.margin, lowered.loss)
     return (SURE,) if sure and backend.name == "logps" else ()
-
-
-def whole_responses(lowered: Lowered) -> bool:
-    """Whether the loss needs only the log-probabilities of whole responses, and their lengths."""
-    for expr in (lowered.margin, lowered.loss):
-        for total in expr.atoms(TokenSum, TokenProd) if expr is not None else ():
-            body, index, _ = total.args
-            rest = body.xreplace(dict.fromkeys(body.atoms(Log), S.Zero))
-            linear = isinstance(total, TokenSum) and all(
-                isinstance(log.args[0], TokenProb) for log in body.atoms(Log)
-            )
-            slopes = [expand(body).coeff(log) for log in body.atoms(Log)]
-            if not linear or expand(rest) != 0 or any(index in s.free_symbols for s in slopes):
-                return False
-            if expand(body - Add(*(s * g for s, g in zip(slopes, body.atoms(Log), strict=True)))):
-                return False
-    return True
 
 
 def label_only(lowered: Lowered) -> frozenset[str]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import linecache
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-
-from sympy import S
 
 from midpo.codegen import header
 from midpo.codegen.bundle import RUNTIME, bundled, in_c
@@ -19,6 +18,7 @@ from midpo.codegen.kernels import chunked, documents, linear, whole
 from midpo.codegen.kernels import passes as walk
 from midpo.codegen.plan.excess import parts_of
 from midpo.codegen.plan.lower import Lowered, lower
+from midpo.codegen.plan.needs import Need, Takes, takes
 from midpo.codegen.plan.statistics import label_statistic
 from midpo.codegen.printing.blocks import TRITON, C, Dialect
 from midpo.codegen.printing.body import body_of
@@ -31,7 +31,6 @@ from midpo.codegen.statements.nodes import Assign, Constant, Name, Statement, Ta
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError, NotYet
 from midpo.symbolic.formula import notebook
-from midpo.symbolic.language.nodes import Feature, Length
 from midpo.symbolic.language.spec import Spec
 
 from .backends import (
@@ -45,7 +44,6 @@ from .backends import (
     refuse_distributions,
     shortfalls,
     template_names,
-    whole_responses,
 )
 from .names import marked, plain, policy_argument, settled
 from .plan import metrics
@@ -66,10 +64,9 @@ FEATURE_SHAPES = {"token": "({}B, T)", "response": "({}B,)", "pair": "(B,)"}
 class Kernel:
     """A generated loss function.
 
-    `function` is its name in `source`; `arguments` are the logits it takes, in order;
-    `policies` the policies these belong to; `features` and `parameters` its keyword arguments.
-    `roles` are the responses to each prompt, in the order in which a batch holds them; `logged` are
-    the keys of its metrics; so many lines are `computing`.
+    `function` is its name in `source`; `takes` says what it is given, and `needs`, `policies`,
+    `roles`, `features` and `parameters` are the parts of that. `logged` are the keys of its metrics;
+    so many lines are `computing`.
     `digest` is the SHA-256 of the spec and the templates it was made from; `source` also holds one
     of its own lines (`seal`), so that an edit is seen before it is overwritten.
     """
@@ -78,15 +75,38 @@ class Kernel:
     function: str
     source: str
     digest: str
-    policies: tuple[str, ...]
-    features: dict[str, str]
-    parameters: dict[str, Interval]
+    takes: Takes
     lowered: Lowered
     backend: str = "eager"
-    roles: tuple[str, ...] = ("y_w", "y_l")
     logged: tuple[str, ...] = ()
     computing: int | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> Need:
+        """What the loss must be told of each policy: "responses", "lengths", "tokens" or
+        "distributions", as `Takes` says."""
+        return self.takes.needs
+
+    @property
+    def policies(self) -> tuple[str, ...]:
+        """The policies that it takes, the trained one first."""
+        return self.takes.policies
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The responses to each prompt, in the order in which a batch holds them."""
+        return self.takes.responses
+
+    @property
+    def features(self) -> Mapping[str, str]:
+        """Each feature that it takes, and what there is one of it for: token, response or pair."""
+        return self.takes.features
+
+    @property
+    def parameters(self) -> Mapping[str, Interval]:
+        """Each parameter that it takes, and its domain."""
+        return self.takes.parameters
 
     @property
     def rewards(self) -> metrics.Rewards | None:
@@ -127,10 +147,16 @@ def generate(spec: Spec, backend: str = "eager", *, as_written: bool = False, th
     """
     if backend not in BACKENDS:
         raise MidpoError(f'no backend "{backend}"\n  expected: {", ".join(BACKENDS)}')
-    if spec.batch is None and spec.prior is None and not spec.has_target:
+    if not has_loss(spec):
         raise NotYet(f"no kernel for {spec.name}: its file states neither a prior nor a target")
     lowered = lower(spec, as_written=as_written)
     return _Emitter(spec, lowered, BACKENDS[backend], thin).kernel()
+
+
+def has_loss(spec: Spec) -> bool:
+    """Whether the spec states something that a kernel computes.
+    Raises: SpecError for a row without a formula."""
+    return spec.batch is not None or spec.prior is not None or spec.has_target
 
 
 class _Emitter:
@@ -138,10 +164,9 @@ class _Emitter:
 
     def __init__(self, spec: Spec, lowered: Lowered, backend: Backend, thin: bool) -> None:
         self.spec, self.lowered, self.backend, self.thin = spec, lowered, backend, thin
-        used = _used(lowered)
-        self.policies = tuple(p for p in spec.policies if p == "pi" or p in used)
-        self.features = {n: k for n, k in spec.names.features.items() if n in used}
-        self.parameters = {n: p.domain for n, p in spec.names.parameters.items() if n in used}
+        self.takes = takes(spec, lowered)
+        self.policies, self.features = self.takes.policies, self.takes.features
+        self.parameters = self.takes.parameters
         self.function = spec.name.replace("-", "_") + "_loss"
         named = logps_argument if backend.name == "logps" else policy_argument
         self.arguments = [named(p) for p in self.policies]
@@ -175,12 +200,9 @@ class _Emitter:
             self.function,
             source,
             self.digest,
-            self.policies,
-            self.features,
-            self.parameters,
+            self.takes,
             self.lowered,
             self.backend.name,
-            tuple(map(str, self.spec.roles)),
             values["logged"],
             bundle.computing + 1,  # and the seal
             self.notes,
@@ -233,13 +255,12 @@ class _Emitter:
     def logps(self) -> dict[str, Any]:
         refuse_distributions(self.lowered)
         printer = FromLogps(self.names(), self.spec.roles)
-        printer.whole = whole_responses(self.lowered) and "token" not in self.features.values()
+        printer.whole = self.takes.needs in ("responses", "lengths")
         body = body_of(printer, self.lowered)
-        parts = (self.lowered.margin or S.Zero, self.lowered.loss)
         return self.with_metrics(printer, body) | {
             "arguments": self.arguments,
             "whole": printer.whole,
-            "needs_lengths": any(part.has(Length) for part in parts),
+            "needs_lengths": self.takes.needs == "lengths",
         }
 
     def from_statistics(self) -> dict[str, Any]:
@@ -377,12 +398,6 @@ def _unfit(found: list[Chunk]) -> str:
     if any(one.body is not None and parts_of(one.body) for c in found for one in c.statistics):
         return "a divergence is counted from 0, as only the loop over chunks does"
     return f"a logarithm of a sum {largest}" if any(c.log_sums for c in found) else ""
-
-
-def _used(lowered: Lowered) -> set[str]:
-    parts = [lowered.loss, *([lowered.margin] if lowered.margin is not None else [])]
-    names = {str(s) for e in parts for s in e.free_symbols}
-    return names | {str(f.args[0]) for e in parts for f in e.atoms(Feature)}
 
 
 def _digest(spec: Spec, backend: Backend) -> str:

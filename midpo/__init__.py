@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     )
     from midpo.catalogued import list, map, show
     from midpo.codegen.emit import Kernel
+    from midpo.codegen.plan.needs import Takes
     from midpo.numeric.checking.found import CrossCheck
     from midpo.numeric.exact.solved import Part
     from midpo.proofs.audit.audit import Audit
@@ -104,6 +105,7 @@ _ROOMS = {
     "Reproduction": "midpo.reproduction",
     "Row": "midpo.rows",
     "Solution": "midpo.proofs.recover.solved",
+    "Takes": "midpo.codegen.plan.needs",
     "Theorem": "midpo.proofs.framework.theorem",
 }
 
@@ -125,6 +127,7 @@ __all__ = [
     "Solution",
     "Spec",
     "SpecError",
+    "Takes",
     "Theorem",
     "__version__",
     "audit",

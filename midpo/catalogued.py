@@ -6,10 +6,12 @@ Apart from `api`, whose annotations need the names `list` and `map` for what the
 from __future__ import annotations
 
 import builtins
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from midpo import rows
+from midpo.generating import takes_of
 from midpo.rows import Row, class_of, row
 from midpo.symbolic.language.spec import Spec, load
 
@@ -26,12 +28,14 @@ def list(*, solve: bool = False) -> builtins.list[Row]:
 
 
 def show(source: Spec | str | Path) -> Row:
-    """One row whole: its class, found by solving its loss, and facts read off its normal form.
+    """One row whole: its class, found by solving its loss, facts read off its normal form, and what
+    its kernel takes.
 
     Raises: SpecError for a spec that cannot be read.
     """
     spec = source if isinstance(source, Spec) else load(source)
-    return row(spec, kind=class_of(spec) if spec.reason or spec.has_target else None)
+    found = row(spec, kind=class_of(spec) if spec.reason or spec.has_target else None)
+    return replace(found, takes=takes_of(spec))
 
 
 def map() -> Family:

@@ -1,11 +1,14 @@
-"""A kernel whose lowering was replayed by the checker."""
+"""A kernel whose lowering was replayed by the checker, and what kernels of a spec take."""
 
 from __future__ import annotations
 
 from midpo.codegen import emit
-from midpo.codegen.emit import Kernel
+from midpo.codegen.emit import Kernel, has_loss
+from midpo.codegen.plan.lower import lower
+from midpo.codegen.plan.needs import Takes, takes
 from midpo.proofs.checking.check import CheckFailed
 from midpo.proofs.checking.check import check as replay
+from midpo.symbolic.errors import NotYet, SpecError
 from midpo.symbolic.language.spec import Spec
 
 
@@ -21,3 +24,13 @@ def checked_kernel(spec: Spec, backend: str, thin: bool = False) -> Kernel:
     except (CheckFailed, RecursionError):
         return emit.generate(spec, backend, as_written=True, thin=thin)
     return kernel
+
+
+def takes_of(spec: Spec) -> Takes | None:
+    """What a kernel of the spec takes; None where none is written for it."""
+    try:
+        if not has_loss(spec):
+            return None
+        return takes(spec, lower(spec))
+    except (SpecError, NotYet, RecursionError):
+        return None

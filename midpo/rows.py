@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from midpo.codegen.plan.needs import Takes
     from midpo.symbolic.language.spec import Spec
     from midpo.symbolic.representable import PriorFacts
 
@@ -36,11 +37,12 @@ class Row:
     """One algorithm of the catalogue and what the program found out about it.
 
     `prior` are the facts of the stated prior, `kind` the class that `solve` found (None where it
-    was not asked). `token_level`: the loss is no function of whole-response probabilities, lengths
-    and features alone; `needs_reference`: it speaks of a policy that is not trained; `averages`:
-    how the policy's token log-probabilities enter ("sums", "means" over a response's tokens,
-    "weighted" sums); `detached`: a part of it has no gradient. None, or nothing, for a row that
-    states no loss, and where reading them takes more work than is allowed (`unread` says what).
+    was not asked), `takes` what a kernel is given (None where there is none, or it was not asked).
+    `token_level`: the loss is no function of whole-response probabilities, lengths and features
+    alone; `needs_reference`: it speaks of a policy that is not trained; `averages`: how the policy's
+    token log-probabilities enter ("sums", "means" over a response's tokens, "weighted" sums);
+    `detached`: a part of it has no gradient. None, or nothing, for a row that states no loss, and
+    where reading them takes more work than is allowed (`unread` says what).
     """
 
     spec: Spec
@@ -51,6 +53,7 @@ class Row:
     averages: tuple[str, ...] = ()
     detached: bool | None = None
     unread: str = ""
+    takes: Takes | None = None
 
     @property
     def label_free(self) -> bool | None:
@@ -77,7 +80,9 @@ class Row:
             "unread": self.unread or None,
             "libraries": [s.as_json() for s in statements_of(self.spec.name)],
         }
-        return answer if self.kind is None else answer | {"class": self.kind}
+        if self.kind is not None:
+            answer["class"] = self.kind
+        return answer if self.takes is None else answer | {"kernel": self.takes.as_json()}
 
 
 def row(spec: Spec, *, kind: str | None = None) -> Row:

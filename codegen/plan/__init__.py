@@ -8,6 +8,7 @@ limits        limits that no form keeps
 log_sums      logarithms of sums over the vocabulary
 lower         canonical form -> a form that keeps its digits
 metrics       what trainers log of a loss, one number a pair
+needs         what a loss needs to be told of each policy, and all that its kernel takes
 online        which sums over the vocabulary one pass over the logits gives
 stable        identities of sums that keep digits
 statistics    what a loss needs to know of the logits at a position, and its gradient

@@ -52,9 +52,7 @@ def command(
             "backend": kernel.backend,
             "digest": kernel.digest,
             "file": None if output == "-" else output,
-            "policies": list(kernel.policies),
-            "features": dict(kernel.features),
-            "parameters": {n: str(d) for n, d in kernel.parameters.items()},
+            **kernel.takes.as_json(),
         }
         return described | ({"source": kernel.source} if output == "-" else {}), OK
 

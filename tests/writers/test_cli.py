@@ -73,7 +73,11 @@ def test_show_reads_back(name: str) -> None:
     spec = midpo.load(name)
     assert shown["name"] == name and shown["digest"] == spec.digest
     assert shown["latex"] or spec.reason
-    assert run("show", name).exit_code == 0
+    told = run("show", name)
+    assert told.exit_code == 0
+    kernel = shown.get("kernel")
+    assert ("its kernel needs" in told.stdout) == (kernel is not None)
+    assert kernel is None or midpo.generate(spec).takes.as_json() == kernel
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def prior(found: PriorFacts) -> None:
 
 def facts(row_: Row) -> None:
     """What the program found out about a spec, and what libraries make of it."""
+    from midpo.codegen.plan.needs import NEEDS
     from midpo.symbolic.language.peers import CHECKED_BY, statements_of
 
     if row_.prior is not None:
@@ -56,6 +57,9 @@ def facts(row_: Row) -> None:
             f"{mark(bool(row_.needs_reference))}; log-probabilities enter as: {told}; "
             f"detached parts: {mark(bool(row_.detached))}"
         )
+    if row_.takes is not None:
+        policies = " and ".join(map(plain, row_.takes.policies))
+        line(f"  its kernel needs {NEEDS[row_.takes.needs]}, under {policies}")
     if row_.unread:
         line(f"  not decided what else holds of it: {plain(row_.unread)}")
     if row_.spec.conventions:
