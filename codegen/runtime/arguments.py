@@ -141,7 +141,6 @@ def _check(
         _need(value.dtype in FLOATS, name, value.dtype, "a floating-point dtype")
         held = vocabulary is not None or value.shape == first.shape
         _need(held, name, value, tuple(first.shape))
-        _need(value.dtype == first.dtype, name, value.dtype, f"{first.dtype} as the policy's")
     if validate:
         counted, size = labels != ignore_index, vocabulary or first.shape[-1]
         _check_counted(counted, sequences, cu_seqlens)

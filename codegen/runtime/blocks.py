@@ -138,7 +138,7 @@ class _TritonPass(_RowsPass):
     slopes: Any = None
     moments: int = 0
 
-    def engine(self, logits: Tensor) -> tuple[str, str]:
+    def engine(self, logits: Tensor, _: list[Tensor]) -> tuple[str, str]:
         """What runs, and why it does not take these logits."""
         if reason := self.unfit:
             pass

@@ -33,9 +33,9 @@ def _head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
     return [hidden, weight.to(hidden.dtype), bias]
 
 
-def _sums_in_float(hidden: Tensor) -> bool:
-    """Whether torch's product of bfloat16 or float16 gives its sums in float32."""
-    short = hidden.dtype in (torch.bfloat16, torch.float16)
+def _sums_in_float(hidden: Tensor, dtype: torch.dtype) -> bool:
+    """Whether torch's product of bfloat16 or float16 gives its sums in this `dtype`, float32."""
+    short = hidden.dtype in (torch.bfloat16, torch.float16) and dtype == torch.float32
     return short and hidden.is_cuda and "dtype_out" in torch.ops.aten.mm.overloads()
 
 
@@ -56,7 +56,7 @@ def _products(
     with torch.autocast(hidden.device.type, enabled=False):
         if hidden.dtype == out.dtype:
             torch.matmul(hidden[at], weight.T, out=out)
-        elif _sums_in_float(hidden):
+        elif _sums_in_float(hidden, out.dtype):
             torch.mm(hidden[at], weight.T, out_dtype=out.dtype, out=out)
         else:
             rows = hidden[at].to(out.dtype)
@@ -110,7 +110,7 @@ def _pull_back(
     rows = hidden[at]
     more: dict[str, Any] = {}
     with torch.autocast(hidden.device.type, enabled=False):
-        if gradient.dtype != hidden.dtype and not _sums_in_float(hidden):
+        if gradient.dtype != hidden.dtype and not _sums_in_float(hidden, gradient.dtype):
             if gradients[0].numel():
                 total = torch.zeros_like(rows, dtype=gradient.dtype)
                 for some, part in _of_head(weight, gradient.dtype):
@@ -118,7 +118,7 @@ def _pull_back(
                 gradients[0][at] += total
             rows = rows.to(gradient.dtype)
         else:
-            if _sums_in_float(hidden):
+            if _sums_in_float(hidden, gradient.dtype):
                 more = {"out_dtype": gradient.dtype}
             gradient = gradient.to(hidden.dtype)
             if gradients[0].numel():

@@ -76,7 +76,7 @@ class _NativePass(_RowsPass):
     source: str = ""
     suffix: str = ""
 
-    def engine(self, logits: Tensor) -> tuple[str, str]:
+    def engine(self, logits: Tensor, frozen: list[Tensor]) -> tuple[str, str]:
         """What runs, and why it does not take these logits."""
         if reason := self.unfit:
             pass
@@ -84,6 +84,8 @@ class _NativePass(_RowsPass):
             reason = f"the logits are on {logits.device.type}"
         elif logits.dtype not in (torch.float32, torch.bfloat16):
             reason = f"the loops take float32 and bfloat16, the logits are {logits.dtype}"
+        elif any(other.dtype != logits.dtype for other in frozen):
+            reason = f"the loops take logits of one dtype, the policy's are {logits.dtype}"
         else:
             _, reason = _library(self.source, logits.dtype == torch.bfloat16)
         return "compiled loop", reason

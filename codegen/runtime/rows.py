@@ -54,16 +54,16 @@ class _RowsPass(_LogitsPass):
     launch: Any
     launch_back: Any
 
-    def by_rows(self, logits: Tensor) -> bool:
+    def by_rows(self, logits: Tensor, frozen: list[Tensor]) -> bool:
         """Whether the kernels take these logits; where not, a warning says once why."""
-        engine, reason = self.engine(logits)
+        engine, reason = self.engine(logits, frozen)
         if reason:
             _say(self.function, engine, reason)
         return not reason
 
     def forward(self, *given: Any) -> tuple[Tensor, Tensor, Tensor]:
         trained, frozen, labels, contexts, numbers, _, group, _ = given
-        if not self.by_rows(trained[0]):
+        if not self.by_rows(trained[0], frozen):
             return super().forward(*given)
         labels = labels.contiguous()
         values = labels.new_empty((self.count, *labels.shape), dtype=torch.float32)
@@ -80,9 +80,9 @@ class _RowsPass(_LogitsPass):
         self, gradients: list[Tensor], *given: Any, spent: bool = False
     ) -> list[Tensor]:
         """As before, positions that are ignored included."""
-        if not self.by_rows(gradients[0]):
-            return super().backward_into(gradients, *given, spent=spent)
         trained, frozen, labels, contexts, numbers, _, group, *saved = given
+        if not self.by_rows(gradients[0], frozen):
+            return super().backward_into(gradients, *given, spent=spent)
         statistics, normalisers, _, seeds = saved
         outside = statistics.new_zeros((len(contexts), *labels.shape))
         (wanted,) = gradients

@@ -57,7 +57,7 @@ class Called:
         if way.packed:
             self.pack()
         for name, values in self.given().items():
-            tensor = self.tensor(values, self.wide if name in batch.features else kind)
+            tensor = self.tensor(values, self.kind_of(name))
             if way.poisoned and tensor.shape[:2] == self.counted.shape:
                 tensor = torch.where(
                     self.counted.reshape(self.counted.shape + (1,) * (tensor.dim() - 2)), tensor, torch.nan
@@ -69,6 +69,13 @@ class Called:
         for name, leaf in self.leaves.items():
             own = name in batch.features or name.startswith("pi/")
             leaf.requires_grad_(own or way.frozen)
+
+    def kind_of(self, leaf: str) -> Any:
+        """The dtype of a leaf: of what is given of the trained policy, of the others, of features."""
+        if leaf in self.batch.features:
+            return self.wide
+        mixed = self.way.mixed and not leaf.startswith("pi/")
+        return getattr(self.torch, _OTHER[str(self.kind)]) if mixed else self.kind
 
     def tensor(self, values: Any, kind: Any) -> Any:
         return self.torch.tensor(np.asarray(values, dtype=float), dtype=kind, device=self.device)
@@ -259,6 +266,12 @@ class Called:
 
 
 _LEFT_OUT = object()
+_OTHER = {  # the dtype of frozen policies beside a policy's
+    "torch.float64": "float32",
+    "torch.float32": "bfloat16",
+    "torch.bfloat16": "float32",
+    "torch.float16": "float32",
+}
 
 
 def _same(torch: Any, a: Any, b: Any) -> bool:

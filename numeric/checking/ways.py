@@ -12,8 +12,9 @@ class Way:
     """One way of calling: the reduction, and what else is asked for.
 
     `divisor` is num_pairs per pair; `poisoned` puts NaN where nothing counts; `frozen` asks for
-    gradients of frozen policies, which must be none; `twice` differentiates twice and compares;
-    `shards` are the processes among which the vocabulary is divided.
+    gradients of frozen policies, which must be none; `mixed` gives these in another dtype than the
+    policy's; `twice` differentiates twice and compares; `shards` are the processes among which the
+    vocabulary is divided.
     """
 
     reduction: str | None = "none"
@@ -27,6 +28,7 @@ class Way:
     inplace: bool = False
     poisoned: bool = False
     frozen: bool = False
+    mixed: bool = False
     twice: bool = False
     shards: int = 1
 
@@ -58,6 +60,7 @@ class Way:
             "inplace_backward=True": self.inplace,
             "NaN where nothing counts": self.poisoned,
             "frozen policies that require a gradient": self.frozen,
+            "frozen policies of another dtype": self.mixed,
             "backward twice": self.twice,
             f"{self.shards} shards": self.shards > 1,
         }
@@ -81,6 +84,7 @@ OF_KERNELS = (
     Way("none", shards=2),
     Way("sum", rows=3, packed=True),
     Way("none", twice=True),
+    Way("mean", mixed=True, metrics=True),
     Way("mean", poisoned=True, frozen=True, metrics=True, packed=True),
     Way("sum", divisor=1.5, ignore_index=3 << 20),
 )

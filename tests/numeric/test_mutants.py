@@ -56,6 +56,7 @@ TEXT = [
     ("dpo", "native", "begin += BLOCK", "begin += 2 * BLOCK"),
     ("dpo", "native", "k == at_label ? grad_policy_token_logps", "k == at_label ? 0.0f"),
     ("dpo", "native", "labels == ignore_index", "labels == -100"),
+    ("dpo", "native", "any(other.dtype != logits.dtype for other in frozen)", "False"),
     ("orpo", "eager", "lengths = mask.sum(-1)", "lengths = labels.new_full((mask.shape[0],), 6)"),
     ("tdpo", "eager", '"kl/reference_policy": ', '"kl/reference_policy": 2 * '),
     ("dpo", "eager", '            "logps/chosen": token_sum2_w,\n', ""),
