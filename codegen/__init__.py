@@ -14,4 +14,5 @@ refusals      what a kernel refuses of its parameters
 runtime/      what kernels call
 seal          the seal of a generated file
 statements/   lines of kernels as data
+training/     what a training step around a kernel calls
 """

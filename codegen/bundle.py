@@ -1,4 +1,4 @@
-"""A kernel's file: its own lines, and what they call of the runtime.
+"""A kernel's file: its own lines, and what they call of the runtime and of training.
 
 What a file does not define and the runtime does is written into it, function by function, in order
 of definition: the file needs torch and nothing else. In a thin file the same names are imported.
@@ -15,27 +15,30 @@ from pathlib import Path
 from midpo.codegen.statements import python
 from midpo.codegen.statements.nodes import Function, Statement, Text, bound, names
 
-RUNTIME = Path(__file__).parent / "runtime"
-PACKAGE = "midpo.codegen.runtime"
-CHECKS = "arguments"
+FOLDER = Path(__file__).parent
+RUNTIME, TRAINING = FOLDER / "runtime", FOLDER / "training"
+PACKAGE = "midpo.codegen"
+CHECKS = "runtime.arguments"
 _INLINE = "static inline "
 # Each after those that it imports; what only checks arguments comes last.
 MODULES = (
-    "exponentials",
-    "sums",
-    "vocabulary",
-    "packing",
-    "tables",
-    "shards",
-    "pieces",
-    "passes",
-    "logits",
-    "heads",
-    "groups",
-    "rows",
-    "blocks",
-    "loops",
-    "arguments",
+    "runtime.exponentials",
+    "runtime.sums",
+    "runtime.vocabulary",
+    "runtime.packing",
+    "runtime.tables",
+    "runtime.shards",
+    "runtime.pieces",
+    "runtime.passes",
+    "runtime.logits",
+    "runtime.heads",
+    "runtime.groups",
+    "runtime.rows",
+    "runtime.blocks",
+    "runtime.loops",
+    "runtime.arguments",
+    "training.models",
+    "training.steps",
 )
 
 
@@ -130,11 +133,11 @@ def called(names: Collection[str]) -> list[Piece]:
 
 @cache
 def library() -> tuple[tuple[Piece, ...], dict[str, Import]]:
-    """All of the runtime: its statements, in order, and what its modules import from elsewhere."""
+    """All of both: their statements, in order, and what their modules import from elsewhere."""
     pieces: list[Piece] = []
     imports: dict[str, Import] = {}
     for module in MODULES:
-        text = (RUNTIME / f"{module}.py").read_text(encoding="utf-8")
+        text = (FOLDER / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
         lines = text.splitlines()
         tree = ast.parse(text)
         for before, node in zip([None, *tree.body], tree.body, strict=False):

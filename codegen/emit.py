@@ -13,8 +13,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from midpo.codegen import header
-from midpo.codegen.bundle import RUNTIME, bundled, in_c
-from midpo.codegen.kernels import chunked, documents, linear, whole
+from midpo.codegen.bundle import RUNTIME, TRAINING, bundled, in_c
+from midpo.codegen.kernels import chunked, documents, linear, steps, whole
 from midpo.codegen.kernels import passes as walk
 from midpo.codegen.plan.excess import parts_of
 from midpo.codegen.plan.lower import Lowered, lower
@@ -50,9 +50,10 @@ from .plan import metrics
 from .refusals import feature_domains, refusals
 from .seal import sealed
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES, KERNELS = (Path(__file__).parent / name for name in ("templates", "kernels"))
+STEPS = KERNELS / "steps.py"
 SHARED = (
-    *sorted((TEMPLATES.parent / "kernels").glob("*.py")),
+    *sorted({*KERNELS.glob("*.py")} - {STEPS}),
     *sorted(RUNTIME.glob("*.py")),
     *sorted(RUNTIME.glob("*.c")),
 )
@@ -66,7 +67,8 @@ class Kernel:
 
     `function` is its name in `source`; `takes` says what it is given, and `needs`, `policies`,
     `roles`, `features` and `parameters` are the parts of that. `logged` are the keys of its metrics;
-    so many lines are `computing`.
+    so many lines are `computing`. `where` is what else the file is for, as "loop", and `function`
+    then what is called there.
     `digest` is the SHA-256 of the spec and the templates it was made from; `source` also holds one
     of its own lines (`seal`), so that an edit is seen before it is overwritten.
     """
@@ -81,6 +83,7 @@ class Kernel:
     logged: tuple[str, ...] = ()
     computing: int | None = None
     notes: tuple[str, ...] = ()
+    where: str = ""
 
     @property
     def needs(self) -> Need:
@@ -137,10 +140,13 @@ class Kernel:
         return self.source
 
 
-def generate(spec: Spec, backend: str = "eager", *, as_written: bool = False, thin: bool = False) -> Kernel:
+def generate(
+    spec: Spec, backend: str = "eager", *, as_written: bool = False, thin: bool = False, where: str = ""
+) -> Kernel:
     """The kernel of `spec`'s loss: its target's, its prior's where it has no target, or that of a
     batch where no pair has a loss; computed `as_written`, or in a form that keeps its digits. A
-    `thin` one imports what it calls of the runtime.
+    `thin` one imports what it calls of the runtime. `where`, of kernels.steps.WHERES, adds what
+    calls it there.
 
     Raises: NotYet for what no kernel is written for (the message names the term); MidpoError for
     a backend that is not there.
@@ -149,8 +155,10 @@ def generate(spec: Spec, backend: str = "eager", *, as_written: bool = False, th
         raise MidpoError(f'no backend "{backend}"\n  expected: {", ".join(BACKENDS)}')
     if not has_loss(spec):
         raise NotYet(f"no kernel for {spec.name}: its file states neither a prior nor a target")
+    if where:
+        steps.refuse(where, backend)
     lowered = lower(spec, as_written=as_written)
-    return _Emitter(spec, lowered, BACKENDS[backend], thin).kernel()
+    return _Emitter(spec, lowered, BACKENDS[backend], thin, where).kernel()
 
 
 def has_loss(spec: Spec) -> bool:
@@ -162,8 +170,9 @@ def has_loss(spec: Spec) -> bool:
 class _Emitter:
     """One spec, one backend: everything its template asks for."""
 
-    def __init__(self, spec: Spec, lowered: Lowered, backend: Backend, thin: bool) -> None:
+    def __init__(self, spec: Spec, lowered: Lowered, backend: Backend, thin: bool, where: str) -> None:
         self.spec, self.lowered, self.backend, self.thin = spec, lowered, backend, thin
+        self.where = where
         self.takes = takes(spec, lowered)
         self.policies, self.features = self.takes.policies, self.takes.features
         self.parameters = self.takes.parameters
@@ -179,7 +188,7 @@ class _Emitter:
             "reduction",
             "validate",
         }
-        self.digest = _digest(spec, backend)
+        self.digest = _digest(spec, backend, where)
         self.notes = (*lowered.notes, *shortfalls(lowered, backend))
 
     def kernel(self) -> Kernel:
@@ -188,6 +197,8 @@ class _Emitter:
         )()
         v = SimpleNamespace(**self.common() | values)
         before, after = _statements(v)
+        if self.where:
+            before, after = [steps.step(v), *before], [*after, steps.seam(v)]
         said = {marked(n): f'the parameter "{n}"' for n in self.parameters}
         said |= {marked(n): f'the feature "{n}"' for n in self.features}
         said |= {f"{marked(p.removeprefix('pi_'))}_": f'the policy "{p}"' for p in self.policies}
@@ -197,7 +208,7 @@ class _Emitter:
         source = sealed(bundle.source, after=f"{self.digest}.")
         return Kernel(
             self.spec.name,
-            self.function,
+            steps.WHERES[self.where].function if self.where else self.function,
             source,
             self.digest,
             self.takes,
@@ -206,6 +217,7 @@ class _Emitter:
             values["logged"],
             bundle.computing + 1,  # and the seal
             self.notes,
+            self.where,
         )
 
     def common(self) -> dict[str, Any]:
@@ -215,7 +227,9 @@ class _Emitter:
             "function": self.function,
             "backend": self.backend.name,
             "digest": self.digest,
+            "where": self.where,
             "whole": False,
+            "label_only": frozenset(),
             "needs": "Thin: it needs midpo, whose functions it imports, and"
             if self.thin
             else "Self-contained: it needs",
@@ -229,6 +243,7 @@ class _Emitter:
                 (a, header.logits_meaning(p, a, len(spec.roles)))
                 for a, p in zip(self.arguments, self.policies, strict=True)
             ],
+            "frozen_policies": list(zip(self.policies, self.arguments, strict=True))[1:],
             "features": [
                 (marked(n), FEATURE_SHAPES[k].format(len(spec.roles)), k) for n, k in self.features.items()
             ],
@@ -400,9 +415,10 @@ def _unfit(found: list[Chunk]) -> str:
     return f"a logarithm of a sum {largest}" if any(c.log_sums for c in found) else ""
 
 
-def _digest(spec: Spec, backend: Backend) -> str:
+def _digest(spec: Spec, backend: Backend, where: str) -> str:
     hashed = hashlib.sha256(spec.digest.encode())
     own = [TEMPLATES / backend.template] if backend.template else []
+    own += [STEPS, *sorted(TRAINING.glob("*.py"))] if where else []
     for path in (*own, *SHARED):
         hashed.update(path.read_bytes())
     return hashed.hexdigest()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from midpo.codegen.emit import Kernel
 from midpo.extras import needed
-from midpo.generating import checked_kernel
+from midpo.generating import checked_kernel, usual_backend
 from midpo.proofs.recover import recovery
 from midpo.proofs.recover.recovery import Recovery
 from midpo.symbolic.errors import MidpoError, SpecError
@@ -87,18 +87,20 @@ def solve(source: Source) -> Solution:
     return solution.solve(spec_of(source))
 
 
-def generate(source: Source, backend: str = "eager", *, thin: bool = False) -> Kernel:
+def generate(source: Source, backend: str | None = None, *, thin: bool = False, where: str = "") -> Kernel:
     """The PyTorch kernel of the spec's loss: its target's, or its prior's where it has no target.
 
-    `backend` is one of codegen.backends.BACKENDS: eager (readable), fused, triton,
+    `backend` is one of codegen.backends.BACKENDS: eager (readable, the default), fused, triton,
     native, linear, logps. The file needs torch and nothing else; a `thin` one is short, and
-    imports what all kernels share from midpo.codegen.runtime.
+    imports what all kernels share from midpo.codegen. With `where` the file holds what calls the
+    kernel in a trainer too, a row of codegen.kernels.steps.WHERES: "loop" has a function `step`
+    for a loop of one's own; its backend is by default linear.
 
     The derivation that lowered the loss to a stable form is replayed by the checker first; where a
     step does not follow, the loss is computed as it is written, and the kernel says so.
     Raises: SpecError for a spec that cannot be read, NotYet for what no kernel is written for.
     """
-    return checked_kernel(spec_of(source), backend, thin)
+    return checked_kernel(spec_of(source), backend or usual_backend(where), thin, where)
 
 
 def check(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from midpo.codegen import emit
 from midpo.codegen.emit import Kernel, has_loss
+from midpo.codegen.kernels.steps import WHERES, refuse
 from midpo.codegen.plan.lower import lower
 from midpo.codegen.plan.needs import Takes, takes
 from midpo.proofs.checking.check import CheckFailed
@@ -12,17 +13,18 @@ from midpo.symbolic.errors import NotYet, SpecError
 from midpo.symbolic.language.spec import Spec
 
 
-def checked_kernel(spec: Spec, backend: str, thin: bool = False) -> Kernel:
-    """The kernel of a spec's loss; as it is written, where a step of its lowering does not follow.
+def checked_kernel(spec: Spec, backend: str, thin: bool = False, where: str = "") -> Kernel:
+    """The kernel of a spec's loss, for somewhere to train where that is said; computed as it is
+    written, where a step of its lowering does not follow.
 
     Raises: NotYet for what no kernel is written for.
     """
-    kernel = emit.generate(spec, backend, thin=thin)
+    kernel = emit.generate(spec, backend, thin=thin, where=where)
     try:
         for derivation in kernel.lowered.derivations:
             replay(derivation, derivation.start, derivation.end)
     except (CheckFailed, RecursionError):
-        return emit.generate(spec, backend, as_written=True, thin=thin)
+        return emit.generate(spec, backend, as_written=True, thin=thin, where=where)
     return kernel
 
 
@@ -34,3 +36,11 @@ def takes_of(spec: Spec) -> Takes | None:
         return takes(spec, lower(spec))
     except (SpecError, NotYet, RecursionError):
         return None
+
+
+def usual_backend(where: str) -> str:
+    """The backend where none is asked for. Raises: MidpoError for nowhere that is known."""
+    if not where:
+        return "eager"
+    refuse(where, "")
+    return WHERES[where].backends[0]

@@ -5,5 +5,6 @@ documents  what a file and a function say of themselves
 frame      what all kernels have: arguments, what they refuse, what they return
 linear     from hidden states and output heads, a few pairs at a time
 passes     one pass over the logits: its two functions, and its plan
+steps      what calls a kernel where people train
 whole      written out: from logits by autograd, or from log-probabilities of labels
 """

@@ -18,11 +18,19 @@ from . import options
 @options.output_file("The file to write", required=True)
 @options.force
 @options.parents
-@options.backend
+@options.backend_or_usual
+@options.where
 @click.option("--thin", is_flag=True, help="Import what kernels share from midpo: a short file.")
 @options.as_json
 def command(
-    spec: str, output: str, force: bool, parents: bool, backend: str, thin: bool, as_json: bool
+    spec: str,
+    output: str,
+    force: bool,
+    parents: bool,
+    backend: str | None,
+    where: str | None,
+    thin: bool,
+    as_json: bool,
 ) -> None:
     """Write the kernel of the spec's loss: one Python file that imports only torch.
 
@@ -32,6 +40,7 @@ def command(
     \b
     Example:
       midpo generate tdpo --backend fused -o tdpo_loss.py
+      midpo generate tdpo --for loop -o tdpo_step.py
     """
     from midpo import api
     from midpo.files import may_replace
@@ -40,7 +49,7 @@ def command(
     def answer(name: str) -> tuple[dict[str, Any], int]:
         if output != "-":
             may_replace(Path(output), force=force, parents=parents)
-        kernel = api.generate(name, backend=backend, thin=thin)
+        kernel = api.generate(name, backend=backend, thin=thin, where=where or "")
         if output == "-" and not as_json:
             print_file(kernel.source)
         elif output != "-":
@@ -50,6 +59,7 @@ def command(
             "name": kernel.name,
             "function": kernel.function,
             "backend": kernel.backend,
+            "for": kernel.where or None,
             "digest": kernel.digest,
             "file": None if output == "-" else output,
             **kernel.takes.as_json(),

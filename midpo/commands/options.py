@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-# As in numeric.checking.crosscheck, which imports numpy, and codegen.backends, which imports SymPy:
-# neither is asked at start-up. A test compares.
+# As in numeric.checking.crosscheck, which imports numpy, codegen.backends and codegen.kernels.steps,
+# which import SymPy: none is asked at start-up. A test compares.
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 TRIALS = 24
 BACKENDS = ("eager", "fused", "linear", "triton", "native", "logps")
+WHERES = ("loop",)
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -56,6 +57,18 @@ backend = click.option(
     show_default=True,
     type=click.Choice(BACKENDS),
     help="From logits, readable or fast; from hidden states; from log-probabilities.",
+)
+backend_or_usual = click.option(
+    "--backend",
+    type=click.Choice(BACKENDS),
+    help="As the kernel is to be: from logits, readable (eager, the default) or fast; from hidden states "
+    "(linear, the default with --for); from log-probabilities.",
+)
+where = click.option(
+    "--for",
+    "where",
+    type=click.Choice(WHERES),
+    help="With what calls the kernel where you train: in your own loop.",
 )
 pairs = click.option(
     "--pairs",

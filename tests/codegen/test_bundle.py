@@ -27,7 +27,8 @@ def test_no_two_names_of_the_runtime_are_one() -> None:
 
 
 def test_modules_are_those_of_the_folder() -> None:
-    assert {*bundle.MODULES} == {f.stem for f in bundle.RUNTIME.glob("[a-z]*.py")}
+    folders = (bundle.RUNTIME, bundle.TRAINING)
+    assert {*bundle.MODULES} == {f"{d.name}.{f.stem}" for d in folders for f in d.glob("[a-z]*.py")}
 
 
 def test_what_is_called_is_there_in_order_of_definition() -> None:

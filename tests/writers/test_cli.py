@@ -277,8 +277,10 @@ def test_hostile_specs_end_soon_in_every_command(name: str, command: str, tmp_pa
 def test_defaults_are_those_of_the_cross_check() -> None:
     pytest.importorskip("numpy")
     from midpo.codegen.backends import BACKENDS
+    from midpo.codegen.kernels.steps import WHERES
     from midpo.commands import options
     from midpo.numeric.checking import crosscheck
 
     assert (options.TRIALS, options.DTYPES) == (crosscheck.TRIALS, crosscheck.DTYPES)
     assert tuple(BACKENDS) == options.BACKENDS
+    assert tuple(WHERES) == options.WHERES

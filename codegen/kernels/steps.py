@@ -1,0 +1,157 @@
+"""What calls a kernel where people train: in one's own loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from midpo.codegen.backends import BACKENDS
+from midpo.codegen.names import plain
+from midpo.codegen.statements.nodes import (
+    Argument,
+    Assign,
+    Call,
+    Code,
+    Constant,
+    Function,
+    Name,
+    Number,
+    Statement,
+    Table,
+)
+from midpo.codegen.statements.quote import block, quote
+from midpo.symbolic.errors import MidpoError
+
+from .frame import ANY, TENSOR, option
+
+
+@dataclass(frozen=True)
+class Where:
+    """A place to train in: what is called there, the backends that it takes, the usual one first."""
+
+    name: str
+    function: str
+    backends: tuple[str, ...]
+    summary: str
+
+
+OF_MODELS = ("linear", "fused", "triton", "native", "eager")
+WHERES = {row.name: row for row in (Where("loop", "step", OF_MODELS, "one's own training loop"),)}
+
+
+def refuse(where: str, backend: str) -> None:
+    """Raises: MidpoError for a place that is not there, or a backend that it does not take."""
+    if where not in WHERES:
+        raise MidpoError(f'no place "{where}" to train in\n  expected: {", ".join(WHERES)}')
+    if backend in BACKENDS and backend not in WHERES[where].backends:
+        raise MidpoError(
+            f'backend "{backend}" with --for {where}\n  expected: {", ".join(WHERES[where].backends)}'
+        )
+
+
+def seam(v: Any) -> Statement:
+    """What the step is told of the kernel."""
+    shorts = {policy: plain(argument).removesuffix("_logits") for policy, argument in v.frozen_policies}
+    from_hidden = v.backend == "linear"
+    enough = {policy for policy in shorts if from_hidden and policy in v.label_only}
+    told: dict[str, Code] = {
+        "loss": Name(v.function),
+        "label_logps": Name("_label_logps") if enough else Constant(None),
+        "from_hidden": Constant(from_hidden),
+        "frozen": _table({short: Constant(policy in enough) for policy, short in shorts.items()}),
+        "features": _table({plain(name): Constant(kind) for name, _, kind in v.features}),
+        "parameters": _table({plain(name): quote(default or "None") for name, default, _ in v.parameters}),
+        "of": Number(str(v.of)),
+    }
+    return Assign(Name("SEAM"), Call(Name("_Seam"), (), tuple(told.items())), spread=True)
+
+
+def _table(items: dict[str, Code]) -> Table:
+    return Table(tuple((Constant(name), value) for name, value in items.items()))
+
+
+def step(v: Any) -> Function:
+    """A step of a loop of one's own."""
+    arguments = [
+        Argument("model", ANY),
+        Argument("reference", ANY),
+        *(Argument(name, TENSOR) for name in ("input_ids", "attention_mask", "completion_mask")),
+        option("features", "dict[str, Tensor] | None"),
+        option("parameters", "dict[str, float] | None"),
+        option("policies", "dict[str, Any] | None"),
+        option("inputs", "dict[str, Any] | None"),
+        option("num_pairs", "float | None"),
+        option("validate", "bool", "True"),
+    ]
+    body = block(
+        """
+        masks = {"attention_mask": attention_mask, "completion_mask": completion_mask}
+        batch = {"input_ids": input_ids, **masks, **(inputs or {})}
+        frozen = {**(policies or {}), "reference": reference}
+        loss, metrics, _ = _step(
+            SEAM, model, frozen, batch, features or {}, parameters or {}, num_pairs, validate
+        )
+        return loss, metrics
+    """
+    )
+    kind = quote("tuple[Tensor, dict[str, Tensor]]")
+    return Function("step", tuple(arguments), kind, _document(v), body)
+
+
+def _document(v: Any) -> tuple[str, ...]:
+    others = [plain(a).removesuffix("_logits") for p, a in v.frozen_policies if p != "pi_ref"]
+    with_reference = any(p == "pi_ref" for p, _ in v.frozen_policies)
+    beside = ", then those beside them" if v.of > 2 else ""
+    said = [
+        *v.summary,
+        "",
+        "The kernel runs inside the model's own forward, in the place of its output head: FSDP, ZeRO-3",
+        "and accelerate see to the head and to autocast as they do for logits, and no logits of the",
+        "batch are kept.",
+        "",
+        "Args:",
+        "    model: the trained policy, wrapped as it is trained: a causal language model with",
+        "        get_output_embeddings() or lm_head, which is given the batch by name.",
+    ]
+    if with_reference:
+        said += [
+            "    reference: the frozen reference. None: `model` is one of PEFT, and its adapter is off in",
+            "        the reference's pass.",
+        ]
+    else:
+        said.append("    reference: not used; None.")
+    said += [
+        f"    input_ids: ({v.of}B, T), int64: prompts with the chosen responses of B pairs, then with",
+        f"        the rejected ones in the same order{beside}.",
+        f"    attention_mask: ({v.of}B, T), true or 1 where a token is.",
+        f"    completion_mask: ({v.of}B, T), true or 1 where a token is one of a response. Token t is",
+        "        predicted from the tokens before it: nothing is shifted by the caller.",
+    ]
+    if v.features:
+        said.append("    features: a tensor for each of these.")
+        for name, shape, kind in v.features:
+            also = f" or ({v.of}B, T - 1), without the first token's" if kind == "token" else ""
+            said.append(f"        {name}: {shape}{also}, a {kind} feature.")
+    else:
+        said.append("    features: not used; None.")
+    if v.parameters:
+        said.append("    parameters: numbers instead of these defaults.")
+        for name, default, meaning in v.parameters:
+            usual = "no default" if default is None else f"default {default}"
+            said.append(f"        {name}: {meaning}; {usual}.")
+    else:
+        said.append("    parameters: none.")
+    if others:
+        said.append("    policies: a model for each further frozen policy: " + ", ".join(others) + ".")
+    else:
+        said.append("    policies: none.")
+    said += [
+        "    inputs: what else the model is given, as pixel_values.",
+        "    num_pairs: what the mean divides by instead of B: the pairs of the whole batch over the",
+        "        number of processes whose gradients are averaged.",
+        "    validate: check the batch and the model; this waits for the device.",
+        "",
+        "Returns: the loss, a scalar, and what trainers log of it, detached.",
+        "Raises: ValueError for arguments that do not fit, by name.",
+    ]
+    return tuple(said)

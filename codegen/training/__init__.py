@@ -1,0 +1,5 @@
+"""What a training step around a kernel calls, written into a file as the runtime's functions are.
+
+models        a model's hidden states and output head, where its forward has them whole
+steps         the loss of a batch of token ids under a model and its reference
+"""
