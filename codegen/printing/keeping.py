@@ -35,7 +35,7 @@ from midpo.symbolic.language.text import split_fraction
 from midpo.symbolic.language.words import BY_NODE
 
 from .scribe import Scribe
-from .writing import EXPONENT, said
+from .writing import said
 
 NOTHING = Number("0")  # the logarithm of 1
 
@@ -318,20 +318,20 @@ def log_of_negated(printer: Scribe, expr: Expr, level: str) -> Code | None:
 def log_of_complement(printer: Scribe, exponent: Code) -> Code:
     """log(1 - exp(x)) for x < 0: by expm1 near 0 and by log1p away from it."""
     x = printer.bind(("exponent", exponent), "exponent", exponent)
-    near = "{0}.clamp(-0.5, -torch.finfo({0}.dtype).tiny)"
+    below = quote("torch.where({0} < 0, {0}, -torch.finfo({0}.dtype).tiny)", x)
+    near = printer.bind(("below", x), "below", below)
     written = quote(
-        f"torch.where({{0}} > -0.5, torch.log(-torch.expm1({near})), "
+        "torch.where({0} > -0.5, torch.log(-torch.expm1({1}.clamp(min=-0.5))), "
         "torch.log1p(-torch.exp({0}.clamp(max=-0.5))))",
         x,
+        near,
     )
     return printer.bind(("complement", x), "complement", written)
 
 
 def bounded_exponential(printer: Scribe, argument: Expr, level: str) -> Code:
-    """An exponential that a clip decides long before it overflows: beyond EXPONENT it goes on
-    as its tangent, so that neither it nor its gradient is infinite and order is kept."""
-    name = printer.bind(("exponent", level, argument), "exponent", printer(argument, level))
-    return quote("torch.exp({0}.clamp(max={1})) * (1 + ({0} - {1}).clamp(min=0))", name, EXPONENT)
+    """An exponential that a clip decides long before it overflows."""
+    return call("_steep_exp", printer.tensor(argument, level))
 
 
 def _exponential(exponent: Expr) -> Expr:

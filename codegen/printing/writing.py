@@ -14,7 +14,6 @@ from midpo.codegen.statements.quote import quote
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.words import Word
 
-EXPONENT = 60  # exp of it is far beyond any bound, and far below float32's largest number
 LONG = 72  # an argument or term longer than this gets a line of its own
 
 

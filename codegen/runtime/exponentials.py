@@ -52,8 +52,17 @@ def _tanh_of_half(x: Tensor) -> Tensor:
 def _exp_difference(a: Tensor, b: Tensor) -> Tensor:
     """exp(a) - exp(b), of the right sign also where both are beyond the largest number."""
     top = torch.maximum(a, b).detach()
-    scale = torch.exp(top.clamp(max=708.0 if a.dtype == torch.float64 else 87.0))
+    scale = torch.exp(top)
+    scale = torch.where((8 * scale).isinf(), torch.finfo(a.dtype).max / 8, scale)
     return scale * (_expm1(a - top) - _expm1(b - top))  # one of the two is 0
+
+
+def _steep_exp(x: Tensor) -> Tensor:
+    """exp(x) that a clip decides long before it overflows: there it goes on as its tangent, so that
+    neither it nor its gradient is infinite and order is kept."""
+    edge, room = (680.0, 29.7827) if x.dtype == torch.float64 else (60.0, 28.7228)
+    beyond = torch.exp(x.detach() + room).isinf()
+    return torch.exp(torch.where(beyond, edge, x)) * (1 + torch.where(beyond, x - edge, 0.0))
 
 
 def _exp_remainder(x: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ from midpo.proofs.code.claim import CodeClaim, Reduction, by_direction, by_renam
 from midpo.proofs.code.deciding import SECONDS, derivation, ties
 from midpo.proofs.code.nearly import up_to
 from midpo.proofs.code.readable import readable
-from midpo.proofs.code.sharing import Sharing
+from midpo.proofs.code.sharing import Known, Sharing
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
@@ -70,6 +70,8 @@ class Found:
     operations: int = 0
     coarsest: float = 0.0  # the step between numbers at 1 in the coarsest dtype that code casts to
     one: dict[str, Expr] = field(default_factory=dict)  # what is proved of one pair
+    known: Known = field(default_factory=dict)  # what arguments of functions are equal
+    shared: bool = False  # whether a proof hid such arguments
     held: Tested = field(default_factory=Tested)  # contracts, at random inputs
     given: set[str] = field(default_factory=set)  # the operators that have one and are called
 
@@ -216,7 +218,7 @@ def _proof(
     def derive(one: Expr, other: Expr) -> Derivation | None:
         return derivation(layout.whole, one, other, smooth, SMALL_SECONDS if layout.bounded else SECONDS)
 
-    sharing = Sharing(derive, smooth)
+    sharing = Sharing(derive, smooth, found.known)
 
     def by_sharing(one: Expr, other: Expr) -> Derivation | None:
         shared = sharing(one, other)
@@ -224,9 +226,12 @@ def _proof(
         return None if found is None or ties(found) else found  # of unknowns, which no data make
 
     # Where positions are written out, so are margins: what is shared is hidden first.
-    ways = (by_sharing, derive) if layout.bounded else (derive, by_sharing)
     for one, other in zip(ones, others, strict=True):
-        chain = ways[0](one, other) or ways[1](one, other)
+        ways = (by_sharing, derive) if layout.bounded or found.shared else (derive, by_sharing)
+        chain = ways[0](one, other)
+        if chain is None:
+            chain = ways[1](one, other)
+            found.shared = found.shared or (chain is not None and ways[1] is by_sharing)
         if chain is None:
             return False
         found.steps += len(chain.steps)

@@ -18,6 +18,7 @@ from midpo.symbolic.rewriting.derivation import Derivation
 
 Derive = Callable[[Expr, Expr], Derivation | None]
 Nonzero = Callable[[Expr], bool]
+Known = dict[frozenset[frozenset[Expr]], bool]  # whether two are equal, and then their negatives
 FUNCTIONS = (Sigmoid, LogSigmoid, Tanh, Step, Relu)
 LARGE = 12  # operations of an argument that is worth hiding
 MOST = 12  # arguments of two expressions
@@ -25,11 +26,11 @@ MOST = 12  # arguments of two expressions
 
 class Sharing:
     """Arguments that are equal, or each other's negative, found once for many pairs of
-    expressions. `chains` show it."""
+    expressions: `known` is what is known of such, a value's for its gradient too."""
 
-    def __init__(self, derive: Derive, nonzero: Nonzero) -> None:
+    def __init__(self, derive: Derive, nonzero: Nonzero, known: Known | None = None) -> None:
         self.derive, self.nonzero = derive, nonzero
-        self.chains: dict[tuple[Expr, Expr], bool] = {}
+        self.known: Known = {} if known is None else known
 
     def __call__(self, one: Expr, other: Expr) -> tuple[Expr, Expr] | None:
         """Both with large arguments of functions as unknowns; None where there are none."""
@@ -54,22 +55,30 @@ class Sharing:
         """Whether a derivation without exceptions shows it."""
         if a == b:
             return True
-        if (a, b) not in self.chains:
+        key = frozenset({frozenset({a, b}), frozenset({-a, -b})})
+        if key not in self.known:
             found = None if self.nonzero(a - b) else self.derive(a, b)
-            self.chains[a, b] = found is not None and not ties_of(found)
-        return self.chains[a, b]
+            self.known[key] = found is not None and not ties_of(found)
+        return self.known[key]
 
 
 def _outer(e: Expr) -> set[Expr]:
-    """The outermost functions of large arguments, outside of sums that bind an index."""
+    """The outermost functions of large arguments that depend on no index which a sum around them
+    binds."""
     found: set[Expr] = set()
+    seen: set[tuple[Expr, frozenset[Expr]]] = set()
 
-    def walk(node: Expr) -> None:
-        if isinstance(node, FUNCTIONS) and node.args[0].count_ops() >= LARGE:
+    def walk(node: Expr, bound: frozenset[Expr]) -> None:
+        if (node, bound) in seen:
+            return
+        seen.add((node, bound))
+        free = bound.isdisjoint(node.free_symbols)
+        if isinstance(node, FUNCTIONS) and free and node.args[0].count_ops() >= LARGE:
             found.add(node)
-        elif not isinstance(node, BINDERS):
-            for part in node.args:
-                walk(part)
+            return
+        under = bound | {node.args[1]} if isinstance(node, BINDERS) else bound
+        for part in node.args:
+            walk(part, under)
 
-    walk(e)
+    walk(e, frozenset())
     return found

@@ -16,7 +16,20 @@ from midpo.symbolic.algebra.factor import content, factors
 from midpo.symbolic.algebra.polynomial import denominators, expand, polynomial, rational
 from midpo.symbolic.domains.constants import closed_sign, floor_between
 from midpo.symbolic.domains.whole import beside_constant, lattice, step_of, takes_whole_values, thresholds
-from midpo.symbolic.language.nodes import Step
+from midpo.symbolic.language.nodes import (
+    BINDERS,
+    Divergence,
+    Entropy,
+    Feature,
+    Log,
+    Max,
+    Prob,
+    Sqrt,
+    Step,
+    TokenProb,
+    VocabProb,
+    structural,
+)
 from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.work import spend
 
@@ -122,7 +135,67 @@ def _find_step_product(node: Mul) -> Parts | None:
     return None
 
 
+_DATA = (Prob, TokenProb, VocabProb, Feature, Divergence, Entropy)
+
+
+def _stripped(x: Expr) -> tuple[Expr, Expr]:
+    """(k, z) with x = k*z and k > 0, as steps are written."""
+    found = _find_step_scale(Step(x))
+    return (found[0], found[1]) if found is not None else (S.One, expand(x))
+
+
+def _find_step_maximum(node: Mul) -> Parts | None:
+    """A step beside a maximum of a number and what the step compares with it, of lengths and
+    parameters: of data the zeros of a cut may be left out, and two terms would become three."""
+    for step in (f for f in node.args if isinstance(f, Step) and not f.has(*_DATA)):
+        rest = Mul(*(f for f in node.args if f != step))
+        below, cut = _stripped(step.args[0])
+        for held in sorted(rest.atoms(Max), key=structural):
+            if len(held.args) != 2 or not any(x.is_Number for x in held.args):
+                continue
+            spend(1)
+            for a, b in (held.args, held.args[::-1]):
+                above, gap = _stripped(expand(a - b))
+                if gap != cut:
+                    continue
+                found = step.args[0], below / above, a, b, held, rest
+                if _step_maximum_holds(*found):
+                    return found
+    return None
+
+
+def _step_maximum_right(c: Expr, k: Expr, a: Expr, b: Expr, held: Expr, rest: Expr) -> Expr:
+    if a.is_Number:
+        return Step(c) * rest.xreplace({held: a})
+    other = rest.xreplace({held: b})
+    return rest - other + Step(c) * other
+
+
+def _step_maximum_holds(c: Expr, k: Expr, a: Expr, b: Expr, held: Expr, rest: Expr) -> bool:
+    """The number has a value wherever the maximum has one, and so has what is made of it."""
+    number = a if a.is_Number else b
+    if not (number.is_Number and {*held.args} == {a, b} and isinstance(held, Max)):
+        return False
+    if not is_positive(k) or not equal_in_field(c, k * (a - b)):
+        return False
+    if any(bound.args[1] in held.free_symbols for bound in rest.atoms(*BINDERS)):
+        return False  # another index of the same name
+    partial = [n for n in rest.atoms(Log, Sqrt, Pow) if n.has(held) and not _is_power(n)]
+    return all(is_positive(n.args[0].xreplace({held: number})) for n in partial)
+
+
+def _is_power(node: Expr) -> bool:
+    return isinstance(node, Pow) and isinstance(node.exp, Integer) and node.exp > 0
+
+
 STEPS: tuple[Rule, ...] = (
+    Rule("step_maximum", "piecewise",
+         "step(k*(n - x))*f(max(x, n)) = step(k*(n - x))*f(n), "
+         "step(k*(x - n))*f(max(x, n)) = f(max(x, n)) - f(n) + step(k*(x - n))*f(n)",
+         "n a number, k > 0, f(n) has a value",
+         "on one side of its number a maximum is that number",
+         (Mul,), _find_step_maximum, lambda c, k, a, b, held, rest: Step(c) * rest,
+         _step_maximum_right, _step_maximum_holds),
     Rule("step_scale", "piecewise", "step(k*x) = step(x)", "k > 0",
          "a positive factor does not change the sign",
          (Step,), _find_step_scale, lambda k, x, arg: Step(arg), lambda k, x, arg: Step(x),

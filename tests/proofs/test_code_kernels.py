@@ -27,6 +27,15 @@ def test_kernels_by_row_are_proved_given_their_passes(row: str, backend: str) ->
     assert backend == "triton" or "tested at 24 calls" in given[0]
 
 
+@pytest.mark.parametrize("row", ["alphapo", "chi-po", "dmpo"])
+def test_what_keeps_kernels_from_overflow_is_no_part_of_their_formula(row: str) -> None:
+    """A scale that is cut where it is infinite, a tangent beyond a clip, and a logarithm by two
+    formulas that meet at a number."""
+    found = midpo.prove(row, backend="eager")
+    assert (found.value, found.gradient) == ("proved", "proved"), found
+    assert "every value, length and padding" in found.scope
+
+
 def test_what_a_pass_does_not_compute_proves_nothing() -> None:
     """Statistics in another order, and another row's kernel."""
     spec = load("tdpo")

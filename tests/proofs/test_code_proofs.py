@@ -293,9 +293,28 @@ def test_a_shift_that_cancels_may_be_any_number() -> None:
 
 
 def test_guards_are_told_and_no_proof() -> None:
-    found = midpo.prove("f-dpo-forward", backend="logps", value_only=True, pairs=(1,))
-    assert found.verdict == "undecided"
-    assert found.up_to is not None and found.up_to.guards
+    """A cut at a number is one in real arithmetic too; at what is infinite it is not."""
+
+    def by(exponential: Callable[[Any], Any]) -> Function:
+        def loss(
+            pi_chosen_logps: Any, pi_rejected_logps: Any, ref_chosen_logps: Any, ref_rejected_logps: Any
+        ) -> Any:
+            chosen = exponential(ref_chosen_logps - pi_chosen_logps)
+            return F.softplus(0.1 * (chosen - exponential(ref_rejected_logps - pi_rejected_logps)))
+
+        return loss
+
+    def cut_if_infinite(x: Any) -> Any:
+        return torch.where(torch.exp(x).isinf(), 1e38, torch.exp(x))
+
+    def cut_at(top: float) -> Callable[[Any], Any]:
+        return lambda x: x.clamp(max=top).exp()
+
+    for top in (87, 60.5):
+        found = proved("f-dpo-forward", by(cut_at(top)), {}, value_only=True)
+        assert found.verdict != "proved" and found.up_to is not None and found.up_to.guards, found
+    found = proved("f-dpo-forward", by(cut_if_infinite), {}, value_only=True)
+    assert found.verdict == "proved" and "values are finite" in found.assumptions
 
 
 def test_our_own_kernels_are_proved() -> None:

@@ -40,7 +40,7 @@ def test_what_two_sides_share_is_one_unknown() -> None:
     from midpo.numeric.code.layout import Layout
     from midpo.proofs.code.deciding import derivation
     from midpo.proofs.code.sharing import Sharing
-    from midpo.symbolic.language.nodes import LogSigmoid
+    from midpo.symbolic.language.nodes import Feature, LogSigmoid
     from midpo.symbolic.language.parser import parse
     from midpo.symbolic.language.places import TARGET
     from midpo.symbolic.language.spec import load
@@ -66,4 +66,8 @@ def test_what_two_sides_share_is_one_unknown() -> None:
     for text in (f"sigmoid({y} + 1)", f"sigmoid(2*{y})"):
         one, other = both(expr(f"sigmoid({x})"), expr(text))
         assert one.args[0] not in (other.args[0], -other.args[0])
+    one, other = both(expr(f"sum(t*sigmoid({x}) for t in y_w)"), expr(f"sum(t*sigmoid({y}) for t in y_w)"))
+    assert one == other and len(one.atoms(Feature)) == 1  # a sum binds nothing that it depends on
+    inside = x.replace("len(y_w)", "t")
+    assert sharing(expr(f"sum(sigmoid({inside}) for t in y_w)"), expr("1")) is None
     assert sharing(expr("sigmoid(alpha)"), expr("sigmoid(alpha)")) is None

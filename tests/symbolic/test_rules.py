@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from strategies import NAMES, point
-from sympy import Add, Mul, Pow, preorder_traversal
+from sympy import Add, Integer, Mul, Pow, preorder_traversal
 
 from midpo.numeric.arithmetic import Digits, Undefined
 from midpo.numeric.evaluate import Evaluator
@@ -160,6 +160,12 @@ TEMPLATES = {
     "max_shift": ["max({R}, {R})", "max({R}, {R}, {R})", "max(b*({R}), b*({P}))", "max(2*a - 2, 4*({R}))"],
     "max_whole": ["max(0, {W} - {Q})", "max(0, {Q} - 3*({W})/2)", "max(0, 7/2 - len(y))"],
     "max_step": ["max(0, {R})", "max(0, a - ({P}))"],
+    "step_maximum": [
+        "step(a - 2)*exp(max(a, 2))*({R})",
+        "step(2 - a)*log(1 + max(2, a)**2)",
+        "step(b/2 - a*b)*({R})/(1 + exp(max(1/2, a)))",
+        "step(a*b - b)*sum(log(max(a, 1))*({S}) for s in y)",
+    ],
     "step_scale": ["step(2*({R}))", "step(b*a - b*({R}))"],
     "step_whole": [
         "step({W} - {Q})",
@@ -431,6 +437,9 @@ def _planted() -> dict[str, Rule]:
         "no mean": change("max_between", lambda x, y, z, k, xs: _wrongly_dropped(y, xs)),
         "shifted": change("max_shift", lambda xs, base, k, ds: base + Max(0, *ds)),
         "stepped": change("max_step", lambda x: x * Step(-x)),
+        "the other side of a number": change(
+            "step_maximum", lambda c, k, a, b, held, rest: Step(c) * rest.xreplace({held: b})
+        ),
         "turned": change("step_scale", lambda k, x, arg: Step(-x)),
         "known wrongly": change("step_known", lambda x, value: 1 - value),
         "stairs": change("step_power", lambda x, n: n * Step(x)),
@@ -456,6 +465,18 @@ def test_conditions_of_rules() -> None:
     assert not table["token_sum_linear"].holds(((t, t),), t, CHOSEN)
     assert not table["log_number"].holds(((-2, 2),))
     assert not table["log_number"].holds(((Pow(2, -1), 2),))
+    beside = table["step_maximum"].holds
+    held = Max(a, 2)
+    assert beside(b * (a - 2), b, a, Integer(2), held, Log(held))
+    assert not beside(2 - a, Integer(1), a, Integer(2), held, Log(held))  # another side
+    assert not beside(a - 2, Integer(1), a, Integer(2), held, Log(held - 2))  # log(0) at the number
+    assert not beside(a - 2, Integer(1), a, Integer(2), held, 1 / (held - 2))
+    assert not beside(a - 1, Integer(1), a, Integer(2), held, held)
+    assert not beside(a - b, Integer(1), a, b, Max(a, b), Max(a, b))  # no number
+    moving = Max(t, 2)
+    inner = TokenSum(moving, t, CHOSEN)  # another t than the step's
+    assert beside(t - 2, Integer(1), t, Integer(2), moving, moving)
+    assert not beside(t - 2, Integer(1), t, Integer(2), moving, moving * inner)
     body = TokenSum(s * t, s, CHOSEN)
     assert not table["index_name"].holds(TokenSum, body, t, s, CHOSEN)
     assert not table["index_name"].holds(TokenSum, body, t, v, CHOSEN)
