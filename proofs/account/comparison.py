@@ -50,7 +50,7 @@ def _claims(found: Comparison) -> Iterator[Claim]:
 def _equality(found: Comparison) -> Displayed:
     one, other = (script(LOSS, Upright(spec.name)) for spec in (found.first, found.second))
     return Displayed(
-        f"loss of {found.first.name} = ({text(found.factor)}) * loss of {found.second.name}"
-        f" + ({text(found.constant)})",
         row(one, " = ", affine(found.factor, found.constant, other)),
+        spelt=f"loss of {found.first.name} = ({text(found.factor)}) * loss of {found.second.name}"
+        f" + ({text(found.constant)})",
     )

@@ -75,8 +75,8 @@ def _equality(found: Recovery) -> Displayed:
     scale = "" if found.factor == 1 else f"{text(found.factor)} * "
     shift = "" if found.constant == 0 else f" + {text(found.constant)}"
     return Displayed(
-        f"target loss = {scale}loss of the prior{shift}",
         row(terms.LOSS, " = ", found.affine(terms.LOSS_THROUGH)),
+        spelt=f"target loss = {scale}loss of the prior{shift}",
     )
 
 
@@ -86,7 +86,7 @@ def _written_prior(found: Recovery) -> Displayed | str:
         prior = parse(found.working_prior, found.spec.names, PRIOR)
     except MidpoError:
         return found.working_prior
-    return Displayed(found.working_prior, write(prior))
+    return Displayed(write(prior), spelt=found.working_prior)
 
 
 def _gradients(found: Recovery) -> Iterator[Claim]:

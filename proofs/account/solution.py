@@ -28,7 +28,7 @@ _CLASSES: dict[str, str] = {
     "constraint": "has a prior once an additive term is set aside",
     "other-link": told(
         "has a prior through another link than {}",
-        Displayed("-log(sigmoid(m))", terms.logistic(terms.MARGIN)),
+        Displayed(terms.logistic(terms.MARGIN), spelt="-log(sigmoid(m))"),
     ),
     "temperature": "has a prior once the temperature of the pair is set aside",
     "weighted": "has a prior once the weight of the pair is set aside",
@@ -79,7 +79,7 @@ def _formulas(found: Solution) -> Iterator[Displayed]:
         words = told(
             "prior at the scale {} (up to one factor free of {}):",
             stated(found.spec.alpha),
-            Displayed("y", response(RESPONSE)),
+            Displayed(response(RESPONSE), spelt="y"),
         )
         yield _displayed(terms.PRIOR_IS, found.prior, taken, words)
     heads = {
@@ -95,8 +95,8 @@ def _formulas(found: Solution) -> Iterator[Displayed]:
 
 
 def _displayed(head: Formula, expr: Expr, taken: set[str], words: str = "") -> Displayed:
-    return Displayed(text(expr, taken), row(head, write(expr)), words)
+    return Displayed(row(head, write(expr)), spelt=text(expr, taken), words=words)
 
 
 def _scale(alpha: Expr) -> Displayed:
-    return Displayed(f"alpha = {text(alpha)}", row(name("alpha"), " = ", write(alpha)))
+    return Displayed(row(name("alpha"), " = ", write(alpha)), spelt=f"alpha = {text(alpha)}")

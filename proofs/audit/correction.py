@@ -17,8 +17,7 @@ from midpo.numeric.trees import Movement, Sight
 from midpo.proofs.audit.words import at_token, compared, symbol
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.told import Displayed, Hole, joined, told
-from midpo.symbolic.formula.tree import Fraction, row
-from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.tree import JOINED, Enclosed, Fraction, row
 from midpo.symbolic.formula.write import POLICY_SIGN, ZETA, write
 from midpo.symbolic.language.nodes import Feature, Parameter
 from midpo.symbolic.loss import is_constant
@@ -87,13 +86,10 @@ def written(side: PriorSide, found: Correction, book: Notebook, *, bar: bool = F
     parts = [alpha * found.whole] if found.whole != 0 else []
     if found.tokens != 0:
         parts.append(alpha * over_tokens(found.tokens))
-    shown = book.write(Add(*parts)) if parts else ZERO
-    zeta, below = ("ζ̄", ZETA_BAR) if bar else ("ζ", ZETA)
-    a, scale = (f"{mathematics(alpha)}·", (write(alpha),)) if alpha != 1 else ("", ())
-    usual = row(*scale, r"\log", Fraction(POLICY_SIGN, below, small=True))
-    return Displayed(
-        f"r − {a}log(π/{zeta}) ≡ {shown.unicode}", row("r", " - ", usual, r" \equiv ", shown.formula)
-    )
+    shown = write(Add(*parts)) if parts else ZERO
+    scale = (write(alpha), JOINED) if alpha != 1 else ()
+    ratio = Fraction(POLICY_SIGN, ZETA_BAR if bar else ZETA, small=True)
+    return Displayed(row("r", " - ", *scale, r"\log", Enclosed(ratio), r" \equiv ", shown))
 
 
 def special_cases(side: PriorSide, *, bar: bool = False) -> str:

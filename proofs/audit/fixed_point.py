@@ -15,10 +15,10 @@ from midpo.numeric.figures import below
 from midpo.numeric.trees import World, centre, default_parameters, full_tree, policy_of, random_world
 from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.words import FROZEN, LOG_RATIO, OPTIMUM, USUAL_REFRESHED, policy_named
+from midpo.symbolic.formula.characters import line, mathematics
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import Displayed, Told, proved, theorem, told, undecided
 from midpo.symbolic.formula.tree import Fence, Text, row
-from midpo.symbolic.formula.unicode import letter, mathematics
 from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.nodes import POLICY, REFERENCE, RESPONSE, Log, Prob
 from midpo.symbolic.language.text import text
@@ -174,13 +174,9 @@ def _rate(side: PriorSide) -> tuple[Displayed, ...]:
         return ()
     condition = _inside(factor)
     tail = f", {condition}" if condition else ""
-    return (
-        Displayed(
-            f"each sweep multiplies the distance by {mathematics(factor)}: it converges iff "
-            f"|{mathematics(factor)}| < 1{tail}",
-            row(Text("converges iff "), " ", Fence("|", write(factor), "|"), " < ", 1),
-        ),
-    )
+    converges = row(Text("converges iff "), " ", Fence("|", write(factor), "|"), " < ", 1)
+    sentence = f"each sweep multiplies the distance by {mathematics(factor)}: it {line(converges)}{tail}"
+    return (Displayed(converges, spelt=sentence),)
 
 
 def _inside(factor: Expr) -> str:
@@ -194,4 +190,4 @@ def _inside(factor: Expr) -> str:
     if slope == 0 or not same(slope * name + shift, factor) or not (slope + shift).is_number:
         return ""
     ends = sorted(((1 - shift) / slope, (-1 - shift) / slope))
-    return f"{text(ends[0])} < {letter(str(name))} < {text(ends[1])}"
+    return f"{text(ends[0])} < {mathematics(name)} < {text(ends[1])}"

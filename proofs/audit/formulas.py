@@ -1,4 +1,4 @@
-"""Gradients and corrections written down, for a terminal and in LaTeX.
+"""Gradients and corrections as formulas.
 
 Conditional expectations and other quantities that the spec language has no word for stand in
 expressions as features with a name of their own, which are spelled out when written.
@@ -12,22 +12,25 @@ from typing import Any
 from sympy import Add, Expr, Mul, S, Symbol
 
 from midpo.numeric.trees import Movement
-from midpo.symbolic.formula.told import Displayed
+from midpo.symbolic.formula.characters import line
 from midpo.symbolic.formula.tree import (
+    THIN,
+    Abridged,
     Accent,
     Formula,
     Fraction,
     Placeholder,
     Quantity,
+    Text,
     between,
     call,
     first,
     leaf,
+    listed,
     row,
     script,
     without_first,
 )
-from midpo.symbolic.formula.unicode import letter, mathematics
 from midpo.symbolic.formula.write import (
     GIVEN,
     POLICY_SIGN,
@@ -36,6 +39,7 @@ from midpo.symbolic.formula.write import (
     indexed,
     operator,
     policy,
+    prompted,
     response,
     write,
 )
@@ -50,41 +54,35 @@ class StandIn(Symbol):  # type: ignore[misc]
     """The name of a feature that stands for a quantity, and how that is written."""
 
     __slots__ = ("shown",)
-    shown: Displayed
+    shown: Formula
 
-    def __new__(cls, name: str, shown: Displayed) -> StandIn:
+    def __new__(cls, name: str, shown: Formula) -> StandIn:
         self: StandIn = Symbol.__xnew__(cls, name)
         self.shown = shown
         return self
 
-    def __getnewargs_ex__(self) -> tuple[tuple[str, Displayed], dict[str, Any]]:
+    def __getnewargs_ex__(self) -> tuple[tuple[str, Formula], dict[str, Any]]:
         return (self.name, self.shown), {}
 
     def _hashable_content(self) -> tuple[Any, ...]:
-        return (*super()._hashable_content(), self.shown.unicode)
-
-    def written(self) -> str:
-        return self.shown.unicode
+        return (*super()._hashable_content(), line(self.shown))
 
     def laid_out(self) -> Formula:
-        return Quantity(self.shown.formula)
+        return Quantity(self.shown)
 
 
 class Notebook:
     """Stand-ins for what the spec language has no word for."""
 
     def __init__(self) -> None:
-        self.known: list[Displayed] = []
+        self.known: list[Formula] = []
 
-    def quantity(self, shown: Displayed, *, at_token: bool = True) -> Expr:
+    def quantity(self, shown: Formula, *, at_token: bool = True) -> Expr:
         if shown not in self.known:
             self.known.append(shown)
         # No spec can declare a feature of such a name.
         symbol = StandIn(f"⟦{self.known.index(shown)}⟧", shown)
         return Feature(symbol, RESPONSE, T) if at_token else Feature(symbol, RESPONSE)
-
-    def write(self, expr: Expr) -> Displayed:
-        return Displayed(mathematics(expr), write(expr))
 
     # -- quantities
 
@@ -99,29 +97,24 @@ class Notebook:
     def _mean(self, weight: Expr, law: str, upto: bool) -> Expr:
         if weight == 1:
             return weight
-        inner = self.write(weight)
-        under, below = ("π", POLICY_SIGN) if law == "pi" else ("ζ̄", ZETA_BAR)
-        sign = "≤" if upto else "<"
-        given = between("[", row(inner.formula, GIVEN, tokens_before(upto)), "]", "big")
-        return self.quantity(
-            Displayed(f"E_{under}[{inner.unicode} | y_{sign}t]", row(expectation(below), given))
-        )
+        below = POLICY_SIGN if law == "pi" else ZETA_BAR
+        given = between("[", row(write(weight), _APART, tokens_before(upto)), "]", "big")
+        return self.quantity(row(expectation(below), given))
 
     def kappa(self, *, upto: bool = False) -> Expr:
         """The ratio of the masses of zeta-bar and pi after a prefix."""
-        sign = "≤" if upto else "<"
-        laid_out = call(r"\kappa", tokens_before(upto))
-        return self.quantity(Displayed(f"κ(y_{sign}t)", laid_out))
+        return self.quantity(call(r"\kappa", tokens_before(upto)))
 
     def ratio(self) -> Expr:
-        whole = row(response(RESPONSE), GIVEN, PROMPT)
+        whole = prompted(response(RESPONSE))
         ratio = Fraction(call(ZETA_BAR, whole), call(POLICY_SIGN, whole), small=True)
-        return self.quantity(Displayed("(ζ̄(y)/π(y))", ratio), at_token=False)
+        return self.quantity(ratio, at_token=False)
 
 
 ZETA_BAR = Accent("bar", ZETA, bare=True)
 STATE = script("s", "t", bare=True)
 SCORE = row(r"\nabla", r"\log", POLICY_SIGN)
+_APART = Abridged(GIVEN, Text(" | "))  # on a line, apart from a bar of |y|
 
 
 def expectation(law: Formula) -> Formula:
@@ -133,12 +126,12 @@ def tokens_before(upto: bool = False) -> Formula:
     return indexed("y", RESPONSE, r"\le " if upto else "<", "t")
 
 
-def score(of: Formula | str, given: Formula = PROMPT) -> Formula:
-    """nabla log pi of something, given something."""
-    return call(SCORE, row(of, GIVEN, given))
+def score(of: Formula | str, given: Formula = PROMPT, short: Formula | str | None = None) -> Formula:
+    """nabla log pi of something, given something; on a line, of `short`."""
+    return call(SCORE, Abridged(row(of, GIVEN, given), row(of if short is None else short)))
 
 
-ZERO = Displayed("0", leaf("0"))
+ZERO: Formula = leaf("0")
 
 
 def readable(expr: Expr) -> Expr:
@@ -153,18 +146,18 @@ def without_constants(expr: Expr) -> Expr:
 # --- Gradients -----------------------------------------------------------------------------------
 
 
-def gradient_formula(rows: Sequence[Movement]) -> Displayed:
+def gradient_formula(rows: Sequence[Movement]) -> Formula:
     """The gradient of a function of y with these rows, in nabla log-probabilities."""
     book = Notebook()
-    whole: list[tuple[Expr, Displayed]] = []
-    token: list[tuple[Expr, Displayed]] = []
+    whole: list[tuple[Expr, Formula]] = []
+    token: list[tuple[Expr, Formula]] = []
     for each in rows:
         if each.law is None:
             spoken_now = script(response(RESPONSE), "t", bare=True)
-            own = Displayed("∇log π(y, t)", score(spoken_now, STATE))
+            own = score(spoken_now, STATE, listed([response(RESPONSE), "t"]))
             for kind, weight in split_weight(each.weight).items():
                 if kind == "response" or (kind == "known" and T not in weight.free_symbols):
-                    whole.append((weight, Displayed("∇log π(y)", score(response(RESPONSE)))))
+                    whole.append((weight, score(response(RESPONSE))))
                 else:
                     token.append((weight, own))
             continue
@@ -175,11 +168,10 @@ def gradient_formula(rows: Sequence[Movement]) -> Displayed:
         body = _summed(inside)
         minus = ""
         if len(inside) > 1:
-            body = Displayed(f"({body.unicode})", between("(", body.formula, ")", "Big"))
-        elif is_negative(body.formula):
-            minus, body = "−", negated(body)
-        summed = row(operator(over_tokens(S.Zero)), " ", body.formula)
-        parts.append(Displayed(f"{minus}Σ_{{t∈y}} {body.unicode}", row("-", summed) if minus else summed))
+            body = between("(", body, ")", "Big")
+        elif is_negative(body):
+            minus, body = "-", without_first(body)
+        parts.append(row(*minus, operator(over_tokens(S.Zero)), " ", body))
     return _summed(parts) if parts else ZERO
 
 
@@ -187,41 +179,32 @@ def is_negative(formula: Formula) -> bool:
     return first(formula) == leaf("-")
 
 
-def negated(shown: Displayed) -> Displayed:
-    """What begins with a minus, without it."""
-    return Displayed(shown.unicode.removeprefix("−"), without_first(shown.formula))
-
-
-def _joined(terms: Iterable[tuple[Expr, Displayed]]) -> list[tuple[Expr, Displayed]]:
-    total: dict[Displayed, Expr] = {}
+def _joined(terms: Iterable[tuple[Expr, Formula]]) -> list[tuple[Expr, Formula]]:
+    total: dict[Formula, Expr] = {}
     for weight, formula in terms:
         total[formula] = total.get(formula, S.Zero) + weight
     return [(weight, formula) for formula, weight in total.items() if weight != 0]
 
 
-def _weighted(weight: Expr, formula: Displayed, book: Notebook) -> Displayed:
+def _weighted(weight: Expr, formula: Formula, book: Notebook) -> Formula:
     shown = readable(weight)
     if shown == 1:
         return formula
     if shown == -1:
-        return Displayed("−" + formula.unicode, row("-", formula.formula))
-    factor = book.write(shown)
-    if isinstance(shown, Add):
-        factor = Displayed(f"({factor.unicode})", between("(", factor.formula, ")"))
-    return Displayed(f"{factor.unicode}·{formula.unicode}", row(factor.formula, r"\,", formula.formula))
+        return row("-", formula)
+    factor = between("(", write(shown), ")") if isinstance(shown, Add) else write(shown)
+    return row(factor, THIN, formula)
 
 
-def _summed(parts: Sequence[Displayed]) -> Displayed:
+def _summed(parts: Sequence[Formula]) -> Formula:
     total = parts[0]
     for part in parts[1:]:
-        negative = is_negative(part.formula)
-        plain, sign = ("−", " - ") if negative else ("+", " + ")
-        term = negated(part) if negative else part
-        total = Displayed(f"{total.unicode} {plain} {term.unicode}", row(total.formula, sign, term.formula))
+        negative = is_negative(part)
+        total = row(total, *((" - ", without_first(part)) if negative else (" + ", part)))
     return total
 
 
-def law_formulas(law: Expr, book: Notebook) -> list[tuple[int, Displayed]]:
+def law_formulas(law: Expr, book: Notebook) -> list[tuple[int, Formula]]:
     """Sum over v of law(v) * nabla log pi(v) as signed expectations over the next token."""
     grouped: dict[Expr | None, Expr] = {}
     for term in Add.make_args(law):
@@ -233,20 +216,19 @@ def law_formulas(law: Expr, book: Notebook) -> list[tuple[int, Displayed]]:
         grouped[of[0] if of else None] = grouped.get(of[0] if of else None, S.Zero) + term
     found = []
     for law_of, terms in grouped.items():
-        entry = Displayed("∇log π(v)", score("v", STATE))
+        entry = score("v", STATE)
         factor = terms
         if law_of is not None:
             factor = _divided(terms, law_of)
         sign, factor = (-1, -factor) if _leads_negative(factor) else (1, factor)
         inner = entry if factor == 1 else _weighted(_own_law(factor, book), entry, book)
         if law_of is None:
-            plain = f"Σ_v {inner.unicode}"
-            laid_out = row(script(r"\sum", "v", bare=True), " ", inner.formula)
+            laid_out = row(script(r"\sum", "v", bare=True), " ", inner)
         else:
-            plain = f"E_{letter(str(law_of))}[{inner.unicode}]"
-            drawn = call(policy(str(law_of)), row(Placeholder(), GIVEN, STATE))
-            laid_out = row(expectation(row("v", r"\sim ", drawn)), between("[", inner.formula, "]", "big"))
-        found.append((sign, Displayed(plain, laid_out)))
+            law_named = policy(str(law_of))
+            drawn = Abridged(call(law_named, row(Placeholder(), GIVEN, STATE)), law_named)
+            laid_out = row(expectation(row("v", r"\sim ", drawn)), between("[", inner, "]", "big"))
+        found.append((sign, laid_out))
     return found
 
 
@@ -255,7 +237,7 @@ def _own_law(expr: Expr, book: Notebook) -> Expr:
     entry = VocabProb(POLICY, RESPONSE, T, V)
     if not expr.has(entry):
         return expr
-    return expr.xreplace({entry: book.quantity(Displayed("π(v)", write(entry)))})
+    return expr.xreplace({entry: book.quantity(Abridged(write(entry), call(POLICY_SIGN, "v")))})
 
 
 def _divided(terms: Expr, policy: Expr) -> Expr:

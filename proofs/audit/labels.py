@@ -24,8 +24,7 @@ from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.terms import MARGIN
 from midpo.symbolic.formula.told import Displayed, known, proved, theorem, told, undecided
-from midpo.symbolic.formula.tree import Fence, Upright, call, row, script
-from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.tree import JOINED, THIN, Fence, Upright, call, row, script
 from midpo.symbolic.formula.write import response, write
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Exp, Parameter, Sigmoid
@@ -123,19 +122,17 @@ def _offset(spec: Spec, total: Expr) -> Iterator[Claim]:
         {"offset": shown, "levelled": cycles},
     )
     seen, error = tie_identity()
-    g, half = (shown if gamma.is_Atom else f"({shown})"), write(gamma)
-    half = half if gamma.is_Atom else Fence("(", half, ")")
+    half = write(gamma) if gamma.is_Atom else Fence("(", write(gamma), ")")
     formula = Displayed(
-        f"P(tie) = (exp(2·{g}) − 1)·σ(d − {g})·σ(−d − {g})",
         row(
             call("P", Upright("tie")),
             " = ",
-            Fence("(", row(script("e", above=row(2, half)), " - ", 1), ")"),
-            r"\,",
+            Fence("(", row(script("e", above=row(2, JOINED, half)), " - ", 1), ")"),
+            THIN,
             call(r"\sigma", row("d", " - ", half)),
-            r"\,",
+            THIN,
             call(r"\sigma", row("-", "d", " - ", half)),
-        ),
+        )
     )
     yield Claim(
         "probabilities",
@@ -161,7 +158,7 @@ def _swapped(total: Expr) -> Displayed:
     """The margin plus that of the swapped pair."""
     chosen, rejected = response(CHOSEN), response(REJECTED)
     both = row(call(MARGIN, chosen, rejected), " + ", call(MARGIN, rejected, chosen))
-    return Displayed(f"m(y_w, y_l) + m(y_l, y_w) = {mathematics(total)}", row(both, " = ", write(total)))
+    return Displayed(row(both, " = ", write(total)))
 
 
 def tie_identity() -> tuple[bool, float]:

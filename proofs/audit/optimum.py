@@ -176,9 +176,8 @@ def _corrected(
     at_state = written(side, found["state"], books["state"], bar=bar)
     if at_state == shown[0]:
         return shown
-    label = "   (features that see only the tokens before)"
     seen = row(r"\quad", Text("(features of "), " ", tokens_before(), Text(")"))
-    return (*shown, Displayed(at_state.unicode + label, row(at_state.formula, seen)))
+    return (*shown, Displayed(row(at_state.formula, seen)))
 
 
 def _contradiction(question: str, name: str, found: Measured) -> Claim:

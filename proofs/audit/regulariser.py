@@ -18,10 +18,10 @@ from midpo.proofs.audit.words import (
     Y,
 )
 from midpo.symbolic.errors import NotYet
+from midpo.symbolic.formula.characters import line
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import Displayed, proposition, proved, told
-from midpo.symbolic.formula.tree import Upright, between, row, script
-from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.tree import THIN, Upright, between, row, script
 from midpo.symbolic.formula.write import ZETA, write
 from midpo.symbolic.language.nodes import POLICY, RESPONSE, Log, Prob, TokenProb, TokenSum
 from midpo.symbolic.loss import is_constant
@@ -213,16 +213,6 @@ def _variational(side: PriorSide) -> tuple[Displayed, ...]:
     slope = sequence_form(1 - side.rows[0].weight)
     if POLICY in slope.free_symbols or is_constant(slope) or set(split_weight(slope)) - {"response", "known"}:
         return ()
-    return (
-        Displayed(
-            f"with ζ·exp({mathematics(slope)}) for ζ the usual expression is right at the optimum",
-            row(
-                script(ZETA, Upright("var")),
-                " = ",
-                ZETA,
-                r"\,",
-                r"\exp",
-                between("(", write(slope), ")", "big"),
-            ),
-        ),
-    )
+    tilted = row(ZETA, THIN, r"\exp", between("(", write(slope), ")", "big"))
+    sentence = f"with {line(tilted)} for ζ the usual expression is right at the optimum"
+    return (Displayed(row(script(ZETA, Upright("var")), " = ", tilted), spelt=sentence),)

@@ -20,11 +20,11 @@ from midpo.proofs.checking.check import CheckFailed, check
 from midpo.symbolic.algebra.equality import equal_in_field
 from midpo.symbolic.algebra.normal import settle
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.characters import mathematics
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import Told, known, proved, told
 from midpo.symbolic.formula.tree import Formula, row
-from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import write
 from midpo.symbolic.framework.hypothesis import HYPOTHESIS, Hypothesis
 from midpo.symbolic.framework.rules import EVERY_RULE, FRAMEWORK

@@ -44,7 +44,7 @@ def class_of(
             "inside the link, {} is a temperature of the pair, {} in place of {}; {}",
             short(temperature, spec),
             scaled(temperature, spec),
-            Displayed("alpha", name("alpha")),
+            Displayed(name("alpha"), spelt="alpha"),
             reason,
         )
     if parts.weight != 1:

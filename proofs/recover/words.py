@@ -19,7 +19,7 @@ LONGEST = 160  # characters of an expression in a sentence
 
 def stated(expr: Expr, taken: Iterable[str] = ()) -> Displayed:
     """An expression: in the spec language, and laid out."""
-    return Displayed(text(expr, taken), write(expr))
+    return Displayed(write(expr), spelt=text(expr, taken))
 
 
 def short(expr: Expr, spec: Spec) -> Hole:
@@ -36,17 +36,19 @@ def scaled(expr: Expr, spec: Spec) -> Hole:
     if not isinstance(shown, Displayed):
         return CutShort(f"alpha*{shown}")
     whole = Mul(Parameter("alpha", "positive"), fold(expr))
-    return Displayed(f"alpha*{shown.unicode}", write(whole))
+    return Displayed(write(whole), spelt=f"alpha*{shown.unicode}")
 
 
 _SLOPE = row(r"\partial ", "L", "/", r"\partial ")
-PSI = Displayed("-log(exp(L) - 1)", row("-", r"\log", Fence("(", row(script("e", above="L"), " - ", 1), ")")))
+PSI = Displayed(
+    row("-", r"\log", Fence("(", row(script("e", above="L"), " - ", 1), ")")), spelt="-log(exp(L) - 1)"
+)
 SLOPES = Displayed(
-    "log|dL/da / dL/db|",
     row(r"\log", Fence("|", row(_SLOPE, "a", " ", r"\,", "/", r"\, ", _SLOPE, "b"), "|")),
+    spelt="log|dL/da / dL/db|",
 )
 TERM_FACTOR = Displayed(
-    "(1 - exp(-A))*exp(f)",
     row(Fence("(", row(1, " - ", script("e", above=row("-", "A"))), ")"), r"\,", script("e", above="f")),
+    spelt="(1 - exp(-A))*exp(f)",
 )
-POLICY_PART = Displayed("alpha*log(pi)", row(name("alpha"), r"\log", POLICY_SIGN))
+POLICY_PART = Displayed(row(name("alpha"), r"\log", POLICY_SIGN), spelt="alpha*log(pi)")

@@ -15,5 +15,4 @@ breaking  a formula that is there whole, broken into lines or pieces
 displays  definitions as one display for notebooks
 notebook  answers for notebooks, as small tables in HTML
 mathml    formula -> presentation MathML
-unicode   expression -> one line of mathematics for a terminal, in Greek letters and signs
 """

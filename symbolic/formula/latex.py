@@ -25,6 +25,7 @@ from .tree import (
     Sign,
     Space,
     Text,
+    Twofold,
     Upright,
 )
 from .write import name as _name
@@ -48,6 +49,8 @@ def tex(formula: Formula) -> str:
             return _row(parts)
         case Name(_, body) | Quantity(body):
             return tex(body)
+        case Twofold():
+            return tex(formula.body)
         case Fraction(above, below, small):
             return rf"\{'t' * small}frac{{{tex(above)}}}{{{tex(below)}}}"
         case Root(body):

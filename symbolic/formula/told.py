@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from .characters import line
 from .standing import Standing
@@ -15,11 +16,17 @@ from .tree import Formula
 
 @dataclass(frozen=True)
 class Displayed:
-    """A statement in mathematics: for a terminal, and laid out; `words` lead to it."""
+    """A statement in mathematics; `words` lead to it. `spelt` is what a terminal has for it where
+    that is no formula: the spec language, which can be copied into a spec, or a sentence."""
 
-    unicode: str
     formula: Formula
     words: str = ""
+    spelt: str = ""
+
+    @cached_property
+    def unicode(self) -> str:
+        """One line of characters."""
+        return self.spelt or line(self.formula)
 
     def __str__(self) -> str:
         return self.unicode
@@ -138,7 +145,7 @@ def undecided(why: str = "", *holes: Hole | Formula) -> Told:
 def parts_of(text: Hole | Formula) -> tuple[Hole, ...]:
     """Words and formulas of a text, in order."""
     if isinstance(text, Formula):
-        return (Displayed(line(text), text),)
+        return (Displayed(text),)
     return text.parts if isinstance(text, Told) else (text,)
 
 

@@ -2,8 +2,9 @@ r"""A formula as a small tree: what is laid out, whatever it is written in.
 
 Leaves are signs, numbers, words; a `Name` knows what it is called in the spec. What LaTeX's source
 has beyond that (spaces that are not seen, braces around one sign) is kept in the leaves, so that
-`latex` is a mere concatenation. `row` joins parts, and takes signs as they are spelt in LaTeX:
-row(ALPHA, " + ", 1).
+`latex` is a mere concatenation. What a page leaves unsaid and a line of characters must say (that
+factors are multiplied, where an argument ends), or the reverse, is a `Twofold`. `row` joins parts,
+and takes signs as they are spelt in LaTeX: row(ALPHA, " + ", 1).
 """
 
 from __future__ import annotations
@@ -111,6 +112,46 @@ class Spoken(Name):
     index: Formula
 
 
+class Twofold(Formula):
+    """What a page and a line of characters write differently. A page has the body."""
+
+    body: Formula
+
+
+@dataclass(frozen=True)
+class Times(Twofold):
+    """That two factors are multiplied: a space or a dot on a page, a dot on a line."""
+
+    body: Formula
+
+
+@dataclass(frozen=True)
+class Enclosed(Twofold):
+    """What needs no brackets on a page, as its end is seen: the argument of log, a last factor."""
+
+    body: Formula
+
+
+@dataclass(frozen=True)
+class Abridged(Twofold):
+    """What a page spells out and a line of characters writes as the spec language does: `short`."""
+
+    body: Formula
+    short: Formula
+
+
+@dataclass(frozen=True)
+class Slash(Twofold):
+    """A fraction on one line, before the factors that it multiplies: (a/b) log c."""
+
+    above: Formula
+    below: Formula
+
+    @property
+    def body(self) -> Formula:  # type: ignore[override]
+        return Fence("(", row(self.above, "/", self.below), ")")
+
+
 @dataclass(frozen=True)
 class Fraction(Formula):
     above: Formula
@@ -204,21 +245,28 @@ def leaf(spelt: str | int) -> Formula:
 
 
 EMPTY: Formula = Beside(())
+# Between factors by hand: nothing, a thin space, a dot.
+JOINED, THIN, DOT = Times(EMPTY), Times(Space(r"\,")), Times(Sign(r" \cdot "))
 
 
 def beside(formula: Formula) -> tuple[Formula, ...]:
-    """What stands side by side in `formula`."""
-    return formula.parts if isinstance(formula, Beside) else (formula,)
+    """What stands side by side in `formula` on a page."""
+    return _side_by_side(formula, Twofold)
 
 
 def parts(formula: Formula) -> tuple[Formula, ...]:
     """The same, with names opened where they are rows."""
-    found = beside(formula)
-    if any(isinstance(part, (Name, Quantity)) for part in found):
-        return tuple(
-            p for part in found for p in (parts(part.body) if isinstance(part, (Name, Quantity)) else (part,))
-        )
-    return found
+    return _side_by_side(formula, (Twofold, Name, Quantity))
+
+
+def _side_by_side(formula: Formula, through: type | tuple[type, ...]) -> tuple[Formula, ...]:
+    if isinstance(formula, through):
+        return _side_by_side(formula.body, through)  # type: ignore[attr-defined]
+    if not isinstance(formula, Beside):
+        return (formula,)
+    if not any(isinstance(part, through) for part in formula.parts):
+        return formula.parts
+    return tuple(p for part in formula.parts for p in _side_by_side(part, through))
 
 
 def seen(formula: Formula) -> tuple[Formula, ...]:
@@ -228,7 +276,7 @@ def seen(formula: Formula) -> tuple[Formula, ...]:
 
 def without_first(formula: Formula) -> Formula:
     """All but the first part of a row."""
-    return row(*beside(formula)[1:])
+    return row(*_opened(formula)[1:])
 
 
 def first(formula: Formula) -> Formula:
@@ -249,6 +297,9 @@ def script(
 ) -> Formula:
     """Scripts at the last part of `base`."""
     *before, last = _opened(base) or (EMPTY,)
+    if isinstance(last, Abridged):
+        ways = (script(way, below, above, bare=bare) for way in (last.body, last.short))
+        return row(*before, Abridged(*ways))
     lower, upper = (None if part is None else row(part) for part in (below, above))
     return row(*before, Script(last, lower, upper, bare))
 
@@ -290,7 +341,7 @@ def number(value: Any) -> Formula:
 
 
 def nodes(formula: Formula) -> Iterator[Formula]:
-    """Every node of the tree, `formula` first."""
+    """Every node of the tree as a page has it, `formula` first."""
     yield formula
     inside: tuple[Any, ...] = ()
     match formula:
@@ -298,6 +349,8 @@ def nodes(formula: Formula) -> Iterator[Formula]:
             inside = parts
         case Name(_, body) | Quantity(body) | Root(body) | Accent(_, body) | Fence(_, body):
             inside = (body,)
+        case Twofold():
+            inside = (formula.body,)
         case Fraction(above, under):
             inside = (above, under)
         case Script(base, under, above):
@@ -317,9 +370,19 @@ def rebuilt(formula: Formula, change: Callable[[Formula], Formula]) -> Formula:
     match formula:
         case Beside(parts):
             return row(*map(change, parts))
-        case Name(_, body) | Quantity(body) | Root(body) | Accent(_, body) | Fence(_, body):
+        case Abridged(body, short):
+            return Abridged(change(body), change(short))
+        case (
+            Name(_, body)
+            | Quantity(body)
+            | Root(body)
+            | Accent(_, body)
+            | Fence(_, body)
+            | Times(body)
+            | Enclosed(body)
+        ):
             return replace(formula, body=change(body))
-        case Fraction(above, below):
+        case Fraction(above, below) | Slash(above, below):
             return replace(formula, above=change(above), below=change(below))
         case Script(base, below, above, bare):
             return Script(change(base), perhaps(below), perhaps(above), bare)

@@ -22,6 +22,7 @@ from .tree import (
     Sign,
     Space,
     Text,
+    Twofold,
     Upright,
     whole,
 )
@@ -50,6 +51,8 @@ def width(formula: Formula, inside: bool = False) -> float:
             return sum(width(part, inside) for part in parts)
         case Name(_, body) | Quantity(body):
             return width(body, inside)
+        case Twofold():
+            return width(formula.body, inside)
         case Fraction(above, below):
             return max(width(above, inside), width(below, inside)) + 0.5
         case Root(body):

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction as Ratio
 from functools import lru_cache
+from itertools import pairwise
 
 from sympy import Add, Expr, Integer, Mul, Number, Pow, Rational, Symbol
 
 from midpo.symbolic.domains.intervals import REAL, Interval
 from midpo.symbolic.language.nodes import (
+    BINDERS,
     CHOSEN,
     MARGIN,
     REJECTED,
@@ -33,7 +35,6 @@ from midpo.symbolic.language.nodes import (
     Sorted,
     Sqrt,
     TokenProb,
-    TokenProd,
     TokenSum,
     VocabProb,
     VocabSum,
@@ -44,7 +45,9 @@ from midpo.symbolic.language.words import BY_NODE, Notation
 from .signs import GREEK
 from .tree import (
     EMPTY,
+    Abridged,
     Cases,
+    Enclosed,
     Fence,
     Formula,
     Fraction,
@@ -54,8 +57,10 @@ from .tree import (
     Quantity,
     Root,
     Sign,
+    Slash,
     Spoken,
     Text,
+    Times,
     Upright,
     between,
     call,
@@ -176,6 +181,11 @@ def _is_word(index: Formula) -> bool:
     return isinstance(index, Upright)
 
 
+def prompted(of: Formula) -> Formula:
+    """What is said given the prompt, which the spec language leaves out."""
+    return Abridged(row(of, GIVEN, PROMPT), of)
+
+
 def indexed(letter: str, response: Expr, *index: Part) -> Formula:
     """A part of a response, by its index: y_{w,t}."""
     own = role(response)
@@ -237,13 +247,13 @@ def _node(expr: Expr, flat: bool) -> tuple[Formula, int]:
         summed = isinstance(expr, VocabSum)
         least = PRODUCT if summed else SUM
         return own(lambda part: _wrap(part, least, flat)), PREFIX if summed else ATOM
-    if isinstance(expr, (TokenSum, TokenProd, VocabSum)):
+    if isinstance(expr, BINDERS):
         return row(operator(expr), " ", _wrap(expr.args[0], PRODUCT, flat)), PREFIX
     if isinstance(expr, Log):
         written, level = _written(expr.args[0], flat)
         whole = isinstance(first(written), Fraction) and _is_whole_fraction(expr.args[0])
         bare = level == ATOM or whole
-        return row(r"\log ", written if bare else between("(", written, ")")), PREFIX
+        return row(r"\log ", Enclosed(written) if bare else between("(", written, ")")), PREFIX
     if isinstance(expr, Sqrt):
         return Root(_written(expr.args[0], flat)[0]), ATOM
     called = call_of(expr)
@@ -263,11 +273,13 @@ def _atom(expr: Expr) -> Formula:
         return Name("m", Sign("m")) if expr == MARGIN else name(str(expr))
     if isinstance(expr, (Prob, Prior)):
         law = ZETA if isinstance(expr, Prior) else policy(str(expr.args[0]))
-        return call(law, row(response(expr.args[-1]), GIVEN, PROMPT))
+        return call(law, prompted(response(expr.args[-1])))
     if isinstance(expr, (TokenProb, VocabProb)):
-        law, spoken, position = policy(str(expr.args[0])), expr.args[1], _index(expr.args[2])
-        at = _index(expr.args[3]) if isinstance(expr, VocabProb) else indexed("y", spoken, position)
-        return call(law, row(at, GIVEN, PROMPT), indexed("y", spoken, "<", position))
+        law, spoken = policy(str(expr.args[0])), expr.args[1]
+        position, *entry = map(_index, expr.args[2:])
+        at = entry[0] if entry else indexed("y", spoken, position)
+        whole = call(law, row(at, GIVEN, PROMPT), indexed("y", spoken, "<", position))
+        return Abridged(whole, call(law, response(spoken), position, *entry))
     if isinstance(expr, Feature):
         word, *args = expr.args
         own = getattr(word, "laid_out", None)
@@ -279,15 +291,23 @@ def _atom(expr: Expr) -> Formula:
     if isinstance(expr, Length):
         return Fence("|", response(expr.args[0]), "|")
     if isinstance(expr, Divergence):
-        p, q, spoken, position = expr.args
-        given = Fence("(", row(Placeholder(), GIVEN, state(spoken, position)), ")")
-        laws = row(policy(str(p)), given, r"\,", r"\|", r"\,", policy(str(q)), given)
-        return row(script("D", Upright("KL")), between("(", laws, ")", "big"))
+        first_law, second_law = (policy(str(law)) for law in expr.args[:2])
+        given, at = _at_state(*expr.args[2:])
+        laws = row(first_law, given, r"\,", r"\|", r"\,", second_law, given)
+        whole = row(script("D", Upright("KL")), between("(", laws, ")", "big"))
+        laws = row(first_law, r"\,", r"\|", r"\,", second_law)
+        return Abridged(whole, call(Upright("KL"), row(laws, at)))
     if isinstance(expr, Entropy):
-        p, spoken, position = expr.args
-        law = call(policy(str(p)), row(Placeholder(), GIVEN, state(spoken, position)))
-        return row("H", between("(", law, ")", "big"))
+        law = policy(str(expr.args[0]))
+        given, at = _at_state(*expr.args[1:])
+        return Abridged(row("H", between("(", row(law, given), ")", "big")), call("H", row(law, at)))
     raise TypeError(f"no notation for {type(expr).__name__}")
+
+
+def _at_state(spoken: Expr, position: Expr) -> tuple[Formula, Formula]:
+    """That a law is the next token's at a state: on a page, and on a line."""
+    given = Fence("(", row(Placeholder(), GIVEN, state(spoken, position)), ")")
+    return given, row("; ", response(spoken), ", ", _index(position))
 
 
 def _by_label(expr: ByLabel) -> Formula:
@@ -311,7 +331,9 @@ def operator(expr: Expr) -> Formula:
     if isinstance(expr, VocabSum):
         return script(r"\sum", row(index, r"\in", r"\mathcal{V}"))
     sign = r"\sum" if isinstance(expr, TokenSum) else r"\prod"
-    return script(sign, row(index, "=", 1), Fence("|", response(expr.args[2]), "|"))
+    spoken = response(expr.args[2])
+    whole = script(sign, row(index, "=", 1), Fence("|", spoken, "|"))
+    return Abridged(whole, script(sign, row(index, r"\in", spoken)))
 
 
 def _is_whole_fraction(expr: Expr) -> bool:
@@ -362,14 +384,14 @@ def _product(expr: Expr, flat: bool) -> tuple[Formula, int]:
         top = _factors(over, True) if len(over) != 1 else _wrap(over[0], PREFIX, True)
         one = len(below) == 1
         bottom = _wrap(below[0], POWER, True) if one else Fence("(", _factors(below, True), ")")
-        fraction = row(top, "/", bottom)
+        fraction = Slash(top, bottom) if behind else row(top, "/", bottom)
     else:
         # Fractions inside a fraction lie flat, or the third one down could not be read.
         fraction = Fraction(_fraction_part(over), _fraction_part(below))
     if not behind:
         return fraction, PRODUCT if flat else POWER
-    fraction = Fence("(", fraction, ")") if flat else fraction
-    return row(fraction, " ", _factors(behind, flat)), PRODUCT
+    after = _factors(behind, flat) if len(behind) > 1 else _factor(behind[0], PRODUCT, flat)
+    return row(fraction, Times(leaf(" ")), after), PRODUCT
 
 
 def _fraction_part(factors: list[Expr]) -> Formula:
@@ -380,20 +402,29 @@ def _factors(factors: list[Expr], flat: bool) -> Formula:
     """A product without a fraction; what reaches to the right is bracketed unless it is last."""
     if len(factors) < 2:
         return _wrap(factors[0], PRODUCT, flat) if factors else number(1)
-    parts: list[Part] = [_wrap(factors[0], POWER, flat)]
-    for place, factor in enumerate(factors[1:], 2):
-        part = _wrap(factor, PREFIX if place == len(factors) else POWER, flat)
-        parts += [separator(factors[place - 2], part), part]
+    parts: list[Part] = [_factor(factors[0], POWER, flat)]
+    for before, factor in pairwise(factors):
+        part = _factor(factor, PREFIX if factor is factors[-1] else POWER, flat)
+        parts += [separator(before, part), part]
     return row(*parts)
 
 
-def separator(before: Expr, after: Formula) -> str:
+def _factor(factor: Expr, least: int, flat: bool) -> Formula:
+    """A factor. On a line log and cases have brackets of their own, and a last sum needs some, as
+    what is below a fraction comes after it."""
+    written = _wrap(factor, least, flat)
+    if isinstance(written, Fence):
+        return Abridged(written, written.body) if isinstance(factor, (Log, ByLabel)) else written
+    return Enclosed(written) if isinstance(factor, BINDERS) else written
+
+
+def separator(before: Expr, after: Formula) -> Formula:
     """What stands between two factors: a dot where they would read as one number or as a call."""
     word, start = is_word(before), first(after)
     bracket = isinstance(start, Fence) and start.left == "(" and start.size in ("", "left")
     if isinstance(start, Numeral) or (word and bracket):
-        return r" \cdot "
-    return r"\," if word or isinstance(start, (Upright, Quantity)) else " "
+        return Times(leaf(r" \cdot "))
+    return Times(leaf(r"\," if word or isinstance(start, (Upright, Quantity)) else " "))
 
 
 def is_word(factor: Expr) -> bool:

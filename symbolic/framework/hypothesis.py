@@ -10,7 +10,7 @@ from typing import Any
 
 from sympy import Add, Expr, Mul
 
-from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.characters import mathematics
 from midpo.symbolic.rewriting.rule import Parts, Rule
 
 from .words import Element, Member, bound, elements, space

@@ -12,6 +12,7 @@ from typing import Any
 from sympy import Add, Expr, Integer, Mul, Number, Pow, Symbol
 
 from midpo.symbolic.formula.tree import (
+    Abridged,
     Accent,
     Formula,
     Fraction,
@@ -41,18 +42,18 @@ from midpo.symbolic.language.nodes import (
 RESPONSES, PROMPTS, COMPARISONS, EDGES = "responses", "prompts", "comparisons", "edges"
 
 PI, ZETA = Name("pi", leaf(r"\pi")), Name("zeta", leaf(r"\zeta"))
-# How names of functions and numbers are written: for a terminal, and laid out.
-_SIGNS: dict[str, tuple[str, Formula]] = {
-    "pi_star": ("π*", script(PI, above="*")), "pi": ("π", PI),
-    "zeta": ("ζ", ZETA), "zeta_w": ("ζ⁺", script(ZETA, above="+")),
-    "zeta_l": ("ζ⁻", script(ZETA, above="-")), "p_Y": ("p_Y", script("p", "Y")),
-    "psi": ("ψ", leaf(r"\psi")), "omega": ("ω", leaf(r"\omega")), "phi": ("φ", leaf(r"\phi")),
-    "Δ": ("Δ", leaf(r"\Delta")), "zeta_2": ("ζ′", row(ZETA, "'")),
-    "pi_ref": ("π_ref", Name("pi_ref", script(r"\pi", Upright("ref")))),
-    "lam": ("λ", Name("lam", leaf(r"\lambda"))),
-    "q_hat": ("q̂", Accent("hat", leaf("q"), bare=True)), "kappa": ("κ", leaf(r"\kappa")),
-    "pi_s": ("π_s", script(PI, "s")), "zeta_s": ("ζ_s", script(ZETA, "s")),
-    "zeta_f": ("ζ_f", script(ZETA, "f")),
+# How names of functions and numbers are written.
+_SIGNS: dict[str, Formula] = {
+    "pi_star": script(PI, above="*"), "pi": PI,
+    "zeta": ZETA, "zeta_w": script(ZETA, above="+"),
+    "zeta_l": script(ZETA, above="-"), "p_Y": script("p", "Y"),
+    "psi": leaf(r"\psi"), "omega": leaf(r"\omega"), "phi": leaf(r"\phi"),
+    "Δ": leaf(r"\Delta"), "zeta_2": row(ZETA, "'"),
+    "pi_ref": Name("pi_ref", script(r"\pi", Upright("ref"))),
+    "lam": Name("lam", leaf(r"\lambda")),
+    "q_hat": Accent("hat", leaf("q"), bare=True), "kappa": leaf(r"\kappa"),
+    "pi_s": script(PI, "s"), "zeta_s": script(ZETA, "s"),
+    "zeta_f": script(ZETA, "f"),
 }  # fmt: skip
 
 
@@ -70,9 +71,6 @@ class Element(Symbol):  # type: ignore[misc]
     def __getnewargs_ex__(self) -> tuple[tuple[str, str], dict[str, Any]]:
         return (self.name, self.space), {}
 
-    def written(self, write: Any) -> str:
-        return str(self.name)
-
     def laid_out(self, write: Any) -> Formula:
         return lettered(self.name, bare=True)
 
@@ -80,17 +78,11 @@ class Element(Symbol):  # type: ignore[misc]
         return (*super()._hashable_content(), self.space)
 
 
-def sign(name: Any) -> str:
-    """How a name is written for a terminal."""
-    word = str(name)
-    return _SIGNS[word][0] if word in _SIGNS else word
-
-
 def lettered(name: Any, *, bare: bool = False) -> Formula:
     """How a name is laid out; `bare` as in a script."""
     word = str(name)
     if word in _SIGNS:
-        return _SIGNS[word][1]
+        return _SIGNS[word]
     head, _, tail = word.partition("_")
     stem = row(*(Name(letter, leaf(letter)) if letter.isalpha() else letter for letter in head))
     found = script(stem, row(*tail), bare=bare) if tail else stem
@@ -98,13 +90,8 @@ def lettered(name: Any, *, bare: bool = False) -> Formula:
 
 
 class Written(Node):
-    """A node that says itself how it is written: for a terminal, and laid out. `write` writes a
-    part, in brackets where it is a sum."""
-
-    def written(self, write: Any) -> str:
-        name, *args = self.args
-        at = ", ".join(write(arg) for arg in args)
-        return f"{sign(name)}({at})" if at else sign(name)
+    """A node that says itself how it is written. `write` writes a part, in brackets where it is a
+    sum."""
 
     def laid_out(self, write: Any) -> Formula:
         name, *args = self.args
@@ -121,9 +108,6 @@ class Member(Written):
     def space(self) -> str:
         return PROMPTS if str(self.args[0]) == "x" else RESPONSES
 
-    def written(self, write: Any) -> str:
-        return f"{self.args[0]}({write(self.args[1])})"
-
     def laid_out(self, write: Any) -> Formula:
         return call(lettered(self.args[0], bare=True), write(self.args[1]))
 
@@ -135,10 +119,6 @@ def space(element: Any) -> str | None:
 
 class Mass(Prior, Written):
     """`Mass(name, y)` or `Mass(name, y, x)`: a positive function, pi(y) or pi(y|x)."""
-
-    def written(self, write: Any) -> str:
-        name, response, *given = self.args
-        return f"{sign(name)}({write(response)}{'|' + write(given[0]) if given else ''})"
 
     def laid_out(self, write: Any) -> Formula:
         name, response, *given = self.args
@@ -153,9 +133,6 @@ class Score(Written):
 class SumOver(VocabSum, Written):
     """`SumOver(body, y)`: the sum of body over the whole set of y. A kind of VocabSum for what sums
     over finite sets share (positivity, line breaks); no rule of the vocabulary speaks of it."""
-
-    def written(self, write: Any) -> str:
-        return f"Σ_{self.args[1]} {write(self.args[0])}"
 
     def laid_out(self, write: Any) -> Formula:
         return row(self.operator(), " ", write(self.args[0]))
@@ -177,26 +154,14 @@ class _Average(Binder, Written):
 class Relative(_Average):
     """`Relative(p, y, q)`: KL(p || q) = sum over y of p*log(p/q), nats. q need not sum to one."""
 
-    def written(self, write: Any) -> str:
-        p, y, q = self.args
-        return f"KL({_of(p, y, write)} ‖ {_of(q, y, write)})"
-
     def laid_out(self, write: Any) -> Formula:
         p, y, q = self.args
         sides = row(_law(p, y, write), " ", r"\,", r"\|", r"\, ", _law(q, y, write))
         return row(Upright("KL"), between("(", sides, ")", "big"))
 
 
-def _of(law: Expr, y: Expr, write: Any) -> str:
-    """A law as a whole: p(.|x) for p(y|x) as a function of y."""
-    if isinstance(law, Mass) and law.args[1] == y:
-        name = sign(law.args[0])
-        return name if len(law.args) == 2 else f"{name}(·|{write(law.args[2])})"
-    return str(write(law))
-
-
 def _law(law: Expr, y: Expr, write: Any) -> Formula:
-    """The same, laid out."""
+    """A law as a whole: p(.|x) for p(y|x) as a function of y."""
     if isinstance(law, Mass) and law.args[1] == y:
         name = lettered(law.args[0])
         if len(law.args) == 2:
@@ -209,10 +174,6 @@ def _law(law: Expr, y: Expr, write: Any) -> Formula:
 class Mean(_Average):
     """`Mean(p, y, f)`: the mean of f(y) for y drawn from p."""
 
-    def written(self, write: Any) -> str:
-        p, y, f = self.args
-        return f"E_{{{y}~{_of(p, y, write)}}}[{write(f)}]"
-
     def laid_out(self, write: Any) -> Formula:
         p, y, f = self.args
         drawn = row(y.laid_out(write), r"\sim ", _law(p, y, write))
@@ -224,20 +185,14 @@ class Same(Written):
 
     is_nonnegative = True
 
-    def written(self, write: Any) -> str:
-        return f"[{' = '.join(write(arg) for arg in self.args)}]"
-
     def laid_out(self, write: Any) -> Formula:
-        return row(r"\mathbf{1}", between("[", listed(map(write, self.args), " = "), "]", ""))
+        equal = between("[", listed(map(write, self.args), " = "), "]", "")
+        return Abridged(row(r"\mathbf{1}", equal), equal)
 
 
 class Partial(Written):
     """`Partial(e, v)`: the partial derivative of e with respect to v, a number or the value of a
     mass at one element; the values at other elements are held."""
-
-    def written(self, write: Any) -> str:
-        body, variable = self.args
-        return f"∂/∂{write(variable)} [{write(body)}]"
 
     def laid_out(self, write: Any) -> Formula:
         body, variable = self.args
@@ -250,19 +205,12 @@ class Gap(Written):
 
     is_nonnegative = True
 
-    def written(self, write: Any) -> str:
-        return f"gap({write(self.args[0])})"
-
     def laid_out(self, write: Any) -> Formula:
         return row(Upright("gap"), between("(", write(self.args[0]), ")"))
 
 
 class Applied(Written):
     """`Applied(name, e, k)`: the k-th derivative of a smooth function of one number, at e."""
-
-    def written(self, write: Any) -> str:
-        name, body, order = self.args
-        return f"{sign(name)}{chr(39) * int(order)}({write(body)})"
 
     def laid_out(self, write: Any) -> Formula:
         name, body, order = self.args

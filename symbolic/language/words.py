@@ -81,11 +81,11 @@ class Word:
     sign of its argument.
 
     Texts. `says` is its line in the reference of the language. `torch`, `triton` and `c` are
-    templates over {0} and {1}; of more arguments the first two are taken together. `unicode` (a
-    terminal's; where there is none, the call) and `python` (over floats; where there is none,
-    torch's own) are templates over all arguments, with commas between. `notation` is how a page
-    writes it; where there is none, as its name. `coq` is a name of the library rocq/Midpo.v or of
-    Coq's own, `script` a function of numbers with slopes for the plots of a page.
+    templates over {0} and {1}; of more arguments the first two are taken together. `python` (over
+    floats; where there is none, torch's own) is a template over all arguments, with commas between.
+    `notation` is how a page and a terminal write it; where there is none, as its name. `coq` is a
+    name of the library rocq/Midpo.v or of Coq's own, `script` a function of numbers with slopes for
+    the plots of a page.
 
     Who asks for a column that a row lacks gets NotYet, which names both.
     """
@@ -109,7 +109,6 @@ class Word:
     c: str | None = None
     coq: str | None = None
     notation: Notation | None = None
-    unicode: str | None = None
     script: str | None = None
 
     @property
@@ -233,7 +232,7 @@ FUNCTIONS: dict[str, Word] = {
             slopes=lambda x: (Sigmoid(x) * Sigmoid(-x),),
             torch="torch.exp(F.logsigmoid({0}))", triton="tl.sigmoid({0})", c="_sigmoid({0})",
             coq="sigmoid",
-            notation=Notation((r"\sigma",)), unicode="σ({0})",
+            notation=Notation((r"\sigma",)),
             script="chain(sigmoid, (a) => sigmoid(a) * sigmoid(-a))",
         ),
         Word(
@@ -243,7 +242,7 @@ FUNCTIONS: dict[str, Word] = {
             slopes=lambda x: (Sigmoid(-x),),
             torch="F.logsigmoid({0})", triton="_log_sigmoid({0})", c="_log_sigmoid({0})",
             coq="logsigmoid",
-            notation=Notation((r"\log", r"\sigma")), unicode="log σ({0})",
+            notation=Notation((r"\log", r"\sigma")),
             script="chain(logSigmoid, (a) => sigmoid(-a))",
         ),
         Word(
@@ -275,7 +274,7 @@ FUNCTIONS: dict[str, Word] = {
             slopes=lambda x: (2 * Step(x) - 1,),
             pieces=lambda x: (x, -x), picks=1,
             torch="torch.abs({0})", triton="tl.abs({0})", c="_absolute({0})", coq="Rabs",
-            notation=Notation((), "|", "|"), unicode="|{0}|",
+            notation=Notation((), "|", "|"),
             script="chain(Math.abs, Math.sign)",
         ),
         Word(

@@ -25,8 +25,8 @@ from midpo.symbolic.algebra.shapes import cancelled
 from midpo.symbolic.algebra.signs import same_sign
 from midpo.symbolic.domains.intervals import rising
 from midpo.symbolic.errors import NotYet
+from midpo.symbolic.formula.characters import mathematics
 from midpo.symbolic.formula.latex import latex
-from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.language.nodes import CHOSEN, Node, Parameter
 from midpo.symbolic.language.signs import enclosure
 from midpo.symbolic.language.text import text

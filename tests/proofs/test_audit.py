@@ -27,8 +27,8 @@ from midpo.proofs.audit.gradient import answers as audit_gradient
 from midpo.proofs.audit.gradient import pair as audit_pair
 from midpo.proofs.recover.levels import Preference
 from midpo.symbolic.errors import MidpoError, SpecError
+from midpo.symbolic.formula.characters import mathematics
 from midpo.symbolic.formula.told import proved
-from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.language.nodes import CHOSEN, Log
 from midpo.symbolic.language.spec import CATALOGUE, PAPER, Spec, catalogue, load, loads
 from midpo.writers.latex.claims import paragraphs
@@ -236,8 +236,8 @@ def test_the_gradient(name: str) -> None:
 FORMULAS = {
     "centropy": "G(y) = η·∇log π(y)",
     "simpo": "G(y) = 1/|y|·∇log π(y)",
-    "tdpo": "G(y) = ∇log π(y) − Σ_{t∈y} E_π_ref[∇log π(v)]",
-    "sparsepo": "G(y) = Σ_{t∈y} (μ₁(y, t)·∇log π(y, t) − μ₂(y, t)·E_π_ref[∇log π(v)])",
+    "tdpo": "G(y) = ∇log π(y) − Σ_{t∈y} E_{v~π_ref}[∇log π(v)]",
+    "sparsepo": "G(y) = Σ_{t∈y} (μ₁(y, t)·∇log π(y, t) − μ₂(y, t)·E_{v~π_ref}[∇log π(v)])",
     "dpo-shift": "G⁺(y) = ∇log π(y), G⁻(y) = λ·∇log π(y)",
     "f-dpo-js": "G(y) = (1 − π(y)/(π(y) + π_ref(y)))·∇log π(y)",
 }
@@ -385,7 +385,7 @@ def test_a_constant_offset_needs_levels_and_makes_ties() -> None:
     found = audited("simpo")["labels"]
     levelled = found["one function or two"].data["levelled"]
     assert list(levelled.values()) == [True, False, False, True]
-    assert found["probabilities"].formulas[0].unicode == ("P(tie) = (exp(2·γ) − 1)·σ(d − γ)·σ(−d − γ)")
+    assert found["probabilities"].formulas[0].unicode == ("P(tie) = (e^(2·γ) − 1)·σ(d − γ)·σ(−d − γ)")
     known, error = audit_labels.tie_identity()
     assert known and error < 1e-14
 

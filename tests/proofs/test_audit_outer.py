@@ -101,7 +101,7 @@ def test_the_stated_gradient_is_the_target_s() -> None:
     [
         (f"margin = 'g*alpha*{D}'", "temperature of the pair", "∇L = −g·σ(−g·m)·∇m"),
         (f"loss = '-logsigmoid(g*alpha*{D})'", "temperature of the pair", "∇L = −g·σ(−g·m)·∇m"),
-        (f"loss = '-sg(exp(g))*logsigmoid(alpha*{D})'", "weight of the data", "∇L = −σ(−m)·sg(exp(g))·∇m"),
+        (f"loss = '-sg(exp(g))*logsigmoid(alpha*{D})'", "weight of the data", "∇L = −σ(−m)·sg[exp(g)]·∇m"),
     ],
 )
 def test_weights_inside_and_outside(target: str, verdict: str, formula: str) -> None:

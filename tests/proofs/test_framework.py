@@ -26,9 +26,9 @@ from midpo.proofs.framework.slips import SLIPS, checked
 from midpo.proofs.framework.theorem import Fact, confirm, derive, evidence, prove
 from midpo.proofs.framework.theorems import theorem, theorems
 from midpo.symbolic.errors import SpecError
+from midpo.symbolic.formula.characters import mathematics
 from midpo.symbolic.formula.latex import latex
 from midpo.symbolic.formula.latex import tex as in_latex
-from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.framework.hypothesis import HYPOTHESIS, Hypothesis
 from midpo.symbolic.framework.rules import FRAMEWORK
 from midpo.symbolic.framework.words import (
@@ -351,7 +351,7 @@ def test_derivatives_are_difference_quotients() -> None:
 
 def test_statements_are_written_from_expressions() -> None:
     found = theorem("theorem-2")
-    assert "m(y_w, y_l) + m(y_w', y_l')" in found.stated()
+    assert "m(y_w, y_l) + m(y_w′, y_l′)" in found.stated()
     assert r"m(y_w, y_l)" in found.stated(latex)
     for t in theorems():
         assert "{" not in re.sub(r"_\{[^}]*\}", "", t.stated())
@@ -369,7 +369,7 @@ def test_statements_are_written_from_expressions() -> None:
         (Partial(Log(P), P), "∂/∂π(y) [log(π(y))]", r"\frac{\partial}{\partial \pi(y)}"),
         (Same(Y, W), "[y = y_w]", r"\mathbf{1}[y = y_w]"),
         (Gap(P), "gap(π(y))", r"\mathrm{gap}\left(\pi(y)\right)"),
-        (applied("psi", LAM, 2), "ψ''(λ)", r"\psi''(\lambda)"),
+        (applied("psi", LAM, 2), "ψ′′(λ)", r"\psi''(\lambda)"),
     ],
 )
 def test_writing(expr: Expr, written: str, tex: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from xml.dom import minidom
 
 import pytest
@@ -44,7 +44,7 @@ from midpo.symbolic.language.words import FUNCTIONS
 KINDS = [
     kind
     for kind in vars(tree).values()
-    if isinstance(kind, type) and issubclass(kind, Formula) and kind is not Formula
+    if isinstance(kind, type) and issubclass(kind, Formula) and is_dataclass(kind)
 ]
 X = leaf("x")
 # What a field of a node may hold, by its name, where it is no formula.

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import pickle
 
-import pytest
-
-from midpo.symbolic.formula.characters import line
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import Displayed, known, listed, proved, theorem, told
-from midpo.symbolic.formula.tree import Fence, Formula, Fraction, Root, call, row, script
-from midpo.symbolic.formula.write import name, write
-from midpo.symbolic.language.spec import load
+from midpo.symbolic.formula.write import name
 
 
 def test_a_standing_is_a_value_of_the_sentence_that_names_it() -> None:
@@ -36,26 +31,3 @@ def test_a_list_keeps_its_formulas() -> None:
         alpha,
         beta,
     ]
-
-
-@pytest.mark.parametrize(
-    ("formula", "shown"),
-    [
-        (Fraction(row("a", " + ", "b"), row("c")), "(a + b)/c"),
-        (row(r"\log", Fence("(", row("x"), ")")), "log(x)"),
-        (row(r"\log", "x", r" \le ", 1), "log x ≤ 1"),
-        (script("y", row("w", ",", "t")), "y_{w,t}"),
-        (script("e", above=row("V", "/", name("alpha"))), "e^(V/α)"),
-        (row("-", call(r"\sigma", name("mu1"))), "−σ(μ_1)"),
-        (Root(row("a", "b")), "√(ab)"),
-    ],
-)
-def test_a_formula_is_one_line_of_characters(formula: Formula, shown: str) -> None:
-    assert line(formula) == shown
-
-
-@pytest.mark.parametrize("row_name", ["dpo", "tdpo", "kto", "sparsepo", "exo"])
-def test_every_formula_has_a_line(row_name: str) -> None:
-    for expr in load(row_name).expressions:
-        shown = line(write(expr))
-        assert "\\" not in shown and "\n" not in shown and "  " not in shown

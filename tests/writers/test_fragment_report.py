@@ -292,7 +292,7 @@ def test_expressions_in_sentences_are_set() -> None:
 
 
 def test_a_text_keeps_its_formulas_only_where_told() -> None:
-    whole = told("less {}, {}", Displayed("a*b", leaf("a")), told("then {}", "c"))
+    whole = told("less {}, {}", Displayed(leaf("a"), spelt="a*b"), told("then {}", "c"))
     assert whole == "less a*b, then c" and len(whole.parts) == 5
     assert pickle.loads(pickle.dumps(whole)).parts == whole.parts
     assert whole.capitalised() == "Less a*b, then c"

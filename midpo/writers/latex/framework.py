@@ -12,11 +12,11 @@ from sympy import Expr
 
 from midpo.proofs.framework.slip_checks import Finding, Slip
 from midpo.proofs.framework.theorem import Proof, Theorem
+from midpo.symbolic.formula.characters import mathematics
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import Told
 from midpo.symbolic.formula.tree import EMPTY, Text, leaf, listed, row
-from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.width import width as measure
 from midpo.symbolic.formula.write import write
 from midpo.symbolic.framework.hypothesis import HYPOTHESIS

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from midpo.proofs.account.claim import Topic
 from midpo.proofs.account.recovery import prior_claim
 from midpo.proofs.account.source import source_topic
-from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.formula.characters import line as characters
+from midpo.symbolic.formula.characters import mathematics
+from midpo.symbolic.formula.write import name as symbol
 from midpo.symbolic.language.spec import Spec
 
 from .pieces import claims, equation, line, mark, out, plain, table
@@ -94,7 +96,7 @@ def spec(spec_: Spec) -> None:
         for name, parameter in spec_.names.parameters.items():
             default = spec_.defaults.get(name)
             shown = "required" if default is None else str(float(default))
-            listed.add_row(f"  {name}", letter(name), str(parameter.domain), shown)
+            listed.add_row(f"  {name}", characters(symbol(name)), str(parameter.domain), shown)
         out.print(listed)
     for name, meaning in spec_.responses.items():
         line(f"  response {name}: {plain(meaning)}")

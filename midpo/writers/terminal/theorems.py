@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from midpo.symbolic.errors import printable
-from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.characters import mathematics
 
 from .pieces import out
 

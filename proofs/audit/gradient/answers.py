@@ -19,11 +19,11 @@ from midpo.proofs.account.claim import Claim
 from midpo.proofs.audit.formulas import gradient_formula, score
 from midpo.proofs.audit.words import CONTRIBUTION, LOG_ZETA, PI
 from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.formula.characters import line
 from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.terms import MARGIN
 from midpo.symbolic.formula.told import Displayed, proved, told
 from midpo.symbolic.formula.tree import Text, call, row, script
-from midpo.symbolic.formula.unicode import mathematics
 from midpo.symbolic.formula.write import ZETA, response, write
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED, RESPONSE, StopGradient
 from midpo.symbolic.language.spec import Spec
@@ -127,13 +127,9 @@ def formulas(gradients: Gradients) -> Claim:
     question = "the margin's gradient"
     spec, shown = gradients.spec, []
     alpha = spec.alpha
-    head = "∇m" if alpha == 1 else f"∇m/{mathematics(alpha)}"
     slope = row(r"\nabla ", MARGIN, *(() if alpha == 1 else ("/", write(alpha))))
     chosen, rejected = response(CHOSEN), response(REJECTED)
-    frozen = Displayed(
-        f"ζ frozen: {head} = ∇log π(y_w) − ∇log π(y_l)",
-        row(ZETA, Text(" frozen: "), " ", slope, " = ", score(chosen), " - ", score(rejected)),
-    )
+    frozen = Displayed(row(ZETA, Text(" frozen: "), " ", slope, " = ", score(chosen), " - ", score(rejected)))
     differentiated = row(ZETA, Text(" differentiated: "), " ", slope, " = ")
     try:
         found = [side_rows(spec, role) for role in ROLES]
@@ -153,7 +149,6 @@ def formulas(gradients: Gradients) -> Claim:
         verdict, sentence = "written", told("{} is what each response contributes", CONTRIBUTION)
         shown = [
             Displayed(
-                f"ζ differentiated: {head} = G(y_w) − G(y_l), G(y) = {written[0].unicode}",
                 row(
                     differentiated,
                     call("G", chosen),
@@ -163,8 +158,8 @@ def formulas(gradients: Gradients) -> Claim:
                     r"\quad ",
                     call("G", response(RESPONSE)),
                     " = ",
-                    written[0].formula,
-                ),
+                    written[0],
+                )
             ),
             frozen,
         ]
@@ -173,8 +168,6 @@ def formulas(gradients: Gradients) -> Claim:
         plus, minus = (script("G", above=sign, bare=True) for sign in "+-")
         shown = [
             Displayed(
-                f"ζ differentiated: {head} = G⁺(y_w) − G⁻(y_l), G⁺(y) = {written[0].unicode}, "
-                f"G⁻(y) = {written[1].unicode}",
                 row(
                     differentiated,
                     call(plus, chosen),
@@ -184,17 +177,17 @@ def formulas(gradients: Gradients) -> Claim:
                     r"\quad ",
                     call(plus, response(RESPONSE)),
                     " = ",
-                    written[0].formula,
+                    written[0],
                     ",",
                     r"\quad ",
                     call(minus, response(RESPONSE)),
                     " = ",
-                    written[1].formula,
-                ),
+                    written[1],
+                )
             ),
             frozen,
         ]
-    data = {"chosen": written[0].unicode, "rejected": written[1].unicode}
+    data = {"chosen": line(written[0]), "rejected": line(written[1])}
     return Claim(
         question, verdict, sentence, proved("chain rule on the sums over tokens"), tuple(shown), data
     )

@@ -13,8 +13,7 @@ from midpo.proofs.account.claim import Claim
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.formula import terms
 from midpo.symbolic.formula.told import Displayed, proved
-from midpo.symbolic.formula.tree import Fence, between, row
-from midpo.symbolic.formula.unicode import mathematics
+from midpo.symbolic.formula.tree import THIN, Fence, between, row
 from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import MARGIN, LogSigmoid, Sigmoid
@@ -70,18 +69,15 @@ def loss_gradient(
         verdict, words = "another link", "the loss is another function of the margin"
     factor = _derivative(weight, temperature, spec.link if link is None else link)
     if factor is None:
-        slope = row("f", "'", Fence("(", terms.MARGIN, ")"), r"\,", r"\nabla ", terms.MARGIN)
-        shown = Displayed(
-            f"f′(m)·∇m, f(m) = {mathematics(function)}",
-            row(slope, ",", r"\quad ", terms.LINK, " = ", write(function)),
-        )
+        slope = row("f", "'", Fence("(", terms.MARGIN, ")"), THIN, r"\nabla ", terms.MARGIN)
+        shown = row(slope, ",", r"\quad ", terms.LINK, " = ", write(function))
     else:
-        shown = Displayed(f"{mathematics(factor)}·∇m", row(write(factor), r"\,", r"\nabla ", terms.MARGIN))
+        shown = row(write(factor), THIN, r"\nabla ", terms.MARGIN)
     if beside is not None:
         data["beside"] = text(beside, spec.names.taken())
         term = row(r"\nabla", between("(", write(beside), ")", "big"))
-        shown = Displayed(f"∇({mathematics(beside)}) + {shown.unicode}", row(term, " + ", shown.formula))
-    formula = Displayed(f"∇L = {shown.unicode}", row(r"\nabla ", "L", " = ", shown.formula))
+        shown = row(term, " + ", shown)
+    formula = Displayed(row(r"\nabla ", "L", " = ", shown))
     return Claim(question, verdict, words, proved("chain rule"), (formula,), data)
 
 

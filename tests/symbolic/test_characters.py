@@ -1,4 +1,4 @@
-"""Mathematics for a terminal."""
+"""Formulas as one line of characters, for a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from strategies import NAMES as LANGUAGE
 from strategies import texts
 
 import midpo
-from midpo.symbolic.formula.unicode import letter, mathematics
+from midpo.symbolic.formula.characters import line, mathematics
+from midpo.symbolic.formula.tree import Fence, Formula, Fraction, Root, call, row, script
+from midpo.symbolic.formula.write import name as symbol
+from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import PRIOR, TARGET, Names
 
@@ -36,19 +39,10 @@ def test_targets_read_in_order() -> None:
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [
-        ("alpha", "α"),
-        ("mu1", "μ₁"),
-        ("lam", "λ"),
-        ("Gamma", "Γ"),
-        ("pi_ref", "π_ref"),
-        ("score", "score"),
-        ("w", "w"),
-        ("beta_2", "β_2"),
-    ],
+    [("alpha", "α"), ("mu1", "μ₁"), ("lam", "λ"), ("Gamma", "Γ"), ("score", "score"), ("w", "w")],
 )
 def test_letters(name: str, shown: str) -> None:
-    assert letter(name) == shown
+    assert line(symbol(name)) == shown
 
 
 @given(texts(PRIOR))
@@ -59,3 +53,26 @@ def test_everything_can_be_shown(source: str) -> None:
     except midpo.SpecError:
         return
     assert mathematics(expr).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("formula", "shown"),
+    [
+        (Fraction(row("a", " + ", "b"), row("c")), "(a + b)/c"),
+        (row(r"\log", Fence("(", row("x"), ")")), "log(x)"),
+        (row(r"\log", "x", r" \le ", 1), "log x ≤ 1"),
+        (script("y", row("w", ",", "t")), "y_{w,t}"),
+        (script("e", above=row("V", "/", symbol("alpha"))), "e^(V/α)"),
+        (row("-", call(r"\sigma", symbol("mu1"))), "−σ(μ₁)"),
+        (Root(row("a", "b")), "√(ab)"),
+    ],
+)
+def test_a_formula_is_one_line_of_characters(formula: Formula, shown: str) -> None:
+    assert line(formula) == shown
+
+
+@pytest.mark.parametrize("row_name", ["dpo", "tdpo", "kto", "sparsepo", "exo"])
+def test_every_formula_has_a_line(row_name: str) -> None:
+    for expr in midpo.load(row_name).expressions:
+        shown = line(write(expr))
+        assert "\\" not in shown and "\n" not in shown and "  " not in shown
