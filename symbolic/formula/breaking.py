@@ -1,4 +1,4 @@
-r"""A formula that is there whole, broken before its relations and its + and -.
+r"""A formula that is there whole, with its relations and words, broken before these and its + and -.
 
 Breaks stand outside fractions and scripts, and in as few brackets as can be. Where one falls within
 brackets, all of the formula's brackets that grow become \bigl and \bigr: \left and \right cannot be

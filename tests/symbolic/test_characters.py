@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import cmath
+import math
+
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from strategies import NAMES as LANGUAGE
 from strategies import texts
+from sympy import Add, Expr, Mul, Pow, Rational
 
 import midpo
 from midpo.symbolic.formula.characters import line, mathematics
 from midpo.symbolic.formula.tree import Fence, Formula, Fraction, Root, call, row, script
+from midpo.symbolic.formula.write import inline, write
 from midpo.symbolic.formula.write import name as symbol
-from midpo.symbolic.formula.write import write
+from midpo.symbolic.language.nodes import Exp, Log, Parameter
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import PRIOR, TARGET, Names
 
@@ -76,3 +82,49 @@ def test_every_formula_has_a_line(row_name: str) -> None:
     for expr in midpo.load(row_name).expressions:
         shown = line(write(expr))
         assert "\\" not in shown and "\n" not in shown and "  " not in shown
+
+
+VALUES = {"a": 1.3, "b": 0.7, "c": 2.1}
+A, B, C = map(Parameter, VALUES)
+LEAVES = [A, B, C, *map(Rational, (2, 3, "1/2", "3/4"))]
+
+
+@st.composite
+def arithmetic(draw: st.DrawFn, depth: int = 4) -> Expr:
+    """Sums, products, quotients, logarithms and powers."""
+    if depth == 0 or draw(st.integers(0, 5)) == 0:
+        return draw(st.sampled_from(LEAVES))
+    one, other = draw(arithmetic(depth - 1)), draw(arithmetic(depth - 1))
+    if draw(st.booleans()):
+        return draw(st.sampled_from([one + other, one - other, one * other]))
+    return draw(st.sampled_from([Log(one), Exp(one), one**2, Pow(one, -1), other / Pow(one, 2), A**one]))
+
+
+def value(expr: Expr) -> complex:
+    """What an expression is worth, without its text."""
+    if isinstance(expr, (Add, Mul)):
+        found = list(map(value, expr.args))
+        return sum(found) if isinstance(expr, Add) else math.prod(found)
+    if isinstance(expr, Pow):
+        return value(expr.base) ** value(expr.exp)
+    if isinstance(expr, (Log, Exp)):
+        return (cmath.log if isinstance(expr, Log) else cmath.exp)(value(expr.args[0]))
+    return complex(VALUES[expr.name] if isinstance(expr, Parameter) else expr)
+
+
+@given(arithmetic())
+@example((A + B) / C)
+@example((A + B) * Log(C) / B)
+@example(A / (B * C) - (A - (B - C)))
+@example(A ** (B + C) / (2 * Log(A) * (B - 1)))
+@settings(max_examples=150, deadline=None)
+def test_a_line_means_what_the_expression_does(expr: Expr) -> None:
+    """Brackets are where Python's grammar needs them, which is that of a reader."""
+    try:
+        wanted = value(expr)
+    except (ArithmeticError, ValueError, TypeError):
+        return
+    for shown in (line(write(expr)), line(inline(expr))):
+        read = shown.replace("·", "*").replace("−", "-").replace("^", "**")
+        got = eval(read, {"log": cmath.log, "exp": cmath.exp, **VALUES})
+        assert got == pytest.approx(wanted, rel=1e-6, abs=1e-6), shown
