@@ -18,7 +18,7 @@ from midpo.numeric.code.heads import PARTS, moving
 from midpo.numeric.code.layout import Given, Layout, direction, instantiate
 from midpo.numeric.code.places import UPSTREAM
 from midpo.symbolic.language.building import rename_index
-from midpo.symbolic.language.nodes import Parameter
+from midpo.symbolic.language.nodes import Parameter, nodes_of
 
 from .axes import UNIT, T, V, at_label, obj, token_sum, unknowns, vocab_sum
 from .calls import Calls
@@ -140,7 +140,7 @@ def _concrete(g: Sym, given: Given, layout: Layout) -> Expr:
 
 def checked(e: Expr) -> Expr:
     """Raises: CannotLift where an answer is no number."""
-    if e.has(S.NaN, S.Infinity, S.NegativeInfinity, S.ComplexInfinity):
+    if nodes_of(e, Expr) & {S.NaN, S.Infinity, S.NegativeInfinity, S.ComplexInfinity}:
         refuse("the answer is not finite")
     if e.free_symbols & {T, V}:
         refuse("the answer speaks of one position or vocabulary entry")

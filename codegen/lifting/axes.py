@@ -29,7 +29,7 @@ from midpo.numeric.code.places import (
     unknowns,
 )
 from midpo.symbolic.algebra.polynomial import expand
-from midpo.symbolic.language.building import rebuild, rename_index
+from midpo.symbolic.language.building import rebuild
 from midpo.symbolic.language.nodes import (
     BINDERS,
     Feature,
@@ -40,6 +40,7 @@ from midpo.symbolic.language.nodes import (
     TokenSum,
     VocabProb,
     VocabSum,
+    nodes_of,
 )
 from midpo.symbolic.language.signs import is_negative, is_nonnegative
 
@@ -111,9 +112,15 @@ def within(e: Any, domain: Any) -> Any:
     if domain is None or domain == UNIT or not isinstance(e, Expr) or not e.has(Step):
         return e
     beyond = Symbol("beyond", nonnegative=True)
+    done: dict[Expr, Expr] = {}
 
     def known(node: Expr) -> Expr:
-        if not node.has(Step) or (isinstance(node, BINDERS) and node.args[1] == T):
+        if node not in done:
+            done[node] = _known(node)
+        return done[node]
+
+    def _known(node: Expr) -> Expr:
+        if isinstance(node, BINDERS) and node.args[1] == T:
             return node  # inside, T is another response's
         if isinstance(node, Step):
             parts = _each(node)
@@ -156,7 +163,7 @@ def _is_pick(f: Expr) -> bool:
 
 
 def _picks(e: Expr) -> list[Expr]:
-    return [f for f in e.atoms(Feature) if _is_pick(f)]
+    return [f for f in nodes_of(e, Feature) if _is_pick(f)]
 
 
 def vocab_sum(e: Any) -> Expr:
@@ -186,16 +193,23 @@ def at_label(e: Any, label: Any) -> Expr:
     e, label = expr_of(e), expr_of(label)
     if V not in e.free_symbols:
         return e
-    if label.free_symbols & {T} and any(V in b.free_symbols for b in e.atoms(*BINDERS) if b.args[1] == T):
+    if label.free_symbols & {T} and any(V in b.free_symbols for b in nodes_of(e, *BINDERS) if b.args[1] == T):
         refuse("a label inside a sum over positions")
-    picks = {p: S.One if p.args[2] == label else Feature(IS, label, p.args[2]) for p in _picks(e)}
-    found = rename_index(e.xreplace(picks), V, label)
+    return _put(e, label, {})
 
-    def of_token(p: Any, y: Any, t: Any, v: Any) -> Expr:
-        own = is_label(v) and v.args[1:] == (y, t)
-        return TokenProb(p, y, t) if own else VocabProb(p, y, t, v)
 
-    return found.replace(VocabProb, of_token)
+def _put(e: Any, label: Expr, done: dict[Any, Any]) -> Any:
+    """`e` with `label` for the entry of the vocabulary."""
+    if V not in e.free_symbols:
+        return e
+    if e not in done:
+        args = [_put(arg, label, done) for arg in e.args]
+        done[e] = label if e == V else rebuild(e, args)
+        if _is_pick(e):
+            done[e] = S.One if e.args[2] == label else Feature(IS, label, args[2])
+        elif isinstance(e, VocabProb) and is_label(args[3]) and args[3].args[1:] == tuple(args[1:3]):
+            done[e] = TokenProb(*args[:3])
+    return done[e]
 
 
 __all__ = [

@@ -75,8 +75,13 @@ def with_label(expr: Expr, response: Symbol) -> Expr:
 
 def rename_index(body: Expr, old: Index, new: Index) -> Expr:
     """`body` with the free index `old` called `new`."""
-    if old not in body.free_symbols:
-        return body
-    if body == old:
-        return new
-    return rebuild(body, [rename_index(arg, old, new) for arg in body.args])
+    done: dict[Expr, Expr] = {old: new}
+
+    def renamed(node: Expr) -> Expr:
+        if old not in node.free_symbols:
+            return node
+        if node not in done:
+            done[node] = rebuild(node, map(renamed, node.args))
+        return done[node]
+
+    return renamed(body)

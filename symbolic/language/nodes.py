@@ -8,10 +8,10 @@ rewritten is the business of `rules`. All quantities are real.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cmp_to_key
+from functools import cmp_to_key, lru_cache
 from typing import Any, ClassVar
 
-from sympy import Basic, Expr, Function, Symbol
+from sympy import Basic, Expr, Function, S, Symbol
 
 from midpo.symbolic.domains.intervals import DOMAINS, REAL, Interval
 
@@ -97,6 +97,10 @@ class Node(Function):  # type: ignore[misc]
 
     is_real = True
 
+    @property
+    def free_symbols(self) -> set[Any]:
+        return set(_free(self))
+
     def _eval_evalf(self, prec: int) -> None:
         """No value: SymPy would look for one by the class's name."""
 
@@ -165,12 +169,6 @@ class Prior(Node):
 class Binder(Node):
     """A node whose second argument is an index bound in its first."""
 
-    @property
-    def free_symbols(self) -> set[Any]:
-        body, index, *rest = self.args
-        inside: set[Any] = body.free_symbols - {index}
-        return inside.union(*(arg.free_symbols for arg in rest))
-
 
 class TokenSum(Binder):
     """`TokenSum(body, t, y)`: the sum of body over the positions t of y."""
@@ -187,17 +185,39 @@ class VocabSum(Binder):
 BINDERS = (TokenSum, TokenProd, VocabSum)
 
 
+@lru_cache(maxsize=100_000)
+def _free(node: Node) -> frozenset[Any]:
+    """The symbols that are free in a node: what is shared is looked at once."""
+    first, *rest = node.args or (S.One,)
+    bound = {node.args[1]} if isinstance(node, Binder) else set()
+    return frozenset((first.free_symbols - bound).union(*(arg.free_symbols for arg in rest[len(bound) :])))
+
+
+def nodes_of(expr: Expr, *kinds: type[Any]) -> set[Any]:
+    """Every part of these kinds, `expr` itself among them: as its `atoms`, but what is shared is
+    looked at once."""
+    seen: set[Any] = set()
+    left: list[Any] = [expr]
+    while left:
+        node = left.pop()
+        if node not in seen:
+            seen.add(node)
+            left += node.args
+    return {node for node in seen if isinstance(node, kinds)}
+
+
 def indices(expr: Expr) -> set[Index]:
     """Every index in `expr`, free or bound."""
-    return set(expr.atoms(Index))
+    return nodes_of(expr, Index)
 
 
 def standard_index(body: Expr, index: Index) -> Index:
     """The name a binder of `body` gives its index, whatever the user called it: t, t2, ... (v, v2,
     ...), the first that nothing inside uses."""
     position = bool(index.is_positive)
-    inner = {node.args[1] for node in body.atoms(*BINDERS)}
-    used = inner | (indices(body) - {index})
+    found = nodes_of(body, Index, *BINDERS)
+    inner = {node.args[1] for node in found if isinstance(node, Binder)}
+    used = inner | {i for i in found if isinstance(i, Index) and i != index}
     names = (("t" if position else "v") + (str(n) if n > 1 else "") for n in range(1, 1000))
     return next(i for i in (Index(n, position=position) for n in names) if i not in used)
 
