@@ -1,8 +1,8 @@
 """An expression too wide for one line, written over several.
 
 It may be written otherwise than on one: a fraction as a factor 1/b before brackets, an exponent after
-an arrow. What multiplies what is known of the expression; `breaking` has a formula alone, and changes
-no sign of it.
+an arrow. That takes the expression, whose factors and exponents these are. `breaking` has a formula
+alone, and changes no sign of it.
 
 Breaks at the + and - that stand outermost. A term too wide for a line of its own is opened: its
 last bracket (a sum's body, a function's argument, a sum between brackets) goes over several lines,

@@ -6,11 +6,11 @@ import cmath
 import math
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from strategies import NAMES as LANGUAGE
 from strategies import texts
-from sympy import Add, Expr, Mul, Pow, Rational
+from sympy import Add, Expr, I, Mul, Pow, Rational, nan, oo, zoo
 
 import midpo
 from midpo.symbolic.formula.characters import line, mathematics
@@ -120,9 +120,10 @@ def value(expr: Expr) -> complex:
 @settings(max_examples=150, deadline=None)
 def test_a_line_means_what_the_expression_does(expr: Expr) -> None:
     """Brackets are where Python's grammar needs them, which is that of a reader."""
+    assume(not expr.has(I, nan, oo, zoo))  # no words of the language
     try:
         wanted = value(expr)
-    except (ArithmeticError, ValueError, TypeError):
+    except (ArithmeticError, ValueError):
         return
     for shown in (line(write(expr)), line(inline(expr))):
         read = shown.replace("·", "*").replace("−", "-").replace("^", "**")
