@@ -34,7 +34,7 @@ from midpo.symbolic.language.text import text
 
 from .names import policy_argument
 
-_KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "rows")
+_KEYWORDS = ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "empty", "rows")
 _ALWAYS = (
     "torch",
     "dist",
@@ -47,6 +47,7 @@ _ALWAYS = (
     "flat_labels",
     "total",
     "packing",
+    "present",
     "flags",
     "WAYS",
     "TABLE",
@@ -71,7 +72,7 @@ BACKENDS = {
     for row in (
         Backend(
             "eager",
-            ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics"),
+            ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "empty"),
             "readable, by autograd",
         ),
         Backend(
@@ -98,7 +99,7 @@ BACKENDS = {
         ),
         Backend(
             "logps",
-            ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "sequence_lengths"),
+            ("num_pairs", "ignore_index", "cu_seqlens", "max_seqlen", "metrics", "empty", "sequence_lengths"),
             "from log-probabilities of the labels",
         ),
     )

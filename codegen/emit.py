@@ -238,6 +238,7 @@ class _Emitter:
             "reference": [header.docstring(line) for line in header.reference(spec)],
             "notes": [line for note in self.notes for line in textwrap.wrap(f"Note: {note}.", 92)],
             "of": len(spec.roles),
+            "orders_batch": spec.orders_batch,
             "beside": [header.docstring(line) for line in header.beside(spec)],
             "logits": [
                 (a, header.logits_meaning(p, a, len(spec.roles)))
@@ -295,7 +296,6 @@ class _Emitter:
         return metric | {
             "walk": printer.walk,
             "given_names": [label_statistic(p).name for p in self.policies if p in given],
-            "orders_batch": self.spec.orders_batch,
             "arguments": self.arguments,
             "frozen_arguments": list(zip(self.policies, self.arguments, strict=True))[1:],
             "short": self.digest[:12],

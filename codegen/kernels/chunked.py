@@ -4,10 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from midpo.codegen.statements.nodes import Argument, Assign, Constant, Function, Name, Row, Table, call
+from midpo.codegen.statements.nodes import (
+    Argument,
+    Assign,
+    Constant,
+    Function,
+    Name,
+    Number,
+    Row,
+    Table,
+    call,
+)
 from midpo.codegen.statements.quote import block, quote
 
-from .frame import TENSOR, checked, features, function, named, option, padded, returned, token_features
+from .frame import (
+    TENSOR,
+    checked,
+    empty,
+    features,
+    function,
+    named,
+    option,
+    padded,
+    present,
+    returned,
+    token_features,
+)
 
 
 def fused(v: Any) -> Function:
@@ -20,11 +42,11 @@ def fused(v: Any) -> Function:
     body = block(
         """
         flags = {"metrics": metrics, "validate": validate, "inplace_backward": inplace_backward}
-        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen, "rows": rows}, flags)
+        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen, "rows": rows}, flags, EMPTY)
         vocab_group = _vocabulary_group(policy_logits, vocab_group)
         LOCAL
         sharded = vocab_group is not None
-        _check(LEADS, labels, OF, ignore_index, cu_seqlens, validate, sharded=sharded)
+        _check(LEADS, labels, OF, ignore_index, cu_seqlens, validate, EMPTY, sharded=sharded)
         FEATURES
         DTYPE = _accumulation(policy_logits)
         TRAINED, NUMBERS = [policy_logits], []
@@ -38,12 +60,15 @@ def fused(v: Any) -> Function:
         labels = _padded(flat_labels, LAYOUT, -1)
         PADDED
         MASK = labels >= 0
+        PRESENT
         BODY
         RETURNED
     """,
         LEADS=named(v.arguments),
         FEATURES=features(v),
         OF=v.of,
+        EMPTY=empty(v),
+        PRESENT=present(v, dict.fromkeys(token_features(v), Number("1"))),
         CHECKED=checked(v),
         DTYPE=v.dtype,
         LOCAL=[Assign(Name(a), call("_local", Name(a))) for a in v.arguments],

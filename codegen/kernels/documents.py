@@ -26,6 +26,9 @@ OPTIONS = """\
     metrics: return (loss, metrics) with what trainers log, detached: means, or for reduction
         "none" one number a pair. Rewards are the two sides of the margin, less what is of
         neither response; margins their difference, accuracies where the chosen one is greater."""
+EMPTY = """\
+    empty: "zero" lets the loss of a pair whose responses are not both labelled be 0, and of metrics
+        counts it in "pairs/empty", its share, alone; "error" refuses such a pair."""
 SHARDS = """\
     inplace_backward: let backward overwrite policy_logits with their gradient.
     vocab_group: the process group over which the vocabulary is sharded, in rank order: logits
@@ -99,6 +102,7 @@ def of_function(v: Any) -> tuple[str, ...]:
         lines.append(f"    {feature}: {shape}{packed}, a {kind} feature{inside}.")
     lines += [f"    {parameter}: {meaning}." for parameter, _, meaning in v.parameters]
     lines += OPTIONS.format(v.of).splitlines()
+    lines += [] if v.orders_batch else EMPTY.splitlines()
     lines += _own(v)
     lines.append(f"    validate: check the values of labels{values}; this waits for the device.")
     return (*lines, "", *RETURNS.splitlines(), *v.reference)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from midpo.codegen.statements.nodes import (
@@ -35,6 +35,7 @@ SHARED = (
     Argument("max_seqlen", quote("int | None"), NONE, named=True),
     Argument("metrics", Name("bool"), Constant(False), named=True),
 )
+EMPTY = Argument("empty", Name("str"), Constant("error"), named=True)
 VALIDATE = Argument("validate", Name("bool"), Constant(True), named=True)
 
 
@@ -50,7 +51,8 @@ def function(
     for name, default, _ in v.parameters:
         value = None if default is None else quote(default)
         keywords.append(Argument(name, Name("float"), value, named=True))
-    arguments = (*leads, *keywords, *SHARED, *own, VALIDATE)
+    lacking = () if v.orders_batch else (EMPTY,)
+    arguments = (*leads, *keywords, *SHARED, *lacking, *own, VALIDATE)
     return Function(v.function, arguments, ANY, of_function(v), tuple(body))
 
 
@@ -99,18 +101,55 @@ def checked(v: Any) -> list[Statement]:
     ]
 
 
-def returned(v: Any) -> tuple[Statement, ...]:
-    """The loss and, where they are asked for, the metrics."""
+def empty(v: Any) -> Code:
+    """What is to be done with pairs that lack labels: a loss that sorts a batch needs all of them."""
+    return Constant("error") if v.orders_batch else Name("empty")
+
+
+def present(v: Any, values: Mapping[str, Code]) -> tuple[Statement, ...]:
+    """Which pairs have labels. What stands at the one position of the others is one of `values`."""
+    if v.orders_batch:
+        return ()
     return block(
         """
-        total = _reduced(LOSS, reduction, num_pairs)
+        present = None
+        if empty == "zero":
+            VALUES
+            MASK, present = _present(MASK, OF)
+    """,
+        VALUES=[Assign(Name(n), quote("torch.where({}, {}, {})", v.mask, n, x)) for n, x in values.items()],
+        MASK=v.mask,
+        OF=Number(str(v.of)),
+    )
+
+
+def metrics(v: Any) -> tuple[Statement, ...]:
+    """What is logged, of pairs with labels."""
+    only = block(
+        """
+        if present is not None:
+            MASK = MASK & present.repeat(OF)[:, None]
+    """,
+        MASK=v.mask,
+        OF=Number(str(v.of)),
+    )
+    return (*(() if v.orders_batch else only), *v.metric_lines)
+
+
+def returned(v: Any) -> tuple[Statement, ...]:
+    """The loss and, where they are asked for, the metrics."""
+    which = NONE if v.orders_batch else Name("present")
+    return block(
+        """
+        total = _reduced(LOSS, reduction, num_pairs, PRESENT)
         if not metrics:
             return total
         with torch.no_grad():
             METRICS
-        return total, _logged(LOGGED, reduction)
+        return total, _logged(LOGGED, reduction, PRESENT)
     """,
         LOSS=v.loss,
-        METRICS=v.metric_lines,
+        METRICS=metrics(v),
         LOGGED=v.metric_name,
+        PRESENT=which,
     )

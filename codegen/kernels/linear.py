@@ -12,6 +12,7 @@ from midpo.codegen.statements.nodes import (
     Constant,
     Function,
     Name,
+    Number,
     Row,
     Statement,
     Table,
@@ -19,7 +20,19 @@ from midpo.codegen.statements.nodes import (
 )
 from midpo.codegen.statements.quote import block, quote
 
-from .frame import TENSOR, checked, features, function, named, option, padded, token_features
+from .frame import (
+    TENSOR,
+    checked,
+    empty,
+    features,
+    function,
+    metrics,
+    named,
+    option,
+    padded,
+    present,
+    token_features,
+)
 
 LABEL_LOGPS = "_token_logps"
 
@@ -39,11 +52,11 @@ def linear(v: Any) -> Function:
     body = block(
         """
         flags = {"metrics": metrics, "validate": validate}
-        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen, "rows": rows}, flags)
+        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen, "rows": rows}, flags, EMPTY)
         held = isinstance(policy_weight, Tensor) and policy_weight.dim() == 2
         _need(held, "policy_weight", policy_weight, "(V, D)")
         size = policy_weight.shape[0]
-        _check(HIDDEN, labels, OF, ignore_index, cu_seqlens, validate, vocabulary=size)
+        _check(HIDDEN, labels, OF, ignore_index, cu_seqlens, validate, EMPTY, vocabulary=size)
         FEATURES
         _check_head("policy", policy_hidden, policy_weight, policy_bias, size)
         DTYPE = _accumulation(policy_hidden)
@@ -56,15 +69,16 @@ def linear(v: Any) -> Function:
         given = GIVEN
         batch = _Batch(OF, TRAINED, FROZEN, labels, cu_seqlens, given, KINDS)
         longest = None if cu_seqlens is None else _longest(cu_seqlens, max_seqlen, validate)
-        fixed = (longest, ignore_index, reduction if metrics else None, rows, NUMBERS)
+        fixed = (longest, ignore_index, reduction if metrics else None, rows, NUMBERS, EMPTY)
         total, logged = _in_groups(
             FUNCTION, _losses, PASSES, OPERATORS, batch, fixed, reduction, num_pairs, ORDERS
         )
-        return (total, _logged(logged, reduction)) if metrics else total
+        return (total, _logged(logged, reduction, logged.pop("present", None))) if metrics else total
     """,
         HIDDEN=Table(tuple(hidden)),
         FEATURES=features(v),
         OF=v.of,
+        EMPTY=empty(v),
         CHECKED=checked(v),
         DTYPE=v.dtype,
         TRAINED=v.trained,
@@ -138,6 +152,9 @@ def losses(v: Any) -> Function:
     if given:
         row = Row("" if len(given) > 1 else "()", tuple(map(Name, given)))
         taken.append(Assign(row, quote("batch.given.values()")))
+    zero = block("if present is not None:\n    LOSS = torch.where(present, LOSS, 0.0)", LOSS=v.loss)
+    which = block("if present is not None:\n    LOGGED['present'] = present", LOGGED=v.metric_name)
+    zero, which = ((), ()) if v.orders_batch else (zero, which)
     body = block(
         """
         TRAINED, FROZEN = batch.trained, batch.frozen
@@ -152,7 +169,9 @@ def losses(v: Any) -> Function:
         TAKEN
         PADDED
         MASK = labels >= 0
+        PRESENT
         BODY
+        ZERO
         if reduction is None:
             return LOSS, {}
         with torch.no_grad():
@@ -169,7 +188,9 @@ def losses(v: Any) -> Function:
         MASK=v.mask,
         BODY=v.body,
         LOSS=v.loss,
-        METRICS=v.metric_lines,
+        PRESENT=present(v, dict.fromkeys(token_features(v), Number("1"))),
+        ZERO=zero,
+        METRICS=[*metrics(v), *which],
         LOGGED=v.metric_name,
     )
     kinds = {
@@ -181,6 +202,7 @@ def losses(v: Any) -> Function:
         "reduction": "str | None",
         "rows": "int",
         v.numbers: "list[float]",
+        "empty": "str",
     }
     arguments = tuple(Argument(name, quote(kind)) for name, kind in kinds.items())
     doc = (

@@ -12,11 +12,13 @@ from .frame import (
     OPTIONAL,
     TENSOR,
     checked,
+    empty,
     features,
     function,
     named,
     option,
     padded,
+    present,
     returned,
     token_features,
 )
@@ -27,8 +29,8 @@ def eager(v: Any) -> Function:
     body = block(
         """
         flags = {"metrics": metrics, "validate": validate}
-        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen}, flags)
-        _check(LEADS, labels, OF, ignore_index, cu_seqlens, validate)
+        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen}, flags, EMPTY)
+        _check(LEADS, labels, OF, ignore_index, cu_seqlens, validate, EMPTY)
         FEATURES
         CHECKED
         DTYPE = _accumulation(policy_logits)
@@ -38,12 +40,14 @@ def eager(v: Any) -> Function:
             PADDED
         MASK = labels != ignore_index
         COUNTED
+        PRESENT
         BODY
         RETURNED
     """,
         LEADS=named(arguments),
         FEATURES=features(v),
         OF=v.of,
+        EMPTY=empty(v),
         CHECKED=checked(v),
         DTYPE=v.dtype,
         PADDED=[
@@ -57,6 +61,7 @@ def eager(v: Any) -> Function:
             Assign(Name(name), quote("torch.where({}.unsqueeze(-1), {}, 0.0)", v.mask, name))
             for name in arguments
         ],
+        PRESENT=present(v, {"labels": Number("0"), **dict.fromkeys(token_features(v), Number("1"))}),
     )
     leads = [Argument(name, TENSOR) for name in (*arguments, "labels")]
     return function(v, leads, (), body)
@@ -66,9 +71,9 @@ def logps(v: Any) -> Function:
     body = block(
         """
         flags = {"metrics": metrics, "validate": validate}
-        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen}, flags)
+        _check_options(ignore_index, reduction, {"max_seqlen": max_seqlen}, flags, EMPTY)
         WHOLE
-        _check_logps(LEADS, labels, OF, ignore_index, cu_seqlens, validate)
+        _check_logps(LEADS, labels, OF, ignore_index, cu_seqlens, validate, EMPTY)
         FEATURES
         CHECKED
         DTYPE = _accumulation(FIRST)
@@ -77,18 +82,23 @@ def logps(v: Any) -> Function:
             packing = _places(cu_seqlens, _longest(cu_seqlens, max_seqlen, validate))
             MASK = _padded(MASK, packing, False)
             PADDED
+        PRESENT
         BODY
         RETURNED
     """,
         LEADS=named(v.arguments),
         FEATURES=features(v),
         OF=v.of,
+        EMPTY=empty(v),
         CHECKED=checked(v),
         DTYPE=v.dtype,
         FIRST=v.arguments[0],
         MASK=v.mask,
         BODY=v.body,
         RETURNED=returned(v),
+        PRESENT=present(
+            v, dict.fromkeys(v.arguments, quote("-1.0")) | dict.fromkeys(token_features(v), Number("1"))
+        ),
         WHOLE=_of_whole_responses(v) if v.whole else (),
         PADDED=[
             *padded(v.arguments, "packing", quote("-1.0")),

@@ -52,13 +52,15 @@ def _is_whole(value: Any) -> bool:
 
 
 def _check_options(
-    ignore_index: Any, reduction: Any, counts: dict[str, Any], flags: dict[str, Any]
+    ignore_index: Any, reduction: Any, counts: dict[str, Any], flags: dict[str, Any], empty: Any
 ) -> None:
     """Refuse options that are none: `counts` are None or at least 1, `flags` true or false."""
     held = _is_whole(ignore_index) and -(2**63) <= ignore_index < 2**63
     _need(held, "ignore_index", ignore_index, "a whole number, as -100")
     held = isinstance(reduction, str) and reduction in ("mean", "sum", "none")
     _need(held, "reduction", reduction, '"mean", "sum" or "none"')
+    held = isinstance(empty, str) and empty in ("error", "zero")
+    _need(held, "empty", empty, '"error" or "zero"')
     for name, value in counts.items():
         held = value is None or (_is_whole(value) and value >= 1)
         _need(held, name, value, "a whole number from 1 on, or None")
@@ -128,6 +130,7 @@ def _check(
     ignore_index: int,
     cu_seqlens: Tensor | None,
     validate: bool,
+    empty: str,
     vocabulary: int | None = None,
     sharded: bool = False,
 ) -> None:
@@ -143,7 +146,10 @@ def _check(
         _need(held, name, value, tuple(first.shape))
     if validate:
         counted, size = labels != ignore_index, vocabulary or first.shape[-1]
-        _check_counted(counted, sequences, cu_seqlens)
+        if empty == "error":
+            _check_counted(counted, sequences, cu_seqlens)
+        elif not bool(counted.any()):
+            return
         low, high = int(labels[counted].min()), int(labels[counted].max())
         held = low >= 0 and (high < size or sharded)
         _need(held, "labels", low if low < 0 else high, f"0..{size - 1} or {ignore_index}")
@@ -156,6 +162,7 @@ def _check_logps(
     ignore_index: int,
     cu_seqlens: Tensor | None,
     validate: bool,
+    empty: str,
 ) -> None:
     """Refuse wrong arguments by name: nothing is broadcast."""
     sequences = _sequences(labels, cu_seqlens, validate, of)
@@ -163,7 +170,7 @@ def _check_logps(
         held = isinstance(value, Tensor) and value.shape == labels.shape
         _need(held, name, value, tuple(labels.shape))
         _need(value.dtype in FLOATS, name, value.dtype, "a floating-point dtype")
-    if validate:
+    if validate and empty == "error":
         _check_counted(labels != ignore_index, sequences, cu_seqlens)
 
 

@@ -38,15 +38,37 @@ def _token_log_mean(mask: Tensor, values: Tensor) -> Tensor:
     return top.squeeze(-1) + torch.log1p(torch.expm1(below).sum(-1) / mask.sum(-1))
 
 
-def _reduced(losses: Tensor, reduction: str, num_pairs: float | None) -> Tensor:
-    """The sum of the losses, their mean over `num_pairs` if it is given, or they themselves."""
+def _present(mask: Tensor, of: int) -> tuple[Tensor, Tensor]:
+    """`mask`, where each response of a pair that lacks labels has one position, so that no sum is
+    over none; and which pairs have labels in each of their `of` responses."""
+    present = mask.any(-1).view(of, -1).all(0)
+    first = torch.arange(mask.shape[-1], device=mask.device) == 0
+    return torch.where(present.repeat(of)[:, None], mask, first), present
+
+
+def _reduced(
+    losses: Tensor, reduction: str, num_pairs: float | None, present: Tensor | None
+) -> Tensor:
+    """The sum of the losses, their mean over `num_pairs` if it is given, or they themselves. Those
+    of pairs that are not `present` are 0."""
+    if present is not None:
+        losses = torch.where(present, losses, 0.0)
     if reduction == "none":
         return losses
     pairs = losses.shape[0] if num_pairs is None else num_pairs
     return losses.sum() / pairs if reduction == "mean" else losses.sum()
 
 
-def _logged(values: dict[str, Tensor], reduction: str) -> dict[str, Tensor]:
-    """What trainers log: means, or for reduction "none" one number a pair."""
-    apart = reduction == "none"
-    return {key: (x if apart else x.mean()).detach() for key, x in values.items()}
+def _logged(values: dict[str, Tensor], reduction: str, present: Tensor | None) -> dict[str, Tensor]:
+    """What trainers log: means, or for reduction "none" one number a pair. Of pairs that are not
+    `present` nothing is logged but their share."""
+    if present is None:
+        apart = reduction == "none"
+        return {key: (x if apart else x.mean()).detach() for key, x in values.items()}
+    found = {}
+    for key, x in values.items():
+        of_pairs = x.shape == present.shape
+        x = torch.where(present, x, torch.nan) if of_pairs else x
+        found[key] = (x if reduction == "none" else x.nanmean()).detach()
+    absent = (~present).to(next(iter(found.values())).dtype)
+    return found | {"pairs/empty": absent if reduction == "none" else absent.mean()}

@@ -44,6 +44,7 @@ OPTIONS = (
     "ignore_index",
     "cu_seqlens",
     "max_seqlen",
+    "empty",
     "metrics",
     "validate",
     "rows",

@@ -52,7 +52,11 @@ class Called:
         self.torch, self.binding, self.batch, self.way = torch, binding, batch, way
         self.kind, self.device = kind, device
         self.wide = torch.float64 if kind == torch.float64 else torch.float32
-        self.counted = torch.tensor(batch.labels != IGNORED, device=device)
+        self.labels = batch.labels
+        if way.lacking:  # the second pair's last response
+            self.labels = batch.labels.copy()
+            self.labels[1 - batch.pairs] = IGNORED
+        self.counted = torch.tensor(self.labels != IGNORED, device=device)
         self.leaves: dict[str, Any] = {}
         if way.packed:
             self.pack()
@@ -94,8 +98,8 @@ class Called:
 
     def pack(self) -> None:
         """Where each token of the packed layout stands in the padded one."""
-        labels = self.batch.labels
-        last = [int(np.flatnonzero(row != IGNORED)[-1]) + 1 for row in labels]
+        labels = self.labels
+        last = [int(np.max(np.flatnonzero(row != IGNORED), initial=0)) + 1 for row in labels]
         # What is ignored after the last label may be packed too.
         ends = [min(labels.shape[1], n + row % 2) for row, n in enumerate(last)]
         self.at = (
@@ -154,6 +158,7 @@ class Called:
             "cu_seqlens": self.bounds if way.packed else None,
             "max_seqlen": self.longest if way.bounded else None,
             "metrics": way.metrics,
+            "empty": "zero" if way.lacking else "error",
             "validate": way.validate,
             "rows": way.rows,
             "inplace_backward": way.inplace,
@@ -169,7 +174,7 @@ class Called:
         if source.kind == "feature":
             return self.leaves[policy] if self.kept() else self.leaves[policy] * 1
         if source.kind == "labels":
-            labels = torch.tensor(self.batch.labels, device=self.device)
+            labels = torch.tensor(self.labels, device=self.device)
             return torch.where(self.counted, labels, self.way.ignore_index)
         if source.kind == "mask":
             return self.counted.clone()

@@ -105,6 +105,7 @@ class _Check(Holding):
         self.wide()
         if self.generated:
             self.broken(first)
+            self.lacking(first)
             self.refusals()
 
     def others(self, dtype: str) -> None:
@@ -198,6 +199,36 @@ class _Check(Holding):
         judge.losses(self.plain, answer.loss.double().tolist(), {1})
         if not batch.heads:  # the head's gradient is a sum over all pairs
             judge.gradients(self.plain, answer, weights, {1})
+        self.tallies[dtype].add(judge)
+
+    def lacking(self, dtype: str) -> None:
+        """A pair without labels has the loss 0 and no gradient where that is asked for, and the
+        others are as before."""
+        ways = (
+            Way("none", lacking=True, poisoned=True),
+            Way("none", lacking=True, packed=True, metrics=True),
+        )
+        if not ways[0].needs() <= self.binding.options:
+            return
+        rng = np.random.default_rng((self.seed, 5))
+        batch = self.batch(rng, scale=1.0, vocabulary=3, pairs=3, shortest=3)
+        truth = truth_of(batch, self.loss, self.seed)
+        if truth is None:
+            return
+        judge = Judge(truth, batch, Numbers.of(self.torch, dtype))
+        weights = [1.0, 0.0, -3.0]
+        for way in ways:
+            call = Called(self.torch, self.binding, batch, way, getattr(self.torch, dtype), self.device)
+            try:
+                answer = call([1.0, 2.0, -3.0])
+            except Exception as error:  # the function's own
+                self.raised(judge, way, error)
+                continue
+            found = answer.loss.double().tolist()
+            if found[1] != 0:
+                judge.fail(way, "loss of a pair without labels", 0.0, found[1], float("inf"))
+            judge.losses(way, found, {1})
+            judge.gradients(way, answer, weights)
         self.tallies[dtype].add(judge)
 
     def refusals(self) -> None:

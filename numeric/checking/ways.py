@@ -13,8 +13,8 @@ class Way:
 
     `divisor` is num_pairs per pair; `poisoned` puts NaN where nothing counts; `frozen` asks for
     gradients of frozen policies, which must be none; `mixed` gives these in another dtype than the
-    policy's; `twice` differentiates twice and compares; `shards` are the processes among which the
-    vocabulary is divided.
+    policy's; `lacking` leaves the second pair without labels; `twice` differentiates
+    twice and compares; `shards` are the processes among which the vocabulary is divided.
     """
 
     reduction: str | None = "none"
@@ -29,6 +29,7 @@ class Way:
     poisoned: bool = False
     frozen: bool = False
     mixed: bool = False
+    lacking: bool = False
     twice: bool = False
     shards: int = 1
 
@@ -44,6 +45,7 @@ class Way:
             "validate": not self.validate,
             "rows": self.rows is not None,
             "inplace_backward": self.inplace,
+            "empty": self.lacking,
             "vocab_group": self.shards > 1,
         }
         return {name for name, wanted in asked.items() if wanted}
@@ -61,6 +63,7 @@ class Way:
             "NaN where nothing counts": self.poisoned,
             "frozen policies that require a gradient": self.frozen,
             "frozen policies of another dtype": self.mixed,
+            'empty="zero"': self.lacking,
             "backward twice": self.twice,
             f"{self.shards} shards": self.shards > 1,
         }

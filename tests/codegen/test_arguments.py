@@ -62,6 +62,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "max_seqlen": NO_COUNTS,
     "ignore_index": (None, "x", True, math.nan, -100.0, 2**63, torch.tensor(-100)),
     "reduction": ("avg", None, True, 1, ["mean"], torch.tensor(1)),
+    "empty": ("skip", None, True, 0, ["zero"], torch.tensor([1, 2])),
     "metrics": NO_FLAGS,
     "validate": NO_FLAGS,
     "inplace_backward": NO_FLAGS,
