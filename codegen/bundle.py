@@ -19,6 +19,7 @@ FOLDER = Path(__file__).parent
 RUNTIME, TRAINING = FOLDER / "runtime", FOLDER / "training"
 PACKAGE = "midpo.codegen"
 CHECKS = "runtime.arguments"
+PACKAGES = ("torch", "trl")
 _INLINE = "static inline "
 # Each after those that it imports; what only checks arguments comes last.
 MODULES = (
@@ -39,6 +40,7 @@ MODULES = (
     "runtime.arguments",
     "training.models",
     "training.steps",
+    "training.preference",
 )
 
 
@@ -78,9 +80,14 @@ class Bundle:
 
 
 def bundled(
-    doc: Iterable[str], before: Sequence[Statement], after: Sequence[Statement], thin: bool
+    doc: Iterable[str],
+    before: Sequence[Statement],
+    after: Sequence[Statement],
+    thin: bool,
+    more: Sequence[Import] = (),
 ) -> Bundle:
-    """A file: what `doc` says of it, the statements `before` what they and those `after` call."""
+    """A file: what `doc` says of it, the statements `before` what they and those `after` call; its
+    imports are those that are read, and `more`."""
     own = {
         name
         for each in (*before, *after)
@@ -94,7 +101,7 @@ def bundled(
     clash = own & {name for piece in pieces for name in piece.names}
     assert not clash, f"a kernel and the runtime both define {clash}"
     read = wanted.union(*(piece.reads for piece in pieces if not thin))
-    imports = [one for one in library()[1].values() if one.bound in read]
+    imports = [*(one for one in library()[1].values() if one.bound in read), *more]
     head = [
         "\n".join(['"""' + "\n".join(doc) + '\n"""']),
         "from __future__ import annotations",
@@ -189,9 +196,9 @@ def _imports(node: ast.Import | ast.ImportFrom) -> Iterator[Import]:
 
 
 def _sections(imports: Iterable[Import]) -> Iterator[str]:
-    """The lines of imports: of Python's own library, then of torch; whole modules first."""
-    for torch in (False, True):
-        some = [one for one in imports if one.module.startswith("torch") == torch]
+    """The lines of imports: of Python's own library, then of other packages; whole modules first."""
+    for theirs in (False, True):
+        some = [one for one in imports if one.module.startswith(PACKAGES) == theirs]
         whole = sorted(one.line() for one in some if one.name is None)
         parts: dict[str, list[str]] = {}
         for one in some:

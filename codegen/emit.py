@@ -13,12 +13,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from midpo.codegen import header
-from midpo.codegen.bundle import RUNTIME, TRAINING, bundled, in_c
+from midpo.codegen.bundle import RUNTIME, TRAINING, Import, bundled, in_c
 from midpo.codegen.kernels import chunked, documents, linear, steps, whole
 from midpo.codegen.kernels import passes as walk
 from midpo.codegen.plan.excess import parts_of
 from midpo.codegen.plan.lower import Lowered, lower
-from midpo.codegen.plan.needs import Need, Takes, takes
+from midpo.codegen.plan.needs import Need, Takes, takes, whole_term
 from midpo.codegen.plan.statistics import label_statistic
 from midpo.codegen.printing.blocks import TRITON, C, Dialect
 from midpo.codegen.printing.body import body_of
@@ -197,14 +197,19 @@ class _Emitter:
         )()
         v = SimpleNamespace(**self.common() | values)
         before, after = _statements(v)
+        imports: tuple[Import, ...] = ()
         if self.where:
-            before, after = [steps.step(v), *before], [*after, steps.seam(v)]
+            after = [*after, steps.seam(v)]
+        if self.where == "loop":
+            before = [steps.step(v), *before]
+        if self.where == "trl":
+            after, imports = [*after, steps.trainer(v)], steps.IMPORTS
         said = {marked(n): f'the parameter "{n}"' for n in self.parameters}
         said |= {marked(n): f'the feature "{n}"' for n in self.features}
         said |= {f"{marked(p.removeprefix('pi_'))}_": f'the policy "{p}"' for p in self.policies}
         made = settled([*before, *after], self.function, said, self.backend.name)
         doc = map(plain, documents.of_file(v))
-        bundle = bundled(doc, made[: len(before)], made[len(before) :], self.thin)
+        bundle = bundled(doc, made[: len(before)], made[len(before) :], self.thin, imports)
         source = sealed(bundle.source, after=f"{self.digest}.")
         return Kernel(
             self.spec.name,
@@ -230,6 +235,7 @@ class _Emitter:
             "where": self.where,
             "whole": False,
             "label_only": frozenset(),
+            "whole_term": whole_term(self.lowered, self.takes),
             "needs": "Thin: it needs midpo, whose functions it imports, and"
             if self.thin
             else "Self-contained: it needs",

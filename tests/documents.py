@@ -7,8 +7,8 @@ Of each page, in order, in an empty folder:
 - any other python block is run, any other toml block must be a spec.
 
 A comment before a block loosens this: `<!-- numbers vary -->` compares everything but numbers,
-`<!-- some rows -->` asks for the printed lines among those of the answer. `...` on a line of its
-own stands for any lines.
+`<!-- some rows -->` asks for the printed lines among those of the answer; `<!-- needs PACKAGE -->` runs
+it only where that is installed. `...` on a line of its own stands for any lines.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -82,6 +83,9 @@ def commands(session: str) -> Iterator[tuple[str, str]]:
 
 def run(block: Block, folder: Path) -> None:
     """Do what the block says in `folder`. Raises: AssertionError where it is not so."""
+    package = block.loose.partition("needs ")[2]
+    if package and find_spec(package) is None:
+        return
     if block.file:
         (folder / block.file).write_text(block.text, encoding="utf-8")
     elif block.is_session:

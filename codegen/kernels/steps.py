@@ -1,12 +1,15 @@
-"""What calls a kernel where people train: in one's own loop."""
+"""What calls a kernel where people train: in one's own loop, or in TRL's trainer."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from midpo.codegen.backends import BACKENDS
+from midpo.codegen.bundle import Import
 from midpo.codegen.names import plain
+from midpo.codegen.statements import python
 from midpo.codegen.statements.nodes import (
     Argument,
     Assign,
@@ -18,9 +21,10 @@ from midpo.codegen.statements.nodes import (
     Number,
     Statement,
     Table,
+    Text,
 )
 from midpo.codegen.statements.quote import block, quote
-from midpo.symbolic.errors import MidpoError
+from midpo.symbolic.errors import MidpoError, NotYet
 
 from .frame import ANY, TENSOR, option
 
@@ -36,7 +40,20 @@ class Where:
 
 
 OF_MODELS = ("linear", "fused", "triton", "native", "eager")
-WHERES = {row.name: row for row in (Where("loop", "step", OF_MODELS, "one's own training loop"),)}
+WHERES = {
+    row.name: row
+    for row in (
+        Where("loop", "step", OF_MODELS, "a training loop of one's own"),
+        Where("trl", "Trainer", OF_MODELS, "TRL's DPOTrainer"),
+    )
+}
+IMPORTS = (Import("trl", "DPOTrainer", "DPOTrainer"),)
+# Keywords of a trainer's constructor, whatever TRL's version; a parameter is another.
+OF_TRAINERS = (
+    "self", "model", "ref_model", "args", "data_collator", "train_dataset", "eval_dataset",
+    "processing_class", "compute_metrics", "callbacks", "optimizers", "peft_config", "features",
+    "policies",
+)  # fmt: skip
 
 
 def refuse(where: str, backend: str) -> None:
@@ -59,11 +76,67 @@ def seam(v: Any) -> Statement:
         "label_logps": Name("_label_logps") if enough else Constant(None),
         "from_hidden": Constant(from_hidden),
         "frozen": _table({short: Constant(policy in enough) for policy, short in shorts.items()}),
+        "whole": Constant(not v.whole_term),
         "features": _table({plain(name): Constant(kind) for name, _, kind in v.features}),
         "parameters": _table({plain(name): quote(default or "None") for name, default, _ in v.parameters}),
         "of": Number(str(v.of)),
     }
     return Assign(Name("SEAM"), Call(Name("_Seam"), (), tuple(told.items())), spread=True)
+
+
+def refuse_names(spec: str, parameters: Iterable[str]) -> None:
+    """Raises: NotYet for parameters that a trainer's own keywords are called like."""
+    taken = [name for name in parameters if name in OF_TRAINERS]
+    if taken:
+        raise NotYet(
+            f'{spec}: the parameter "{taken[0]}" would be the trainer\'s argument "{taken[0]}" a second '
+            f'time\n  expected: another name, such as "{taken[0]}_2"'
+        )
+
+
+def trainer(v: Any) -> Statement:
+    """The class that is a trainer of TRL."""
+    if v.of != 2:
+        raise NotYet(
+            f"{v.name} has {v.of} responses to a prompt, and TRL's DPOTrainer has 2\n  expected: --for loop"
+        )
+    refuse_names(v.name, (plain(name) for name, *_ in v.parameters))
+    scale = next((n for n in ("alpha", "beta") if n in {plain(p[0]) for p in v.parameters}), None)
+    lines = [
+        "class Trainer(_Preference, DPOTrainer):",
+        *(f"    {line}".rstrip() for line in _trainer_document(v)),
+        "",
+        "    seam = SEAM",
+        f"    spec = {python.text(Constant(v.name))}",
+        f"    scale = {python.text(Constant(scale))}",
+        f"    whole_term = {python.text(Constant(v.whole_term))}",
+    ]
+    return Text(tuple(lines), frozenset({"_Preference", "DPOTrainer"}), frozenset({"Trainer"}))
+
+
+def _trainer_document(v: Any) -> list[str]:
+    others = [plain(a).removesuffix("_logits") for p, a in v.frozen_policies if p != "pi_ref"]
+    said = [
+        '"""' + v.summary[0],
+        *v.summary[1:],
+        "",
+        "As a DPOTrainer of TRL, whose arguments it takes, and by name also these:",
+    ]
+    for name, default, meaning in v.parameters:
+        usual = "no default" if default is None else f"default {default}"
+        said.append(f"    {plain(name)}: {meaning}; {usual}.")
+    if v.features:
+        said.append("    features: name -> call(inputs) -> tensor, instead of columns of the dataset:")
+    for name, shape, kind in v.features:
+        name = plain(name)
+        columns = name if kind == "pair" else f"chosen_{name}, rejected_{name}"
+        also = f" or ({v.of}B, T - 1)" if kind == "token" else ""
+        said.append(f"        {name}: {shape}{also}, a {kind} feature; columns {columns}.")
+        if kind == "token":
+            said.append("            They hold a number a token of the response, the appended one too.")
+    if others:
+        said.append("    policies: a model for each further frozen policy: " + ", ".join(others) + ".")
+    return [*said, '"""']
 
 
 def _table(items: dict[str, Code]) -> Table:
@@ -100,6 +173,7 @@ def step(v: Any) -> Function:
 
 def _document(v: Any) -> tuple[str, ...]:
     others = [plain(a).removesuffix("_logits") for p, a in v.frozen_policies if p != "pi_ref"]
+    from_sums = v.backend == "linear" and not v.whole_term
     with_reference = any(p == "pi_ref" for p, _ in v.frozen_policies)
     beside = ", then those beside them" if v.of > 2 else ""
     said = [
@@ -116,7 +190,9 @@ def _document(v: Any) -> tuple[str, ...]:
     if with_reference:
         said += [
             "    reference: the frozen reference. None: `model` is one of PEFT, and its adapter is off in",
-            "        the reference's pass.",
+            f"        the reference's pass. Or ({v.of}B,), log-probabilities of the responses."
+            if from_sums
+            else "        the reference's pass.",
         ]
     else:
         said.append("    reference: not used; None.")

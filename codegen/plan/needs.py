@@ -21,6 +21,7 @@ from midpo.symbolic.language.nodes import (
     VocabSum,
 )
 from midpo.symbolic.language.spec import Spec
+from midpo.symbolic.language.text import text
 
 from .lower import Lowered
 
@@ -74,6 +75,15 @@ def takes(spec: Spec, lowered: Lowered) -> Takes:
         features,
         {name: one.domain for name, one in spec.names.parameters.items() if name in used},
     )
+
+
+def whole_term(lowered: Lowered, takes: Takes) -> str:
+    """What of a loss the log-probabilities of whole responses do not give; empty where they give
+    all of it."""
+    if takes.needs in ("responses", "lengths"):
+        return ""
+    nodes = (node for part in _parts(lowered) for node in part.atoms(*DISTRIBUTIONS))
+    return next(map(text, sorted(nodes, key=str)), NEEDS[takes.needs])
 
 
 def _need(lowered: Lowered, features: Mapping[str, str]) -> Need:

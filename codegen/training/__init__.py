@@ -1,5 +1,6 @@
 """What a training step around a kernel calls, written into a file as the runtime's functions are.
 
-models        a model's hidden states and output head, where its forward has them whole
-steps         the loss of a batch of token ids under a model and its reference
+models      a model's hidden states and output head, where its forward has them whole
+preference  what a DPOTrainer of TRL becomes by a kernel
+steps       the loss of a batch of token ids under a model and its reference
 """

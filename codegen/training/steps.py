@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from midpo.codegen.runtime.arguments import _head_numbers, _need
+from midpo.codegen.runtime.arguments import _head_numbers, _need, _told
 from midpo.codegen.runtime.heads import TABLE, _head
 from midpo.codegen.runtime.pieces import _rows_at_once
 from midpo.codegen.runtime.tables import _accumulation
@@ -33,7 +33,8 @@ class _Seam(NamedTuple):
     `loss` is the kernel, `label_logps` its operator for log-probabilities of labels from a head,
     None where no policy needs it; `from_hidden` says whether it takes hidden states and heads, or
     logits. `frozen` are its policies beside the trained one, as its arguments begin, and whether
-    their labels' log-probabilities are enough; `features` what there is one of each for;
+    their labels' log-probabilities are enough; `whole`, whether those of whole responses are;
+    `features` what there is one of each for;
     `parameters` their defaults, None where there is none; `of` the responses of a pair.
     """
 
@@ -41,6 +42,7 @@ class _Seam(NamedTuple):
     label_logps: Any
     from_hidden: bool
     frozen: dict[str, bool]
+    whole: bool
     features: dict[str, str]
     parameters: dict[str, float | None]
     of: int
@@ -57,7 +59,8 @@ def _step(
     validate: bool,
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
     """The loss, what trainers log of it, and the model's outputs. `batch` is the model's inputs
-    with a completion_mask beside them, `frozen` a model for each frozen policy."""
+    with a completion_mask beside them, `frozen` a model for each frozen policy, or
+    log-probabilities of whole responses."""
     parameters = _filled("parameters", parameters, seam.parameters)
     features = _filled("features", features, dict.fromkeys(seam.features))
     inputs = {name: value for name, value in batch.items() if name != "completion_mask"}
@@ -78,16 +81,8 @@ def _step(
 
     def at_head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         leads, numbers = _leads(seam, "policy", model, hidden, weight, bias, labels)
-        one = next(iter(leads.values()))
-        alike = (f"{name}_{'hidden' if seam.from_hidden else 'logits'}" for name in seam.frozen)
-        others = {name: given[name].to(one.dtype) for name in alike if name in given}
         loss, kept["metrics"] = seam.loss(
-            **leads,
-            **(given | others),
-            **numbers,
-            **keywords,
-            labels=labels.to(hidden.device),
-            metrics=True,
+            **leads, **given, **numbers, **keywords, labels=labels.to(hidden.device), metrics=True
         )
         found: Tensor = loss
         return found
@@ -115,9 +110,9 @@ def _of_frozen(
                 f"{name}: got None, needs a model"
                 + (", or a policy with an adapter of PEFT to switch off" * (name == "reference"))
             )
-        policy, off = model, inner.disable_adapter()
+        policy, off = model, _adapter_off(inner)
     elif isinstance(policy, Tensor):
-        raise ValueError(f"{name}: got a tensor, needs a model")
+        return {f"{name}_token_logps": _at_first(seam, name, policy, labels)}
     found: dict[str, Any] = {}
 
     def at_head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
@@ -135,6 +130,37 @@ def _of_frozen(
     with off, _frozen_pass(policy):
         _through(policy, _without_cache(policy, inputs), at_head, validate=False)
     return found
+
+
+@contextlib.contextmanager
+def _adapter_off(model: Any) -> Iterator[None]:
+    """A model of PEFT as the reference that it started from: with the adapter "ref", where it has
+    one, else with none."""
+    if "ref" not in getattr(model, "peft_config", ()):
+        with model.disable_adapter():
+            yield
+        return
+    before = model.active_adapter
+    trained = [p for p in model.parameters() if p.requires_grad]
+    model.set_adapter("ref")
+    try:
+        yield
+    finally:
+        model.set_adapter(before)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        for parameter in trained:
+            parameter.requires_grad_(True)
+
+
+def _at_first(seam: _Seam, name: str, sums: Tensor, labels: Tensor) -> Tensor:
+    """Log-probabilities of whole responses, as if all but their first tokens were sure."""
+    if not (seam.whole and seam.from_hidden):
+        raise ValueError(f"{name}: got a tensor of {_told(sums)}, and the loss needs a model")
+    _need(tuple(sums.shape) == (labels.shape[0],), name, sums, f"({labels.shape[0]},) or a model")
+    counted = labels != IGNORED
+    first = counted & (counted.cumsum(1) == 1)
+    return torch.where(first, sums.detach()[:, None], 0.0)
 
 
 def _label_values(seam: _Seam, policy: Any, head: list[Tensor], labels: Tensor) -> Tensor:

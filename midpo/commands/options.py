@@ -13,7 +13,7 @@ import click
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 TRIALS = 24
 BACKENDS = ("eager", "fused", "linear", "triton", "native", "logps")
-WHERES = ("loop",)
+WHERES = ("loop", "trl")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -68,7 +68,7 @@ where = click.option(
     "--for",
     "where",
     type=click.Choice(WHERES),
-    help="With what calls the kernel where you train: in your own loop.",
+    help="With what calls the kernel where you train: in your own loop, or as a trainer of TRL.",
 )
 pairs = click.option(
     "--pairs",

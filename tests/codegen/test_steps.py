@@ -210,7 +210,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "features: got mu, needs none",
     ),
     "another policy": ({"policies": {"old": Toy(2)}}, "policies: got old, needs reference"),
-    "logits for a reference": ({"reference": torch.ones(2)}, "reference: got a tensor, needs a model"),
+    "logits for a reference": (
+        {"reference": torch.ones(2)},
+        r"reference: got shape \(2,\), needs \(6,\) or a model",
+    ),
 }
 
 
