@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import sympy
-from sympy import Add, Dummy, Expr, Mul, Pow, Rational, S
+from sympy import Add, Dummy, Expr, Mul, Rational, S
 
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.language.nodes import (
@@ -33,6 +33,7 @@ from midpo.symbolic.language.nodes import (
 from midpo.symbolic.loss import is_constant
 
 from .exponentials import is_positive_total
+from .poles import Pole, apart, divides, poles_of
 from .stable import collected, is_discount
 
 MAX_TERMS = 40  # of a sum that is looked at
@@ -42,7 +43,8 @@ MAX_TERMS = 40  # of a sum that is looked at
 class Piece:
     """scale*(exp(x) - 1), or where `whole`, scale*(exp(x) - 1 - x), or where
     `even`, scale*(exp(x) + exp(-x) - 2); with a `least`, scale*(exp(least + x) - exp(least)). Where
-    `odd`, scale*tanh(x/2), and where `root`, scale*(sqrt(1 + x) - 1)."""
+    `odd`, scale*tanh(x/2), where `logistic`, scale*(logsigmoid(x) + log(2)), and with a `power` p,
+    scale*((1 + x)**p - 1)."""
 
     scale: Expr
     exponent: Expr
@@ -50,16 +52,8 @@ class Piece:
     even: bool = False
     least: Expr | None = None
     odd: bool = False
-    root: bool = False
-
-
-@dataclass(frozen=True)
-class Pole:
-    """A factor of denominators, linear in `parameter`, that is 0 where it is `at`."""
-
-    factor: Expr
-    parameter: Parameter
-    at: Rational
+    logistic: bool = False
+    power: Rational | None = None
 
 
 def cancelling(expr: Expr) -> tuple[list[Piece], Expr]:
@@ -67,7 +61,7 @@ def cancelling(expr: Expr) -> tuple[list[Piece], Expr]:
     if not isinstance(expr, Add) or len(expr.args) > MAX_TERMS:
         return [], expr
     terms = list(expr.args)
-    pieces = [*_odds(terms), *_roots(terms)]
+    pieces = [*_odds(terms), *_powers(terms), *_logistic(terms)]
     if not expr.has(Exp):
         return pieces, Add(*terms)
     pieces += [*_evens(terms), *_remainders(terms)]
@@ -100,7 +94,7 @@ def completed(expr: Expr) -> Expr | None:
         return None
     flat = apart(expr)
     poles = poles_of(flat)
-    if not any(sum(_divides(pole, t) for t in Add.make_args(flat)) > 1 for pole in poles):
+    if not any(sum(divides(pole, t) for t in Add.make_args(flat)) > 1 for pole in poles):
         return None
     for pole in poles:
         found = _resolved(flat, pole)
@@ -149,23 +143,36 @@ def _odds(terms: list[Expr]) -> Iterator[Piece]:
             yield Piece(term / node / 2, shape.args[0].args[0], odd=True)
 
 
-def _roots(terms: list[Expr]) -> Iterator[Piece]:
-    """k*sqrt(1 + x) - k, which is k*x/(1 + sqrt(1 + x))."""
+def _powers(terms: list[Expr]) -> Iterator[Piece]:
+    """k*(1 + x)**p - k, where p is -1 or no whole number."""
     for term, node in [(t, f) for t in terms for f in Mul.make_args(t)]:
-        inside = (
-            node.args[0]
-            if isinstance(node, Sqrt) or (isinstance(node, Pow) and node.exp == S.Half)
-            else S.Zero
-        )
+        base, power = _powered(node)
+        known = (power == -1 and base.has(Node)) or not power.is_Integer
+        if not known or not isinstance(base, Add) or S.One not in base.args:
+            continue
+        if base.has(Exp) and power != S.Half:  # may overflow, and other forms are known
+            continue
         others = [t for t in terms if t != term]
-        if (
-            isinstance(inside, Add)
-            and S.One in inside.args
-            and term in terms
-            and (_take([-term / node], others))
-        ):
+        if term in terms and _take([-term / node], others):
             terms[:] = others
-            yield Piece(term / node, inside - 1, root=True)
+            yield Piece(term / node, base - 1, power=power)
+
+
+def _powered(node: Expr) -> tuple[Expr, Rational]:
+    """(b, p) of b**p with a number p; a root is the power 1/2."""
+    base, power = node.as_base_exp()
+    if isinstance(base, Sqrt):
+        base, power = base.args[0], power / 2
+    return (base, power) if isinstance(power, Rational) else (node, S.One)
+
+
+def _logistic(terms: list[Expr]) -> Iterator[Piece]:
+    """k*logsigmoid(x) + k*log(2), which is 0 with x."""
+    for term, node in [(t, f) for t in terms for f in Mul.make_args(t)]:
+        others = [t for t in terms if t != term]
+        if isinstance(node, LogSigmoid) and term in terms and _take([term / node * Log(2)], others):
+            terms[:] = others
+            yield Piece(term / node, node.args[0], logistic=True)
 
 
 def _evens(terms: list[Expr]) -> Iterator[Piece]:
@@ -235,9 +242,25 @@ def _complements(terms: list[Expr]) -> Iterator[Piece]:
     for term in list(terms):
         parts = _exponential(term)
         others = [t for t in terms if t != term]
-        if parts is not None and term in terms and _take([-parts[0]], others):
+        if parts is None or term not in terms:
+            continue
+        scale, exponent = parts
+        if _take([-scale], others):
             terms[:] = others
-            yield Piece(*parts)
+            yield Piece(scale, exponent)
+            continue
+        for constant in filter(is_constant, _powers_of_e(-scale, others)):
+            x = expand(exponent - constant)
+            if len(Add.make_args(x)) < len(Add.make_args(exponent)):
+                terms[:] = [t for t in others if t != -scale * Exp(constant)]
+                yield Piece(scale * Exp(constant), x)
+                break
+
+
+def _powers_of_e(scale: Expr, terms: list[Expr]) -> list[Expr]:
+    """The x of the terms scale*exp(x)."""
+    parts = filter(None, map(_exponential, terms))
+    return [exponent for own, exponent in parts if own == scale]
 
 
 def _discounts(terms: list[Expr]) -> Iterator[Piece]:
@@ -311,50 +334,6 @@ def _at_poles(expr: Expr) -> tuple[list[Piece], Expr]:
     return (pieces, rest) if pieces else ([], expr)
 
 
-def poles_of(expr: Expr) -> list[Pole]:
-    """The poles that terms of a sum divide by, once each."""
-    found = set()
-    for term in Add.make_args(expr):
-        for factor in Mul.make_args(term):
-            if isinstance(factor, Pow) and factor.exp == -1:
-                pole = _pole(factor.base)
-                if pole is not None:
-                    found.add(pole)
-    return sorted(found, key=lambda pole: structural(pole.factor))
-
-
-def _pole(factor: Expr) -> Pole | None:
-    parameters = factor.free_symbols
-    if len(parameters) != 1 or factor.has(Node):
-        return None
-    (parameter,) = parameters
-    if not isinstance(parameter, Parameter):
-        return None
-    slope = factor.diff(parameter) if isinstance(factor, Add) else S.One
-    if not isinstance(slope, Rational) or (factor != parameter and not isinstance(factor, Add)):
-        return None
-    return Pole(factor, parameter, -factor.xreplace({parameter: S.Zero}) / slope)
-
-
-def _divides(pole: Pole, term: Expr) -> bool:
-    return any(f == 1 / pole.factor for f in Mul.make_args(term))
-
-
-def apart(expr: Expr) -> Expr:
-    """The sum expanded, a product of poles of one parameter as a sum of them."""
-    terms = []
-    for term in Add.make_args(expand(expr)):
-        found = poles_of(term)
-        for parameter in sorted({p.parameter for p in found}, key=structural):
-            own = [p for p in found if p.parameter == parameter]
-            if len(own) > 1:
-                below = Mul(*(1 / p.factor for p in own))
-                term = expand(term / below * sympy.apart(sympy.together(below), parameter))
-                break
-        terms.append(term)
-    return Add(*terms)
-
-
 def _resolved(expr: Expr, pole: Pole) -> tuple[list[Piece], Expr] | Missing | None:
     """The terms at a pole as pieces, and all else; Missing where the pole stays; None where no
     exponential depends on its parameter."""
@@ -363,7 +342,7 @@ def _resolved(expr: Expr, pole: Pole) -> tuple[list[Piece], Expr] | Missing | No
     left: list[Expr] = []
     rest: list[Expr] = []
     for term in Add.make_args(expr):
-        if not _divides(pole, term):
+        if not divides(pole, term):
             rest.append(term)
             continue
         numerator = term * pole.factor

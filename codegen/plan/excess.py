@@ -3,7 +3,8 @@
 A sum of products of powers of probabilities whose exponents add up to 1 is 1 where the policies are
 equal. Beside a 1 that is taken from it, as in a divergence, it is counted from there: with a base
 policy r, sum of exp(e) - 1 = sum of r*(exp(e - log r) - 1). Where the difference is divided by what
-goes to 0 with a parameter, the base is the policy that exp(e) goes to.
+goes to 0 with a parameter, the base is the policy that exp(e) goes to, and the sum may be any that
+goes to 1 there, as that of p**(1 + c) does.
 """
 
 from __future__ import annotations
@@ -26,17 +27,16 @@ from midpo.symbolic.language.nodes import (
 )
 from midpo.symbolic.language.signs import is_nonnegative
 
-from .cancellation import apart, poles_of
 from .derivatives import is_log_probability
 from .log_sums import tilt
+from .poles import apart, poles_of
 from .stable import everywhere
 
 Slopes = dict[Expr, Expr]
 
 
 def slopes_of(total: VocabSum) -> Slopes | None:
-    """The factors of the log-probabilities in the exponent, where they are at least 0 and add up to
-    1: no term is above its probabilities."""
+    """The factors of one or two log-probabilities in the exponent, in parameters; None for another."""
     found = tilt(total)
     if found is None or found.surprise:
         return None
@@ -46,10 +46,17 @@ def slopes_of(total: VocabSum) -> Slopes | None:
         if len(logs) != 1 or (term / logs[0]).has(VocabProb):
             return None
         slopes[logs[0]] = slopes.get(logs[0], S.Zero) + term / logs[0]
-    plain = all(
-        slope.free_symbols <= slope.atoms(Parameter) and is_nonnegative(slope) for slope in slopes.values()
+    plain = all(slope.free_symbols <= slope.atoms(Parameter) for slope in slopes.values())
+    return slopes if plain and len(slopes) <= 2 else None
+
+
+def _is_mean(slopes: Slopes) -> bool:
+    """Whether the factors are at least 0 and add up to 1: no term is above its probabilities."""
+    return (
+        len(slopes) == 2
+        and expand(Add(*slopes.values())) == 1
+        and all(is_nonnegative(slope) for slope in slopes.values())
     )
-    return slopes if plain and len(slopes) == 2 and expand(Add(*slopes.values())) == 1 else None
 
 
 def parts_of(body: Expr) -> tuple[Expr, Expr] | None:
@@ -115,9 +122,11 @@ def _taken(term: Expr, total: Expr) -> Iterator[Taken]:
         place = factor.args[1:] if isinstance(factor, TokenSum) else ()
         body = factor.args[0] if place else factor
         sums = [f for f in Mul.make_args(body) if isinstance(f, VocabSum)]
-        if len(sums) != 1 or slopes_of(sums[0]) is None:
+        if len(sums) != 1:
             continue
         outer, inner = term / factor, body / sums[0]
+        if _bases(sums[0], outer * inner) is None:
+            continue
         one = _counted_over(inner, place) if place else inner
         for other in others:
             if expand(other + outer * one) == 0:
@@ -134,29 +143,40 @@ def _counted_over(inner: Expr, place: tuple[Expr, ...]) -> Expr:
 
 def _excess(total: VocabSum, scale: Expr) -> list[tuple[Expr, VocabSum]]:
     """scale*(total - 1) as factors and sums, one for each of the scale's poles."""
-    slopes = slopes_of(total)
-    assert slopes is not None
-    index = total.args[1]
-    order = sorted(slopes, key=structural)
-    usual = order[0]
+    slopes, bases = slopes_of(total), _bases(total, scale)
+    assert slopes is not None and bases is not None
 
     def counted(base: Expr) -> VocabSum:
-        (other,) = (log for log in order if log != base)
-        return VocabSum(base.args[0] * (Exp(slopes[other] * (other - base)) - 1), index)
+        apart_from = [slope * (log - base) for log, slope in slopes.items() if log != base]
+        surplus = expand(Add(*slopes.values(), -1))
+        return VocabSum(base.args[0] * (Exp(Add(*apart_from, surplus * base)) - 1), total.args[1])
 
+    return [(factor, counted(base)) for factor, base in bases]
+
+
+def _bases(total: VocabSum, scale: Expr) -> list[tuple[Expr, Expr]] | None:
+    """`scale` as terms, one for each of its poles, and the logarithm of the base policy of each: the
+    one that exp(e) goes to there. None where the sum is not to be counted from 1."""
+    slopes = slopes_of(total)
+    if slopes is None:
+        return None
+    usual = min(slopes, key=structural) if _is_mean(slopes) else None
     parameters = set().union(*(slope.free_symbols for slope in slopes.values()))
     own = [f for f in Mul.make_args(scale) if f.free_symbols and f.free_symbols <= parameters]
     if len(parameters) != 1 or not own:
-        return [(scale, counted(usual))]
-    (parameter,) = parameters
+        return None if usual is None else [(scale, usual)]
     rest = scale / Mul(*own)
-    found = []
-    for part in Add.make_args(apart(Mul(*own))):
-        bases = [
-            log
-            for pole in poles_of(part)
-            for log in order
-            if expand(slopes[log].xreplace({parameter: pole.at})) == 1
-        ]
-        found.append((rest * part, counted(bases[0] if bases else usual)))
-    return found
+    found = [(rest * part, _base(slopes, part, *parameters)) for part in Add.make_args(apart(Mul(*own)))]
+    # An entry that the base excludes counts nothing, which is right where its power is at least 0.
+    usual = usual or next((b for _, b in found if b is not None and is_nonnegative(slopes[b])), None)
+    return None if usual is None else [(factor, base or usual) for factor, base in found]
+
+
+def _base(slopes: Slopes, part: Expr, parameter: Expr) -> Expr | None:
+    """The logarithm of the policy that exp(e) goes to at the pole of `part`."""
+    for pole in poles_of(part):
+        limit = {log: expand(slope.xreplace({parameter: pole.at})) for log, slope in slopes.items()}
+        for log in sorted(slopes, key=structural):
+            if limit[log] == 1 and not any(value for other, value in limit.items() if other != log):
+                return log
+    return None

@@ -18,8 +18,10 @@ from midpo.symbolic.language.nodes import (
     structural,
 )
 
-from .cancellation import Pole, cancelling, completed, means, poles_of
+from .averages import is_first_order
+from .cancellation import cancelling, completed, means
 from .excess import parts_of
+from .poles import Pole, poles_of
 
 
 def limits_left(margin: Expr | None, loss: Expr, settled: Callable[[Expr], Expr]) -> list[Pole]:
@@ -64,7 +66,8 @@ def _vanishes(total: Expr, pole: Pole, settled: Callable[[Expr], Expr]) -> bool:
     terms = [t for t in Add.make_args(total) if inverse in Mul.make_args(t)]
     terms = [t for t in terms if not any(parts_of(one.args[0]) for one in t.atoms(VocabSum))]
     numerator = Add(*(t / inverse for t in terms))
-    if not any(pole.parameter in node.free_symbols for node in numerator.atoms(Node)):
+    depends = any(pole.parameter in node.free_symbols for node in numerator.atoms(Node))
+    if not depends and not any(_divides_by_data(power, pole) for power in numerator.atoms(Pow)):
         return False
     if _is_kept(numerator):
         return False
@@ -74,6 +77,15 @@ def _vanishes(total: Expr, pole: Pole, settled: Callable[[Expr], Expr]) -> bool:
     return bool(settled(limit) == 0)
 
 
+def _divides_by_data(power: Pow, pole: Pole) -> bool:
+    """Whether a sum of data and of the pole's parameter is divided by, or its root taken."""
+    return (
+        not (power.exp.is_Integer and power.exp.is_positive)
+        and power.base.has(Node)
+        and pole.parameter in power.free_symbols
+    )
+
+
 def _is_kept(expr: Expr) -> bool:
     """Whether what makes `expr` 0 is printed as what is 0 there: exp(x) - 1, log(1 + x) and such."""
     if isinstance(expr, Mul):
@@ -81,7 +93,7 @@ def _is_kept(expr: Expr) -> bool:
     if isinstance(expr, TokenSum):
         return _is_kept(expr.args[0])
     if isinstance(expr, Log):
-        return isinstance(expr.args[0], Add) and S.One in expr.args[0].args
+        return S.One in Add.make_args(expr.args[0]) or is_first_order(expr.args[0])
     if not isinstance(expr, Add):
         return False
     scales = [term / f for term in expr.args for f in Mul.make_args(term) if isinstance(f, LogSigmoid)]

@@ -15,6 +15,7 @@ from typing import Any
 from sympy import Expr, Mul, Pow, Rational, S
 
 from midpo.symbolic.algebra.equality import equal_in_field
+from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.errors import NotYet, NoValue, TooLarge
 from midpo.symbolic.language.building import rebuild
 from midpo.symbolic.language.nodes import (
@@ -155,7 +156,7 @@ def _limits(found: Lowered) -> Iterator[str]:
 
     def settled(expr: Expr) -> Expr:
         with suppress(TooLarge, NoValue, RecursionError):
-            return stable(expr).end
+            return normal_form(stable(expr).end)
         return expr
 
     for pole in limits_left(found.margin, found.loss, settled):

@@ -11,10 +11,23 @@ from functools import reduce
 
 from sympy import Add, Expr, Mul, S, Symbol
 
+from midpo.codegen.plan.averages import Average, average_of
 from midpo.codegen.plan.cancellation import Piece, by_logarithm
 from midpo.codegen.plan.exponentials import is_positive_total, signed
 from midpo.codegen.plan.log_sums import Tilt
-from midpo.codegen.statements.nodes import PRODUCT, UNARY, Code, Name, Number, Pair, call, fraction, negative
+from midpo.codegen.statements.nodes import (
+    PRODUCT,
+    UNARY,
+    Call,
+    Code,
+    Name,
+    Number,
+    Pair,
+    Row,
+    call,
+    fraction,
+    negative,
+)
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.language.nodes import (
@@ -25,7 +38,6 @@ from midpo.symbolic.language.nodes import (
     LogSigmoid,
     Max,
     Min,
-    Parameter,
     TokenProb,
     TokenSum,
     roles,
@@ -35,9 +47,12 @@ from midpo.symbolic.language.text import split_fraction
 from midpo.symbolic.language.words import BY_NODE
 
 from .scribe import Scribe
-from .writing import said
+from .shapes import agreeing_sigmoids, logsigmoids_apart, parameter_power
+from .writing import number, said
 
 NOTHING = Number("0")  # the logarithm of 1
+# (1 + x)**p - 1 in arithmetic.
+_POWERS = {S.NegativeOne: "(-{0} / (1 + {0}))", S.Half: "({0} / (1 + torch.sqrt(1 + {0})))"}
 
 
 def piece(printer: Scribe, piece: Piece, level: str, scale: Expr) -> Code:
@@ -48,9 +63,14 @@ def piece(printer: Scribe, piece: Piece, level: str, scale: Expr) -> Code:
     if piece.odd:
         half = call("_tanh_of_half", printer.tensor(piece.exponent, level))
         return term_of(printer, scale, half, level)
-    if piece.root:
+    if piece.logistic:
+        return term_of(
+            printer, scale, call("_log_twice_sigmoid", printer.tensor(piece.exponent, level)), level
+        )
+    if piece.power is not None:
         name = printer.bind(("under", level, piece.exponent), "under", printer.tensor(piece.exponent, level))
-        return term_of(printer, scale, quote("({0} / (1 + torch.sqrt(1 + {0})))", name), level)
+        form = _POWERS.get(piece.power, "torch.expm1({1} * torch.log1p({0}))")
+        return term_of(printer, scale, quote(form, name, number(piece.power)), level)
     if piece.least is not None:
         return term_of(printer, scale, gap_of_exponentials(printer, piece, level), level)
     grown = [f for f in Mul.make_args(scale) if isinstance(f, Exp) and not printer.is_scalar(f)]
@@ -122,6 +142,8 @@ def logarithm(printer: Scribe, inside: Expr, level: str) -> Code:
     if isinstance(inside, (Max, Min)) and all(_is_size(printer, arg) for arg in inside.args):
         return printer(inside.func(*map(Log, inside.args)), level)  # log(0) is the least of all
     parts = signed(inside)
+    if parts is not None and not parts.minus and (average := average_of(parts.plus)):
+        return log_of_average(printer, average, level)
     if parts is not None and parts.plus and parts.plus != (Log(inside),):
         above = log_of_sum(printer, parts.plus, level)
         if not parts.minus:
@@ -208,6 +230,27 @@ def log_of_sum(printer: Scribe, exponents: Sequence[Expr], level: str) -> Code:
         inner = printer(-tensors[0], level) if len(tensors) == 1 else negative(written)
         return quote("-F.logsigmoid({})", inner)
     return call("torch.logaddexp", written, printer(Log(constant), level))
+
+
+def of_near_arguments(printer: Scribe, expr: Add, level: str) -> Code | None:
+    """A sum that is 0 where two arguments in it are equal, by how far they are apart."""
+    if agreeing := agreeing_sigmoids(expr):
+        scale, a, b = agreeing
+        apart = bernoulli_divergence(printer, a, b, level)
+        return apart if scale == 1 else term_of(printer, scale, apart, level)
+    if found := logsigmoids_apart(expr):
+        scale, a, b = found
+        if not (printer.is_scalar(a) or printer.is_scalar(b)):
+            apart = logsigmoid_difference(printer, a, b, level)
+            return apart if scale == 1 else term_of(printer, scale, apart, level)
+    return None
+
+
+def log_of_average(printer: Scribe, average: Average, level: str) -> Code:
+    """The logarithm of an average, with digits where it is near 0."""
+    pairs = tuple(Row("()", (printer(w, level), printer.tensor(x, level))) for w, x in average.terms)
+    rest = () if average.rest == 0 else (("rest", printer(average.rest, level)),)
+    return Call(Name("_log_average"), pairs, rest)
 
 
 def logsigmoid_difference(printer: Scribe, a: Expr, b: Expr, level: str) -> Code:
@@ -339,12 +382,3 @@ def _exponential(exponent: Expr) -> Expr:
     if isinstance(exponent, Log):
         return exponent.args[0]
     return S.One if exponent == 0 else Exp(exponent)
-
-
-def parameter_power(expr: Exp) -> tuple[Parameter, Expr] | None:
-    """exp(e*log(b)) with a parameter b, as (b, e)."""
-    factors = Mul.make_args(expr.args[0])
-    logs = [f for f in factors if isinstance(f, Log) and isinstance(f.args[0], Parameter)]
-    if len(logs) != 1:
-        return None
-    return logs[0].args[0], Mul(*(f for f in factors if f is not logs[0]))

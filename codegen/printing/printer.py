@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from sympy import Add, Expr, Mul, Pow, Rational, Symbol
+from sympy import Add, Expr, Mul, Pow, Rational, S, Symbol
 
 from midpo.codegen.names import marked, policy_argument
 from midpo.codegen.plan.cancellation import cancelling, means
@@ -67,28 +67,24 @@ from midpo.symbolic.language.words import BY_NODE
 
 from .extrema import extremum
 from .keeping import (
-    bernoulli_divergence,
     bounded_exponential,
     log_of_mean,
     logarithm,
-    logsigmoid_difference,
-    parameter_power,
+    of_near_arguments,
     piece,
     scaled,
-    term_of,
     tilted_exponents,
 )
 from .shapes import (
     OTHER,
-    agreeing_sigmoids,
     at_a_place,
     is_negative_number,
     is_probability,
     is_token_logp,
     is_torch_number,
-    logsigmoids_apart,
     may_be_zero,
     of_one_response,
+    parameter_power,
 )
 from .writing import Namer, added, is_short, logits_of, number, said
 
@@ -200,16 +196,10 @@ class Printer:
         return wrapped(self(expr, level), least)
 
     def sum(self, expr: Add, level: str) -> Code:
-        if agreeing := agreeing_sigmoids(expr):
-            scale, a, b = agreeing
-            apart = bernoulli_divergence(self, a, b, level)
-            return apart if scale == 1 else term_of(self, scale, apart, level)
-        if found := logsigmoids_apart(expr):
-            scale, a, b = found
-            if not (self.is_scalar(a) or self.is_scalar(b)):
-                apart = logsigmoid_difference(self, a, b, level)
-                return apart if scale == 1 else term_of(self, scale, apart, level)
-        pieces, rest = ([], expr) if self.is_scalar(expr) else cancelling(expr)
+        if (apart := of_near_arguments(self, expr, level)) is not None:
+            return apart
+        plain = self.is_scalar(expr) and not is_torch_number(expr)
+        pieces, rest = ([], expr) if plain else cancelling(expr)
         whole: Code | None = None
         for one in pieces:
             whole = added(whole, one.scale, partial(piece, self, one, level))
@@ -261,6 +251,8 @@ class Printer:
             return extremum(self, expr, level)
         if isinstance(expr, Log) and not self.is_scalar(expr):
             return logarithm(self, expr.args[0], level)
+        if isinstance(expr, Log) and S.One in Add.make_args(expr.args[0]) and not expr.args[0].has(Node):
+            return call("torch.log1p", self.tensor(expr.args[0] - 1, level))
         if isinstance(expr, Exp) and self.clipped and not self.is_scalar(expr):
             return bounded_exponential(self, expr.args[0], level)
         if isinstance(expr, Exp) and self.guarded and not self.is_scalar(expr):

@@ -20,6 +20,7 @@ from midpo.symbolic.language.nodes import (
     Max,
     Min,
     Node,
+    Parameter,
     Sigmoid,
     StopGradient,
     TokenProb,
@@ -30,8 +31,6 @@ from midpo.symbolic.language.signs import is_nonnegative, is_positive
 from midpo.symbolic.language.words import BY_NODE
 from midpo.symbolic.loss import is_constant
 
-from .keeping import parameter_power
-
 OTHER = Symbol("other response of the pair")
 
 
@@ -39,6 +38,15 @@ def at_a_place(expr: Expr) -> Expr:
     """`expr` for any response and position."""
     generic = expr.xreplace(dict.fromkeys(roles(expr), RESPONSE))
     return generic.xreplace({i: Symbol("position") for i in generic.free_symbols if isinstance(i, Index)})
+
+
+def parameter_power(expr: Exp) -> tuple[Parameter, Expr] | None:
+    """exp(e*log(b)) with a parameter b, as (b, e)."""
+    factors = Mul.make_args(expr.args[0])
+    logs = [f for f in factors if isinstance(f, Log) and isinstance(f.args[0], Parameter)]
+    if len(logs) != 1:
+        return None
+    return logs[0].args[0], Mul(*(f for f in factors if f is not logs[0]))
 
 
 def is_torch_number(expr: Expr) -> bool:

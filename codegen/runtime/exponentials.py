@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from typing import Any
 
 import torch
@@ -47,6 +49,25 @@ def _tanh_of_half(x: Tensor) -> Tensor:
     turn = torch.where(x < 0, -1.0, 1.0).to(x.dtype)
     away = -turn * x
     return -turn * _expm1(away) / (1 + torch.exp(away))
+
+
+def _log_twice_sigmoid(x: Tensor) -> Tensor:
+    """log(2*sigmoid(x)): near x = 0, log(1 + tanh(x/2))."""
+    near = torch.log1p(torch.tanh(x.clamp(-1, 1) / 2))
+    return torch.where(x.abs() < 1, near, F.logsigmoid(x) + math.log(2))
+
+
+def _log_average(*terms: tuple[float, Tensor], rest: float = 0.0) -> Tensor:
+    """log of the sum of w*exp(x) over the terms (w, x), and of `rest`, where these weights add up
+    to 1: counted from where every x is 0, or by the largest of them."""
+    growth = functools.reduce(torch.add, [w * _expm1(x.clamp(max=80.0)) for w, x in terms])
+    small = functools.reduce(torch.logical_and, [x < 80.0 for _, x in terms])
+    near = small & (growth > -0.5)
+    logs = [x + (math.log(weight) if weight > 0 else -math.inf) for weight, x in terms]
+    if rest > 0:
+        logs.append(torch.full_like(logs[0], math.log(rest)))
+    far = functools.reduce(torch.logaddexp, logs)
+    return torch.where(near, torch.log1p(growth.clamp(min=-0.5)), far)
 
 
 def _exp_difference(a: Tensor, b: Tensor) -> Tensor:
@@ -101,5 +122,5 @@ def _log_of_size(x: Tensor) -> Tensor:
 
 def _growths(logp: Tensor, x: Tensor) -> Tensor:
     """p*(exp(x) - 1) of each entry of the vocabulary, 0 where p is 0."""
-    counted = logp > -torch.inf
+    counted = logp != -torch.inf  # a NaN counts
     return torch.where(counted, _exp_growth(torch.where(counted, logp, 0.0), x), 0.0)

@@ -142,7 +142,7 @@ class _Check(Holding):
         if truth is None:
             return
         for dtype in dtypes:
-            self.measure(batch, truth, self.plain, dtype)
+            self.measure(batch, truth, self.with_metrics(), dtype)
         if what == "long":  # packed, the last sequence is far shorter than the longest
             for way in [w for w in self.ways if w.packed][:1]:
                 self.measure(batch, truth, way, next(iter(dtypes)))
@@ -164,11 +164,14 @@ class _Check(Holding):
             truth = truth_of(raised, self.loss, self.seed)
             if truth is not None:
                 break
-        way = next((w for w in self.ways if w.metrics and w.reduction == "none"), self.plain)
         if truth is not None:
             for dtype in self.tallies:
                 if dtype != "float16" or len(self.tallies) == 1:
-                    self.measure(raised, truth, way, dtype)
+                    self.measure(raised, truth, self.with_metrics(), dtype)
+
+    def with_metrics(self) -> Way:
+        """The plain way, with metrics where there are any."""
+        return next((w for w in self.ways if w.metrics and w.reduction == "none"), self.plain)
 
     def broken(self, dtype: str) -> None:
         """A NaN in one pair makes its loss NaN, and no other's."""

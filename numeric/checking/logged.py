@@ -109,10 +109,21 @@ def judge(
     right = [float(x > 0) for x, _ in margins]
     got = logged["rewards/accuracies"].double()
     mean, count = float(got.mean()), len(right)
+    if got.dim() and (tied := _ties(logged)) is not None and bool((got * tied).any()):
+        judge.fail(way, 'metric "rewards/accuracies" where rewards are equal', 0.0, 1.0, float("inf"))
     if got.dim() and unclear == 0 and got.tolist() != right:
         judge.fail(way, 'metric "rewards/accuracies", mean', sum(right) / count, mean, float("inf"))
     elif not abs(mean - sum(right) / count) <= (unclear + 1e-3) / count:
         judge.fail(way, 'metric "rewards/accuracies"', sum(right) / count, mean, float("inf"))
+
+
+def _ties(logged: Mapping[str, Any]) -> Any:
+    """Where the rewards that were logged are equal, as they are of equal policies; None without."""
+    sides = [logged.get(f"rewards/{side}") for side in ("chosen", "rejected", "margins")]
+    if any(side is None for side in sides):
+        return None
+    chosen, rejected, margins = sides
+    return (chosen == rejected) & (margins == 0)
 
 
 def _compare(judge: Judge, way: Way, key: str, sums: list[Any], counts: list[int], got: Any) -> None:

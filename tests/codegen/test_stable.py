@@ -96,6 +96,23 @@ AT_ENDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "shifted": (f"(logsigmoid({of(LW)} + b) - logsigmoid({of(LW)}))/b", "b", ("1e-5",)),
     "survival": ("((1 - g)**len(y_w) - 1)/g*log(pi(y_w))", "g", ("1e-5",)),
     "geometric": ("(c**len(y_w) - 1)/(c - 1)*log(pi(y_w))", "c", ("0.99999",)),
+    "divergence": (
+        "sum((sum(pi(y_w, t, v)**b*pi_ref(y_w, t, v)**(1 - b) for v in vocab) - 1)/(b*(b - 1)) for t in y_w)",
+        "b",
+        ("0.999999", "1.000001", "1e-6", "2"),
+    ),
+    "entropies of order b": (
+        "sum((1 - sum(pi(y_w, t, v)**b for v in vocab))/(b - 1) for t in y_w)",
+        "b",
+        ("0.999999", "1.000001", "3"),
+    ),
+    "log of two": (f"log((exp(b*{of(LW)}) + exp(2*b*{of(LW)}))/2)/b/len(y_w)", "b", ("1e-7", "1/2", "3")),
+    "logistic": (f"log(2*sigmoid(b*{of(LW)}))/b/len(y_w)", "b", ("1e-7", "1/2", "3")),
+    "mixture": (f"log(1 - c + c*exp({of(LW)}/len(y_w)))/c", "c", ("1e-12", "0.999999")),
+    "inverse": (f"(1/(1 + b*({of(LW)}/len(y_w))**2) - 1)/b", "b", ("1e-7", "1")),
+    "inverse root": (f"(1/sqrt(1 + b*({of(LW)}/len(y_w))**2) - 1)/b", "b", ("1e-7", "1")),
+    "quotient of growths": (f"(1 - exp(-b*{of(LW)}/len(y_w)))/(1 - exp(-b))", "b", ("1e-9", "2")),
+    "number alone": ("(b/(1 - exp(-b)) + log(1 + b)/b)*log(pi(y_w))/len(y_w)", "b", ("1e-12", "2")),
     "second": (f"(exp(b*{of(LW)}/len(y_w)) - 1 - b*{of(LW)}/len(y_w))/b**2", "b", ("1e-4",)),
     "log1p": ("log(1 + b*score(y_w))/b*log(pi(y_w))", "b", ("1e-7",)),
     "log1mexp": ("log(1 - exp(-b*score(y_w)))*log(pi(y_w))", "b", ("1e-6",)),
@@ -421,6 +438,18 @@ def test_policies_that_exclude_each_other(loss: str, value: float) -> None:
     assert found.tolist() == [value] and logits.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("backend", ["eager", "fused", "linear"])
+@pytest.mark.parametrize("name", ["divergence", "entropies of order b"])
+def test_a_nan_reaches_the_loss_of_its_pair_alone(name: str, backend: str) -> None:
+    spec = midpo.loads(f'{HEAD}[target]\nloss = "{AT_ENDS[name][0]}"\n')
+    kernel = midpo.generate(spec, backend=backend)
+    logits = {policy_argument(p): torch.ones(4, 2, 3) for p in kernel.policies}
+    logits["policy_logits"][0, 1, 2] = torch.nan
+    labels = torch.zeros(4, 2, dtype=torch.long)
+    found = from_logits(torch, kernel)(**logits, labels=labels, reduction="none", b=0.5)
+    assert found.isnan().tolist() == [True, False]
+
+
 def test_a_pole_outside_a_sum_over_tokens() -> None:
     spec = midpo.loads(
         'name = "a"\n[parameters]\na = "unit"\n[target]\nloss = '
@@ -452,7 +481,15 @@ def test_functions_near_their_limits(loss: str, value: float) -> None:
 def test_limits_that_no_form_keeps_are_said() -> None:
     """What is 0 over 0 at the end of a domain, and is computed as it stands."""
     order = "sum(log(sum(pi(y_w, t, v)**b*pi_ref(y_w, t, v)**(1 - b) for v in vocab)) for t in y_w)"
-    for text, end in ((f"{order}/(b - 1)", "1"), (f"{order}/b", "0"), ("log(pi(y_w)**b + 1)/b", "")):
+    squared = "b*log(pi(y_w))**2"
+    for text, end in (
+        (f"{order}/(b - 1)", "1"),
+        (f"{order}/b", "0"),
+        ("log(pi(y_w)**b + 1)/b", ""),
+        (f"(abs(1 + {squared}) - 1)/b", "0"),
+        (f"(1/(1 + {squared})**2 - 1)/b", "0"),
+        (f"(1/(1 + {squared}) - 1)/b", ""),
+    ):
         notes = midpo.generate(midpo.loads(f'{HEAD}[target]\nloss = "{text}"\n')).notes
         assert [f"b is near {end}," in note for note in notes] == [True] * bool(end), notes
     assert not any(midpo.generate(midpo.load(row)).notes for row in ("alphapo", "f-dpo-alpha", "kto"))

@@ -30,6 +30,7 @@ TEXT = [
     ("dpo", "eager", "inside = offsets < lengths", "inside = offsets < (lengths - 1)"),
     ("dpo", "eager", "(margin > 0).to(", "(margin < 0).to("),
     ("simpo", "eager", "> rejected_reward).to(", "< rejected_reward).to("),
+    ("dpo", "eager", "(margin > 0).to(", "(margin >= 0).to("),
     ("dpo", "eager", '"logps/chosen": token_sum2_w', '"logps/chosen": token_sum2_l'),
     ("dpo", "eager", "reference_logits.detach()", "reference_logits"),
     ("dpo", "eager", "torch.where(mask, labels, 0)", "torch.where(mask, labels, 0).roll(1, -1)"),
