@@ -324,8 +324,11 @@ def _divisor(left: Terms, right: Terms) -> Terms:
 
 
 def _value(terms: Terms) -> float:
-    parts = [float(c) * math.log(2) ** k for k, c in terms.items()]
-    value = math.fsum(parts)
+    try:
+        parts = [float(c) * math.log(2) ** k for k, c in terms.items()]
+        value = math.fsum(parts)
+    except OverflowError:
+        raise NotExact from None  # beyond float64
     if parts and abs(value) < 1e-9 * sum(map(abs, parts)):
         raise NotExact  # float64 does not see the sign
     return value

@@ -11,16 +11,20 @@ one expression of either response.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from sympy import Add, Expr, Mul, Pow, Symbol, expand
+import sympy
+from sympy import Add, Expr, Mul, Pow, Symbol
 
 from midpo.codegen.backends import logps_argument
 from midpo.codegen.names import policy_argument
 from midpo.codegen.printing.printer import Printer
 from midpo.codegen.statements.nodes import Code, Name
 from midpo.codegen.statements.quote import quote
+from midpo.symbolic.algebra.polynomial import polynomial
+from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language.nodes import (
     CHOSEN,
     MARGIN,
@@ -64,13 +68,13 @@ def implicit_rewards(lowered: Lowered) -> Rewards | None:
 
 def _of(response: Expr, expr: Expr) -> Expr | None:
     """What of a sum is of this one response, where all else is of none."""
-    terms = [t for t in Add.make_args(expand(expr)) if roles(t)]
+    terms = [t for t in Add.make_args(_expanded(expr)) if roles(t)]
     mine = Add(*terms)
     return mine if mine.has(POLICY) and all(roles(t) == {response} for t in terms) else None
 
 
 def _sides(margin: Expr) -> Rewards | None:
-    terms = Add.make_args(expand(margin))
+    terms = Add.make_args(_expanded(margin))
     chosen = Add(*(t for t in terms if _whose(t) == {CHOSEN}))
     rejected = Add(*(t for t in terms if _whose(t) == {REJECTED}))
     free = all(not _whose(t) and not t.has(POLICY) for t in terms if len(_whose(t)) != 1)
@@ -83,7 +87,15 @@ def _is_their_difference(margin: Expr | None) -> bool:
     """Whether a margin is r_w - r_l, less nothing of neither response."""
     if margin is None or _sides(margin) is None:
         return False
-    return all(map(_whose, Add.make_args(expand(margin))))
+    return all(map(_whose, Add.make_args(_expanded(margin))))
+
+
+def _expanded(expr: Expr) -> Expr:
+    """`expr` as a sum; as it stands where that has too many terms."""
+    with suppress(TooLarge):
+        polynomial(expr)  # within bounds, which SymPy has none of
+        return sympy.expand(expr)
+    return expr
 
 
 def _whose(term: Expr) -> set[Expr]:

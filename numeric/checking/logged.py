@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sympy import Add, Expr, Symbol
 
+from midpo.symbolic.algebra.polynomial import expand
+from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Divergence, Entropy, Index, Log, Prob, TokenSum
 from midpo.symbolic.language.spec import Spec, policy_argument
 from midpo.symbolic.loss import logistic_form, stated_sides
@@ -27,7 +30,11 @@ def rewards(spec: Spec) -> tuple[Expr, Expr] | None:
     margin = form.margin if form is not None else spec.margin
     if margin is None:
         return None
-    return stated_sides(margin) or stated_sides(margin.expand())
+    if (sides := stated_sides(margin)) is not None:
+        return sides
+    with suppress(TooLarge):
+        return stated_sides(expand(margin))
+    return None
 
 
 @dataclass(frozen=True)

@@ -260,3 +260,21 @@ def test_within_some_seconds_of_processor_time(name: str, tmp_path: Path) -> Non
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (8, 8)),
     )
     assert done.returncode == 0, done.stderr[-500:]
+
+
+POWERS = (
+    "(1 + len(y_w) + len(y_l) + log(pi(y_w)))**999",
+    "(2 + len(y_w))**900*log(pi(y_w))",
+    "10**400*log(pi(y_w)/pi_ref(y_w))",
+    "exp(-999*len(y_w)**3)*log(pi(y_w))",
+)
+
+
+@pytest.mark.parametrize("margin", POWERS)
+def test_powers_beyond_all_floats_are_answered(margin: str) -> None:
+    """Values beyond float64, and powers of sums that nothing can expand, end in an answer."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    spec = midpo.loads(f'name = "power"\nprior = "pi_ref(y)"\n[target]\nmargin = "{margin}"\n')
+    assert midpo.verify(spec).verdict in ("refuted", "undecided")
+    assert midpo.generate(spec).source
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_utime - before < 12
