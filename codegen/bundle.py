@@ -41,6 +41,7 @@ MODULES = (
     "training.models",
     "training.steps",
     "training.preference",
+    "training.sequences",
 )
 
 

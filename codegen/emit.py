@@ -192,6 +192,10 @@ class _Emitter:
         self.notes = (*lowered.notes, *shortfalls(lowered, backend))
 
     def kernel(self) -> Kernel:
+        if self.where:
+            steps.refuse_loss(
+                self.where, self.spec.name, len(self.spec.roles), whole_term(self.lowered, self.takes)
+            )
         values = {"eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native}.get(
             self.backend.name, self.from_statistics
         )()
@@ -199,11 +203,7 @@ class _Emitter:
         before, after = _statements(v)
         imports: tuple[Import, ...] = ()
         if self.where:
-            after = [*after, steps.seam(v)]
-        if self.where == "loop":
-            before = [steps.step(v), *before]
-        if self.where == "trl":
-            after, imports = [*after, steps.trainer(v)], steps.IMPORTS
+            before, after, imports = steps.around(v, before, after)
         said = {marked(n): f'the parameter "{n}"' for n in self.parameters}
         said |= {marked(n): f'the feature "{n}"' for n in self.features}
         said |= {f"{marked(p.removeprefix('pi_'))}_": f'the policy "{p}"' for p in self.policies}
@@ -233,6 +233,7 @@ class _Emitter:
             "backend": self.backend.name,
             "digest": self.digest,
             "where": self.where,
+            "takes": self.takes,
             "whole": False,
             "label_only": frozenset(),
             "whole_term": whole_term(self.lowered, self.takes),

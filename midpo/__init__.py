@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         prove,
         report,
         solve,
+        trainer,
         verify,
     )
     from midpo.catalogued import list, map, show
@@ -88,6 +89,7 @@ COMMANDS = (
 _ROOMS = {
     **dict.fromkeys(COMMANDS, "midpo.api"),
     **dict.fromkeys(("list", "show", "map"), "midpo.catalogued"),
+    "trainer": "midpo.api",
     "paper": "midpo.reproduction",
     **dict.fromkeys(("load", "loads", "catalogue", "Spec"), "midpo.symbolic.language.spec"),
     **dict.fromkeys(("MidpoError", "SpecError"), "midpo.symbolic.errors"),
@@ -149,6 +151,7 @@ __all__ = [
     "solve",
     "theorem",
     "theorems",
+    "trainer",
     "verify",
 ]
 

@@ -103,6 +103,22 @@ def generate(source: Source, backend: str | None = None, *, thin: bool = False, 
     return checked_kernel(spec_of(source), backend or usual_backend(where), thin, where)
 
 
+def trainer(source: Source, base: type | None = None, *, backend: str | None = None) -> type[Any]:
+    """The trainer that `midpo generate SPEC --for trl` writes, as a class in memory. Needs trl.
+
+    `base` is the DPOTrainer that it is one of, TRL's by default; `midpo.trainer("tdpo")(model=...,
+    ref_model=..., args=DPOConfig(...), train_dataset=..., processing_class=..., alpha=0.5)`.
+    Raises: SpecError for a spec that cannot be read, NotYet for one that does not fit, MidpoError
+    where trl is missing.
+    """
+    needed("trainer", "torch", "trl")
+    kind: type[Any] = generate(source, backend, where="trl").compile()
+    if base is None or base in kind.__bases__:
+        return kind
+    own = {name: value for name, value in vars(kind).items() if name in kind.__bases__[0].__annotations__}
+    return type(kind.__name__, (kind.__bases__[0], base), {"__doc__": kind.__doc__, **own})
+
+
 def check(
     source: Source,
     *,

@@ -7,7 +7,13 @@ from importlib.util import find_spec
 from midpo.symbolic.errors import MidpoError
 
 # Each with the packages that are installed for it.
-OPTIONAL = {"numpy": "numpy", "matplotlib": "matplotlib numpy", "torch": "torch numpy", "triton": "triton"}
+OPTIONAL = {
+    "numpy": "numpy",
+    "matplotlib": "matplotlib numpy",
+    "torch": "torch numpy",
+    "triton": "triton",
+    "trl": "trl",
+}
 
 
 def have(package: str) -> bool:

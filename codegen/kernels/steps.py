@@ -1,4 +1,5 @@
-"""What calls a kernel where people train: in one's own loop, or in TRL's trainer."""
+"""What calls a kernel where people train: in one's own loop, in TRL's trainer, or where
+log-probabilities are."""
 
 from __future__ import annotations
 
@@ -45,6 +46,7 @@ WHERES = {
     for row in (
         Where("loop", "step", OF_MODELS, "a training loop of one's own"),
         Where("trl", "Trainer", OF_MODELS, "TRL's DPOTrainer"),
+        Where("sequence", "Loss", ("logps",), "trainers that call a loss of log-probabilities"),
     )
 }
 IMPORTS = (Import("trl", "DPOTrainer", "DPOTrainer"),)
@@ -66,9 +68,35 @@ def refuse(where: str, backend: str) -> None:
         )
 
 
+def refuse_loss(where: str, name: str, responses: int, whole_term: str) -> None:
+    """Raises: NotYet for a loss that has no room there: `whole_term` is what whole responses do not
+    tell of it."""
+    if where in ("trl", "sequence") and responses != 2:
+        place = "TRL's DPOTrainer" if where == "trl" else "a trainer that asks for a module"
+        raise NotYet(
+            f"{name} has {responses} responses to a prompt, and {place} has 2\n  expected: --for loop"
+        )
+    if where == "sequence" and whole_term:
+        raise NotYet(
+            f"{name} needs {whole_term}, which log-probabilities of whole responses do not give"
+            "\n  expected: --for loop or trl"
+        )
+
+
+def around(
+    v: Any, before: list[Statement], after: list[Statement]
+) -> tuple[list[Statement], list[Statement], tuple[Import, ...]]:
+    """A kernel's statements with those that call it where one trains, and what these import."""
+    if v.where == "loop":
+        return [step(v), *before], [*after, seam(v)], ()
+    if v.where == "trl":
+        return before, [*after, seam(v), trainer(v)], IMPORTS
+    return before, [*after, seam(v), sequence(v)], ()
+
+
 def seam(v: Any) -> Statement:
     """What the step is told of the kernel."""
-    shorts = {policy: plain(argument).removesuffix("_logits") for policy, argument in v.frozen_policies}
+    shorts = _shorts(v)
     from_hidden = v.backend == "linear"
     enough = {policy for policy in shorts if from_hidden and policy in v.label_only}
     told: dict[str, Code] = {
@@ -77,11 +105,21 @@ def seam(v: Any) -> Statement:
         "from_hidden": Constant(from_hidden),
         "frozen": _table({short: Constant(policy in enough) for policy, short in shorts.items()}),
         "whole": Constant(not v.whole_term),
+        "lengths": Constant(v.takes.needs == "lengths"),
         "features": _table({plain(name): Constant(kind) for name, _, kind in v.features}),
         "parameters": _table({plain(name): quote(default or "None") for name, default, _ in v.parameters}),
         "of": Number(str(v.of)),
     }
     return Assign(Name("SEAM"), Call(Name("_Seam"), (), tuple(told.items())), spread=True)
+
+
+def _shorts(v: Any) -> dict[str, str]:
+    """Each frozen policy, and how the kernel's arguments of it begin."""
+    ends = ("_logits", "_logps")
+    return {
+        policy: next(plain(argument).removesuffix(end) for end in ends if argument.endswith(end))
+        for policy, argument in v.frozen_policies
+    }
 
 
 def refuse_names(spec: str, parameters: Iterable[str]) -> None:
@@ -94,12 +132,27 @@ def refuse_names(spec: str, parameters: Iterable[str]) -> None:
         )
 
 
+def sequence(v: Any) -> Statement:
+    """The module that is a loss of the log-probabilities of whole responses."""
+    refuse_names(v.name, (plain(name) for name, *_ in v.parameters))
+    said = ['"""' + v.summary[0], *v.summary[1:], "", 'As a module, Loss(reduction="none", ...):']
+    for name, default, meaning in v.parameters:
+        usual = "no default" if default is None else f"default {default}"
+        said.append(f"    {plain(name)}: {meaning}; {usual}.")
+    wanted = ["policy", *(n for n in _shorts(v).values() if n == "reference")]
+    sides = [f"{name}_{side}_logps" for name in wanted for side in ("chosen", "rejected")]
+    more = ["chosen_lengths=...", "rejected_lengths=..."] if v.takes.needs == "lengths" else []
+    others = [name for name in _shorts(v).values() if name != "reference"]
+    more += [f'policies={{"{name}": (chosen, rejected)}}' for name in others]
+    more += [f'features={{"{plain(name)}": ...}}' for name, *_ in v.features]
+    said += ["", "called with", *(f"    {each}," for each in (*sides, *more))]
+    said += ["gives (losses, chosen_rewards, rejected_rewards).", '"""']
+    lines = ["class Loss(_OfSequences):", *(f"    {line}".rstrip() for line in said), "", "    seam = SEAM"]
+    return Text(tuple(lines), frozenset({"_OfSequences"}), frozenset({"Loss"}))
+
+
 def trainer(v: Any) -> Statement:
     """The class that is a trainer of TRL."""
-    if v.of != 2:
-        raise NotYet(
-            f"{v.name} has {v.of} responses to a prompt, and TRL's DPOTrainer has 2\n  expected: --for loop"
-        )
     refuse_names(v.name, (plain(name) for name, *_ in v.parameters))
     scale = next((n for n in ("alpha", "beta") if n in {plain(p[0]) for p in v.parameters}), None)
     lines = [
@@ -115,7 +168,7 @@ def trainer(v: Any) -> Statement:
 
 
 def _trainer_document(v: Any) -> list[str]:
-    others = [plain(a).removesuffix("_logits") for p, a in v.frozen_policies if p != "pi_ref"]
+    others = [short for policy, short in _shorts(v).items() if policy != "pi_ref"]
     said = [
         '"""' + v.summary[0],
         *v.summary[1:],
@@ -172,7 +225,7 @@ def step(v: Any) -> Function:
 
 
 def _document(v: Any) -> tuple[str, ...]:
-    others = [plain(a).removesuffix("_logits") for p, a in v.frozen_policies if p != "pi_ref"]
+    others = [short for policy, short in _shorts(v).items() if policy != "pi_ref"]
     from_sums = v.backend == "linear" and not v.whole_term
     with_reference = any(p == "pi_ref" for p, _ in v.frozen_policies)
     beside = ", then those beside them" if v.of > 2 else ""

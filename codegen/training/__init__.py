@@ -2,5 +2,6 @@
 
 models      a model's hidden states and output head, where its forward has them whole
 preference  what a DPOTrainer of TRL becomes by a kernel
+sequences   a loss of log-probabilities, as trainers hold them who ask for a module
 steps       the loss of a batch of token ids under a model and its reference
 """

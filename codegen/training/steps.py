@@ -33,7 +33,8 @@ class _Seam(NamedTuple):
     `loss` is the kernel, `label_logps` its operator for log-probabilities of labels from a head,
     None where no policy needs it; `from_hidden` says whether it takes hidden states and heads, or
     logits. `frozen` are its policies beside the trained one, as its arguments begin, and whether
-    their labels' log-probabilities are enough; `whole`, whether those of whole responses are;
+    their labels' log-probabilities are enough; `whole`, whether those of whole responses are,
+    with `lengths` where these are needed too;
     `features` what there is one of each for;
     `parameters` their defaults, None where there is none; `of` the responses of a pair.
     """
@@ -43,6 +44,7 @@ class _Seam(NamedTuple):
     from_hidden: bool
     frozen: dict[str, bool]
     whole: bool
+    lengths: bool
     features: dict[str, str]
     parameters: dict[str, float | None]
     of: int

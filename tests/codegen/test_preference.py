@@ -158,6 +158,23 @@ def test_columns_are_collated() -> None:
         trainer.data_collator([example | {"rejected_w": [2.0]}])
 
 
+def test_in_memory_it_is_the_same_class_with_any_base() -> None:
+    class Own(DPOTrainer):
+        pass
+
+    usual: Any = midpo.trainer("tdpo")
+    own: Any = midpo.trainer("tdpo", Own)
+    kinds: list[Any] = [usual, own]
+    assert issubclass(usual, DPOTrainer) and not issubclass(usual, Own) and issubclass(own, Own)
+    for kind in kinds:
+        kind.__init__.__globals__["version"] = lambda _: "1.16.0"
+        trainer = kind(model=Toy(0), ref_model=Toy(1), args=Config(), alpha=0.3)
+        loss = trainer.compute_loss(trainer.model, batch_of(2))
+        expected = trainer_of("tdpo", alpha=0.3).compute_loss(Toy(0), batch_of(2))
+        torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+        assert kind.scale == "alpha" and kind.spec == "tdpo" and "Token-level DPO" in str(kind.__doc__)
+
+
 def test_specs_that_are_no_trainer_s() -> None:
     with pytest.raises(NotYet, match="tpo has 3 responses to a prompt, and TRL's DPOTrainer has 2"):
         midpo.generate("tpo", where="trl")
