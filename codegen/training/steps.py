@@ -116,6 +116,8 @@ def _of_frozen(
     elif isinstance(policy, Tensor):
         return {f"{name}_token_logps": _at_first(seam, name, policy, labels)}
     found: dict[str, Any] = {}
+    # Asked now: inside the forward a head is whole that is in parts before and after it.
+    passing = seam.from_hidden and not labels_only and _is_sharded(policy, _output_head(policy))
 
     def at_head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         if seam.from_hidden and labels_only:
@@ -125,8 +127,7 @@ def _of_frozen(
             made, numbers = _leads(seam, name, policy, hidden, weight, bias, labels)
             if numbers != _leads_numbers(seam, model):
                 raise ValueError(f"{name}: its logits are scaled or capped otherwise, needs alike")
-            whole = seam.from_hidden and _is_sharded(policy, _output_head(policy))
-            found.update({k: v.clone() if whole else v for k, v in made.items() if v is not None})
+            found.update({k: v.clone() if passing else v for k, v in made.items() if v is not None})
         return hidden.new_zeros(())
 
     with off, _frozen_pass(policy):

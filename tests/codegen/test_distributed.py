@@ -201,3 +201,84 @@ def test_shards_keep_the_digits_of_probabilities_near_one(tmp_path: Path) -> Non
     kernel = midpo.generate("orpo", backend="fused")
     (tmp_path / "kernel.py").write_text(kernel.source)
     together(NEAR_ONE.replace("{function}", kernel.function), 2, tmp_path)
+
+
+STEPS = """
+import copy, sys, torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from step import step
+
+torch.set_num_threads(1)
+rank, size, alone = int(sys.argv[1]), int(sys.argv[2]), bool(int(sys.argv[4]))
+dist.init_process_group("gloo", init_method="file://" + sys.argv[3], rank=rank, world_size=size)
+mesh = init_device_mesh("cpu", (size,))
+B, P, T, V, D = 4, 3, 8, 11, 6
+
+
+class Model(torch.nn.Module):
+    def __init__(self, seed):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.embed, self.mix = torch.nn.Embedding(V, D), torch.nn.Linear(D, D)
+        self.lm_head = torch.nn.Linear(D, V, bias=False)
+        self.double()
+
+    def forward(self, input_ids, attention_mask):
+        return self.lm_head(torch.tanh(self.mix(self.embed(input_ids).cumsum(1) / T)))
+
+
+def sharded(model):
+    fully_shard(model.mix, mesh=mesh)
+    if alone:
+        fully_shard(model.lm_head, mesh=mesh)
+    return fully_shard(model, mesh=mesh, reshard_after_forward=True)
+
+
+torch.manual_seed(5)
+ids = torch.cat([torch.randint(V, (B, P)).repeat(2, 1), torch.randint(V, (2 * B, T - P))], 1)
+counted = torch.ones_like(ids)
+counted[:, :P] = 0
+counted[1, -2:] = 0
+batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "completion_mask": counted}
+pairs = torch.arange(B).tensor_split(size)[rank]
+part = {name: x[torch.cat([pairs, pairs + B])] for name, x in batch.items()}
+for wrapped in (torch.nn.parallel.DistributedDataParallel, sharded):
+    whole, reference = Model(0), Model(1)
+    mine = wrapped(copy.deepcopy(whole))
+    frozen = sharded(copy.deepcopy(reference)) if wrapped is sharded else reference
+    optimisers = [torch.optim.SGD(m.parameters(), lr=0.5) for m in (whole, mine)]
+    for _ in range(3):
+        expected, _ = step(whole, reference, **batch)
+        found, _ = step(mine, frozen, **part, num_pairs=B / size)
+        for loss, optimiser in zip((expected, found), optimisers):
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        total = found.detach() / size  # each process's part of the mean, times their number
+        dist.all_reduce(total)
+        torch.testing.assert_close(total, expected.detach(), rtol=1e-10, atol=0)
+    for one, other in zip(mine.parameters(), whole.parameters(), strict=True):
+        one = one.full_tensor() if hasattr(one, "full_tensor") else one
+        torch.testing.assert_close(one.detach(), other.detach(), rtol=1e-10, atol=1e-13)
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["head in the root", "head by itself"])
+@pytest.mark.parametrize("name", ["dpo", "tdpo"])
+def test_a_step_in_two_processes_is_that_in_one(name: str, alone: bool, tmp_path: Path) -> None:
+    """DDP and FSDP2, the reference in shards too: three steps, to rounding."""
+    (tmp_path / "step.py").write_text(midpo.generate(name, where="loop").source)
+    (tmp_path / "program.py").write_text(STEPS)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "program.py", str(rank), "2", str(tmp_path / "store"), str(int(alone))],
+            cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True,
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert all(process.returncode == 0 for process in processes), errors[0][-3000:]
