@@ -234,6 +234,7 @@ class _Emitter:
             "digest": self.digest,
             "where": self.where,
             "takes": self.takes,
+            "sorts": self.spec.orders_batch,
             "whole": False,
             "label_only": frozenset(),
             "whole_term": whole_term(self.lowered, self.takes),

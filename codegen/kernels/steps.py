@@ -27,7 +27,7 @@ from midpo.codegen.statements.nodes import (
 from midpo.codegen.statements.quote import block, quote
 from midpo.symbolic.errors import MidpoError, NotYet
 
-from .frame import ANY, TENSOR, option
+from .frame import ANY, EMPTY, TENSOR, option
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,12 @@ OF_TRAINERS = (
     "processing_class", "compute_metrics", "callbacks", "optimizers", "peft_config", "features",
     "policies",
 )  # fmt: skip
+
+
+EMPTY_SAID = (
+    '    empty: "zero" lets a pair of which a response has no token count 0, and stand among the',
+    '        metrics as "pairs/empty", its share; "error" refuses it.',
+)
 
 
 def refuse(where: str, backend: str) -> None:
@@ -106,6 +112,7 @@ def seam(v: Any) -> Statement:
         "frozen": _table({short: Constant(policy in enough) for policy, short in shorts.items()}),
         "whole": Constant(not v.whole_term),
         "lengths": Constant(v.takes.needs == "lengths"),
+        "sorts": Constant(v.sorts),
         "features": _table({plain(name): Constant(kind) for name, _, kind in v.features}),
         "parameters": _table({plain(name): quote(default or "None") for name, default, _ in v.parameters}),
         "of": Number(str(v.of)),
@@ -207,6 +214,7 @@ def step(v: Any) -> Function:
         option("policies", "dict[str, Any] | None"),
         option("inputs", "dict[str, Any] | None"),
         option("num_pairs", "float | None"),
+        *(() if v.sorts else (EMPTY,)),
         option("validate", "bool", "True"),
     ]
     body = block(
@@ -215,10 +223,11 @@ def step(v: Any) -> Function:
         batch = {"input_ids": input_ids, **masks, **(inputs or {})}
         frozen = {**(policies or {}), "reference": reference}
         loss, metrics, _ = _step(
-            SEAM, model, frozen, batch, features or {}, parameters or {}, num_pairs, validate
+            SEAM, model, frozen, batch, features or {}, parameters or {}, num_pairs, EMPTY, validate
         )
         return loss, metrics
-    """
+    """,
+        EMPTY=Constant("error") if v.sorts else Name("empty"),
     )
     kind = quote("tuple[Tensor, dict[str, Tensor]]")
     return Function("step", tuple(arguments), kind, _document(v), body)
@@ -278,6 +287,7 @@ def _document(v: Any) -> tuple[str, ...]:
         "    inputs: what else the model is given, as pixel_values.",
         "    num_pairs: what the mean divides by instead of B: the pairs of the whole batch over the",
         "        number of processes whose gradients are averaged.",
+        *EMPTY_SAID * (not v.sorts),
         "    validate: check the batch and the model; this waits for the device.",
         "",
         "Returns: the loss, a scalar, and what trainers log of it, detached.",

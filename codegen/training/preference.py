@@ -223,9 +223,9 @@ class _Preference:
         if self._needs_reference:
             precomputed = [inputs[name] for name in PRECOMPUTED if name in inputs]
             frozen["reference"] = torch.cat(precomputed) if precomputed else here.ref_model
-        loss, metrics, outputs = _step(
-            self.seam, model, frozen, inner, features, self.parameters, None, not self._is_checked
-        )
+        given = (features, self.parameters, None, "zero")  # truncation may leave no response
+        check = self.seam.sorts or not self._is_checked
+        loss, metrics, outputs = _step(self.seam, model, frozen, inner, *given, check)
         self._is_checked = True
         if has_aux:
             loss = loss + here.router_aux_loss_coef * outputs.aux_loss
@@ -256,9 +256,11 @@ class _Preference:
         pairs = batch["input_ids"].shape[0] // self.seam.of
         counted = batch["completion_mask"][:, 1:].sum()
         tokens = counted.to(torch.float32 if counted.device.type == "mps" else torch.float64)
+        there = pairs * (1 - metrics.get("pairs/empty", tokens.new_zeros(())).to(tokens))
         for name, value in metrics.items():
-            weight = tokens if name.startswith(("kl/", "entropy/")) else tokens.new_tensor(pairs)
-            held = torch.stack([value.to(weight) * weight, weight])
+            weight = tokens if name.startswith(("kl/", "entropy/")) else there
+            weight = tokens.new_tensor(pairs) if name == "pairs/empty" else weight
+            held = torch.stack([torch.where(weight > 0, value.to(weight) * weight, 0.0), weight])
             total, count = here.accelerator.gather(held).view(-1, 2).sum(0).tolist()
             here._metrics[mode][name].append(total / count if count else 0.0)
         if mode == "train":

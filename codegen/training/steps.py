@@ -34,9 +34,9 @@ class _Seam(NamedTuple):
     None where no policy needs it; `from_hidden` says whether it takes hidden states and heads, or
     logits. `frozen` are its policies beside the trained one, as its arguments begin, and whether
     their labels' log-probabilities are enough; `whole`, whether those of whole responses are,
-    with `lengths` where these are needed too;
-    `features` what there is one of each for;
-    `parameters` their defaults, None where there is none; `of` the responses of a pair.
+    with `lengths` where these are needed too; `sorts`, whether it sorts the pairs of a batch and
+    needs all of them; `features` what there is one of each for; `parameters` their defaults, None
+    where there is none; `of` the responses of a pair.
     """
 
     loss: Any
@@ -45,6 +45,7 @@ class _Seam(NamedTuple):
     frozen: dict[str, bool]
     whole: bool
     lengths: bool
+    sorts: bool
     features: dict[str, str]
     parameters: dict[str, float | None]
     of: int
@@ -58,6 +59,7 @@ def _step(
     features: Mapping[str, Any],
     parameters: Mapping[str, Any],
     num_pairs: float | None,
+    empty: str,
     validate: bool,
 ) -> tuple[Tensor, dict[str, Tensor], Any]:
     """The loss, what trainers log of it, and the model's outputs. `batch` is the model's inputs
@@ -80,6 +82,7 @@ def _step(
         given |= _of_frozen(seam, name, frozen.get(name), model, inputs, labels, labels_only)
     kept: dict[str, Any] = {}
     keywords = {**aligned, **parameters, "num_pairs": num_pairs, "validate": validate}
+    keywords |= {} if seam.sorts else {"empty": empty}
 
     def at_head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         leads, numbers = _leads(seam, "policy", model, hidden, weight, bias, labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 from collections import defaultdict
 from types import ModuleType, SimpleNamespace
@@ -82,6 +83,7 @@ def test_its_loss_is_the_spec_s(name: str) -> None:
     loss.backward()
     kept = {n: torch.tensor(v[0], dtype=torch.float64) for n, v in trainer._metrics["train"].items()}
     tokens = kept.pop("num_tokens")
+    assert kept.pop("pairs/empty") == 0
     one, other = ({n: p.grad for n, p in m.named_parameters()} for m in (models["policy"], trainer.model))
     close((expected, one, logged), (loss, other, kept))
     assert tokens == 2 * batch["attention_mask"].sum()  # of both processes
@@ -102,6 +104,31 @@ def test_precomputed_sums_are_a_reference(name: str) -> None:
     )
     plain = trainer_of(name)
     torch.testing.assert_close(found, plain.compute_loss(plain.model, batch), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("rows", [[1], [0, 1, 2]], ids=["one", "all"])
+@pytest.mark.parametrize("name", ["dpo", "simpo"])
+def test_responses_that_are_cut_off_count_nothing(name: str, rows: list[int]) -> None:
+    trainer = trainer_of(name)
+    trainer.compute_loss(trainer.model, batch_of(2))  # after the first batch nothing is checked
+    trainer._metrics["train"].clear()
+    batch = batch_of(2)
+    batch["completion_mask"][rows] = 0
+    loss = trainer.compute_loss(trainer.model, batch)
+    loss.backward()
+    assert all(bool(p.grad.isfinite().all()) for p in trainer.model.parameters())
+    kept = {n: v[0] for n, v in trainer._metrics["train"].items()}
+    assert kept["pairs/empty"] == pytest.approx(len(rows) / PAIRS) and all(map(math.isfinite, kept.values()))
+    there = [r for r in range(PAIRS) if r not in rows]
+    if there:
+        alone = trainer_of(name)
+        part = {n: x[[*there, *(r + PAIRS for r in there)]] for n, x in batch.items()}
+        expected = alone.compute_loss(alone.model, part) * len(there) / PAIRS
+        torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+        key = "rewards/margins"
+        assert kept[key] == pytest.approx(alone._metrics["train"][key][0], rel=1e-10)
+    else:
+        assert loss == 0
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {

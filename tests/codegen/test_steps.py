@@ -410,3 +410,27 @@ def test_one_file_holds_all(thin: bool) -> None:
     assert kernel.function == "step" and kernel.where == "loop" and kernel.backend == "linear"
     for said in ("w: (2B, T) or (2B, T - 1)", "alpha: a number greater than 0; default 0.1"):
         assert said in kernel.source
+
+
+@pytest.mark.parametrize("name", ["dpo", "simpo", "tdpo"])
+def test_a_pair_without_a_response_may_count_nothing(name: str) -> None:
+    step = midpo.generate(name, where="loop").compile()
+    batch = batch_of(2)
+    batch["completion_mask"][1] = 0
+    policy, other = Toy(0), Toy(0)
+    with pytest.raises(ValueError, match="labels: got no label in row 1"):
+        step(policy, Toy(1), **batch)
+    loss, metrics = step(policy, Toy(1), **batch, empty="zero")
+    rest = {n: x[[0, 2, 3, 5]] for n, x in batch.items()}
+    expected, _ = step(other, Toy(1), **rest, num_pairs=PAIRS)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+    loss.backward(), expected.backward()
+    for one, two in zip(policy.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, two.grad, rtol=1e-10, atol=1e-13)
+    assert math.isclose(metrics["pairs/empty"].item(), 1 / PAIRS)
+
+
+def test_a_loss_that_sorts_its_batch_needs_all_pairs() -> None:
+    step = midpo.generate("aot", where="loop").compile()
+    with pytest.raises(TypeError, match="empty"):
+        step(Toy(0), Toy(1), **batch_of(2), empty="zero")
