@@ -32,7 +32,8 @@ def model(seed: int = 0, kind: str = "Llama", **more: Any) -> Any:
         "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "initializer_range": 0.2,
         "tie_word_embeddings": False,
     }  # fmt: skip
-    config = getattr(transformers, f"{kind}Config")(**given | more)
+    given = {name: value for name, value in (given | more).items() if value is not ...}
+    config = getattr(transformers, f"{kind}Config")(**given)
     return getattr(transformers, f"{kind}ForCausalLM")(config)
 
 

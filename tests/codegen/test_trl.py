@@ -184,6 +184,31 @@ def test_a_row_through_the_trainer(name: str, tmp_path: Path) -> None:
     assert trainer.ref_model is (reference if has_reference else None)
 
 
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("Gemma2", {"final_logit_softcapping": 3.0}),
+        ("Granite", {"logits_scaling": 4.0}),
+        ("Cohere", {"logit_scale": 0.25, "head_dim": ...}),
+        ("Qwen3", {"tie_word_embeddings": True}),
+    ],
+)
+@pytest.mark.parametrize("name", ["dpo", "tdpo"])
+def test_heads_of_other_families(name: str, kind: str, more: dict[str, Any], tmp_path: Path) -> None:
+    policy, reference = toys.twins(kind=kind, **more)
+    models = {"policy": policy, "reference": reference}
+    doubles = {n: copy.deepcopy(m).double() for n, m in models.items()}
+    trainer = made(trainer_of(name), tmp_path, model=policy, ref_model=reference)
+    batch = next(iter(trainer.get_train_dataloader()))
+    expected, gradients = by_hand(name, doubles, batch, {}, {"alpha": 0.1})
+    loss = trainer.compute_loss(trainer.model, batch)
+    loss.backward()
+    assert abs(loss.item() - expected) < 2e-5
+    for key, parameter in policy.named_parameters():
+        wanted = gradients[key]
+        assert (parameter.grad - wanted).abs().max() < 1e-4 * max(1.0, wanted.abs().max().item()), key
+
+
 def test_enough_rows_go_through_the_trainer() -> None:
     assert len(ROWS) == 77
     assert sum("pi_old" not in midpo.generate(n).policies for n in ROWS) == 70
