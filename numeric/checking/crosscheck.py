@@ -17,6 +17,7 @@ from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.nodes import Sorted, StopGradient
 from midpo.symbolic.language.spec import Spec, policy_argument
 
+from . import logged
 from .adapting import all_equal, beyond_domains, from_logits, noting
 from .calling import Called
 from .found import Code, CrossCheck, KernelLike
@@ -207,11 +208,7 @@ class _Check(Holding):
     def lacking(self, dtype: str) -> None:
         """A pair without labels has the loss 0 and no gradient where that is asked for, and the
         others are as before."""
-        ways = (
-            Way("none", lacking=True, poisoned=True),
-            Way("none", lacking=True, packed=True, metrics=True),
-        )
-        if not ways[0].needs() <= self.binding.options:
+        if not logged.LACKING[0].needs() <= self.binding.options:
             return
         rng = np.random.default_rng((self.seed, 5))
         batch = self.batch(rng, scale=1.0, vocabulary=3, pairs=3, shortest=3)
@@ -219,19 +216,18 @@ class _Check(Holding):
         if truth is None:
             return
         judge = Judge(truth, batch, Numbers.of(self.torch, dtype))
-        weights = [1.0, 0.0, -3.0]
-        for way in ways:
+        seeds, whole = [1.0, 2.0, 1.0], None
+        for way in (logged.WHOLE, *logged.LACKING):
             call = Called(self.torch, self.binding, batch, way, getattr(self.torch, dtype), self.device)
             try:
-                answer = call([1.0, 2.0, -3.0])
+                answer = call(seeds if way.reduction == "none" else 1.0)
             except Exception as error:  # the function's own
                 self.raised(judge, way, error)
                 continue
-            found = answer.loss.double().tolist()
-            if found[1] != 0:
-                judge.fail(way, "loss of a pair without labels", 0.0, found[1], float("inf"))
-            judge.losses(way, found, {1})
-            judge.gradients(way, answer, weights)
+            if whole is None:
+                whole = answer
+            else:
+                logged.judge_lacking(judge, way, self.spec, whole, answer)
         self.tallies[dtype].add(judge)
 
     def refusals(self) -> None:

@@ -1,13 +1,15 @@
-"""What a kernel logs beside the loss, said again from the spec and compared: in 50 digits."""
+"""What a kernel logs beside the loss, said again from the spec and compared: in 50 digits; and what it
+says of a batch in which a pair has no labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
 from sympy import Add, Expr, Symbol
 
 from midpo.symbolic.algebra.polynomial import expand
@@ -16,6 +18,7 @@ from midpo.symbolic.language.nodes import CHOSEN, REJECTED, Divergence, Entropy,
 from midpo.symbolic.language.spec import Spec, policy_argument
 from midpo.symbolic.loss import logistic_form, stated_sides
 
+from .calling import Outcome
 from .judging import LIMIT, Judge, units
 from .policies import IGNORED, Batch
 from .ways import Way
@@ -150,3 +153,66 @@ def _compare(judge: Judge, way: Way, key: str, sums: list[Any], counts: list[int
     if len(values) != len(pairs):
         what = f'metric "{key}", of which there are'
         judge.fail(way, what, len(pairs), len(values), float("inf"))
+
+
+PAIR = 1  # of three: which of them lacks labels, as `Called` leaves them out
+WHOLE = Way("none", metrics=True)
+LACKING = (
+    Way("none", metrics=True, lacking=True, poisoned=True),
+    Way("none", metrics=True, lacking=True, packed=True),
+    Way("mean", metrics=True, lacking=True),
+)
+EMPTY = "pairs/empty"
+
+
+def judge_lacking(judge: Judge, way: Way, spec: Spec, whole: Outcome, found: Outcome) -> None:
+    """The pair's loss is 0, it has no gradient, and of metrics only its share; the others' are those
+    of the `whole` batch, which is judged elsewhere."""
+    infinity = float("inf")
+    expected = np.where(np.arange(judge.batch.pairs) == PAIR, 0.0, _numbers(whole.loss))
+    if way.reduction == "mean":
+        expected = expected.mean()
+    for what, exact, got in (
+        ("loss beside a pair without labels", expected, found.loss),
+        *_metrics(way, spec, judge.batch, whole.logged or {}, found.logged or {}),
+    ):
+        values = _numbers(got)
+        wanted = np.asarray(exact, dtype=float)
+        if values.shape != wanted.shape:
+            judge.fail(way, f"{what}, dimensions of which", wanted.ndim, values.ndim, infinity)
+        elif not _near(values, wanted, judge.numbers.eps):
+            at = np.atleast_1d(~np.isclose(values, wanted, rtol=1e-6, equal_nan=True)).argmax()
+            exact_one, got_one = (float(np.atleast_1d(x)[at]) for x in (wanted, values))
+            judge.fail(way, what, exact_one, got_one, infinity)
+    if way.reduction == "none":
+        judge.gradients(way, found, [0.0 if pair == PAIR else 1.0 for pair in range(judge.batch.pairs)])
+
+
+def _metrics(
+    way: Way, spec: Spec, batch: Batch, whole: Mapping[str, Any], found: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    by_token = of_tokens(spec, batch.policies)
+    absent = np.arange(batch.pairs) == PAIR
+    none = way.reduction == "none"
+    for key in sorted({*whole, *found, EMPTY}):
+        if key not in found or key not in {*whole, EMPTY}:
+            yield f'metric "{key}", of which there are', float(key not in found), float(key in found)
+        elif key == EMPTY:
+            yield f'metric "{key}"', absent * 1.0 if none else absent.mean(), found[key]
+        else:
+            each, counts = _numbers(whole[key]), np.ones(batch.pairs)
+            if key in by_token:
+                counts = np.array(
+                    [(batch.labels[batch.rows(b)] != IGNORED).sum() for b in range(batch.pairs)]
+                )
+            mean = (each * counts)[~absent].sum() / counts[~absent].sum()
+            yield f'metric "{key}"', np.where(absent, np.nan, each) if none else mean, found[key]
+
+
+def _numbers(values: Any) -> Any:
+    return values.detach().double().cpu().numpy() if hasattr(values, "detach") else np.asarray(values)
+
+
+def _near(found: Any, wanted: Any, eps: float) -> bool:
+    scale = np.nanmax(np.abs(wanted), initial=1e-30)
+    return bool(np.allclose(found, wanted, rtol=0, atol=LIMIT * eps * scale, equal_nan=True))

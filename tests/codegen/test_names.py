@@ -132,7 +132,10 @@ def identifiers(backend: str) -> tuple[str, ...]:
 
 
 def allowed(name: str, role: str) -> bool:
-    """Whether a spec may have this name at all; where not, it is refused when it is read."""
+    """Whether a spec may have this name at all; where not, it is refused when it is read. A policy
+    pi_ref is the reference."""
+    if (name, role) == ("ref", "policy"):
+        return False
     names = {r: [name] if r == role else [f"n{r}"] for r in ROLES}
     try:
         midpo.loads(text_of(names))
