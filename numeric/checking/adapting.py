@@ -9,10 +9,14 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
+
 from midpo.symbolic.language.spec import Spec, policy_argument
 
 from .found import KernelLike
-from .policies import Batch
+from .policies import IGNORED, Batch, representable
+
+SURE = 6  # how far a label's logit is raised: beyond 0.99, and 1 - p has digits still
 
 
 @contextmanager
@@ -49,6 +53,25 @@ def all_equal(batch: Batch) -> Batch:
         whole=same(batch.whole),
         heads=same(batch.heads),
         rounding=same(batch.rounding),
+    )
+
+
+def all_sure(batch: Batch) -> Batch:
+    """`batch` with labels that every policy is nearly sure of: their log-probabilities are near 0,
+    and 1 - p has few digits. Of logits that heads make, as it is."""
+    raised = {policy: np.array(values) for policy, values in batch.logits.items()}
+    at = np.nonzero(batch.labels != IGNORED)
+    for policy in raised if not batch.heads else ():
+        raised[policy][(*at, batch.labels[at])] += SURE
+
+    def smaller(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {p: x / 2**SURE for p, x in values.items()}
+
+    return replace(
+        batch,
+        logits={p: representable(x) for p, x in raised.items()},
+        logps=smaller(batch.logps),
+        whole=smaller(batch.whole),
     )
 
 

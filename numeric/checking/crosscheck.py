@@ -18,7 +18,7 @@ from midpo.symbolic.language.nodes import Sorted, StopGradient
 from midpo.symbolic.language.spec import Spec, policy_argument
 
 from . import logged
-from .adapting import all_equal, beyond_domains, from_logits, noting
+from .adapting import all_equal, all_sure, beyond_domains, from_logits, noting
 from .calling import Called
 from .found import Code, CrossCheck, KernelLike
 from .holding import Holding
@@ -102,6 +102,7 @@ class _Check(Holding):
         self.others(first)
         if not self.loss.has(Sorted):  # of equal places either order is right
             self.scene("equal", self.tallies)
+        self.scene("sure", self.tallies)
         self.scene("long", [d for d in self.tallies if d in ("float64", "float32")] or [first])
         self.wide()
         if self.generated:
@@ -129,12 +130,16 @@ class _Check(Holding):
             "pairs": 2,
             "leading": self.binding.by_lengths(),
         }
+        if what == "sure":
+            shape |= {"shortest": 2}
         if what == "long":
             tokens = LONG_ON_CPU.get(self.kernel.backend, LONG) if self.device == "cpu" else LONG
             shape |= {"positions": tokens, "pairs": 1, "vocabulary": 2}
         batch = self.batch(rng, **shape)
         if what == "equal":
             batch = all_equal(batch)
+        if what == "sure":
+            batch = all_sure(batch)
         if what == "long":  # one response is; the other is short
             batch.labels[0, :tokens] = 1 - batch.labels[0, :tokens] % 2
             batch.labels[1, 5:] = IGNORED

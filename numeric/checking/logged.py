@@ -184,6 +184,9 @@ def judge_lacking(judge: Judge, way: Way, spec: Spec, whole: Outcome, found: Out
             at = np.atleast_1d(~np.isclose(values, wanted, rtol=1e-6, equal_nan=True)).argmax()
             exact_one, got_one = (float(np.atleast_1d(x)[at]) for x in (wanted, values))
             judge.fail(way, what, exact_one, got_one, infinity)
+    for key, value in (found.logged or {}).items():
+        if value.requires_grad:
+            judge.fail(way, f'metric "{key}", gradients of which', 0.0, 1.0, infinity)
     if way.reduction == "none":
         judge.gradients(way, found, [0.0 if pair == PAIR else 1.0 for pair in range(judge.batch.pairs)])
 
