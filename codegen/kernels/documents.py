@@ -27,8 +27,8 @@ OPTIONS = """\
         "none" one number a pair. Rewards are the two sides of the margin, less what is of
         neither response; margins their difference, accuracies where the chosen one is greater."""
 EMPTY = """\
-    empty: "zero" lets the loss of a pair whose responses are not both labelled be 0, and of metrics
-        counts it in "pairs/empty", its share, alone; "error" refuses such a pair."""
+    empty: "error" refuses a pair of which a response has no label; with "zero" its loss is 0,
+        and of metrics it only counts in "pairs/empty", the share of such pairs."""
 SHARDS = """\
     inplace_backward: let backward overwrite policy_logits with their gradient.
     vocab_group: the process group over which the vocabulary is sharded, in rank order: logits

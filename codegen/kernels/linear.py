@@ -138,8 +138,9 @@ def _frozen(v: Any, policy: str, short: str) -> tuple[Statement, ...]:
         """
         if HIDDEN is not None and WEIGHT is not None:
             _check_head(S, HIDDEN, WEIGHT, BIAS, size)
-            FROZEN[P] = [x.detach() for x in _head(HIDDEN, WEIGHT, BIAS)]
+            FROZEN[P] = [x.detach() for x in _head(HIDDEN, WEIGHT, BIAS, DTYPE)]
     """,
+        DTYPE=v.dtype,
         **holes,
         **texts,
     )

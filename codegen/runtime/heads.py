@@ -27,8 +27,12 @@ TABLE = 1 << 24  # bytes of a table on a CPU: enough rows for the matrix product
 HEAD = 1 << 22  # bytes of the head in float32, where it is shorter
 
 
-def _head(hidden: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
-    """Hidden states, weight and bias, which is empty where there is none."""
+def _head(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype | None = None
+) -> list[Tensor]:
+    """Hidden states, weight and bias, which is empty where there is none. Where sums are in the
+    `dtype` float64, so are they: beside a trained policy in float64."""
+    hidden = hidden.double() if dtype == torch.float64 else hidden
     bias = weight.new_empty(0) if bias is None else bias
     return [hidden, weight.to(hidden.dtype), bias]
 

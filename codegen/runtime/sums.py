@@ -65,10 +65,8 @@ def _logged(values: dict[str, Tensor], reduction: str, present: Tensor | None) -
     if present is None:
         apart = reduction == "none"
         return {key: (x if apart else x.mean()).detach() for key, x in values.items()}
-    found = {}
-    for key, x in values.items():
-        of_pairs = x.shape == present.shape
-        x = torch.where(present, x, torch.nan) if of_pairs else x
-        found[key] = (x if reduction == "none" else x.nanmean()).detach()
-    absent = (~present).to(next(iter(found.values())).dtype)
-    return found | {"pairs/empty": absent if reduction == "none" else absent.mean()}
+    each = {key: x for key, x in values.items() if x.shape == present.shape}
+    each = {key: torch.where(present, x, torch.nan) for key, x in each.items()}
+    lacking = (~present).to(next(iter(values.values())).dtype)
+    found = {**values, **each, "pairs/empty": lacking}
+    return {key: (x if reduction == "none" else x.nanmean()).detach() for key, x in found.items()}

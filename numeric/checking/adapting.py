@@ -59,17 +59,19 @@ def all_equal(batch: Batch) -> Batch:
 def all_sure(batch: Batch) -> Batch:
     """`batch` with labels that every policy is nearly sure of: their log-probabilities are near 0,
     and 1 - p has few digits. Of logits that heads make, as it is."""
-    raised = {policy: np.array(values) for policy, values in batch.logits.items()}
     at = np.nonzero(batch.labels != IGNORED)
-    for policy in raised if not batch.heads else ():
-        raised[policy][(*at, batch.labels[at])] += SURE
+
+    def raised(values: Any) -> Any:
+        values = np.array(values)
+        values[(*at, batch.labels[at])] += SURE
+        return representable(values)
 
     def smaller(values: Mapping[str, Any]) -> dict[str, Any]:
         return {p: x / 2**SURE for p, x in values.items()}
 
     return replace(
         batch,
-        logits={p: representable(x) for p, x in raised.items()},
+        logits=batch.logits if batch.heads else {p: raised(x) for p, x in batch.logits.items()},
         logps=smaller(batch.logps),
         whole=smaller(batch.whole),
     )

@@ -75,6 +75,7 @@ RESERVED = frozenset(
         "ignore_index",
         "cu_seqlens",
         "max_seqlen",
+        "empty",
         "metrics",
         "rows",
         "inplace_backward",

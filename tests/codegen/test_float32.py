@@ -57,7 +57,8 @@ def test_the_logits_of_a_divergence_are_not_rounded() -> None:
     spec = midpo.loads(KL.replace("SIDE", "loss").replace("SIGN", "+"))
     function = midpo.generate(spec, backend="linear").compile()
     loss, *_ = result(function, inputs(64, 16, 0.02, torch.bfloat16), torch.bfloat16, alpha=0.5)
-    assert loss.item() == pytest.approx(0.000879395, rel=5e-5)
+    # Rounded logits give 0.000885; how float32 adds up, which processors choose, moves 3 in 10,000.
+    assert loss.item() == pytest.approx(0.000879395, rel=1e-3)
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])

@@ -253,7 +253,7 @@ WRONG: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     ("policy_logits", lambda g: None, "got None"),
     ("reference_logits", lambda g: g["reference_logits"][:1], "needs (6, 5, V)"),
     ("reference_logits", lambda g: g["reference_logits"][..., :1], "needs (6, 5, 7)"),
-    ("reference_logits", lambda g: g["reference_logits"].float(), "needs torch.float64"),
+    ("reference_logits", lambda g: g["reference_logits"].long(), "needs a floating-point dtype"),
     ("labels", lambda g: g["labels"][:5], "(2B, T)"),
     ("labels", lambda g: g["labels"].double(), "needs torch.int64"),
     ("labels", lambda g: g["labels"].masked_fill(torch.arange(6)[:, None] == 4, -100), "row 4"),
