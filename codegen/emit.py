@@ -179,6 +179,8 @@ class _Emitter:
         self.function = spec.name.replace("-", "_") + "_loss"
         named = logps_argument if backend.name == "logps" else policy_argument
         self.arguments = [named(p) for p in self.policies]
+        # How all arguments of a policy begin.
+        self.shorts = [a.removesuffix("_logits").removesuffix("_logps") for a in self.arguments]
         # What ours yield to, for the reader's sake; that the user's are apart is `names`' work.
         self.taken = {
             *spec.names.taken(),
@@ -192,14 +194,13 @@ class _Emitter:
         self.notes = (*lowered.notes, *shortfalls(lowered, backend))
 
     def kernel(self) -> Kernel:
+        term = whole_term(self.lowered, self.takes) if self.where else ""
         if self.where:
-            steps.refuse_loss(
-                self.where, self.spec.name, len(self.spec.roles), whole_term(self.lowered, self.takes)
-            )
+            steps.refuse_loss(self.where, self.spec.name, len(self.spec.roles), term)
         values = {"eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native}.get(
             self.backend.name, self.from_statistics
         )()
-        v = SimpleNamespace(**self.common() | values)
+        v = SimpleNamespace(**self.common() | values, whole_term=term)
         before, after = _statements(v)
         imports: tuple[Import, ...] = ()
         if self.where:
@@ -234,10 +235,8 @@ class _Emitter:
             "digest": self.digest,
             "where": self.where,
             "takes": self.takes,
-            "sorts": self.spec.orders_batch,
             "whole": False,
             "label_only": frozenset(),
-            "whole_term": whole_term(self.lowered, self.takes),
             "needs": "Thin: it needs midpo, whose functions it imports, and"
             if self.thin
             else "Self-contained: it needs",
@@ -252,7 +251,8 @@ class _Emitter:
                 (a, header.logits_meaning(p, a, len(spec.roles)))
                 for a, p in zip(self.arguments, self.policies, strict=True)
             ],
-            "frozen_policies": list(zip(self.policies, self.arguments, strict=True))[1:],
+            "shorts": dict(list(zip(self.policies, self.shorts, strict=True))[1:]),
+            "frozen_arguments": list(zip(self.policies, self.arguments, strict=True))[1:],
             "features": [
                 (marked(n), FEATURE_SHAPES[k].format(len(spec.roles)), k) for n, k in self.features.items()
             ],
@@ -293,8 +293,7 @@ class _Emitter:
         given = label_only(self.lowered) - sure if linear else frozenset()
         taken = self.names() | {label_statistic(p).name for p in given}
         if linear:
-            shorts = [a.removesuffix("_logits") for a in self.arguments]
-            taken |= {f"{s}_{part}" for s in shorts for part in ("hidden", "weight", "bias")}
+            taken |= {f"{s}_{part}" for s in self.shorts for part in ("hidden", "weight", "bias")}
         found = passes(self.lowered, taken, given)
         printer = FromStatistics(taken, self.spec.roles, found, handed=linear)
         for policy in sorted(given):  # before memory is taken for the logits that are kept
@@ -305,7 +304,6 @@ class _Emitter:
             "walk": printer.walk,
             "given_names": [label_statistic(p).name for p in self.policies if p in given],
             "arguments": self.arguments,
-            "frozen_arguments": list(zip(self.policies, self.arguments, strict=True))[1:],
             "short": self.digest[:12],
             "layout": printer.layout,
             "trained": printer.trained,

@@ -144,8 +144,7 @@ def _own(v: Any) -> list[str]:
     if v.backend != "linear":
         return [*SHARDS.splitlines(), ROWS]
     lines = ["    policy_bias: (V,), or None."]
-    for policy, argument in v.frozen_arguments:
-        short = argument.removesuffix("_logits")
+    for policy, short in v.shorts.items():
         lines.append(
             f"    {short}_hidden, {short}_weight, {short}_bias: those of {policy}, frozen (no gradient)."
         )

@@ -38,15 +38,15 @@ LABEL_LOGPS = "_token_logps"
 
 
 def linear(v: Any) -> Function:
-    shorts = _shorts(v)
+    frozen = v.shorts.items()
     hidden: list[tuple[Code | None, Code]] = [(Constant("policy_hidden"), Name("policy_hidden"))]
-    for policy, short in shorts:
+    for policy, short in frozen:
         name = f"{short}_hidden"
         table = named([name])
         absent = quote("{{}} if {} is None else {}", name, table)
         hidden += [(None, absent)] if policy in v.label_only else table.items
     given = [
-        *(f"{short}{LABEL_LOGPS}" for policy, short in shorts if policy in v.label_only),
+        *(f"{short}{LABEL_LOGPS}" for policy, short in frozen if policy in v.label_only),
         *(name for name, *_ in (*v.features, *v.parameters)),
     ]
     body = block(
@@ -87,11 +87,11 @@ def linear(v: Any) -> Function:
         GIVEN=named(given),
         FUNCTION=Constant(v.function),
         ORDERS=Constant(v.orders_batch),
-        HEADS=[line for policy, short in shorts for line in _frozen(v, policy, short)],
+        HEADS=[line for policy, short in frozen for line in _frozen(v, policy, short)],
     )
     leads = [Argument(name, TENSOR) for name in ("policy_hidden", "policy_weight", "labels")]
     own = [option("policy_bias", "Tensor | None")]
-    for policy, short in shorts:
+    for policy, short in frozen:
         parts = ("_hidden", "_weight", "_bias", *([LABEL_LOGPS] * (policy in v.label_only)))
         own += [option(f"{short}{part}", "Tensor | None") for part in parts]
     own += [
@@ -100,10 +100,6 @@ def linear(v: Any) -> Function:
         option("rows", "int | None"),
     ]
     return function(v, leads, own, body)
-
-
-def _shorts(v: Any) -> list[tuple[str, str]]:
-    return [(policy, argument.removesuffix("_logits")) for policy, argument in v.frozen_arguments]
 
 
 def _frozen(v: Any, policy: str, short: str) -> tuple[Statement, ...]:

@@ -27,6 +27,7 @@ from midpo.codegen.statements.nodes import (
 from midpo.codegen.statements.quote import block, quote
 from midpo.symbolic.errors import MidpoError, NotYet
 
+from .documents import EMPTY as EMPTY_SAID
 from .frame import ANY, EMPTY, TENSOR, option
 
 
@@ -56,12 +57,6 @@ OF_TRAINERS = (
     "processing_class", "compute_metrics", "callbacks", "optimizers", "peft_config", "features",
     "policies",
 )  # fmt: skip
-
-
-EMPTY_SAID = (
-    '    empty: "zero" lets a pair of which a response has no token count 0, and stand among the',
-    '        metrics as "pairs/empty", its share; "error" refuses it.',
-)
 
 
 def refuse(where: str, backend: str) -> None:
@@ -102,17 +97,17 @@ def around(
 
 def seam(v: Any) -> Statement:
     """What the step is told of the kernel."""
-    shorts = _shorts(v)
+    names = _shorts(v)
     from_hidden = v.backend == "linear"
-    enough = {policy for policy in shorts if from_hidden and policy in v.label_only}
+    enough = {policy for policy in names if from_hidden and policy in v.label_only}
     told: dict[str, Code] = {
         "loss": Name(v.function),
         "label_logps": Name("_label_logps") if enough else Constant(None),
         "from_hidden": Constant(from_hidden),
-        "frozen": _table({short: Constant(policy in enough) for policy, short in shorts.items()}),
+        "frozen": _table({short: Constant(policy in enough) for policy, short in names.items()}),
         "whole": Constant(not v.whole_term),
         "lengths": Constant(v.takes.needs == "lengths"),
-        "sorts": Constant(v.sorts),
+        "sorts": Constant(v.orders_batch),
         "features": _table({plain(name): Constant(kind) for name, _, kind in v.features}),
         "parameters": _table({plain(name): quote(default or "None") for name, default, _ in v.parameters}),
         "of": Number(str(v.of)),
@@ -122,11 +117,7 @@ def seam(v: Any) -> Statement:
 
 def _shorts(v: Any) -> dict[str, str]:
     """Each frozen policy, and how the kernel's arguments of it begin."""
-    ends = ("_logits", "_logps")
-    return {
-        policy: next(plain(argument).removesuffix(end) for end in ends if argument.endswith(end))
-        for policy, argument in v.frozen_policies
-    }
+    return {policy: plain(short) for policy, short in v.shorts.items()}
 
 
 def refuse_names(spec: str, parameters: Iterable[str]) -> None:
@@ -143,9 +134,7 @@ def sequence(v: Any) -> Statement:
     """The module that is a loss of the log-probabilities of whole responses."""
     refuse_names(v.name, (plain(name) for name, *_ in v.parameters))
     said = ['"""' + v.summary[0], *v.summary[1:], "", 'As a module, Loss(reduction="none", ...):']
-    for name, default, meaning in v.parameters:
-        usual = "no default" if default is None else f"default {default}"
-        said.append(f"    {plain(name)}: {meaning}; {usual}.")
+    said += _parameters(v, "    ")
     wanted = ["policy", *(n for n in _shorts(v).values() if n == "reference")]
     sides = [f"{name}_{side}_logps" for name in wanted for side in ("chosen", "rejected")]
     more = ["chosen_lengths=...", "rejected_lengths=..."] if v.takes.needs == "lengths" else []
@@ -181,10 +170,8 @@ def _trainer_document(v: Any) -> list[str]:
         *v.summary[1:],
         "",
         "As a DPOTrainer of TRL, whose arguments it takes, and by name also these:",
+        *_parameters(v, "    "),
     ]
-    for name, default, meaning in v.parameters:
-        usual = "no default" if default is None else f"default {default}"
-        said.append(f"    {plain(name)}: {meaning}; {usual}.")
     if v.features:
         said.append("    features: name -> call(inputs) -> tensor, instead of columns of the dataset:")
     for name, shape, kind in v.features:
@@ -197,6 +184,15 @@ def _trainer_document(v: Any) -> list[str]:
     if others:
         said.append("    policies: a model for each further frozen policy: " + ", ".join(others) + ".")
     return [*said, '"""']
+
+
+def _parameters(v: Any, indent: str) -> list[str]:
+    """A line each."""
+    usual = ("no default" if default is None else f"default {default}" for _, default, _ in v.parameters)
+    return [
+        f"{indent}{plain(name)}: {meaning}; {said}."
+        for (name, _, meaning), said in zip(v.parameters, usual, strict=True)
+    ]
 
 
 def _table(items: dict[str, Code]) -> Table:
@@ -214,7 +210,7 @@ def step(v: Any) -> Function:
         option("policies", "dict[str, Any] | None"),
         option("inputs", "dict[str, Any] | None"),
         option("num_pairs", "float | None"),
-        *(() if v.sorts else (EMPTY,)),
+        *(() if v.orders_batch else (EMPTY,)),
         option("validate", "bool", "True"),
     ]
     body = block(
@@ -227,7 +223,7 @@ def step(v: Any) -> Function:
         )
         return loss, metrics
     """,
-        EMPTY=Constant("error") if v.sorts else Name("empty"),
+        EMPTY=Constant("error") if v.orders_batch else Name("empty"),
     )
     kind = quote("tuple[Tensor, dict[str, Tensor]]")
     return Function("step", tuple(arguments), kind, _document(v), body)
@@ -236,7 +232,7 @@ def step(v: Any) -> Function:
 def _document(v: Any) -> tuple[str, ...]:
     others = [short for policy, short in _shorts(v).items() if policy != "pi_ref"]
     from_sums = v.backend == "linear" and not v.whole_term
-    with_reference = any(p == "pi_ref" for p, _ in v.frozen_policies)
+    with_reference = "pi_ref" in v.shorts
     beside = ", then those beside them" if v.of > 2 else ""
     said = [
         *v.summary,
@@ -273,10 +269,7 @@ def _document(v: Any) -> tuple[str, ...]:
     else:
         said.append("    features: not used; None.")
     if v.parameters:
-        said.append("    parameters: numbers instead of these defaults.")
-        for name, default, meaning in v.parameters:
-            usual = "no default" if default is None else f"default {default}"
-            said.append(f"        {name}: {meaning}; {usual}.")
+        said += ["    parameters: numbers instead of these defaults.", *_parameters(v, "        ")]
     else:
         said.append("    parameters: none.")
     if others:
@@ -287,7 +280,7 @@ def _document(v: Any) -> tuple[str, ...]:
         "    inputs: what else the model is given, as pixel_values.",
         "    num_pairs: what the mean divides by instead of B: the pairs of the whole batch over the",
         "        number of processes whose gradients are averaged.",
-        *EMPTY_SAID * (not v.sorts),
+        *EMPTY_SAID.splitlines() * (not v.orders_batch),
         "    validate: check the batch and the model; this waits for the device.",
         "",
         "Returns: the loss, a scalar, and what trainers log of it, detached.",
