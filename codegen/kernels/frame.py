@@ -123,6 +123,19 @@ def present(v: Any, values: Mapping[str, Code]) -> tuple[Statement, ...]:
     )
 
 
+def zeroed(v: Any) -> tuple[Statement, ...]:
+    """The loss of a pair without labels, as of none."""
+    if v.orders_batch:
+        return ()
+    return block(
+        """
+        if present is not None:
+            LOSS = torch.where(present, LOSS, 0.0)
+    """,
+        LOSS=v.loss,
+    )
+
+
 def metrics(v: Any) -> tuple[Statement, ...]:
     """What is logged, of pairs with labels."""
     only = block(
@@ -141,13 +154,15 @@ def returned(v: Any) -> tuple[Statement, ...]:
     which = NONE if v.orders_batch else Name("present")
     return block(
         """
-        total = _reduced(LOSS, reduction, num_pairs, PRESENT)
+        ZEROED
+        total = _reduced(LOSS, reduction, num_pairs)
         if not metrics:
             return total
         with torch.no_grad():
             METRICS
         return total, _logged(LOGGED, reduction, PRESENT)
     """,
+        ZEROED=zeroed(v),
         LOSS=v.loss,
         METRICS=metrics(v),
         LOGGED=v.metric_name,

@@ -32,6 +32,7 @@ from .frame import (
     padded,
     present,
     token_features,
+    zeroed,
 )
 
 LABEL_LOGPS = "_token_logps"
@@ -149,9 +150,8 @@ def losses(v: Any) -> Function:
     if given:
         row = Row("" if len(given) > 1 else "()", tuple(map(Name, given)))
         taken.append(Assign(row, quote("batch.given.values()")))
-    zero = block("if present is not None:\n    LOSS = torch.where(present, LOSS, 0.0)", LOSS=v.loss)
     which = block("if present is not None:\n    LOGGED['present'] = present", LOGGED=v.metric_name)
-    zero, which = ((), ()) if v.orders_batch else (zero, which)
+    which = () if v.orders_batch else which
     body = block(
         """
         TRAINED, FROZEN = batch.trained, batch.frozen
@@ -168,7 +168,7 @@ def losses(v: Any) -> Function:
         MASK = labels >= 0
         PRESENT
         BODY
-        ZERO
+        ZEROED
         if reduction is None:
             return LOSS, {}
         with torch.no_grad():
@@ -186,7 +186,7 @@ def losses(v: Any) -> Function:
         BODY=v.body,
         LOSS=v.loss,
         PRESENT=present(v, dict.fromkeys(token_features(v), Number("1"))),
-        ZERO=zero,
+        ZEROED=zeroed(v),
         METRICS=[*metrics(v), *which],
         LOGGED=v.metric_name,
     )

@@ -203,7 +203,7 @@ def _in_groups(
     pairs = batch.pairs if num_pairs is None else num_pairs
 
     def total(losses: Tensor) -> Tensor:
-        return _reduced(losses, reduction, pairs, None)
+        return _reduced(losses, reduction, pairs)
 
     def walk(number: int, *given: Any) -> Tensor:
         found: Tensor = operators[number](*given)[0]

@@ -46,13 +46,8 @@ def _present(mask: Tensor, of: int) -> tuple[Tensor, Tensor]:
     return torch.where(present.repeat(of)[:, None], mask, first), present
 
 
-def _reduced(
-    losses: Tensor, reduction: str, num_pairs: float | None, present: Tensor | None
-) -> Tensor:
-    """The sum of the losses, their mean over `num_pairs` if it is given, or they themselves. Those
-    of pairs that are not `present` are 0."""
-    if present is not None:
-        losses = torch.where(present, losses, 0.0)
+def _reduced(losses: Tensor, reduction: str, num_pairs: float | None) -> Tensor:
+    """The sum of the losses, their mean over `num_pairs` if it is given, or they themselves."""
     if reduction == "none":
         return losses
     pairs = losses.shape[0] if num_pairs is None else num_pairs

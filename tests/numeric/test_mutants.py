@@ -48,7 +48,7 @@ TEXT = [
     ("tdpo", "eager", "+ kl_reference_policy", "+ kl_reference_policy.detach()"),
     ("dpo", "fused", "losses.sum() / pairs", "losses.mean()"),
     ("dpo", "fused", "labels == ignore_index", "labels == -100"),
-    ("dpo", "fused", "torch.where(present, losses, 0.0)", "losses"),
+    ("dpo", "fused", "torch.where(present, loss, 0.0)", "loss"),
     ("dpo", "linear", "torch.where(present, loss, 0.0)", "loss"),
     ("simpo", "eager", "torch.where(present.repeat(of)[:, None], mask, first)", "mask"),
     ("dpo", "logps", "if num_pairs is None else num_pairs", "if True else num_pairs"),
