@@ -38,6 +38,7 @@ LONG_ON_CPU = {"triton": 200}  # where a program a token is interpreted, not run
 # Beyond one block of each backend: native's loops take 1,024 entries, Triton's programs 8,192.
 WIDE = {"triton": 9000}
 WIDE_ENTRIES = 1100
+CHANGED = {"equal": all_equal, "sure": all_sure}  # scenes that change a random batch
 _TELLING = (1.0, 3.0)  # sizes of logits at which no probability is 0 or 1
 
 
@@ -136,10 +137,8 @@ class _Check(Holding):
             tokens = LONG_ON_CPU.get(self.kernel.backend, LONG) if self.device == "cpu" else LONG
             shape |= {"positions": tokens, "pairs": 1, "vocabulary": 2}
         batch = self.batch(rng, **shape)
-        if what == "equal":
-            batch = all_equal(batch)
-        if what == "sure":
-            batch = all_sure(batch)
+        if change := CHANGED.get(what):
+            batch = change(batch)
         if what == "long":  # one response is; the other is short
             batch.labels[0, :tokens] = 1 - batch.labels[0, :tokens] % 2
             batch.labels[1, 5:] = IGNORED
@@ -179,16 +178,21 @@ class _Check(Holding):
         """The plain way, with metrics where there are any."""
         return next((w for w in self.ways if w.metrics and w.reduction == "none"), self.plain)
 
+    def of_three(self, stream: int, dtype: str) -> Judge | None:
+        """A judge of three pairs of responses of three tokens or more; None where they have no loss."""
+        rng = np.random.default_rng((self.seed, stream))
+        batch = self.batch(rng, scale=1.0, vocabulary=3, pairs=3, shortest=3)
+        truth = truth_of(batch, self.loss, self.seed)
+        return None if truth is None else Judge(truth, batch, Numbers.of(self.torch, dtype))
+
     def broken(self, dtype: str) -> None:
         """A NaN in one pair makes its loss NaN, and no other's."""
         if self.loss.has(Sorted) or "reduction" not in self.binding.options:
             return
-        rng = np.random.default_rng((self.seed, 3))
-        batch = self.batch(rng, scale=1.0, vocabulary=3, pairs=3, shortest=3)
-        truth = truth_of(batch, self.loss, self.seed)
-        if truth is None or not truth.gradients([1.0] * 3)["pi"].exact[1].any():
+        judge = self.of_three(3, dtype)
+        if judge is None or not judge.truth.gradients([1.0] * 3)["pi"].exact[1].any():
             return  # the chosen response of this pair has no part in its loss
-        judge = Judge(truth, batch, Numbers.of(self.torch, dtype))
+        batch = judge.batch
         call = Called(
             self.torch, self.binding, batch, self.plain, getattr(self.torch, dtype), self.device, broken=1
         )
@@ -215,12 +219,10 @@ class _Check(Holding):
         others are as before."""
         if not logged.LACKING[0].needs() <= self.binding.options:
             return
-        rng = np.random.default_rng((self.seed, 5))
-        batch = self.batch(rng, scale=1.0, vocabulary=3, pairs=3, shortest=3)
-        truth = truth_of(batch, self.loss, self.seed)
-        if truth is None:
+        judge = self.of_three(5, dtype)
+        if judge is None:
             return
-        judge = Judge(truth, batch, Numbers.of(self.torch, dtype))
+        batch = judge.batch
         seeds, whole = [1.0, 2.0, 1.0], None
         for way in (logged.WHOLE, *logged.LACKING):
             call = Called(self.torch, self.binding, batch, way, getattr(self.torch, dtype), self.device)
