@@ -15,7 +15,6 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import sympy
 from sympy import Add, Expr, Mul, Pow, Symbol
 
 from midpo.codegen.backends import logps_argument
@@ -23,7 +22,7 @@ from midpo.codegen.names import policy_argument
 from midpo.codegen.printing.printer import Printer
 from midpo.codegen.statements.nodes import Code, Name
 from midpo.codegen.statements.quote import quote
-from midpo.symbolic.algebra.polynomial import polynomial
+from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.language.nodes import (
     CHOSEN,
@@ -93,8 +92,7 @@ def _is_their_difference(margin: Expr | None) -> bool:
 def _expanded(expr: Expr) -> Expr:
     """`expr` as a sum; as it stands where that has too many terms."""
     with suppress(TooLarge):
-        polynomial(expr)  # within bounds, which SymPy has none of
-        return sympy.expand(expr)
+        return expand(expr)
     return expr
 
 
