@@ -35,7 +35,7 @@ def command(first: str, second: str, as_json: bool) -> None:
       1  different (equal in value with another gradient is different too)
       2  bad input
       3  undecided
-      4  one is a special case of the other, or a limiting case
+      4  one is a special case of the other, or a limiting case, or both have one in common
 
     \b
     Example:
