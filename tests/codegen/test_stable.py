@@ -107,6 +107,11 @@ AT_ENDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("0.999999", "1.000001", "3"),
     ),
     "log of two": (f"log((exp(b*{of(LW)}) + exp(2*b*{of(LW)}))/2)/b/len(y_w)", "b", ("1e-7", "1/2", "3")),
+    "log of three": (
+        f"log((1 + exp(b*{of(LW)}) + exp(2*b*{of(LW)}))/3)/b/len(y_w)",
+        "b",
+        ("1e-7", "1/2", "3"),
+    ),
     "logistic": (f"log(2*sigmoid(b*{of(LW)}))/b/len(y_w)", "b", ("1e-7", "1/2", "3")),
     "mixture": (f"log(1 - c + c*exp({of(LW)}/len(y_w)))/c", "c", ("1e-12", "0.999999")),
     "inverse": (f"(1/(1 + b*({of(LW)}/len(y_w))**2) - 1)/b", "b", ("1e-7", "1")),

@@ -469,6 +469,8 @@ def test_conditions_of_rules() -> None:
     held = Max(a, 2)
     assert beside(b * (a - 2), b, a, Integer(2), held, Log(held))
     assert not beside(2 - a, Integer(1), a, Integer(2), held, Log(held))  # another side
+    assert not beside(2 - a, Integer(-1), a, Integer(2), held, Log(held))  # k is not positive
+    assert not beside((a - 1) * (a - 2), a - 1, a, Integer(2), held, Log(held))  # nor sure to be
     assert not beside(a - 2, Integer(1), a, Integer(2), held, Log(held - 2))  # log(0) at the number
     assert not beside(a - 2, Integer(1), a, Integer(2), held, 1 / (held - 2))
     assert not beside(a - 1, Integer(1), a, Integer(2), held, held)
