@@ -115,6 +115,7 @@ class FromStatistics(Printer):
     ) -> None:
         super().__init__(taken, roles)
         self.passes = passes
+        self.called: dict[int, str] = {}  # what a pass's statistics are in
         self.walk = self.name("walk") if handed else None
         self.layout, self.trained, self.frozen, self.settings, self.numbers = map(
             self.name, ("layout", "trained", "frozen", "settings", "scalings")
@@ -134,7 +135,7 @@ class FromStatistics(Printer):
         found = self.passes[number]
         contexts = [quote("_packed({}, {})", self(c, "token"), self.layout) for c in found.contexts]
         others = [Starred(Item(Name(self.frozen), Constant(p))) for p in found.policies[1:]]
-        values = self.name("statistics")
+        values = self.called[number] = self.name("statistics")
         arguments = (
             Name(self.trained),
             Row("[]", tuple(others)),
@@ -161,6 +162,14 @@ class FromStatistics(Printer):
                 padded = quote("F.logsigmoid({})", odds)
             name = self.locals[one.node] = self.name(one.name)
             self.assign(name, padded)
+
+    def observed(self) -> tuple[Code, Code]:
+        if self.walk is None:
+            found = quote("_observed(policy_logits, flat_labels, {}[1])", self.settings)
+            return found, Name(self.layout)
+        if 0 not in self.called:
+            self.call(0)
+        return quote("{}[-OBSERVED:]", self.called[0]), Name(self.layout)
 
     def policy(self, policy: Symbol) -> str:  # pragma: no cover - statistics hold every such term
         raise NotYet(f"no kernel for {policy} over the whole vocabulary outside a sum")

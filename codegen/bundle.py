@@ -33,6 +33,7 @@ MODULES = (
     "runtime.passes",
     "runtime.logits",
     "runtime.heads",
+    "runtime.observing",
     "runtime.groups",
     "runtime.rows",
     "runtime.blocks",

@@ -27,7 +27,7 @@ from midpo.codegen.printing.native import native
 from midpo.codegen.printing.printer import Printer
 from midpo.codegen.printing.rows import as_triton, kernels, reads_of_c, reads_of_triton
 from midpo.codegen.printing.shapes import near_one
-from midpo.codegen.statements.nodes import Assign, Constant, Name, Statement, Table, Text, names
+from midpo.codegen.statements.nodes import Assign, Constant, Name, Statement, Table, Text
 from midpo.symbolic.domains.intervals import Interval
 from midpo.symbolic.errors import MidpoError, NotYet
 from midpo.symbolic.formula import notebook
@@ -141,12 +141,19 @@ class Kernel:
 
 
 def generate(
-    spec: Spec, backend: str = "eager", *, as_written: bool = False, thin: bool = False, where: str = ""
+    spec: Spec,
+    backend: str = "eager",
+    *,
+    as_written: bool = False,
+    thin: bool = False,
+    where: str = "",
+    token_metrics: bool = False,
 ) -> Kernel:
     """The kernel of `spec`'s loss: its target's, its prior's where it has no target, or that of a
     batch where no pair has a loss; computed `as_written`, or in a form that keeps its digits. A
     `thin` one imports what it calls of the runtime. `where`, of kernels.steps.WHERES, adds what
-    calls it there.
+    calls it there. With `token_metrics` it logs entropy, mean logits and top-1 accuracy too, as it
+    always does for TRL.
 
     Raises: NotYet for what no kernel is written for (the message names the term); MidpoError for
     a backend that is not there.
@@ -157,8 +164,11 @@ def generate(
         raise NotYet(f"no kernel for {spec.name}: its file states neither a prior nor a target")
     if where:
         steps.refuse(where, backend)
+    if token_metrics and backend == "logps":
+        raise NotYet("entropy, mean logits and top-1 accuracy are of logits, and the backend logps has none")
     lowered = lower(spec, as_written=as_written)
-    return _Emitter(spec, lowered, BACKENDS[backend], thin, where).kernel()
+    observes = token_metrics or where == "trl"
+    return _Emitter(spec, lowered, BACKENDS[backend], thin, where, observes).kernel()
 
 
 def has_loss(spec: Spec) -> bool:
@@ -170,9 +180,11 @@ def has_loss(spec: Spec) -> bool:
 class _Emitter:
     """One spec, one backend: everything its template asks for."""
 
-    def __init__(self, spec: Spec, lowered: Lowered, backend: Backend, thin: bool, where: str) -> None:
+    def __init__(
+        self, spec: Spec, lowered: Lowered, backend: Backend, thin: bool, where: str, observes: bool
+    ) -> None:
         self.spec, self.lowered, self.backend, self.thin = spec, lowered, backend, thin
-        self.where = where
+        self.where, self.observes = where, observes
         self.takes = takes(spec, lowered)
         self.policies, self.features = self.takes.policies, self.takes.features
         self.parameters = self.takes.parameters
@@ -234,6 +246,7 @@ class _Emitter:
             "backend": self.backend.name,
             "digest": self.digest,
             "where": self.where,
+            "observes": self.observes,
             "takes": self.takes,
             "whole": False,
             "label_only": frozenset(),
@@ -311,7 +324,7 @@ class _Emitter:
             "settings": printer.settings,
             "numbers": printer.numbers,
             "stat_names": ", ".join(n for c in found for n in c.names) or "none",
-            "chunks": [_chunk_values(c, n) for n, c in enumerate(found)],
+            "chunks": [walk.values(c, n) for n, c in enumerate(found)],
             "label_only": given,
             "unfit": _unfit(found),
             "buffers": max([1, *(c.held for c in found)]),
@@ -336,11 +349,13 @@ class _Emitter:
         entries = metrics.entries(printer, self.lowered, self.policies)
         table = Table(tuple((Constant(key), value) for key, value in entries))
         printer.lines.append(Assign(Name(name), table, spread=True))
+        observed, lines_of = metrics.observed(printer, name) if self.observes else ((), ())
+        printer.lines += lines_of
         return self.scalar(printer) | {
             "body": lines,
             "metric_lines": printer.lines,
             "metric_name": name,
-            "logged": tuple(plain(key) for key, _ in entries),
+            "logged": (*(plain(key) for key, _ in entries), *observed),
         }
 
 
@@ -379,36 +394,6 @@ def _in_c(v: Any) -> Text:
     )
     lines = (head, "", 'SOURCE = r"""', *text.strip("\n").splitlines(), '"""')
     return Text(lines, binds=frozenset({"SOURCE"}))
-
-
-def _chunk_values(found: Chunk, number: int) -> dict[str, Any]:
-    forward, backward = names(found.forward), names(found.backward)
-    return {
-        "suffix": "" if number == 0 else f"_{number + 1}",
-        "names": found.names,
-        "labels": found.labels,
-        "sums": found.names[len(found.labels) :],
-        "count": len(found.names),
-        "reads": [(r.policy, r.kinds, r.buffers) for r in found.reads],
-        "rereads": [(r.policy, r.kinds, r.buffers) for r in found.rereads],
-        "buffers": found.buffers,
-        "tables": found.tables,
-        "retables": found.retables,
-        "numbers": found.numbers,
-        "forward": found.forward,
-        "backward": found.backward,
-        "seeds": (*found.seeds, *("_" for _ in found.names[len(found.seeds) :])),
-        "context_names": found.context_names,
-        "context_gradients": found.context_gradients,
-        "in_place": found.in_place,
-        "near_one": found.near_one,
-        "log_sums": found.log_sums,
-        "forward_dtype": "dtype" in forward,
-        "backward_dtype": "dtype" in backward,
-        "guarded": found.guarded,
-        "weighs": not {"expectation", "weighted"}.isdisjoint({*forward, *backward}),
-        "uses_values": not backward.keys().isdisjoint(found.names),
-    }
 
 
 def _unfit(found: list[Chunk]) -> str:

@@ -87,20 +87,28 @@ def solve(source: Source) -> Solution:
     return solution.solve(spec_of(source))
 
 
-def generate(source: Source, backend: str | None = None, *, thin: bool = False, where: str = "") -> Kernel:
+def generate(
+    source: Source,
+    backend: str | None = None,
+    *,
+    thin: bool = False,
+    where: str = "",
+    token_metrics: bool = False,
+) -> Kernel:
     """The PyTorch kernel of the spec's loss: its target's, or its prior's where it has no target.
 
     `backend` is one of codegen.backends.BACKENDS: eager (readable, the default), fused, triton,
     native, linear, logps. The file needs torch and nothing else; a `thin` one is short, and
     imports what all kernels share from midpo.codegen. With `where` the file holds what calls the
     kernel in a trainer too, a row of codegen.kernels.steps.WHERES: "loop" has a function `step`
-    for a loop of one's own; its backend is by default linear.
+    for a loop of one's own; its backend is by default linear. With `token_metrics` it logs entropy,
+    mean logits and top-1 accuracy too, under TRL's names; for "trl" it always does.
 
     The derivation that lowered the loss to a stable form is replayed by the checker first; where a
     step does not follow, the loss is computed as it is written, and the kernel says so.
     Raises: SpecError for a spec that cannot be read, NotYet for what no kernel is written for.
     """
-    return checked_kernel(spec_of(source), backend or usual_backend(where), thin, where)
+    return checked_kernel(spec_of(source), backend or usual_backend(where), thin, where, token_metrics)
 
 
 def trainer(source: Source, base: type | None = None, *, backend: str | None = None) -> type[Any]:

@@ -13,18 +13,22 @@ from midpo.symbolic.errors import NotYet, SpecError
 from midpo.symbolic.language.spec import Spec
 
 
-def checked_kernel(spec: Spec, backend: str, thin: bool = False, where: str = "") -> Kernel:
+def checked_kernel(
+    spec: Spec, backend: str, thin: bool = False, where: str = "", token_metrics: bool = False
+) -> Kernel:
     """The kernel of a spec's loss, for somewhere to train where that is said; computed as it is
     written, where a step of its lowering does not follow.
 
     Raises: NotYet for what no kernel is written for.
     """
-    kernel = emit.generate(spec, backend, thin=thin, where=where)
+    kernel = emit.generate(spec, backend, thin=thin, where=where, token_metrics=token_metrics)
     try:
         for derivation in kernel.lowered.derivations:
             replay(derivation, derivation.start, derivation.end)
     except (CheckFailed, RecursionError):
-        return emit.generate(spec, backend, as_written=True, thin=thin, where=where)
+        return emit.generate(
+            spec, backend, as_written=True, thin=thin, where=where, token_metrics=token_metrics
+        )
     return kernel
 
 

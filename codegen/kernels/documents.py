@@ -26,6 +26,9 @@ OPTIONS = """\
     metrics: return (loss, metrics) with what trainers log, detached: means, or for reduction
         "none" one number a pair. Rewards are the two sides of the margin, less what is of
         neither response; margins their difference, accuracies where the chosen one is greater."""
+OBSERVED = """\
+        Of the trained policy entropy (nats) and mean logits are means over tokens,
+        mean_token_accuracy is the share of chosen tokens that have the largest logit."""
 EMPTY = """\
     empty: "error" refuses a pair of which a response has no label; with "zero" its loss is 0,
         and of metrics it only counts in "pairs/empty", the share of such pairs."""
@@ -103,7 +106,7 @@ def of_function(v: Any) -> tuple[str, ...]:
         inside = f", each {v.bounded[feature][1]}" if feature in v.bounded else ""
         lines.append(f"    {feature}: {shape}{packed}, a {kind} feature{inside}.")
     lines += [f"    {parameter}: {meaning}." for parameter, _, meaning in v.parameters]
-    lines += OPTIONS.format(v.of).splitlines()
+    lines += OPTIONS.format(v.of).splitlines() + OBSERVED.splitlines() * v.observes
     lines += [] if v.orders_batch else EMPTY.splitlines()
     lines += _own(v)
     lines.append(f"    validate: check the values of labels{values}; this waits for the device.")

@@ -72,7 +72,7 @@ def linear(v: Any) -> Function:
         longest = None if cu_seqlens is None else _longest(cu_seqlens, max_seqlen, validate)
         fixed = (longest, ignore_index, reduction if metrics else None, rows, NUMBERS, EMPTY)
         total, logged = _in_groups(
-            FUNCTION, _losses, PASSES, OPERATORS, batch, fixed, reduction, num_pairs, ORDERS
+            FUNCTION, _losses, WALKED, WALKS, batch, fixed, reduction, num_pairs, ORDERS
         )
         return (total, _logged(logged, reduction, logged.pop("present", None))) if metrics else total
     """,
@@ -88,6 +88,8 @@ def linear(v: Any) -> Function:
         GIVEN=named(given),
         FUNCTION=Constant(v.function),
         ORDERS=Constant(v.orders_batch),
+        WALKED=_if_observed(v, "OBSERVING", "PASSES"),
+        WALKS=_if_observed(v, "OBSERVERS", "OPERATORS"),
         HEADS=[line for policy, short in frozen for line in _frozen(v, policy, short)],
     )
     leads = [Argument(name, TENSOR) for name in ("policy_hidden", "policy_weight", "labels")]
@@ -101,6 +103,11 @@ def linear(v: Any) -> Function:
         option("rows", "int | None"),
     ]
     return function(v, leads, own, body)
+
+
+def _if_observed(v: Any, yes: str, no: str) -> Code:
+    """Passes that observe the logits where this is logged, else those that do not."""
+    return quote("{} if metrics else {}", yes, no) if v.observes else Name(no)
 
 
 def _frozen(v: Any, policy: str, short: str) -> tuple[Statement, ...]:
@@ -219,6 +226,14 @@ def constants(v: Any) -> list[Statement]:
     for name, one in (("PASSES", "_PASS"), ("OPERATORS", "_forward")):
         each = tuple(Name(f"{one}{c['suffix']}") for c in v.chunks)
         found.append(Assign(Name(name), Row("()", each)))
+    if v.observes:
+        found += block(
+            """
+            OBSERVING = (_observing(_PASS), *PASSES[1:])
+            OBSERVERS = (_operators(OBSERVED_NAME, OBSERVING[0]), *OPERATORS[1:])
+        """,
+            OBSERVED_NAME=Constant(f"{v.function}_{v.short}_observed"),
+        )
     if v.label_only:
         operator: Call = call("_label_operator", Constant(f"{v.function}_{v.short}_labels"))
         found.append(Assign(Name("_label_logps"), operator))

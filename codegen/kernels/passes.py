@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from midpo.codegen.printing.chunks import Chunk
 from midpo.codegen.statements.nodes import (
     Argument,
     Assign,
@@ -18,6 +19,7 @@ from midpo.codegen.statements.nodes import (
     Row,
     Statement,
     call,
+    names,
 )
 from midpo.codegen.statements.quote import quote
 
@@ -29,6 +31,37 @@ GRADIENT = (
     "The gradient with respect to the policy's logits (n, V), and to each context (n,), from the",
     "loss's derivatives with respect to the statistics (`seeds`).",
 )
+
+
+def values(found: Chunk, number: int) -> dict[str, Any]:
+    """What the file is told of a pass."""
+    forward, backward = names(found.forward), names(found.backward)
+    return {
+        "suffix": "" if number == 0 else f"_{number + 1}",
+        "names": found.names,
+        "labels": found.labels,
+        "sums": found.names[len(found.labels) :],
+        "count": len(found.names),
+        "reads": [(r.policy, r.kinds, r.buffers) for r in found.reads],
+        "rereads": [(r.policy, r.kinds, r.buffers) for r in found.rereads],
+        "buffers": found.buffers,
+        "tables": found.tables,
+        "retables": found.retables,
+        "numbers": found.numbers,
+        "forward": found.forward,
+        "backward": found.backward,
+        "seeds": (*found.seeds, *("_" for _ in found.names[len(found.seeds) :])),
+        "context_names": found.context_names,
+        "context_gradients": found.context_gradients,
+        "in_place": found.in_place,
+        "near_one": found.near_one,
+        "log_sums": found.log_sums,
+        "forward_dtype": "dtype" in forward,
+        "backward_dtype": "dtype" in backward,
+        "guarded": found.guarded,
+        "weighs": not {"expectation", "weighted"}.isdisjoint({*forward, *backward}),
+        "uses_values": not backward.keys().isdisjoint(found.names),
+    }
 
 
 def functions(c: Mapping[str, Any]) -> list[Statement]:

@@ -20,7 +20,7 @@ from sympy import Add, Expr, Mul, Pow, Symbol
 from midpo.codegen.backends import logps_argument
 from midpo.codegen.names import policy_argument
 from midpo.codegen.printing.printer import Printer
-from midpo.codegen.statements.nodes import Code, Name
+from midpo.codegen.statements.nodes import Assign, Code, Constant, Name, Row, Statement
 from midpo.codegen.statements.quote import quote
 from midpo.symbolic.algebra.polynomial import expand
 from midpo.symbolic.errors import TooLarge
@@ -155,7 +155,7 @@ def entries(printer: Printer, lowered: Lowered, policies: tuple[str, ...]) -> li
         short = policy_argument(policy).removesuffix("_logits")
         head = "logps" if policy == "pi" else f"{short}_logps"
         for role in printer.roles:
-            side = {CHOSEN: "chosen", REJECTED: "rejected"}.get(role, str(role))
+            side = _side(role)
             summed = printer(TokenSum(logp, t, RESPONSE).xreplace({RESPONSE: role}), "pair")
             found.append((f"{head}/{side}", summed))
     for key, local in list(printer.locals.items()):
@@ -167,3 +167,21 @@ def entries(printer: Printer, lowered: Lowered, policies: tuple[str, ...]) -> li
             value = quote("_of_tokens({}, {}, reduction, {})", local, printer.mask, len(printer.roles))
             found.append((f"{kind}/{'_'.join(shorts)}", value))
     return found
+
+
+def observed(printer: Printer, logged: str) -> tuple[tuple[str, ...], list[Statement]]:
+    """The keys of what is logged of the trained policy's logits, whatever the loss, and the lines
+    that add it to `logged`."""
+    sides = tuple(map(_side, printer.roles))
+    printer.lines, before = [], printer.lines
+    found, layout = printer.observed()
+    row = Row("()", tuple(map(Constant, sides)))
+    value = quote("_of_observed({}, {}, {}, reduction, {})", found, layout, printer.mask, row)
+    lines = [*printer.lines, Assign(Name(logged), value, "|=")]
+    printer.lines = before
+    return ("entropy", *(f"logits/{side}" for side in sides), "mean_token_accuracy"), lines
+
+
+def _side(role: Symbol) -> str:
+    """What trainers call a response."""
+    return {CHOSEN: "chosen", REJECTED: "rejected"}.get(role, str(role))

@@ -24,6 +24,7 @@ from midpo.codegen.statements.nodes import (
     UNARY,
     Assign,
     Code,
+    Constant,
     Name,
     Pair,
     Row,
@@ -118,6 +119,10 @@ class Printer:
         self.policies: dict[Symbol, str] = {}
         self.mask = self.name("mask")
         self.dtype = self.name("dtype")
+
+    def observed(self) -> tuple[Code, Code]:
+        """What is observed of the trained policy's logits, and the layout of its positions."""
+        return quote("_observed(policy_logits, torch.where({}, labels, -1))", self.mask), Constant(None)
 
     # -- locals
 

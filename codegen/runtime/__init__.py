@@ -10,6 +10,7 @@ are called alike. `bundle` writes them, with what they call, in order of definit
     heads         a pass over logits that are made from hidden states
     logits        a pass over logits that are there
     loops         loops over the rows in C; rows.c is what they call
+    observing     what trainers log of the logits, whatever the loss
     packing       layouts, padded and packed
     passes        one pass over the logits: statistics, and the gradient from theirs
     pieces        rows of logits a piece at a time, and memory for their tables

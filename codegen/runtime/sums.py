@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def _of_tokens(values: Tensor, mask: Tensor, reduction: str | None, of: int) -> Tensor:
-    """What is logged of a number at each position: all of them or, for reduction "none", their mean
-    over the tokens of each pair, (B,), of `of` responses."""
+    """What is logged of a number at each position: all of them, (N, 1), or for reduction "none"
+    their mean over the tokens of each pair, (B,), of `of` responses."""
     if reduction != "none":
-        return values[mask]
+        return values[mask][:, None]  # so that no number of tokens is taken for one of pairs
     sums, counts = torch.where(mask, values, 0.0).sum(-1), mask.sum(-1)
     return sums.view(of, -1).sum(0) / counts.view(of, -1).sum(0)
 

@@ -248,20 +248,39 @@ class _Preference:
         short = {name: one for name, (one, *_) in found.items()}
         return inputs | short | {"attention_mask": attended, "completion_mask": counted}
 
+    def _weights(self, counted: Tensor) -> dict[str, Tensor]:
+        """How many there are of what is averaged: pairs, those that have both responses, and the
+        tokens of these, by what is a number at each."""
+        kind = torch.float32 if counted.device.type == "mps" else torch.float64
+        of = self.seam.of
+        tokens = counted.sum(1).to(kind).view(of, -1)
+        there = (tokens > 0).all(0)
+        chosen, *_, rejected = (tokens * there).sum(1)
+        every = (tokens * there).sum()
+        return {
+            "pairs": there.sum().to(kind),
+            "pairs/empty": tokens.new_tensor(tokens.shape[1]),
+            "kl": every,
+            "entropy": every,
+            "logits/chosen": chosen,
+            "logits/rejected": rejected,
+            "mean_token_accuracy": chosen,
+        }
+
     def _keep(self, metrics: Mapping[str, Tensor], batch: Mapping[str, Any]) -> None:
         """Take means over all processes into what TRL logs: of pairs, and of tokens where they are
         a number at each."""
         here: Any = self
         mode = "train" if here.model.training else "eval"
-        pairs = batch["input_ids"].shape[0] // self.seam.of
-        counted = batch["completion_mask"][:, 1:].sum()
-        tokens = counted.to(torch.float32 if counted.device.type == "mps" else torch.float64)
-        there = pairs * (1 - metrics.get("pairs/empty", tokens.new_zeros(())).to(tokens))
+        weights = self._weights(batch["completion_mask"][:, 1:])
+        held = []
         for name, value in metrics.items():
-            weight = tokens if name.startswith(("kl/", "entropy/")) else there
-            weight = tokens.new_tensor(pairs) if name == "pairs/empty" else weight
-            held = torch.stack([torch.where(weight > 0, value.to(weight) * weight, 0.0), weight])
-            total, count = here.accelerator.gather(held).view(-1, 2).sum(0).tolist()
+            kind = name.partition("/")[0] if name.startswith(("kl/", "entropy/")) else name
+            weight = weights.get(kind, weights["pairs"])
+            held += [torch.where(weight > 0, value.to(weight) * weight, 0.0), weight]
+        table = torch.stack(held).view(-1, 2)
+        sums = here.accelerator.gather(table).view(-1, *table.shape).sum(0).tolist()
+        for name, (total, count) in zip(metrics, sums, strict=True):
             here._metrics[mode][name].append(total / count if count else 0.0)
         if mode == "train":
             seen = here.accelerator.gather(batch["attention_mask"].sum()).sum().item()

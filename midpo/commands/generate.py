@@ -21,6 +21,9 @@ from . import options
 @options.backend_or_usual
 @options.where
 @click.option("--thin", is_flag=True, help="Import what kernels share from midpo: a short file.")
+@click.option(
+    "--token-metrics", is_flag=True, help="Log entropy, mean logits and top-1 accuracy too, as TRL does."
+)
 @options.as_json
 def command(
     spec: str,
@@ -30,6 +33,7 @@ def command(
     backend: str | None,
     where: str | None,
     thin: bool,
+    token_metrics: bool,
     as_json: bool,
 ) -> None:
     """Write the kernel of the spec's loss: one Python file that imports only torch.
@@ -49,7 +53,9 @@ def command(
     def answer(name: str) -> tuple[dict[str, Any], int]:
         if output != "-":
             may_replace(Path(output), force=force, parents=parents)
-        kernel = api.generate(name, backend=backend, thin=thin, where=where or "")
+        kernel = api.generate(
+            name, backend=backend, thin=thin, where=where or "", token_metrics=token_metrics
+        )
         if output == "-" and not as_json:
             print_file(kernel.source)
         elif output != "-":

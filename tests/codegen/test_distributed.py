@@ -29,16 +29,20 @@ B, T, V, D = 4, 3, 10, 5
 policy, reference = (torch.randn(2 * B, T, V, generator=generator).double() for _ in range(2))
 labels = torch.randint(V, (2 * B, T), generator=generator)
 labels[1, 2] = -100
+for row, label in enumerate((1, 4, 8)):  # of equal largest logits in several shards the first counts
+    policy[row, 0, [1, 4, 8]], labels[row, 0] = 9.0, label
 whole = policy.clone().requires_grad_()
-expected = loss_of(whole, reference, labels)
+expected, every = loss_of(whole, reference, labels, metrics=True)
+assert every["mean_token_accuracy"] > 0
 (gradient,) = torch.autograd.grad(expected, whole)
 
 # the vocabulary in shards of unequal size, by a process group and as a DTensor
 cuts = torch.arange(V).chunk(size)[rank] if size != 4 else torch.arange(V).tensor_split(4)[rank]
 mine = policy[..., cuts].clone().requires_grad_()
-found = loss_of(mine, reference[..., cuts], labels, vocab_group=dist.group.WORLD)
+found, logged = loss_of(mine, reference[..., cuts], labels, vocab_group=dist.group.WORLD, metrics=True)
 (part,) = torch.autograd.grad(found, mine)
 torch.testing.assert_close(found, expected, rtol=1e-12, atol=0)
+torch.testing.assert_close(logged, every, rtol=1e-12, atol=1e-15)
 torch.testing.assert_close(part, gradient[..., cuts], rtol=1e-11, atol=1e-15)
 
 from torch.distributed.device_mesh import init_device_mesh
@@ -119,7 +123,7 @@ loss = '''-logsigmoid(log(pi(y_w)/pi(y_l)))
 @pytest.mark.parametrize("size", [2, 4])
 @pytest.mark.parametrize("name", ["dpo", "tdpo"])
 def test_processes_agree_with_one(name: str, size: int, tmp_path: Path) -> None:
-    kernel = midpo.generate(name, backend="fused")
+    kernel = midpo.generate(name, backend="fused", token_metrics=True)
     (tmp_path / "kernel.py").write_text(kernel.source)
     together(PROGRAM.format(function=kernel.function), size, tmp_path)
 

@@ -67,7 +67,7 @@ def trainer_of(name: str, **more: Any) -> Any:
 
 @pytest.mark.parametrize("name", ["dpo", "tdpo", "simpo", "spin", "tis-dpo", "odpo"])
 def test_its_loss_is_the_spec_s(name: str) -> None:
-    kernel = midpo.generate(name)
+    kernel = midpo.generate(name, token_metrics=True)
     batch = batch_of(2)
     features = features_of(kernel, 2 * PAIRS)
     given: dict[str, Any] = {n: value_of(n, domain) for n, domain in kernel.parameters.items()}

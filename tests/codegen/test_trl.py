@@ -104,15 +104,25 @@ def test_dpo_is_that_of_trl(condition: str, tmp_path: Path) -> None:
     assert all("forward" not in vars(m) for m in trainer.model.modules() if isinstance(m, torch.nn.Linear))
 
 
+OF_TRL = (
+    "loss", "num_tokens", "entropy", "mean_token_accuracy",
+    *(f"{x}/{side}" for x in ("rewards", "logps", "logits") for side in ("chosen", "rejected")),
+    "rewards/margins", "rewards/accuracies",
+)  # fmt: skip
+
+
 def test_what_is_logged_is_what_trl_logs(tmp_path: Path) -> None:
     config = {"max_steps": 3, "eval_strategy": "steps", "eval_steps": 3, "per_device_eval_batch_size": 5}
     more = {"eval_dataset": toys.preferences(7, seed=5)}
     _, _, theirs = trained(DPOTrainer, tmp_path, config=config, **more)
     _, _, ours = trained(trainer_of("dpo"), tmp_path, config=config, **more)
+    assert any(entry.get("mean_token_accuracy") for entry in theirs.state.log_history)
     for one, other in zip(theirs.state.log_history[:4], ours.state.log_history[:4], strict=True):
-        shared = {k for k in one if k.removeprefix("eval_").startswith(("rewards/", "logps/", "loss"))}
-        assert len(shared) == 7
-        for key in {*shared, "eval_num_tokens" if "eval_loss" in one else "num_tokens"}:
+        start = "eval_" if "eval_loss" in one else ""
+        of_time = {f"eval_{x}" for x in ("runtime", "samples_per_second", "steps_per_second")}
+        keys = {*one} - of_time - {"grad_norm"}
+        assert keys <= {*other} and {f"{start}{x}" for x in OF_TRL} <= keys
+        for key in keys:
             assert math.isclose(float(one[key]), float(other[key]), rel_tol=2e-5, abs_tol=2e-6), key
 
 
