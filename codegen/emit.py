@@ -306,7 +306,8 @@ class _Emitter:
         given = label_only(self.lowered) - sure if linear else frozenset()
         taken = self.names() | {label_statistic(p).name for p in given}
         if linear:
-            taken |= {f"{s}_{part}" for s in self.shorts for part in ("hidden", "weight", "bias")}
+            parts = ("hidden", "weight", "bias", "logps")
+            taken |= {f"{s}_{part}" for s in self.shorts for part in parts}
         found = passes(self.lowered, taken, given)
         printer = FromStatistics(taken, self.spec.roles, found, handed=linear)
         for policy in sorted(given):  # before memory is taken for the logits that are kept
@@ -326,6 +327,7 @@ class _Emitter:
             "stat_names": ", ".join(n for c in found for n in c.names) or "none",
             "chunks": [walk.values(c, n) for n, c in enumerate(found)],
             "label_only": given,
+            "whole_only": given if self.takes.needs in ("responses", "lengths") else frozenset(),
             "unfit": _unfit(found),
             "buffers": max([1, *(c.held for c in found)]),
         }

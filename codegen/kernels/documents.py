@@ -156,6 +156,8 @@ def _own(v: Any) -> list[str]:
                 f"    {short}_token_logps: ({v.of}B, T) or (N,), its log-probabilities of "
                 "the labels, instead."
             )
+        if policy in v.whole_only:
+            lines.append(f"    {short}_logps: ({v.of}B,), those of whole responses, instead.")
     return [
         *lines,
         "    logit_softcap: logits become logit_softcap * tanh(logits / logit_softcap); inf is none.",

@@ -35,7 +35,7 @@ from .frame import (
     zeroed,
 )
 
-LABEL_LOGPS = "_token_logps"
+LABEL_LOGPS, WHOLE_LOGPS = "_token_logps", "_logps"
 
 
 def linear(v: Any) -> Function:
@@ -95,7 +95,8 @@ def linear(v: Any) -> Function:
     leads = [Argument(name, TENSOR) for name in ("policy_hidden", "policy_weight", "labels")]
     own = [option("policy_bias", "Tensor | None")]
     for policy, short in frozen:
-        parts = ("_hidden", "_weight", "_bias", *([LABEL_LOGPS] * (policy in v.label_only)))
+        parts = ["_hidden", "_weight", "_bias", *([LABEL_LOGPS] * (policy in v.label_only))]
+        parts += [WHOLE_LOGPS] * (policy in v.whole_only)
         own += [option(f"{short}{part}", "Tensor | None") for part in parts]
     own += [
         option("logit_softcap", "float | None"),
@@ -115,9 +116,21 @@ def _frozen(v: Any, policy: str, short: str) -> tuple[Statement, ...]:
     hidden, weight, bias, logps = (f"{short}{part}" for part in ("_hidden", "_weight", "_bias", LABEL_LOGPS))
     holes = {"HIDDEN": hidden, "WEIGHT": weight, "BIAS": bias, "LOGPS": logps, "FROZEN": v.frozen}
     texts = {"S": Constant(short), "L": Constant(logps), "P": Constant(policy)}
+    whole = f"{short}{WHOLE_LOGPS}"
     if policy in v.label_only:
+        of_whole = block(
+            """
+            if WHOLE is not None:
+                _check_whole(W, WHOLE, LOGPS, labels, cu_seqlens)
+                LOGPS = _at_first(WHOLE, labels, ignore_index, cu_seqlens)
+        """,
+            WHOLE=whole,
+            W=Constant(whole),
+            LOGPS=logps,
+        )
         needed = block(
             """
+            OF_WHOLE
             if LOGPS is not None:
                 held = isinstance(LOGPS, Tensor)
                 held = held and LOGPS.shape == labels.shape
@@ -125,6 +138,7 @@ def _frozen(v: Any, policy: str, short: str) -> tuple[Statement, ...]:
             elif HIDDEN is None or WEIGHT is None:
                 raise ValueError(SAID)
         """,
+            OF_WHOLE=of_whole if policy in v.whole_only else (),
             SAID=Constant(f"{hidden}: got nothing, needs it or {logps}"),
             **holes,
             **texts,

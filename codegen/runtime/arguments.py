@@ -181,6 +181,19 @@ def _whole(name: str, values: Tensor, of: int) -> Tensor:
     return values.unsqueeze(-1)
 
 
+def _check_whole(
+    name: str, sums: Any, each: Tensor | None, labels: Tensor, cu_seqlens: Tensor | None
+) -> None:
+    """Refuse log-probabilities of whole responses that are not one each, or beside those of `each`
+    token."""
+    sequences = (labels if cu_seqlens is None else cu_seqlens[1:]).shape[0]
+    held = isinstance(sums, Tensor) and tuple(sums.shape) == (sequences,)
+    _need(held, name, sums, (sequences,))
+    _need(sums.dtype in FLOATS, name, sums.dtype, "a floating-point dtype")
+    if each is not None:
+        raise ValueError(f"{name}: got it beside those of each token, needs one of them")
+
+
 def _check_lengths(lengths: Any, sequences: int, validate: bool) -> None:
     held = isinstance(lengths, Tensor) and tuple(lengths.shape) == (sequences,)
     _need(held, "sequence_lengths", lengths, (sequences,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -32,6 +33,18 @@ def _layout(cu_seqlens: Tensor, longest: int, labels: Tensor) -> tuple[Tensor, T
     sequence = torch.repeat_interleave(lengths, output_size=labels.shape[0])
     place = torch.arange(labels.shape[0], device=labels.device) - starts[sequence]
     return *_places(cu_seqlens, longest), sequence * longest + place
+
+
+def _at_first(sums: Tensor, labels: Tensor, ignore_index: int, cu_seqlens: Tensor | None) -> Tensor:
+    """Log-probabilities of whole responses, one each, at its first label: as if its other tokens
+    were sure."""
+    counted = labels != ignore_index
+    if cu_seqlens is None:
+        return torch.where(counted & (counted.cumsum(1) == 1), sums[:, None], 0.0)
+    sequence = torch.repeat_interleave(cu_seqlens.diff().long(), output_size=labels.shape[0])
+    up_to = counted.cumsum(0)
+    before = F.pad(up_to, (1, 0))[cu_seqlens[:-1].long()]
+    return torch.where(counted & (up_to - before[sequence] == 1), sums[sequence], 0.0)
 
 
 def _padded(values: Tensor, layout: Any, outside: float) -> Tensor:

@@ -117,7 +117,11 @@ def _of_frozen(
             )
         policy, off = model, _adapter_off(inner)
     elif isinstance(policy, Tensor):
-        return {f"{name}_token_logps": _at_first(seam, name, policy, labels)}
+        if not (seam.whole and seam.from_hidden and labels_only):
+            raise ValueError(f"{name}: got a tensor of {_told(policy)}, and the loss needs a model")
+        rows = labels.shape[0]
+        _need(tuple(policy.shape) == (rows,), name, policy, f"({rows},) or a model")
+        return {f"{name}_logps": policy}
     found: dict[str, Any] = {}
     # Asked now: inside the forward a head is whole that is in parts before and after it.
     passing = seam.from_hidden and not labels_only and _is_sharded(policy, _output_head(policy))
@@ -157,16 +161,6 @@ def _adapter_off(model: Any) -> Iterator[None]:
             parameter.requires_grad_(False)
         for parameter in trained:
             parameter.requires_grad_(True)
-
-
-def _at_first(seam: _Seam, name: str, sums: Tensor, labels: Tensor) -> Tensor:
-    """Log-probabilities of whole responses, as if all but their first tokens were sure."""
-    if not (seam.whole and seam.from_hidden):
-        raise ValueError(f"{name}: got a tensor of {_told(sums)}, and the loss needs a model")
-    _need(tuple(sums.shape) == (labels.shape[0],), name, sums, f"({labels.shape[0]},) or a model")
-    counted = labels != IGNORED
-    first = counted & (counted.cumsum(1) == 1)
-    return torch.where(first, sums.detach()[:, None], 0.0)
 
 
 def _label_values(seam: _Seam, policy: Any, head: list[Tensor], labels: Tensor) -> Tensor:

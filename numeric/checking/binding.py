@@ -5,6 +5,7 @@
 | `policy_logits`, `reference_logits`, `old_logits` ... | logits (2B, T, V) of a policy |
 | `policy_hidden`, `policy_weight`, `policy_bias` ... | hidden states (2B, T, D) and the head |
 | `policy_token_logps`, or `policy_logps` | log-probabilities of the labels, (2B, T) |
+| `policy_logps` beside `policy_token_logps` | those of whole responses, (2B,) |
 | `policy_chosen_logps`, `policy_rejected_logps` ... | those of whole responses, (B,) |
 | `labels`; `mask` | (2B, T), ignored where -100; where they count |
 | `lengths` | (2B,), tokens of each response |
@@ -103,16 +104,17 @@ class Binding:
     contracts: tuple[Any, ...] = ()
 
     def variants(self) -> list[Binding]:
-        """Other inputs that the same arguments allow: a frozen policy by its labels'
-        log-probabilities instead of its hidden states, and log-probabilities of whole responses
-        with their lengths instead of labels."""
+        """Other inputs that the same arguments allow: a frozen policy by its labels' or its
+        responses' log-probabilities instead of its hidden states, and log-probabilities of whole
+        responses with their lengths instead of labels."""
         found = []
         asked = _policies(self.sources)
-        by_logps = {p for p, kinds in asked.items() if {"hidden", "logps"} <= kinds}
-        if by_logps:
-            found.append(
-                replace(self, kinds={p: "logps" if p in by_logps else k for p, k in self.kinds.items()})
-            )
+        for kind in ("logps", "whole"):
+            by_it = {p for p, kinds in asked.items() if {"hidden", kind} <= kinds}
+            if by_it:
+                found.append(
+                    replace(self, kinds={p: kind if p in by_it else k for p, k in self.kinds.items()})
+                )
         if self.source_of("labels") and self.source_of("lengths") and (set(self.kinds.values()) == {"logps"}):
             found.append(replace(self, kinds=dict.fromkeys(self.kinds, "whole")))
         return [replace(each, left_out=each.superfluous()) for each in found]
@@ -129,12 +131,12 @@ class Binding:
         out = set()
         both = self.source_of("labels") and self.source_of("lengths")
         by_whole = set(self.kinds.values()) == {"whole"}
+        asked = _policies(self.sources)
         for name, source in self.sources.items():
             kind = self.kinds.get(source.name)
-            by_logps = source.kind in ("hidden", "weight", "bias") and kind == "logps"
-            by_hidden = source.kind == "logps" and kind == "hidden"
+            instead = kind in asked.get(source.name, ()) and _thing(source) not in (kind, None)
             other = both and source.kind == ("labels" if by_whole else "lengths")
-            if by_logps or by_hidden or other:
+            if instead or other:
                 out.add(name)
         return frozenset(out & self.optional())
 
@@ -192,6 +194,7 @@ def bind(
             unbound.append(each.name)
     if unbound:
         raise MidpoError(_unbound(spec, name, unbound))
+    sources = _told_apart(sources)
     kinds = _kinds(spec, sources, needed)
     notes = [f"{name} is {source}" for name, source in sources.items() if source.kind == "made"]
     notes += [f"no argument takes {p}: the loss depends on it" for p in needed if p not in _policies(sources)]
@@ -281,10 +284,26 @@ def _policies(sources: Mapping[str, Source]) -> dict[str, set[str]]:
     """For each policy, the things that arguments ask of it."""
     found: dict[str, set[str]] = {}
     for source in leaves(sources):
-        if source.kind in _OF_POLICY:
-            kind = "hidden" if source.kind in ("weight", "bias") else source.kind
+        if (kind := _thing(source)) is not None:
             found.setdefault(source.name, set()).add(kind)
     return found
+
+
+def _thing(source: Source) -> str | None:
+    """What of a policy an argument is of, one of KINDS; None where it is of no policy."""
+    kind = "hidden" if source.kind in ("weight", "bias") else source.kind
+    return kind if kind in KINDS else None
+
+
+def _told_apart(sources: dict[str, Source]) -> dict[str, Source]:
+    """Where a policy has `token_logps`, its `logps` are those of whole responses."""
+    each = {s.name for n, s in sources.items() if s.kind == "logps" and n.endswith("token_logps")}
+    return {
+        n: replace(s, kind="whole")
+        if s.kind == "logps" and s.name in each and not n.endswith("token_logps")
+        else s
+        for n, s in sources.items()
+    }
 
 
 def _kinds(spec: Spec, sources: Mapping[str, Source], needed: tuple[str, ...]) -> dict[str, str]:

@@ -351,6 +351,34 @@ def test_linear_takes_the_reference_token_by_token() -> None:
         function(**rest, reference_token_logps=each[:1])
 
 
+@pytest.mark.parametrize("name", ["dpo", "ipo-average"])  # the latter needs lengths besides
+def test_linear_takes_the_reference_response_by_response(name: str) -> None:
+    """Padded and packed, with gaps in the responses; where whole responses tell enough."""
+    function = midpo.generate(name, backend="linear").compile()
+    given = base("dpo")
+    labels, eye = given["labels"].clone(), torch.eye(7, dtype=torch.float64)
+    labels[0, 0] = labels[1, 1] = -100
+    mask = labels != -100
+    each = given["reference_logits"].log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+    sums = torch.where(mask, each, 0.0).sum(1)
+    rest = {"policy_weight": eye, "labels": labels, "policy_hidden": given["policy_logits"]}
+    inside = torch.ones_like(mask)
+    inside[0, 0] = inside[1, 1] = False
+    starts = torch.nn.functional.pad(inside.sum(1).cumsum(0), (1, 0))
+    packed = {k: x if k == "policy_weight" else x[inside] for k, x in rest.items()}
+    for way, tokens in ((rest, each), (packed | {"cu_seqlens": starts}, each[inside])):
+        expected, logged = function(**way, reference_token_logps=tokens, metrics=True)
+        found, other = function(**way, reference_logps=sums, metrics=True)
+        torch.testing.assert_close((found, other), (expected, logged), rtol=1e-12, atol=1e-13)
+    for wrong, said in ((sums[:1], "got shape"), (sums.long(), "got torch.int64")):
+        with pytest.raises(ValueError, match=f"^reference_logps: {said}"):
+            function(**rest, reference_logps=wrong)
+    with pytest.raises(ValueError, match=r"^reference_logps: got it beside those of each token"):
+        function(**rest, reference_logps=sums, reference_token_logps=each)
+    with pytest.raises(TypeError, match="reference_logps"):
+        midpo.generate("dmpo", backend="linear").compile()(**rest, reference_logps=sums)
+
+
 @pytest.mark.parametrize("backend", ["fused", "linear"])
 def test_the_same_bits_every_time(backend: str) -> None:
     given = base("tdpo", v=40_000, t=3, pairs=1)
