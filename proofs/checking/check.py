@@ -90,15 +90,23 @@ def is_instance(rule: str, instance: Instance, rules: Mapping[str, Rule] = RULES
         return False
 
 
-def replay(node: Any, table: Mapping[Expr, Expr], depth: int = 0, *, again: bool = True) -> Any:
+def replay(node: Any, table: Mapping[Expr, Expr], *, again: bool = True) -> Any:
     """`node` with each expression of `table` replaced, innermost first; with `again`, until none is
     left."""
-    if depth > 300:
-        raise CheckFailed("replacements do not end")
-    if node.args:
-        args = [replay(arg, table, depth + 1, again=again) for arg in node.args]
-        if any(new is not old for new, old in zip(args, node.args, strict=True)):
-            node = rebuild(node, args)
-    if node not in table:
-        return node
-    return replay(table[node], table, depth + 1) if again else table[node]
+    done: dict[Any, Any] = {}
+
+    def replaced(node: Any, depth: int) -> Any:
+        if depth > 300:
+            raise CheckFailed("replacements do not end")
+        if node not in done:
+            found = node
+            if node.args:
+                args = [replaced(arg, depth + 1) for arg in node.args]
+                if any(new is not old for new, old in zip(args, node.args, strict=True)):
+                    found = rebuild(node, args)
+            if found in table:
+                found = replaced(table[found], depth + 1) if again else table[found]
+            done[node] = found
+        return done[node]
+
+    return replaced(node, 0)

@@ -21,7 +21,16 @@ from midpo.symbolic.language.nodes import structural
 from midpo.symbolic.language.signs import is_positive
 from midpo.symbolic.work import spend
 
-from .polynomial import Monomial, Polynomial, denominators, expression, multiply, polynomial, rational
+from .polynomial import (
+    Exponent,
+    Monomial,
+    Polynomial,
+    denominators,
+    expression,
+    multiply,
+    polynomial,
+    rational,
+)
 
 # Beyond these, factors are not looked for: what is missed is an equality, never a truth.
 MAX_TERMS, MAX_ATOMS, MAX_DEGREE = 40, 6, 16
@@ -127,12 +136,12 @@ def orient(expr: Expr) -> tuple[Expr, Expr]:
 
 def _fraction(poly: Polynomial) -> tuple[Polynomial, list[tuple[Polynomial, int]]]:
     """`poly` as a numerator over powers of sums."""
-    below: dict[Any, Fraction] = {}
+    below: dict[Any, Exponent] = {}
     while found := denominators(poly):
         spend(len(poly) * len(found) ** 2 // 4)
         poly = polynomial(expression(multiply(poly, {frozenset(found.items()): Fraction(1)})))
         for atom, exponent in found.items():
-            below[atom] = below.get(atom, Fraction(0)) + exponent
+            below[atom] = below.get(atom, 0) + exponent
     whole = [(polynomial(atom), int(e)) for atom, e in below.items()]
     return poly, whole
 
@@ -160,7 +169,7 @@ def _factor_list(poly: Polynomial, finer: Mapping[Expr, int]) -> tuple[Expr, lis
         return rational(*poly.values()), parts
     if _is_linear(tables):
         scale = _content(poly.values())
-        primitive = {
+        primitive: Polynomial = {
             frozenset((a, Fraction(e, roots[a])) for a, e in table.items()): c / scale
             for table, c in zip(tables, poly.values(), strict=True)
         }

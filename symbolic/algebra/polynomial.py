@@ -1,7 +1,8 @@
 """Arithmetic in the field of an expression's atoms: expand, collect, decide whether it is zero.
 
 A polynomial is a dictionary from monomials to rational coefficients; a monomial is a frozenset of
-(atom, rational exponent). Whatever is not a sum, a product or a rational power is an atom.
+(atom, rational exponent). Whatever is not a sum, a product or a rational power is an atom. Exponents
+that are whole are Python's own numbers, whose sums are quick.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from midpo.symbolic.language.building import power
 from midpo.symbolic.language.nodes import structural
 from midpo.symbolic.work import limits, spend
 
-Monomial = frozenset[tuple[Any, Fraction]]
+Exponent = Fraction | int
+Monomial = frozenset[tuple[Any, Exponent]]
 Polynomial = dict[Monomial, Fraction]
 
 ONE: Monomial = frozenset()
@@ -39,8 +41,9 @@ def polynomial(expr: Expr) -> Polynomial:
             product = multiply(product, polynomial(factor))
         return _settled(product)
     if isinstance(expr, Pow) and isinstance(expr.exp, Rational):
-        return _power(expr.base, Fraction(int(expr.exp.p), int(expr.exp.q)))
-    return {frozenset({(expr, Fraction(1))}): Fraction(1)}
+        p, q = int(expr.exp.p), int(expr.exp.q)
+        return _power(expr.base, p if q == 1 else Fraction(p, q))
+    return {frozenset({(expr, 1)}): Fraction(1)}
 
 
 def multiply(left: Polynomial, right: Polynomial) -> Polynomial:
@@ -68,11 +71,11 @@ def _join(left: Monomial, right: Monomial) -> Monomial:
         return left or right
     exponents = dict(left)
     for atom, exponent in right:
-        exponents[atom] = exponents.get(atom, Fraction(0)) + exponent
+        exponents[atom] = exponents.get(atom, 0) + exponent
     return frozenset((a, e) for a, e in exponents.items() if e)
 
 
-def _power(base: Expr, exponent: Fraction) -> Polynomial:
+def _power(base: Expr, exponent: Exponent) -> Polynomial:
     inner = polynomial(base)
     if not inner:
         if exponent > 0:
@@ -105,7 +108,7 @@ def _whole_power(poly: Polynomial, exponent: int) -> Polynomial:
 def _settled(poly: Polynomial) -> Polynomial:
     """`poly` with roots that multiplied up to whole powers expanded again: sqrt(a + b)**2."""
 
-    def whole(atom: Any, exponent: Fraction) -> bool:
+    def whole(atom: Any, exponent: Exponent) -> bool:
         return exponent.denominator == 1 and (
             isinstance(atom, (Rational, Mul))
             or (isinstance(atom, Add) and exponent > 0)
@@ -127,7 +130,7 @@ def _content(poly: Polynomial) -> tuple[Fraction, Polynomial]:
     return scale, {monomial: c / scale for monomial, c in poly.items()}
 
 
-def rational(value: Fraction) -> Rational:
+def rational(value: Exponent) -> Rational:
     return Rational(value.numerator, value.denominator)
 
 
@@ -159,13 +162,13 @@ def _is_monomial(term: Expr) -> bool:
     return True
 
 
-def denominators(poly: Polynomial) -> dict[Any, Fraction]:
+def denominators(poly: Polynomial) -> dict[Any, Exponent]:
     """The sums that stand below the line, each with the exponent that clears it."""
-    found: dict[Any, Fraction] = {}
+    found: dict[Any, Exponent] = {}
     for monomial in poly:
         for atom, exponent in monomial:
             if exponent < 0 and isinstance(atom, Add):
-                found[atom] = max(found.get(atom, Fraction(0)), -exponent)
+                found[atom] = max(found.get(atom, 0), -exponent)
     return found
 
 
@@ -174,9 +177,22 @@ def numerator(expr: Expr) -> Polynomial:
     poly = polynomial(expr)
     while below := denominators(poly):
         spend(len(poly) * len(below) ** 2 // 4)  # every term gets all the denominators
-        clear: Polynomial = {frozenset(below.items()): Fraction(1)}
-        poly = _settled(multiply(poly, clear))
+        over: dict[Monomial, Polynomial] = {}  # what stands over each denominator
+        for monomial, coefficient in poly.items():
+            under = frozenset((a, e) for a, e in monomial if a in below and e < 0)
+            over.setdefault(under, {})[monomial - under] = coefficient
+        parts = (_times(rest, below, dict(under)) for under, rest in over.items())
+        poly = _settled(_collect(item for part in parts for item in part.items()))
     return poly
+
+
+def _times(rest: Polynomial, below: dict[Any, Exponent], under: dict[Any, Exponent]) -> Polynomial:
+    """What stands over a denominator, times what that lacks of `below`."""
+    for atom, exponent in below.items():
+        missing = exponent + under.get(atom, 0)
+        if missing:
+            rest = multiply(rest, _power(atom, missing))
+    return rest
 
 
 def is_zero(expr: Expr) -> bool:

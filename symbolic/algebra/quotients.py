@@ -25,7 +25,7 @@ from midpo.symbolic.rewriting.rules import RULES
 from midpo.symbolic.work import spend
 
 from .cells import Leaf
-from .polynomial import Polynomial, denominators, expand, expression, multiply, polynomial, rational
+from .polynomial import Exponent, Polynomial, denominators, expand, expression, multiply, polynomial, rational
 
 _HEADS = (Exp, TokenSum, VocabSum)
 MAX_TERMS = 60  # of a numerator or a common denominator
@@ -65,12 +65,12 @@ def _instance(node: Expr, terms: Terms) -> tuple[str, Instance]:
 def _terms(exprs: Sequence[Expr]) -> list[Terms]:
     """Each of `exprs` as a rational combination of terms that are independent over all of them."""
     polys = [polynomial(expr) for expr in exprs]
-    below: dict[Expr, Fraction] = {}
+    below: dict[Expr, Exponent] = {}
     while found := _denominators(polys):
         clear: Polynomial = {frozenset(found.items()): Fraction(1)}
         polys = [polynomial(expression(multiply(poly, clear))) for poly in polys]
         for atom, exponent in found.items():
-            below[atom] = below.get(atom, Fraction(0)) + exponent
+            below[atom] = below.get(atom, 0) + exponent
         if max(map(len, polys)) > MAX_TERMS:
             raise TooLarge(f"a quotient of more than {MAX_TERMS} terms")
     divisor = Mul(*(power(atom, rational(e)) for atom, e in below.items()))
@@ -92,7 +92,7 @@ def _terms(exprs: Sequence[Expr]) -> list[Terms]:
     back = {dummies[a]: power(a, rational(Fraction(1, roots[a]))) for a in atoms}
     shift = Mul(*(power(a, rational(low)) for a, low in lows.items() if low))
 
-    def ring(poly: Polynomial, low: dict[Any, Fraction]) -> Expr:
+    def ring(poly: Polynomial, low: dict[Any, Exponent]) -> Expr:
         return Add(
             *(
                 rational(c)
@@ -117,15 +117,15 @@ def _terms(exprs: Sequence[Expr]) -> list[Terms]:
     return result
 
 
-def _lowest(polys: Sequence[Polynomial]) -> dict[Any, Fraction]:
+def _lowest(polys: Sequence[Polynomial]) -> dict[Any, Exponent]:
     """The lowest exponent of each atom over all terms."""
     tables = [dict(m) for poly in polys for m in poly]
     atoms = {a for table in tables for a in table}
-    return {a: min(table.get(a, Fraction(0)) for table in tables) for a in atoms}
+    return {a: min(table.get(a, 0) for table in tables) for a in atoms}
 
 
-def _denominators(polys: Sequence[Polynomial]) -> dict[Any, Fraction]:
-    found: dict[Any, Fraction] = {}
+def _denominators(polys: Sequence[Polynomial]) -> dict[Any, Exponent]:
+    found: dict[Any, Exponent] = {}
     for poly in polys:
         for atom, exponent in denominators(poly).items():
             found[atom] = max(found.get(atom, exponent), exponent)

@@ -19,7 +19,7 @@ from typing import Any
 from sympy import Add, Expr, Integer, Mul, Pow
 
 from midpo.symbolic.algebra.factor import factors, orient
-from midpo.symbolic.algebra.polynomial import ONE, Polynomial, expression, polynomial, rational
+from midpo.symbolic.algebra.polynomial import ONE, Exponent, Polynomial, expression, polynomial, rational
 from midpo.symbolic.language.nodes import Index, Length, Step, TokenSum, VocabSum
 from midpo.symbolic.language.signs import counts_from_one, is_positive
 from midpo.symbolic.language.words import BY_NODE
@@ -131,7 +131,7 @@ def takes_whole_values(expr: Expr) -> bool:
     return counted and _divisor(poly).denominator == 1
 
 
-def _counts(atom: Any, exponent: Fraction) -> bool:
+def _counts(atom: Any, exponent: Exponent) -> bool:
     return exponent.denominator == 1 and exponent > 0 and is_whole(atom)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sympy import Integer
+from sympy import Integer, sqrt
 
 from midpo.proofs.checking.check import CheckFailed, check, replay
 from midpo.proofs.recover.recovery import Recovery, verify
 from midpo.symbolic.algebra.equality import equal_in_field
+from midpo.symbolic.errors import NoValue
 from midpo.symbolic.language.nodes import CHOSEN, POLICY, Exp, Log, Parameter, Prob
 from midpo.symbolic.language.spec import PAPER, load
 from midpo.symbolic.rewriting.derivation import Derivation, Instance, Step
@@ -142,6 +143,12 @@ def test_refuses_an_instance_whose_condition_fails(rule: str, parts: Any, old: A
         ((A + B) ** 2, A**2 + B**2, False),
         (1 / A + 1 / B, 2 / (A + B), False),
         (Log(A * B), Log(A) + Log(B), False),  # logarithms are no arithmetic
+        (1 / (1 + 1 / (A + B)) + A, 1 - 1 / (A + B + 1) + A, True),  # a fraction below a fraction
+        (1 / (1 + 1 / (A + B)) + A, 1 - 1 / (A + B + 2) + A, False),
+        (A / (A + B) ** 2 + B / (A + B) ** 2, 1 / (A + B), True),  # one denominator, twice
+        (A / (A + B) ** 2 + B / (A + B) ** 2, 1 / (A + B) ** 2, False),
+        (1 / (sqrt(A) - B) - 1 / (sqrt(A) + B), 2 * B / (A - B**2), True),
+        (1 / (sqrt(A) - B) - 1 / (sqrt(A) + B), 2 * B / (A + B**2), False),
     ],
 )
 def test_arithmetic(left: Any, right: Any, equal: bool) -> None:
@@ -152,6 +159,14 @@ def test_arithmetic(left: Any, right: Any, equal: bool) -> None:
     else:
         with pytest.raises(CheckFailed, match="arithmetic"):
             check(chain, left, right)
+
+
+def test_what_divides_by_0_is_equal_to_nothing() -> None:
+    below = 1 / (1 + 1 / A) - A / (A + 1)  # 0, which expanding does not show
+    with pytest.raises(NoValue):
+        equal_in_field(B + 1 / below, B)
+    with pytest.raises(CheckFailed, match="arithmetic"):
+        check(Derivation(B, [Step(ARITHMETIC, B, B + 1 / below)]), B, B + 1 / below)
 
 
 def test_detours_are_dropped() -> None:
