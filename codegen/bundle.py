@@ -19,7 +19,7 @@ FOLDER = Path(__file__).parent
 RUNTIME, TRAINING = FOLDER / "runtime", FOLDER / "training"
 PACKAGE = "midpo.codegen"
 CHECKS = "runtime.arguments"
-PACKAGES = ("torch", "trl")
+PACKAGES = ("torch", "trl", "nemo_rl")
 _INLINE = "static inline "
 # Each after those that it imports; what only checks arguments comes last.
 MODULES = (
@@ -43,6 +43,7 @@ MODULES = (
     "training.steps",
     "training.preference",
     "training.sequences",
+    "training.responses",
 )
 
 

@@ -208,7 +208,7 @@ class _Emitter:
     def kernel(self) -> Kernel:
         term = whole_term(self.lowered, self.takes) if self.where else ""
         if self.where:
-            steps.refuse_loss(self.where, self.spec.name, len(self.spec.roles), term)
+            steps.refuse_loss(self.where, self.spec.name, self.takes, term)
         values = {"eager": self.eager, "logps": self.logps, "triton": self.triton, "native": self.native}.get(
             self.backend.name, self.from_statistics
         )()

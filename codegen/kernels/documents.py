@@ -42,6 +42,7 @@ RETURNS = """\
 Returns: a scalar, or (B,) for reduction "none"; with metrics also a dict of the same shape.
 Raises: ValueError for a wrong shape, dtype or value."""
 OF_TRL = "torch and trl, 0.29 or later,\nand has a trainer at its end."
+OF_NEMO_RL = "torch and nemo_rl,\nand has a loss function of NeMo-RL at its end."
 NEEDS = {
     "triton": """torch, and triton for the kernels. Where
 these cannot run (off the GPU, or on float64 logits) a loop over chunks computes the same; a warning
@@ -68,7 +69,7 @@ def of_file(v: Any) -> list[str]:
     if v.backend != "eager":
         head += f', backend "{v.backend}"'
     needs = NEEDS.get(v.backend, "torch and nothing else.")
-    needs = OF_TRL if v.where == "trl" else needs
+    needs = {"trl": OF_TRL, "nemo-rl": OF_NEMO_RL}.get(v.where, needs)
     lines = [
         *v.summary,
         "",

@@ -10,6 +10,7 @@ from typing import Any
 from midpo.codegen.backends import BACKENDS
 from midpo.codegen.bundle import Import
 from midpo.codegen.names import plain
+from midpo.codegen.plan.needs import Takes
 from midpo.codegen.statements import python
 from midpo.codegen.statements.nodes import (
     Argument,
@@ -48,9 +49,15 @@ WHERES = {
         Where("loop", "step", OF_MODELS, "a training loop of one's own"),
         Where("trl", "Trainer", OF_MODELS, "TRL's DPOTrainer"),
         Where("sequence", "Loss", ("logps",), "trainers that call a loss of log-probabilities"),
+        Where("nemo-rl", "LossFn", ("logps",), "NeMo-RL"),
     )
 }
-IMPORTS = (Import("trl", "DPOTrainer", "DPOTrainer"),)
+IMPORTS = {
+    "trl": (Import("trl", "DPOTrainer", "DPOTrainer"),),
+    "nemo-rl": tuple(
+        Import("nemo_rl.algorithms.loss.interfaces", name, name) for name in ("LossInputType", "LossType")
+    ),
+}
 # Keywords of a trainer's constructor, whatever TRL's version; a parameter is another.
 OF_TRAINERS = (
     "self", "model", "ref_model", "args", "data_collator", "train_dataset", "eval_dataset",
@@ -69,17 +76,24 @@ def refuse(where: str, backend: str) -> None:
         )
 
 
-def refuse_loss(where: str, name: str, responses: int, whole_term: str) -> None:
+def refuse_loss(where: str, name: str, takes: Takes, whole_term: str) -> None:
     """Raises: NotYet for a loss that has no room there: `whole_term` is what whole responses do not
     tell of it."""
-    if where in ("trl", "sequence") and responses != 2:
-        place = "TRL's DPOTrainer" if where == "trl" else "a trainer that asks for a module"
+    responses = len(takes.responses)
+    if where != "loop" and responses != 2:
+        places = {"trl": "TRL's DPOTrainer", "nemo-rl": "NeMo-RL"}
+        place = places.get(where, "a trainer that asks for a module")
         raise NotYet(
             f"{name} has {responses} responses to a prompt, and {place} has 2\n  expected: --for loop"
         )
     if where == "sequence" and whole_term:
         raise NotYet(
             f"{name} needs {whole_term}, which log-probabilities of whole responses do not give"
+            "\n  expected: --for loop or trl"
+        )
+    if where == "nemo-rl" and takes.needs == "distributions":
+        raise NotYet(
+            f"{name} needs {whole_term}, which log-probabilities of tokens do not give"
             "\n  expected: --for loop or trl"
         )
 
@@ -91,7 +105,9 @@ def around(
     if v.where == "loop":
         return [step(v), *before], [*after, seam(v)], ()
     if v.where == "trl":
-        return before, [*after, seam(v), trainer(v)], IMPORTS
+        return before, [*after, seam(v), trainer(v)], IMPORTS["trl"]
+    if v.where == "nemo-rl":
+        return before, [*after, seam(v), loss_function(v)], IMPORTS["nemo-rl"]
     return before, [*after, seam(v), sequence(v)], ()
 
 
@@ -145,6 +161,21 @@ def sequence(v: Any) -> Statement:
     said += ["gives (losses, chosen_rewards, rejected_rewards).", '"""']
     lines = ["class Loss(_OfSequences):", *(f"    {line}".rstrip() for line in said), "", "    seam = SEAM"]
     return Text(tuple(lines), frozenset({"_OfSequences"}), frozenset({"Loss"}))
+
+
+def loss_function(v: Any) -> Statement:
+    """The class that is a loss function of NeMo-RL."""
+    refuse_names(v.name, (plain(name) for name, *_ in v.parameters))
+    columns = {"token": "(2B, T)", "response": "(2B,)", "pair": "(2B,), of which the chosen one's counts"}
+    said = ['"""' + v.summary[0], *v.summary[1:], "", "As a LossFunction of NeMo-RL, LossFn(...):"]
+    said += [*_parameters(v, "    "), "", "A batch holds, the rows of a pair in turn:"]
+    said += ["    token_mask: (2B, T).", "    sample_mask: (2B,)."]
+    said += [f"    {name}_policy_logprobs: (2B, T)." for name in _shorts(v).values()]
+    said += [f"    {plain(name)}: {columns[kind]}." for name, _, kind in v.features]
+    said.append('"""')
+    lines = ["class LossFn(_OfTokens):", *(f"    {line}".rstrip() for line in said), "", "    seam = SEAM"]
+    lines += ["    loss_type = LossType.SEQUENCE_LEVEL", "    input_type = LossInputType.LOGPROB"]
+    return Text(tuple(lines), frozenset({"_OfTokens", "LossType", "LossInputType"}), frozenset({"LossFn"}))
 
 
 def trainer(v: Any) -> Statement:

@@ -13,7 +13,7 @@ import click
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 TRIALS = 24
 BACKENDS = ("eager", "fused", "linear", "triton", "native", "logps")
-WHERES = ("loop", "trl", "sequence")
+WHERES = ("loop", "trl", "sequence", "nemo-rl")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -68,8 +68,8 @@ where = click.option(
     "--for",
     "where",
     type=click.Choice(WHERES),
-    help="With what calls the kernel where you train: in your own loop, as a trainer of TRL, or as a "
-    "module of log-probabilities.",
+    help="With what calls the kernel where you train: in your own loop, as a trainer of TRL, as a "
+    "module of log-probabilities, or as a loss function of NeMo-RL.",
 )
 pairs = click.option(
     "--pairs",

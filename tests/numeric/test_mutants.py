@@ -72,7 +72,6 @@ TEXT = [
     ("dpo", "logps", "else losses.sum()\n", "else -losses.sum()\n"),
     ("dpo", "fused", "coefficient = -grad_policy_token_logps", "coefficient = 0 * -seeds[0]"),
     ("dpo", "linear", "counted.cumsum(1) == 1", "counted.cumsum(1) == 2"),
-    ("dpo", "linear", "before[sequence] == 1", "before[sequence] == 2"),
     ("dpo", "fused", "seeds * -torch.expm1(logps)", "seeds"),
     ("tdpo", "fused", "coefficient2 = -grad_kl_reference_policy", "coefficient2 = 0 * -seeds[0]"),
     ("dpo", "native", "sum_policy += each;", "sum_policy = each;"),
