@@ -4,7 +4,7 @@ exp(x) - 1 is expm1(x), and exp(x) - 1 - x a series, where x is near 0. A quotie
 (1 - exp(-c*x))/c or (x**(1 - a) - x)/(a*(a - 1)) has a limit as its parameter goes to where the
 denominator is 0: near there, exp(u) = exp(u0)*(1 + expm1(u - u0)) with u0 the exponent at the
 limit, and what is left of the numerator, a polynomial in the parameter, is divided by the
-denominator.
+denominator. 1 + tanh(x) is 2*sigmoid(2*x).
 """
 
 from __future__ import annotations
@@ -27,10 +27,13 @@ from midpo.symbolic.language.nodes import (
     Parameter,
     Sigmoid,
     Sqrt,
+    Tanh,
     TokenSum,
     structural,
 )
 from midpo.symbolic.loss import is_constant
+from midpo.symbolic.rewriting.derivation import Instance
+from midpo.symbolic.rewriting.rules import RULES
 
 from .exponentials import is_positive_total
 from .poles import Pole, apart, divides, poles_of
@@ -397,3 +400,17 @@ def _outermost(expr: Expr) -> list[Expr]:
     if isinstance(expr, Node):
         return [expr]
     return list(dict.fromkeys(node for arg in expr.args for node in _outermost(arg)))
+
+
+def tanhs_beside_one(expr: Expr) -> list[Instance]:
+    """tanh(x) as 2*sigmoid(2*x) - 1 where a sum in `expr` holds it and as much of 1: 1 + tanh(x) has
+    no digits left where it is near 0."""
+    row = RULES["tanh_sigmoid"]
+    found: set[Expr] = set()
+    for total in (expr, *expr.atoms(Add)):
+        terms = set(Add.make_args(total))
+        for term in terms:
+            for tanh in (f for f in Mul.make_args(term) if isinstance(f, Tanh)):
+                if {term / tanh, -term / tanh} & terms:
+                    found.add(tanh)
+    return [Instance(tanh, row.right(*tanh.args), tanh.args) for tanh in sorted(found, key=structural)]

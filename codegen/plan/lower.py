@@ -45,6 +45,7 @@ from midpo.symbolic.rewriting.rule import Rule
 from midpo.symbolic.rewriting.rules import RULES, phase
 from midpo.symbolic.work import allowance
 
+from .cancellation import tanhs_beside_one
 from .excess import beside_one, counted_from_one
 from .exponentials import is_exponential, logarithm
 from .limits import limits_left
@@ -204,6 +205,9 @@ def stable(expr: Expr) -> Derivation:
     """
     chain = Derivation(expr)
     chain.apply(_CUTS)
+    if found := tanhs_beside_one(chain.end):
+        chain.replace("tanh_sigmoid", found)
+        chain.arithmetic(distributed(chain.end))
     chain = _entropies_as_exponentials(chain)
     chain = _tokens_as_exponentials(chain)
     _settle(chain)

@@ -71,6 +71,7 @@ FORMS = {
     "complement of one": "1 - pi(y_w)",
     "squares": "(pi(y_w) - pi(y_l))**2/(pi(y_w) + pi(y_l))**2",
     "distance": "abs(pi(y_w) - pi_ref(y_w))/max(pi(y_w), pi_ref(y_w))",
+    "tanh beside 1": f"log(1 + tanh({of(LW)})) + tanh({of(LW)})/2 - sqrt(1 + tanh(b*{of(LW)}))",
     "excess": "relu(pi(y_w) - pi(y_l))/(pi(y_w) + pi(y_l))",
     "power of a distance": "abs(pi(y_w)*pi_ref(y_l) - pi(y_l)*pi_ref(y_w))**b"
     "/(g*pi(y_w)*pi_ref(y_l) + (1 - g)*pi(y_l)*pi_ref(y_w))**b",
