@@ -5,6 +5,8 @@ from __future__ import annotations
 from sympy import Expr, Mul
 
 from midpo.proofs.recover.words import stated
+from midpo.symbolic.domains.definite import definite
+from midpo.symbolic.errors import TooLarge
 from midpo.symbolic.formula.told import told
 from midpo.symbolic.language.building import substitute
 from midpo.symbolic.language.nodes import Max, StopGradient
@@ -16,11 +18,18 @@ def _unsigned(one: Expr, other: Expr) -> Expr:
     return other if one.could_extract_minus_sign() else one
 
 
+def _is_definite(expr: Expr) -> bool:
+    try:
+        return definite(expr).positive
+    except TooLarge:
+        return False
+
+
 def positive_where(expr: Expr) -> tuple[str, ...] | None:
     """The conditions under which `expr` is positive, as a reader would write them; none where it is
     so everywhere, None where it is nowhere."""
     expr = substitute(expr, {node: node.args[0] for node in expr.atoms(StopGradient)})
-    if is_positive(expr):
+    if is_positive(expr) or _is_definite(expr):
         return ()
     if is_nonnegative(-expr):
         return None

@@ -2,7 +2,7 @@
 
 n**2 - n + 1 is positive at every length n, beta**2 - beta + 1 at every real beta, and
 p**2 - p*q + q**2 at all positive p and q: what an enclosure by terms does not see. Roots are
-counted (Sturm), so that the answer is exact.
+counted (Sturm), so that the answer is exact. log(exp(a) + b) - a is positive where b is.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from fractions import Fraction
 
 from sympy import Add, Dummy, Expr, Integer, Mul, Poly, Rational
 
-from midpo.symbolic.language.nodes import Index, Length, TokenSum
+from midpo.symbolic.algebra.polynomial import expand
+from midpo.symbolic.language.nodes import Exp, Index, Length, Log, TokenSum
 from midpo.symbolic.language.signs import enclosure
 from midpo.symbolic.language.words import BY_NODE
 
@@ -29,7 +30,7 @@ def definite(expr: Expr, depth: int = 3) -> Interval:
     held = enclosure(expr)
     if held.positive or held.negative or held == point(Fraction(0)):
         return held
-    held = _over_tokens(expr) or _by_branches(expr, depth) or held
+    held = _over_tokens(expr) or _by_branches(expr, depth) or _by_shares(expr) or held
     if held.positive or held.negative:
         return held
     found = one_number(expr)
@@ -78,6 +79,23 @@ def _by_branches(expr: Expr, depth: int) -> Interval | None:
         rest = expr - term
         found = (definite(rest + number * b, depth - 1).positive for b in branches)
         return POSITIVE if (any(found) if largest else all(found)) else None
+    return None
+
+
+def _by_shares(expr: Expr) -> Interval | None:
+    """POSITIVE where `expr` is k*(log(c*exp(a) + more) - b) with c >= 1, a >= b and more > 0."""
+    for term in Add.make_args(expr) if isinstance(expr, Add) else ():
+        scale, node = term.as_coeff_Mul()
+        if not isinstance(node, Log) or scale < 0:
+            continue
+        parts = Add.make_args(node.args[0])
+        if len(parts) < 2 or not all(enclosure(part).positive for part in parts):
+            continue
+        rest = (expr - term) / scale
+        for part in parts:
+            number, power = part.as_coeff_Mul()
+            if number >= 1 and isinstance(power, Exp) and enclosure(expand(power.args[0] + rest)).nonnegative:
+                return POSITIVE
     return None
 
 

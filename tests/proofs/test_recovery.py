@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from midpo.proofs.recover.recovery import Recovery, verify
 from midpo.symbolic.algebra.normal import normal_form
 from midpo.symbolic.algebra.polynomial import is_zero
+from midpo.symbolic.domains.definite import definite
 from midpo.symbolic.errors import SpecError
 from midpo.symbolic.language.parser import parse
 from midpo.symbolic.language.places import TARGET
@@ -572,3 +573,15 @@ def test_random_priors(case: tuple[str, str, str]) -> None:
     assert found.verdict == "proved", (prior, margin, found.explanation)
     refuted = decide(wrong, margin)
     assert refuted.verdict == "refuted", (wrong, margin, refuted.explanation)
+
+
+def test_a_softplus_less_its_share_is_positive_without_a_condition() -> None:
+    """log(exp(k*M) + c*exp((k - 1)*M)) - k*M = log(1 + c*exp(-M)); a share below 1 may be less than 0."""
+    margin = "(log(pi(y_w)/pi_ref(y_w)) - log(pi(y_l)/pi_ref(y_l)))"
+    loss = 'name = "x"\n{}[target]\nloss = "log({}*exp({}*{}) + exp({}*{})) - {}*{}"\n'
+    for k in ("2/3", "1/2", "2", "-1/3"):
+        spec = loads(loss.format('prior = "pi_ref(y)"\n', "1", k, margin, f"({k} - 1)", margin, k, margin))
+        found = verify(spec)
+        assert found.verdict == "proved" and not found.side_conditions
+        less = loads(loss.format("", "1/2", k, margin, f"({k} - 1)", margin, k, margin))
+        assert not definite(less.loss).positive
