@@ -72,6 +72,15 @@ def parts_of(body: Expr) -> tuple[Expr, Expr] | None:
     return (Log(bases[0]), exps[0].args[0]) if fits else None
 
 
+def exponent_of(parts: tuple[Expr, Expr]) -> Expr:
+    """log r + x, each log-probability once: of log r + x as it stands digits cancel where an order
+    is near the end of its domain."""
+    whole = expand(Add(*parts))
+    logs = [log for log in whole.atoms(Log) if is_log_probability(log)]
+    slopes = {log: Add(*(t / log for t in Add.make_args(whole) if log in Mul.make_args(t))) for log in logs}
+    return Add(*(log * slope for log, slope in slopes.items()))
+
+
 def beside_one(expr: Expr) -> set[Expr]:
     """The sums in `expr` from which a 1 is taken."""
     found: set[Expr] = set()

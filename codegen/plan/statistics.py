@@ -13,7 +13,9 @@ where f_k = [v is the label]*l_v gives the log-probability of the label its one-
 read off from S_k where f_k' = a*f_k + b*p + c*q (then T_k = a*S_k + b + c), which holds for both
 divergences, the entropy and powers of probabilities; else it is one more sum in the forward pass.
 A logarithm of a sum of exp(e_v) has f_k' = a*w_v with a the factor of l_v in e_v and w the tilted
-policy (`log_sums`), and T_k = a.
+policy (`log_sums`), and T_k = a. A sum that is counted from 1, S - 1 of exp(e_v), has the gradient
+a*(exp(e_v) - p_v*S): near equal policies it is a difference of what both are beyond p_v, far from
+each other of what both are, so that S is summed too, which S - 1 does not tell where it is near -1.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from midpo.symbolic.language.nodes import (
     Binder,
     Divergence,
     Entropy,
+    Exp,
     Index,
     Log,
     Node,
@@ -45,7 +48,7 @@ from midpo.symbolic.language.nodes import (
 )
 
 from .derivatives import by_log_probability, by_symbol
-from .excess import parts_of
+from .excess import exponent_of, parts_of
 from .log_sums import Tilt, is_log_sum, tilt
 
 POSITION = Index("t", position=True)
@@ -221,19 +224,19 @@ def stages(found: tuple[Statistic, ...], *, apart: bool = False) -> list[tuple[S
 @dataclass(frozen=True)
 class Slope:
     """The gradient of a statistic: `inner` is f'(l_v); `total` is T, its sum over the vocabulary,
-    in `value` (the statistic itself) and `extra`, the sum of `inner`, where T is no function of
-    the value. `contexts` are the derivatives of f with respect to each context."""
+    in `value` (the statistic itself) and the sum of `extra`, where there is one. `contexts` are the
+    derivatives of f with respect to each context."""
 
     inner: Expr
     total: Expr
-    needs_extra: bool
+    extra: Expr | None
     contexts: tuple[Expr, ...] = ()
 
 
 VALUE = Symbol("value", real=True)
 EXTRA = Symbol("extra", real=True)
 TILTED = probability("tilted policy")
-EXCESS = probability("excess")
+DRIFT = probability("drift")
 
 
 def slope(one: Statistic) -> Slope:
@@ -243,22 +246,16 @@ def slope(one: Statistic) -> Slope:
         exponent = one.tilt.exponent
         a = derivative(exponent, by_log_probability(POLICY))
         moved = (derivative(exponent, by_symbol(symbol)) for symbol, _ in one.contexts)
-        return Slope(a * TILTED, a, False, tuple(TILTED * of for of in moved))
-    if parts := parts_of(one.body):  # r*(exp(x) - 1): its slope is a multiple of it, and of r
-        base, x = parts
-        own = derivative(base, by_log_probability(POLICY))
-        moved = derivative(x, by_log_probability(POLICY))
-        return Slope(
-            (own + moved) * EXCESS + moved * (base.args[0] - own * probability(POLICY)),
-            (own + moved) * VALUE + moved * (1 - own),
-            False,
-        )
+        return Slope(a * TILTED, a, None, tuple(TILTED * of for of in moved))
+    if parts := parts_of(one.body):  # the two terms of its gradient are told together
+        exponent = exponent_of(parts)
+        return Slope(derivative(exponent, by_log_probability(POLICY)) * DRIFT, S.Zero, Exp(exponent))
     inner = expand(derivative(one.body, by_log_probability(POLICY)))
     contexts = tuple(derivative(one.body, by_symbol(symbol)) for symbol, _ in one.contexts)
     total = _total(inner, expand(one.body))
     if total is None:
-        return Slope(inner, EXTRA, True, contexts)
-    return Slope(inner, total, False, contexts)
+        return Slope(inner, EXTRA, inner, contexts)
+    return Slope(inner, total, None, contexts)
 
 
 def _total(inner: Expr, body: Expr) -> Expr | None:

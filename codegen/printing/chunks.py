@@ -19,7 +19,7 @@ from midpo.codegen.statements.quote import quote
 from . import memory
 from .gradient import Backward, shared_contexts
 from .keeping import tilted_exponents
-from .tables import LOG, PROB, RowsPrinter, rows_printer, summed
+from .tables import LOG, PROB, RowsPrinter, rows_printer, summed, whole_of
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,8 @@ def _forward(
         elif one.body is not None:
             printer.assign(name, summed(printer, one.body.xreplace(renamed[one])))
     for one, found in slopes.items():
-        if found.needs_extra:
+        if found.extra is not None:
             name = names[one, True] = printer.name(f"{one.name}_slope")
-            printer.assign(name, summed(printer, found.inner.xreplace(renamed[one])))
+            written = whole_of(printer, one.body) or summed(printer, found.extra.xreplace(renamed[one]))
+            printer.assign(name, written)
     return names, printer

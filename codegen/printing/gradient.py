@@ -9,8 +9,8 @@ from sympy import Expr, S, Symbol
 from midpo.codegen.plan.excess import parts_of
 from midpo.codegen.plan.log_sums import Tilt
 from midpo.codegen.plan.statistics import (
+    DRIFT,
     ENTRY,
-    EXCESS,
     EXTRA,
     TILTED,
     VALUE,
@@ -22,7 +22,7 @@ from midpo.codegen.plan.statistics import (
 from midpo.codegen.statements.nodes import ATOM, Code, Group, Name, Pair, Run, call, total
 from midpo.codegen.statements.quote import quote
 
-from .tables import chained, rows_printer, summed
+from .tables import Drift, chained, rows_printer, summed
 
 
 def shared_contexts(group: tuple[Statistic, ...]) -> tuple[list[Expr], dict[Statistic, dict[Symbol, Symbol]]]:
@@ -62,7 +62,7 @@ class Backward:
         total, contexts = self.totals(count)
         self.printer = rows_printer({*taken, *names.values()}, count)
         self.printer.tilted = self.tilted
-        self.printer.excess = self.excess
+        self.printer.drifts = self.drifts
         for symbol, name in self.known.items():
             self.printer.symbols[symbol] = name
         self.context_gradients: list[str] = []
@@ -76,7 +76,7 @@ class Backward:
         """The gradient with respect to the logits, and with respect to each context."""
         self.known: dict[Expr, str] = {}
         self.tilted: dict[str, tuple[Tilt, str]] = {}
-        self.excess: dict[str, tuple[Expr, Expr]] = {}
+        self.drifts: dict[str, Drift] = {}
         total: Expr = S.Zero
         contexts: list[Expr] = [S.Zero] * count
         p = probability("pi")
@@ -90,16 +90,16 @@ class Backward:
             found = self.slopes[one]
             table = dict(self.renamed[one])
             table[VALUE] = self.symbol(self.names[one, False])
-            if found.needs_extra:
+            if found.extra is not None:
                 table[EXTRA] = self.symbol(self.names[one, True])
             if one.tilt is not None:
                 name = self.names[one, False]
                 table[TILTED] = probability(f"{name} tilted")
                 self.tilted[f"{name} tilted"] = one.tilt.renamed(self.renamed[one]), name
             if parts := parts_of(one.body):
-                name = f"{self.names[one, False]} excess"
-                table[EXCESS] = probability(name)
-                self.excess[name] = parts
+                name = f"{self.names[one, False]} drift"
+                table[DRIFT] = probability(name)
+                self.drifts[name] = Drift(parts, self.names[one, False], self.names[one, True])
             total += seed * (found.inner - p * found.total).xreplace(table)
             for (symbol, _), slope_of in zip(one.contexts, found.contexts, strict=True):
                 at = int(str(self.renamed[one][symbol]).rpartition("_")[2]) - 1
@@ -118,7 +118,7 @@ class Backward:
         columns = all(ENTRY not in rest.free_symbols for rest in parts.values())
         self.in_place = columns and all(w == own or not w.has(own) for w in parts) and own in parts
         # Where it is NaN all is computed again, guarded; tilts are made from logarithms.
-        if self.tilted or self.excess or printer.expects:
+        if self.tilted or self.drifts or printer.expects:
             self.in_place = False
         if self.in_place:
             own_column = printer.coefficient(parts.pop(own))

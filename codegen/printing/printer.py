@@ -16,7 +16,7 @@ from sympy import Add, Expr, Mul, Pow, Rational, S, Symbol
 
 from midpo.codegen.names import marked, policy_argument
 from midpo.codegen.plan.cancellation import cancelling, means
-from midpo.codegen.plan.excess import parts_of
+from midpo.codegen.plan.excess import exponent_of, parts_of
 from midpo.codegen.plan.log_sums import in_logarithms, is_log_sum, tilt
 from midpo.codegen.statements.nodes import (
     ATOM,
@@ -434,8 +434,8 @@ class Printer:
 
         def value() -> Code:
             if parts := parts_of(body):
-                growths = call("_growths", self(parts[0], "vocab"), self(parts[1], "vocab"))
-                return quote("_counted({}, {}.sum(-1))", self.mask, growths)
+                excess = call("_excess", *(self(part, "vocab") for part in (*parts, exponent_of(parts))))
+                return quote("_counted({}, {})", self.mask, excess)
             return total(map(summed, map(in_logarithms, Add.make_args(body))))
 
         def summed(term: Expr) -> Code:

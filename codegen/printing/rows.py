@@ -100,7 +100,7 @@ def sums_of(found: Chunk) -> Sums:
     group = found.statistics
     slopes = {s: slope(s) for s in group if s.trained and not s.is_label}
     _, renamed = shared_contexts(group)
-    extra = [s for s, one in slopes.items() if one.needs_extra]
+    extra = [s for s, one in slopes.items() if one.extra is not None]
     keys = [*((s, False) for s in group), *((s, True) for s in extra)]
     names = dict(zip(keys, found.names, strict=True))
     back = Backward(group, slopes, renamed, names, ())
@@ -109,10 +109,10 @@ def sums_of(found: Chunk) -> Sums:
         probability(name): Exp(tilt.exponent - Symbol(value, real=True))
         for name, (tilt, value) in back.tilted.items()
     }
-    weights |= {probability(name): Exp(base) * (Exp(x) - 1) for name, (base, x) in back.excess.items()}
+    weights |= {probability(name): one.meaning() for name, one in back.drifts.items()}
     total, outside = total.xreplace(weights), [e.xreplace(weights) for e in outside]
     bodies = [s.policies[0] if s.body is None else s.body.xreplace(renamed[s]) for s in group]
-    bodies += [slopes[s].inner.xreplace(renamed[s]) for s in extra]
+    bodies += [one.xreplace(renamed[s]) for s in extra if (one := slopes[s].extra)]
     seeds = tuple(f"grad_{names[s, False]}" for s in group if s.is_label and s.trained)
     return Sums(tuple(bodies), total, tuple(outside), seeds)
 

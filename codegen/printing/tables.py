@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sympy import Add, Expr, S, Symbol
 
 from midpo.codegen.names import policy_argument
-from midpo.codegen.plan.excess import parts_of
+from midpo.codegen.plan.excess import exponent_of, parts_of
 from midpo.codegen.plan.log_sums import Tilt
-from midpo.codegen.plan.statistics import ENTRY, by_entry, weighted
+from midpo.codegen.plan.statistics import ENTRY, by_entry, probability, weighted
 from midpo.codegen.statements.nodes import ATOM, PRODUCT, UNARY, Code, Group, Name, Pair, call, total
 from midpo.codegen.statements.quote import quote
-from midpo.symbolic.language.nodes import Log, VocabProb
+from midpo.symbolic.language.nodes import POLICY, Exp, Log, VocabProb
 from midpo.symbolic.language.text import ordered_terms
 
 from . import memory
@@ -28,6 +29,28 @@ LOG, PROB = "log", "prob"
 ENDINGS = {LOG: "_logps", PROB: "_probs"}
 
 
+@dataclass(frozen=True)
+class Drift:
+    """r*exp(x) - p*S of each entry, S the sum of r*exp(x): how a sum that is counted from 1 moves
+    with the policy p. `parts` are log r and x, S - 1 is called `value`, and S `total`."""
+
+    parts: tuple[Expr, Expr]
+    value: str
+    total: str
+
+    def meaning(self) -> Expr:
+        return Exp(exponent_of(self.parts)) - probability(POLICY) * (1 + Symbol(self.value, real=True))
+
+    def written(self, printer: RowsPrinter) -> Code:
+        ours = printer(Log(probability(POLICY)), "vocab")
+        return call("_drifts", ours, *entries_of(printer, self.parts), Name(self.value), Name(self.total))
+
+
+def entries_of(printer: Printer, parts: tuple[Expr, Expr]) -> list[Code]:
+    """log r, x and log r + x of each entry."""
+    return [printer(part, "vocab") for part in (*parts, exponent_of(parts))]
+
+
 class RowsPrinter(Printer):
     """Prints at two levels: "token" is (n,), "vocab" is (n, V)."""
 
@@ -37,7 +60,7 @@ class RowsPrinter(Printer):
         super().__init__(taken)
         self.symbols: dict[Expr, str] = {}
         self.tables: dict[tuple[str, str], str] = {}
-        self.excess: dict[str, tuple[Expr, Expr]] = {}
+        self.drifts: dict[str, Drift] = {}
         self.tilted: dict[str, tuple[Tilt, str]] = {}
         self.dtype = "torch.get_default_dtype()"  # replaced where a number must become a tensor
 
@@ -58,9 +81,9 @@ class RowsPrinter(Printer):
 
     def table(self, policy: str, kind: str) -> str:
         """The argument with a policy's log-probabilities or probabilities, (n, V); of a tilted
-        policy and of an excess they are made from others'."""
-        if policy in self.excess:
-            return self.local(policy, "excess", lambda: growths(self, self.excess[policy]))
+        policy and of a drift they are made from others'."""
+        if policy in self.drifts:
+            return self.local(policy, "drift", lambda: self.drifts[policy].written(self))
         if policy in self.tilted:
             tilt, value = self.tilted[policy]
             least = ".clamp(min=torch.finfo({1}.dtype).min)" if tilt.surprise else ""  # of a sure policy
@@ -93,15 +116,10 @@ def rows_printer(taken: Iterable[str], contexts: int) -> RowsPrinter:
     return printer
 
 
-def growths(printer: RowsPrinter, parts: tuple[Expr, Expr]) -> Code:
-    """p*(exp(x) - 1) of each entry, of (log p, x)."""
-    return call("_growths", *(printer(part, "vocab") for part in parts))
-
-
 def summed(printer: RowsPrinter, body: Expr) -> Code:
     """The sum of `body` over the vocabulary."""
     if parts := parts_of(body):
-        return quote("{}.sum(-1)", growths(printer, parts))
+        return quote("{}.sum(-1)", call("_growths", *entries_of(printer, parts)))
     found: list[Code] = []
     for weight, rest in weighted(body).items():
         if weight == 1:
@@ -121,6 +139,14 @@ def summed(printer: RowsPrinter, body: Expr) -> Code:
             # A table, or made for this alone.
             found.append(memory.expectation(left, right, spent=not isinstance(right, Name)))
     return total(found) if found else quote("like.new_zeros(like.shape[0])")
+
+
+def whole_of(printer: RowsPrinter, body: Expr | None) -> Code | None:
+    """The sum that `body` counts from 1, whole; None where it counts none."""
+    if body is None or not (parts := parts_of(body)):
+        return None
+    base, _, whole = entries_of(printer, parts)
+    return quote("{}.sum(-1)", call("_weights", base, whole))
 
 
 def grouped(printer: RowsPrinter, rest: Expr) -> Code:

@@ -40,8 +40,12 @@ def _bounded_expm1(x: Tensor) -> Tensor:
 def _exp_growth(a: Tensor, x: Tensor) -> Tensor:
     """exp(a + x) - exp(a), where x has digits that a + x has lost: by the larger of the two, so
     that nothing infinite is multiplied by 0."""
-    up = x.clamp(min=0)
-    return _scaled(torch.where(x > 0, -_expm1(-up), _expm1(x.clamp(max=0))), _bounded_exp(a + up))
+    return _scaled(_shrinkage(x), _bounded_exp(a + x.clamp(min=0)))
+
+
+def _shrinkage(x: Tensor) -> Tensor:
+    """exp(x) - 1 over the larger of exp(x) and 1."""
+    return torch.where(x > 0, -_expm1(-x.clamp(min=0)), _expm1(x.clamp(max=0)))
 
 
 def _tanh_of_half(x: Tensor) -> Tensor:
@@ -120,7 +124,34 @@ def _log_of_size(x: Tensor) -> Tensor:
     return torch.where(x > 0, torch.log(torch.where(x > 0, x, 1.0)), -torch.inf)
 
 
-def _growths(logp: Tensor, x: Tensor) -> Tensor:
-    """p*(exp(x) - 1) of each entry of the vocabulary, 0 where p is 0."""
+def _growths(logp: Tensor, x: Tensor, whole: Tensor) -> Tensor:
+    """p*(exp(x) - 1) of each entry of the vocabulary, 0 where p is 0; `whole` is log p + x."""
     counted = logp != -torch.inf  # a NaN counts
-    return torch.where(counted, _exp_growth(torch.where(counted, logp, 0.0), x), 0.0)
+    larger = torch.where(counted, torch.where(x > 0, whole, logp), 0.0)
+    return torch.where(counted, _scaled(_shrinkage(x), _bounded_exp(larger)), 0.0)
+
+
+def _weights(logp: Tensor, whole: Tensor) -> Tensor:
+    """exp(`whole`) of each entry, `whole` being log p + x; 0 where p is 0."""
+    return torch.where(logp != -torch.inf, whole, -torch.inf).exp()
+
+
+def _excess(logp: Tensor, x: Tensor, whole: Tensor) -> Tensor:
+    """The sum over the vocabulary of p*(exp(x) - 1); where that of p*exp(x) is below 1/2, from it:
+    its gradient is then far smaller than those of the terms p."""
+    counted = logp != -torch.inf
+    far = (_weights(logp, whole).sum(-1) < 0.5).unsqueeze(-1)
+    grown = torch.exp(torch.where(far & counted, whole, -torch.inf))
+    terms = torch.where(far, grown, _growths(logp, torch.where(far, 0.0, x), whole))
+    return terms.sum(-1) - far.squeeze(-1).to(terms.dtype)
+
+
+def _drifts(
+    logp: Tensor, base: Tensor, x: Tensor, whole: Tensor, value: Tensor, total: Tensor
+) -> Tensor:
+    """r*exp(x) - p*S of each entry, of rows (n, V), `base` being log r and `whole` log r + x: of S,
+    `total`, (n,), has the digits far from 1 and `value`, S - 1, those near 1."""
+    p = logp.exp()
+    far = _weights(base, whole) - p * total[:, None]
+    near = _growths(base, x, whole) + (base.exp() - p) - p * value[:, None]
+    return torch.where((value.abs() < 0.5)[:, None] & (x.abs() < 1), near, far)

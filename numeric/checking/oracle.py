@@ -18,7 +18,7 @@ from sympy import Expr, S
 
 from midpo.numeric.arithmetic import Undefined, digits
 from midpo.numeric.evaluate import Evaluator
-from midpo.symbolic.language.nodes import Divergence, Entropy, Sorted, Step, StopGradient
+from midpo.symbolic.language.nodes import Divergence, Entropy, Sorted, Step, StopGradient, VocabSum
 
 from .policies import Batch
 from .tape import TIE, Tape, Taped
@@ -192,12 +192,16 @@ class _Differentiated(Evaluator):
         value = super().compute(expr, scope)
         if self.stops and isinstance(expr, StopGradient) and isinstance(value, Taped):
             return value.value
-        if isinstance(expr, (Divergence, Entropy)) and self.leaves is not None:
+        if self.leaves is None or not isinstance(expr, (Divergence, Entropy, VocabSum)):
+            return value
+        if not isinstance(expr, VocabSum):
             *policies, response, position = expr.args
             rows = [self.point.tables[str(p), str(response)][scope[position]] for p in policies]
             size = _magnitude(rows, self.ops.ops)
-            return value + self.leaves("", (), self.ops.number(Fraction(0)), size)
-        return value
+        else:  # beside a 1 that is taken from it, a sum may be counted from there
+            plain = getattr(value, "value", value)
+            size = min(_float(abs(plain)), _float(abs(plain - 1)))
+        return value + self.leaves("", (), self.ops.number(Fraction(0)), size)
 
 
 def _magnitude(rows: list[Any], ops: Any) -> float:
@@ -303,12 +307,9 @@ def _float(x: Any) -> float:
         return float("inf")
 
 
-_each = np.vectorize(_float, otypes=[float])
-
-
 def _floats(values: Any) -> Any:
     with np.errstate(over="ignore"):  # beyond float64 an entry is infinite
-        return _each(values)
+        return np.vectorize(_float, otypes=[float])(values)
 
 
 class Oracle:
