@@ -43,6 +43,7 @@ from midpo.symbolic.language.nodes import (
     TokenSum,
     roles,
 )
+from midpo.symbolic.language.signs import is_nonnegative
 
 from .lower import Lowered
 
@@ -79,7 +80,9 @@ def _sides(margin: Expr) -> Rewards | None:
     free = all(not _whose(t) and not t.has(POLICY) for t in terms if len(_whose(t)) != 1)
     known = roles(margin) <= {CHOSEN, REJECTED} and not margin.has(Sorted)
     trained = chosen.has(POLICY) and rejected.has(POLICY)
-    return (chosen, -rejected) if free and known and trained else None
+    # exp(a) + exp(b), as in the logarithm of a sum, is no difference of rewards.
+    added = any(is_nonnegative(s * chosen) and is_nonnegative(s * rejected) for s in (1, -1))
+    return (chosen, -rejected) if free and known and trained and not added else None
 
 
 def _is_their_difference(margin: Expr | None) -> bool:

@@ -8,8 +8,11 @@ import pytest
 
 import midpo
 from midpo.codegen.backends import BACKENDS
+from midpo.codegen.plan.lower import lower
+from midpo.codegen.plan.metrics import implicit_rewards
 from midpo.numeric.checking.adapting import from_logits
 from midpo.symbolic.errors import NotYet
+from midpo.symbolic.language.nodes import CHOSEN, REJECTED
 from midpo.symbolic.language.spec import policy_argument
 
 torch = pytest.importorskip("torch")
@@ -144,3 +147,16 @@ def test_a_constant_is_in_no_margin() -> None:
     )
     assert not torch.equal(one, other)
     assert all(torch.equal(near[key], far[key]) for key in near)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("scale", ["1", "2", "1/3"])
+@pytest.mark.parametrize("outside", ["{}", "-logsigmoid({})", "sqrt(1 + ({})**2)"])
+def test_positive_terms_of_a_sum_are_no_two_rewards(sign: str, scale: str, outside: str) -> None:
+    """In log(exp(a) + exp(b)) the terms are no sides of a margin: rewards, where there are any, are one
+    function of either response."""
+    chosen, rejected = (f"log(pi({y})/pi_ref({y}))" for y in ("y_w", "y_l"))
+    inside = f"log((exp({sign}{scale}*{chosen}) + exp(-({sign}{rejected})))/2)"
+    spec = midpo.loads(f'name = "x"\n[target]\nloss = "{outside.format(inside)}"\n')
+    rewards = implicit_rewards(lower(spec))
+    assert rewards is None or rewards[0].xreplace({CHOSEN: REJECTED}) == rewards[1]
