@@ -9,6 +9,7 @@ from midpo.symbolic.formula.displays import WIDTH, aligned
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.layout import lines
 from midpo.symbolic.formula.tree import Formula
+from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.spec import Spec
 
 
@@ -27,5 +28,5 @@ def display(prior: Expr, head: Formula, shown: Expr, said: str) -> str:
 
 
 def _stacked(head: Formula, expr: Expr) -> str:
-    first, *rest = map(tex, lines(expr, WIDTH))
+    first, *rest = map(tex, lines(write(expr), WIDTH))
     return " \\\\\n".join([f"& {tex(head)}{first}", *(rf"& \qquad {line}" for line in rest)])

@@ -10,8 +10,7 @@ width     how wide a formula is
 standing  how a statement is known: the kinds, and the word of each
 told      a text of an answer that knows its formulas, the results it cites and its standing
 renamed   symbols under other names
-layout    an expression too wide for one line, written over several
-breaking  a formula that is there whole, cut into lines or pieces
+layout    a formula too wide for one line, over several lines or cut into pieces
 displays  definitions as one display for notebooks
 notebook  answers for notebooks, as small tables in HTML
 mathml    formula -> presentation MathML

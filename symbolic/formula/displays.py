@@ -9,6 +9,7 @@ from sympy import Expr
 from .latex import tex
 from .layout import lines
 from .tree import Formula
+from .write import write
 
 WIDTH = 100.0  # of a line, in digits
 
@@ -17,7 +18,7 @@ def display(stated: Sequence[tuple[Formula, str, Expr]]) -> str:
     """Expressions, each after the left-hand side that it defines and the sign between them."""
     rows: list[str] = []
     for head, sign, part in stated:
-        first, *rest = map(tex, lines(part, WIDTH))
+        first, *rest = map(tex, lines(write(part), WIDTH))
         rows += [f"{tex(head)} &{sign} {first}", *(rf"&\quad {line}" for line in rest)]
     return aligned(rows)
 

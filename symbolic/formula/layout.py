@@ -1,124 +1,281 @@
-"""An expression too wide for one line, written over several.
+r"""A formula too wide for one line, written over several.
 
-It may be written otherwise than on one: a fraction as a factor 1/b before brackets, an exponent after
-an arrow. That takes the expression, whose factors and exponents these are. `breaking` has a formula
-alone, and changes no sign of it.
-
-Breaks at the + and - that stand outermost. A term too wide for a line of its own is opened: its
-last bracket (a sum's body, a function's argument, a sum between brackets) goes over several lines,
-set in by one step. What cannot be opened is left as it is, however wide.
+Breaks stand outermost: at wide spaces, else before relations, else at the + and - of a sum. A term
+too wide for a line of its own is opened: its last bracket (a sum's body, a function's argument, a
+sum between brackets) goes over several lines, set in by one step. An opened fraction is a factor
+1/b before brackets, and an exponent too long to be raised follows an arrow. What cannot be opened
+is left as it is, however wide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from sympy import Add, Expr, Mul, Number, Pow
-
-from midpo.symbolic.language.nodes import ByLabel, Log, Sorted, Sqrt, TokenProd, TokenSum, VocabSum
-from midpo.symbolic.language.text import split_fraction
+from collections.abc import Iterator, Sequence
 
 from .signs import Kind
 from .tree import (
     EMPTY,
+    Abridged,
+    Beside,
     Bracket,
     Cases,
+    Enclosed,
+    Fence,
     Formula,
     Fraction,
     Infix,
+    Root,
+    Script,
     Sign,
-    Text,
+    Slash,
+    Space,
+    Times,
     between,
+    leaf,
     nodes,
     number,
+    rebuilt,
     row,
     script,
 )
 from .width import width as measure
-from .write import call_of, inline, operator, responded, separator, signed_terms, write
 
-INDENT = r"\quad "
+INDENT = leaf(r"\quad ")
 _NARROWEST = 20.0  # below this, breaking makes a formula worse
 _TIMES = Infix(Sign(r"\times "))
+_SPACES = frozenset({r"\quad", r"\qquad"})
+_RELATIONS = frozenset({"=", r"\equiv", r"\le", r"\ge"})
+_SIGNS = frozenset("+-")
+
+Units = tuple[Formula, ...]
 
 
-def lines(expr: Expr, width: float) -> list[Formula]:
-    """`expr` as lines of at most about `width` digits' width."""
-    flat = write(expr)
-    if measure(flat) <= width or width < _NARROWEST:
-        return [flat]
-    opened = _opened(expr, width)
-    return opened if len(opened) > 1 else [flat]
+def lines(formula: Formula, width: float) -> list[Formula]:
+    """`formula` as lines of at most about `width` digits' width."""
+    if measure(formula) <= width or width < _NARROWEST:
+        return [formula]
+    opened = _opened(_units(formula), width)
+    return opened if len(opened) > 1 else [formula]
 
 
-def _opened(expr: Expr, width: float) -> list[Formula]:
-    if isinstance(expr, Add):
-        return _fill(expr, width)
-    if isinstance(expr, Mul) and expr.as_coeff_Mul()[0] < 0:
-        return _prefixed(row("-"), lines(-expr, width - 2))
-    if isinstance(expr, Mul):
-        return _opened_product(expr, width)
-    if isinstance(expr, Pow):
-        below = expr.exp.is_Number and expr.exp < 0
-        return _opened_product(expr, width) if below else _power(expr, width)
-    if isinstance(expr, (TokenSum, TokenProd, VocabSum)):
-        return _factor(operator(expr), expr.args[0], width)
-    if isinstance(expr, ByLabel):
-        return _by_label(expr, width)
-    return _function(expr, width)
+def pieces(formula: Formula, width: float) -> list[Formula]:
+    """`formula` cut at its outermost spaces, relations and signs alone, into as few pieces as fit
+    the width."""
+    found: list[Formula] = []
+    for lead, units in _groups(_units(formula), _SPACES | _RELATIONS | _SIGNS):
+        if found and measure(row(found[-1], lead, *units)) <= width:
+            found[-1] = row(found[-1], lead, *units)
+        else:
+            found.append(row(_infix(lead) if _is(lead, _SIGNS) else lead, *units))
+    return found
 
 
-def _fill(expr: Add, width: float) -> list[Formula]:
+def _opened(units: Units, width: float) -> list[Formula]:
+    for places in (_SPACES, _RELATIONS, _SIGNS):
+        groups = list(_groups(units, places))
+        if len(groups) > 1:
+            return _fill(groups, width)
+    if _is(units[0], _SIGNS):
+        return _prefixed(units[0], lines(row(*units[1:]), width - 2))
+    factors = list(_factors(units))
+    return _product(factors, width) if len(factors) > 1 else _factor(units, width)
+
+
+# --- What stands side by side ---------------------------------------------------------------------
+
+
+def _units(formula: Formula) -> Units:
+    """The parts of a row as a page has it, with the places between factors."""
+    match formula:
+        case Beside(parts):
+            return tuple(unit for part in parts for unit in _units(part))
+        case Abridged(body):
+            return _units(body)
+    return (formula,)
+
+
+def _groups(units: Units, places: frozenset[str]) -> Iterator[tuple[Formula, Units]]:
+    """`units` parted before each sign or space of `places` that stands between two of them: that,
+    and what follows it."""
+    lead: Formula = EMPTY
+    group: list[Formula] = []
+    depth = 0
+    for unit in units:
+        if depth == 0 and _is(unit, places) and group and not _leads(group[-1]):
+            yield lead, tuple(group)
+            lead, group = unit, []
+        elif group or not (isinstance(unit, Space) and unit.tex == " "):
+            group.append(unit)
+        if isinstance(unit, Bracket):
+            depth += 1 if unit.opening else -1
+    yield lead, tuple(group)
+
+
+def _is(unit: Formula, places: frozenset[str]) -> bool:
+    if isinstance(unit, Space):
+        return unit.command in places
+    return isinstance(unit, Sign) and unit.glyph.tex in places
+
+
+def _leads(unit: Formula) -> bool:
+    """Whether a sign after this one belongs to what follows."""
+    return isinstance(unit, Sign) and (unit.glyph.leads or unit.glyph.tex in _SIGNS)
+
+
+def _factors(units: Units) -> Iterator[tuple[Formula, Units]]:
+    """The factors of a product, each after what parts it from the one before. A sum over tokens
+    reaches to the end."""
+    lead: Formula = EMPTY
+    factor: list[Formula] = []
+    for at, unit in enumerate(units):
+        if _reaches(unit):
+            factor += units[at:]
+            break
+        if isinstance(unit, Times) and factor:
+            yield lead, tuple(factor)
+            lead, factor = unit, []
+        else:
+            factor.append(unit)
+    yield lead, tuple(factor)
+
+
+def _reaches(unit: Formula) -> bool:
+    base = unit.base if isinstance(unit, Script) else unit
+    return isinstance(base, Sign) and base.glyph.kind is Kind.LARGE
+
+
+def _is_sum(formula: Formula) -> bool:
+    return any(_is(unit, _SIGNS) for unit in _units(formula))
+
+
+# --- Rows over several lines ----------------------------------------------------------------------
+
+
+def _fill(groups: Sequence[tuple[Formula, Units]], width: float) -> list[Formula]:
     """Terms one after the other, as many to a line as fit; an opened term has its lines alone."""
     done: list[Formula] = []
     current, fillable = EMPTY, True
-    for sign, term in signed_terms(expr):
-        opening = not done and current == EMPTY
-        lead = row(*("-" * (sign == "-"))) if opening else Infix(Sign(f"{sign} "))
-        flat = between("(", write(term), ")") if isinstance(term, Add) else write(term)
-        joined = row(lead, flat) if current == EMPTY else row(current, f" {sign} ", flat)
+    for lead, term in groups:
+        joined = row(current, lead, *term)
         if fillable and measure(joined) <= width:
             current = joined
             continue
-        done += [current] if current != EMPTY else []
-        lead = Infix(Sign(f"{sign} ")) if done else lead
-        *before, current = _prefixed(lead, _term(term, width - 4))
+        begun = row(current, lead)
+        if fillable and _is(lead, _RELATIONS) and measure(begun) < width / 3:  # a = and its sum
+            *before, current = _prefixed(begun, lines(row(*term), width - measure(begun)))
+        else:
+            done += [current] if current != EMPTY else []
+            head = _infix(lead) if done else lead
+            *before, current = _prefixed(head, lines(row(*term), width - 4))
         done += before
         fillable = not before
     return [*done, current]
 
 
-def _term(term: Expr, width: float) -> list[Formula]:
-    return _bracketed(EMPTY, term, EMPTY, width) if isinstance(term, Add) else lines(term, width)
+def _infix(lead: Formula) -> Formula:
+    """A sign at the beginning of a line; a space is not needed there."""
+    return Infix(Sign(lead.tex.lstrip())) if isinstance(lead, Sign) else EMPTY
 
 
 def _prefixed(lead: Formula, body: list[Formula]) -> list[Formula]:
     return [row(lead, body[0]), *body[1:]]
 
 
+def _product(factors: Sequence[tuple[Formula, Units]], width: float) -> list[Formula]:
+    done: list[Formula] = []
+    current = EMPTY
+    for lead, units in factors:
+        part = row(*units)
+        joined = row(current, lead, part) if current != EMPTY else part
+        if measure(joined) <= width:
+            current = joined
+        elif measure(part) <= width - 6:
+            done, current = [*done, current] if current != EMPTY else done, row(_TIMES, part)
+        else:
+            *before, current = _behind(current, lead, units, width)
+            done += before
+    return [*done, current]
+
+
+def _behind(current: Formula, lead: Formula, units: Units, width: float) -> list[Formula]:
+    """A factor over several lines, after what its line already holds."""
+    if measure(current) > width / 3:
+        return [current, *_behind(_TIMES, EMPTY, units, width)]
+    if len(units) == 1 and isinstance(units[0], Fence):
+        return _bracketed(current, units[0].body, EMPTY, width)
+    room = width - measure(current) - 1
+    head = row(current, lead) if current != EMPTY else EMPTY
+    return _prefixed(head, lines(row(*units), room))
+
+
+# --- One factor over several lines ----------------------------------------------------------------
+
+
+def _factor(units: Units, width: float) -> list[Formula]:
+    """A factor whose widest part that can be opened is."""
+    if _reaches(units[0]) and len(units) > 1:
+        body = units[2:] if isinstance(units[1], Space) else units[1:]
+        return _behind(units[0], leaf(" "), body, width)
+    at = max(range(len(units)), key=lambda place: measure(units[place]))
+    head, tail = row(*map(_before_bracket, units[:at])), row(*units[at + 1 :])
+    match units[at]:
+        case Enclosed(inside):
+            alone = head == EMPTY
+            return lines(inside, width) if alone else _bracketed(head, inside, tail, width)
+        case Fence(left, inside, right) if left != "|":
+            return _bracketed(head, inside, tail, width, (left, right))
+        case Script(Fence(left, inside, right), None, above) if left != "|" and above is not None:
+            if measure(above) <= width / 2:
+                return _bracketed(head, inside, tail, width, (left, right), above)
+            *before, last = _bracketed(head, inside, EMPTY, width, (left, right))
+            raised = _bracketed(row(r"\uparrow "), _raised(above), tail, width)
+            return [*before, last, *raised]
+        case Script(base, None, above) if above is not None and measure(above) > width / 2:
+            return _bracketed(row(head, base, r" \uparrow "), _raised(above), tail, width)
+        case Fraction(above, below) if head == tail == EMPTY:
+            return _fraction(_raised(above), below, width)
+        case Root(inside):
+            return _bracketed(head, inside, tail, width, power=row(1, "/", 2))
+        case Cases(rows) if head == tail == EMPTY:
+            return _cases(rows, width)
+    return [row(*units)]
+
+
+def _before_bracket(unit: Formula) -> Formula:
+    """A function's name without the space before an argument that has no brackets."""
+    function = isinstance(unit, Sign) and unit.glyph.kind is Kind.FUNCTION
+    return Sign(unit.tex.rstrip()) if isinstance(unit, Sign) and function else unit
+
+
 def _bracketed(
-    head: Formula, body: Expr, tail: Formula, width: float, power: Formula | None = None
-) -> list[Formula]:
-    """head ( body )^power tail, the body over as many lines as it needs."""
-    inside = lines(body, width - 4 - (measure(head) if measure(head) < width / 3 else 0))
-    return _enclosed(head, "(", inside, ")", tail, power)
-
-
-def _enclosed(
     head: Formula,
-    left: str,
-    inside: list[Formula],
-    right: str,
-    tail: Formula = EMPTY,
+    body: Formula,
+    tail: Formula,
+    width: float,
+    brackets: tuple[str, str] = ("(", ")"),
     power: Formula | None = None,
 ) -> list[Formula]:
-    """head ( the lines inside )^power tail, the lines but the first set in."""
+    """head ( body )^power tail, the body over as many lines as it needs, set in but for the
+    first."""
+    inside = _arguments(body, width - 4 - (measure(head) if measure(head) < width / 3 else 0))
     size = "bigg" if any(map(_tall, inside)) else "Big"  # one for both, on different lines
-    opened = row(head, Bracket(left, size, True), inside[0])
-    whole = [opened, *(row(INDENT, line) for line in inside[1:])]
+    left, right = brackets
+    whole = [row(head, Bracket(left, size, True), inside[0]), *(row(INDENT, line) for line in inside[1:])]
     closing: Formula = Bracket(right, size, False)
     closing = closing if power is None else script(closing, above=power)
     return [*whole[:-1], row(whole[-1], closing, tail)]
+
+
+def _arguments(body: Formula, width: float) -> list[Formula]:
+    """What stands between brackets; arguments have lines of their own."""
+    groups = list(_groups(_units(body), frozenset({","})))
+    if measure(body) <= width or len(groups) == 1:
+        return lines(body, width)
+    found: list[Formula] = []
+    for lead, units in groups:
+        if found:
+            found[-1] = row(found[-1], leaf(lead.tex.strip()) if isinstance(lead, Sign) else lead)
+        found += lines(row(*units), width + 2)  # they are set in by two
+    return found
 
 
 def _tall(line: Formula) -> bool:
@@ -130,98 +287,35 @@ def _tall(line: Formula) -> bool:
     )
 
 
-def _opened_product(expr: Expr, width: float) -> list[Formula]:
-    """A product: the widest factor is opened, a long denominator goes into brackets."""
-    above, below = split_fraction(expr)
-    if below:
-        return _opened_fraction(Mul(*above), Mul(*below), width)
-    done: list[Formula] = []
-    current = EMPTY
-    before: Expr | None = None
-    for factor in above:
-        part = write(factor)
-        reaching = isinstance(factor, (Log, TokenSum, TokenProd, VocabSum))
-        if isinstance(factor, (Add, ByLabel)) or (reaching and factor is not above[-1]):
-            part = between("(", part, ")")
-        joined = row(current, separator(before, part), part) if before is not None else part
-        before = factor
-        if measure(joined) <= width:
-            current = joined
-            continue
-        if measure(part) <= width - 6:
-            done, current = [*done, current] if current != EMPTY else done, row(_TIMES, part)
-            continue
-        opened = _factor(current, factor, width)
-        done += opened[:-1]
-        current = opened[-1]
-    return [*done, current]
-
-
-def _factor(current: Formula, factor: Expr, width: float) -> list[Formula]:
-    """A factor over several lines, after what its line already holds."""
-    if measure(current) > width / 3:
-        return [current, *_factor(_TIMES, factor, width)]
-    room = width - measure(current) - 1
-    if isinstance(factor, (Add, ByLabel)):
-        return _bracketed(current, factor, EMPTY, width)
-    return _prefixed(row(current, " ") if current != EMPTY else EMPTY, lines(factor, room))
-
-
-def _opened_fraction(top: Expr, bottom: Expr, width: float) -> list[Formula]:
+def _fraction(top: Formula, bottom: Formula, width: float) -> list[Formula]:
     """top / bottom as (1 / bottom) (top), or as top (bottom)^-1 where the bottom is long."""
-    under = Fraction(number(1), inline(bottom))
+    units = (between("(", top, ")"),) if _is_sum(top) else _units(top)
+    under = Fraction(number(1), bottom)
     if measure(under) <= width / 3:
-        return _factor(under, top, width)
-    below = _bracketed(EMPTY, bottom, EMPTY, width, number(-1))
-    if top == 1:
+        return _behind(under, leaf(" "), units, width)
+    below = _bracketed(EMPTY, bottom, EMPTY, width, power=number(-1))
+    if top == number(1):
         return below
-    above = _factor(EMPTY, top, width)
-    return [*above, row(_TIMES, below[0]), *below[1:]]
+    return [*_behind(EMPTY, EMPTY, units, width), row(_TIMES, below[0]), *below[1:]]
 
 
-def _power(expr: Pow, width: float) -> list[Formula]:
-    """A base over several lines; an exponent too long to be raised follows an arrow."""
-    exponent = inline(expr.exp)
-    if measure(exponent) <= width / 2:
-        return _bracketed(EMPTY, expr.base, EMPTY, width, exponent)
-    base = write(expr.base)
-    if measure(base) > width / 3:
-        *before, last = _bracketed(EMPTY, expr.base, EMPTY, width)
-        return [*before, last, *_bracketed(row(r"\uparrow "), expr.exp, EMPTY, width)]
-    wrap = isinstance(expr.base, (Add, Mul, Pow)) or (
-        isinstance(expr.base, Number) and not expr.base.is_Integer
-    )
-    base = between("(", base, ")") if wrap else base
-    return _bracketed(row(base, r" \uparrow "), expr.exp, EMPTY, width)
-
-
-def _by_label(expr: ByLabel, width: float) -> list[Formula]:
-    """The two cases one after the other, each with its condition."""
+def _cases(rows: Sequence[tuple[Formula, Formula]], width: float) -> list[Formula]:
+    """The cases one after the other, each with its condition."""
     found: list[Formula] = []
-    for case, held, stop in zip(expr.args, responded(), (",", ""), strict=True):
-        tail = row(r"\quad", Text("if "), " ", held, *stop)
-        found += _bracketed(EMPTY, case, tail, width - 8)
+    for place, (value, held) in enumerate(rows):
+        stop = [","] if place + 1 < len(rows) else []
+        found += _bracketed(EMPTY, _raised(value), row(r"\quad", held, *stop), width - 8)
     return found
 
 
-def _function(expr: Expr, width: float) -> list[Formula]:
-    """A function of the vocabulary, its brackets opened; an atom as it is."""
-    if isinstance(expr, Sqrt):
-        return _bracketed(EMPTY, expr.args[0], EMPTY, width, row(1, "/", 2))
-    form = call_of(expr)
-    if form is None or isinstance(expr, Sorted):
-        return [write(expr)]
-    head = row(form.head, Bracket(form.left, "left", True), form.lead)
-    inside = _arguments(expr.args, width - measure(head))
-    inside[0] = row(form.lead, inside[0])
-    inside[-1] = row(inside[-1], form.tail)
-    return _enclosed(form.head, form.left, inside, form.right)
-
-
-def _arguments(args: Iterable[Expr], width: float) -> list[Formula]:
-    done: list[Formula] = []
-    for arg in args:
-        if done:
-            done[-1] = row(done[-1], ",")
-        done += lines(arg, width - 2)
-    return done
+def _raised(formula: Formula) -> Formula:
+    """What was in a fraction or script, where fractions lie flat, on the line."""
+    if isinstance(formula, (Fraction, Script)):
+        return formula
+    if isinstance(formula, Slash):  # the line of a fraction holds its parts together
+        above, below = (
+            part.body if isinstance(part, Fence) and part.left == "(" else part
+            for part in (formula.above, formula.below)
+        )
+        return Fraction(above, below)
+    return rebuilt(formula, _raised)

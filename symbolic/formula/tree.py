@@ -142,14 +142,16 @@ class Abridged(Twofold):
 
 @dataclass(frozen=True)
 class Slash(Twofold):
-    """A fraction on one line, before the factors that it multiplies: (a/b) log c."""
+    """A fraction on one line; in brackets where it `multiplies` what follows: (a/b) log c."""
 
     above: Formula
     below: Formula
+    multiplies: bool = False
 
     @property
     def body(self) -> Formula:  # type: ignore[override]
-        return Fence("(", row(self.above, "/", self.below), ")")
+        flat = row(self.above, "/", self.below)
+        return Fence("(", flat, ")") if self.multiplies else flat
 
 
 @dataclass(frozen=True)

@@ -384,7 +384,7 @@ def _product(expr: Expr, flat: bool) -> tuple[Formula, int]:
         top = _factors(over, True) if len(over) != 1 else _wrap(over[0], PREFIX, True)
         one = len(below) == 1
         bottom = _wrap(below[0], POWER, True) if one else Fence("(", _factors(below, True), ")")
-        fraction = Slash(top, bottom) if behind else row(top, "/", bottom)
+        fraction: Formula = Slash(top, bottom, multiplies=bool(behind))
     else:
         # Fractions inside a fraction lie flat, or the third one down could not be read.
         fraction = Fraction(_fraction_part(over), _fraction_part(below))

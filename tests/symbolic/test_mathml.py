@@ -67,7 +67,7 @@ def well_formed(formula: Formula) -> None:
 
 
 def held(expr: Expr, limit: float) -> None:
-    for shown in (write(expr), inline(expr), *layout.lines(expr, limit)):
+    for shown in (write(expr), inline(expr), *layout.lines(write(expr), limit)):
         well_formed(shown)
 
 

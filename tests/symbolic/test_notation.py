@@ -130,7 +130,7 @@ def balanced(tex: str) -> bool:
 
 
 def broken(expr: Expr, limit: float) -> list[str]:
-    return [tex(line) for line in layout.lines(expr, limit)]
+    return [tex(line) for line in layout.lines(write(expr), limit)]
 
 
 def long_sum(count: int = 60) -> Expr:
@@ -143,7 +143,7 @@ def test_lines_keep_to_their_width(limit: float) -> None:
     expressions = [part for algorithm in PAPER for part in load(algorithm).expressions]
     for expr in (*expressions, long_sum()):
         assert balanced("".join(broken(expr, limit)))
-        for line in layout.lines(expr, limit):
+        for line in layout.lines(write(expr), limit):
             # A bracket over, since brackets grow with what they hold.
             assert width(line) <= limit + 5, tex(line)
 
@@ -176,7 +176,7 @@ def test_a_short_formula_stays_on_its_line() -> None:
 )
 def test_long_brackets_open(text: str, sign: str) -> None:
     inner = " + ".join(f"a**{n}*pi(y)/pi_ref(y)" for n in range(2, 14))
-    shown = layout.lines(parse(text.format(inner), OWN, PRIOR), 60)
+    shown = layout.lines(write(parse(text.format(inner), OWN, PRIOR)), 60)
     found = list(map(tex, shown))
     assert len(found) > 1
     assert sign in " ".join(found)
@@ -255,7 +255,7 @@ def collect(place: Place, found: list[Formula]) -> None:
     def one(text: str) -> None:
         expr = read(text, place)
         if expr is not None:
-            found.extend([write(expr), *layout.lines(expr, 50)])
+            found.extend([write(expr), *layout.lines(write(expr), 50)])
 
     one()
 

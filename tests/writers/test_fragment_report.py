@@ -20,7 +20,7 @@ from midpo.gathering import Fragment, Wanted, macros_of
 from midpo.proofs.audit.audit import audit
 from midpo.proofs.recover.recovery import verify
 from midpo.symbolic.errors import SpecError
-from midpo.symbolic.formula import breaking
+from midpo.symbolic.formula import layout
 from midpo.symbolic.formula.latex import tex
 from midpo.symbolic.formula.renamed import renamed
 from midpo.symbolic.formula.told import CutShort, Displayed, parts_of, theorem, told
@@ -323,7 +323,7 @@ def test_words_of_an_answer_are_inert() -> None:
 
 def test_a_formula_breaks_in_as_few_brackets_as_can_be() -> None:
     def broken(formula: Formula, width: float) -> list[str]:
-        return [tex(line) for line in breaking.lines(formula, width)]
+        return [tex(line) for line in layout.lines(formula, width)]
 
     first = row(between("(", row(script("a", 1), " + ", script("b", 2)), ")"), " ", "c")
     total = script(r"\sum", row("t", "=", 1), "n")
@@ -333,14 +333,26 @@ def test_a_formula_breaks_in_as_few_brackets_as_can_be() -> None:
     assert broken(whole, 100) == [
         r"r \equiv \left(a_{1} + b_{2}\right) c - \sum_{t=1}^{n} \left(d - e\right) + f"
     ]
-    assert broken(whole, 20) == [
-        r"r \equiv \left(a_{1} + b_{2}\right) c",
-        r"{}- \sum_{t=1}^{n} \left(d - e\right) + f",
+    assert broken(whole, 26) == [
+        r"r \equiv \left(a_{1} + b_{2}\right) c - \sum_{t=1}^{n} \left(d - e\right)",
+        r"{}+ f",
     ]
-    terms = row(*"a" * 10, " + ", *"b" * 10, " + ", *"c" * 10)
-    inside = broken(script(between("(", terms, ")"), above=row("x", " + ", "y")), 20)
+    terms = row(*"a" * 16, " + ", *"b" * 16, " + ", *"c" * 16)
+    inside = broken(script(between("(", terms, ")"), above=row("x", " + ", "y")), 30)
     assert len(inside) == 3 and not any("left" in line or "right" in line for line in inside)
-    assert inside[-1] == r"{}+ cccccccccc\bigr)^{x + y}"
+    assert inside[-1] == rf"\quad {{}}+ {'c' * 16}\Bigr)^{{x + y}}"
+
+
+def test_a_formula_is_cut_at_what_stands_outermost() -> None:
+    def cut(formula: Formula, width: float) -> list[str]:
+        return [tex(piece) for piece in layout.pieces(formula, width)]
+
+    inside = between("(", row("c", " + ", *"d" * 16), ")")
+    whole = row(*"a" * 16, " = ", "-", *"b" * 16, " ", inside, r"\quad", "x", " > ", 0)
+    assert cut(whole, 10) == [
+        "a" * 16, f" = -{'b' * 16} \\left(c + {'d' * 16}\\right)", r"\quadx > 0",
+    ]  # fmt: skip
+    assert cut(whole, 200) == [tex(whole)]
 
 
 # --- The command ---------------------------------------------------------------------------------

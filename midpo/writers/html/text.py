@@ -12,13 +12,11 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 from sympy import Expr
 
-from midpo.symbolic.formula.breaking import pieces as cut
 from midpo.symbolic.formula.latex import tex
-from midpo.symbolic.formula.layout import INDENT
-from midpo.symbolic.formula.layout import lines as broken
+from midpo.symbolic.formula.layout import INDENT, lines, pieces
 from midpo.symbolic.formula.mathml import mathml
 from midpo.symbolic.formula.told import Displayed, Told, parts_of
-from midpo.symbolic.formula.tree import EMPTY, Formula, beside, leaf, row
+from midpo.symbolic.formula.tree import EMPTY, Formula, beside, row
 from midpo.symbolic.formula.width import width
 from midpo.symbolic.formula.write import write
 
@@ -52,25 +50,25 @@ def inline(formula: Formula) -> Markup:
 
 def display(head: Formula, expr: Expr, tail: Formula = EMPTY) -> Display:
     """`head` (such as `m = `), then `expr`, broken where a narrow page needs it."""
-    first, *rest = map(_flush, broken(expr, WIDTH))
+    first, *rest = map(_flush, lines(write(expr), WIDTH))
     together = width(head) + width(first) <= WIDTH
-    lines = [row(head, first), *rest] if together else [head, first, *rest]
-    lines[-1] = row(lines[-1], tail)
-    return _shown(lines, row(head, write(expr), tail))
+    flowing = [row(head, first), *rest] if together else [head, first, *rest]
+    flowing[-1] = row(flowing[-1], tail)
+    return _shown(flowing, row(head, write(expr), tail))
 
 
 def formula(whole: Formula) -> Display:
     """A formula that is there whole, cut at its outermost signs."""
-    return _shown(cut(whole, WIDTH), whole)
+    return _shown(pieces(whole, WIDTH), whole)
 
 
-def _shown(pieces: Sequence[Formula], whole: Formula) -> Display:
-    return Display(tuple(Markup(mathml(piece, display=True)) for piece in pieces), whole)
+def _shown(parts: Sequence[Formula], whole: Formula) -> Display:
+    return Display(tuple(Markup(mathml(part, display=True)) for part in parts), whole)
 
 
 def _flush(line: Formula) -> Formula:
     """A line without its indent."""
     inside = beside(line)
-    while inside[:1] == (leaf(INDENT),):
+    while inside[:1] == (INDENT,):
         inside = inside[1:]
     return row(*inside)

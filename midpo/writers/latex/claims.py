@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from midpo.proofs.account.claim import Claim, Topic
-from midpo.symbolic.formula.breaking import lines as broken
+from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.told import Displayed, Told
 
 from .pieces import answered, marked, tex, width

@@ -107,8 +107,8 @@ def _led(words: str) -> str:
 def _equation(left: Expr, relation: str, right: Expr) -> str:
     """left = right as rows of a display, the sign first on a line where both are long."""
     sign = _SIGNS[relation]
-    lines = broken(left, WIDTH)
-    second = broken(right, WIDTH - 6)
+    lines = broken(write(left), WIDTH)
+    second = broken(write(right), WIDTH - 6)
     second[0] = row(sign, second[0])
     if len(lines) == len(second) == 1 and measure(lines[0]) + measure(second[0]) <= WIDTH:
         return pasted(EMPTY, [row(lines[0], " ", second[0])], numbered=False)

@@ -22,6 +22,7 @@ from midpo.symbolic.formula.standing import Standing
 from midpo.symbolic.formula.told import Citation, CutShort, Displayed, Hole, Referred, Told, parts_of
 from midpo.symbolic.formula.tree import Foreign, Formula
 from midpo.symbolic.formula.width import width as measure
+from midpo.symbolic.formula.write import write
 
 WIDTH = 77.0  # of a line of a display, in digits; the text is 89 wide, less indent and number
 _LESS = 12.8  # what a line of text has beyond that, in digits
@@ -257,7 +258,7 @@ def _cited(results: Citation) -> str:
 
 def rows(head: Formula, expr: Expr, *, numbered: bool = True) -> str:
     """`expr` as rows of an align environment, after `head`; the last row bears the number."""
-    return pasted(head, broken(expr, width() - max(measure(head), 4)), numbered=numbered)
+    return pasted(head, broken(write(expr), width() - max(measure(head), 4)), numbered=numbered)
 
 
 def pasted(head: Formula, parts: Sequence[Formula], *, numbered: bool = True) -> str:

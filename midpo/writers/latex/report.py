@@ -14,6 +14,7 @@ from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.told import Told
 from midpo.symbolic.formula.tree import Formula
 from midpo.symbolic.formula.width import width as measure
+from midpo.symbolic.formula.write import write
 from midpo.symbolic.language.spec import Spec
 from midpo.writers import cited
 from midpo.writers.latex import findings
@@ -168,7 +169,7 @@ def _cell(spec: Spec, place: int) -> str:
     """A prior in a table, or where to find it if it is too large for one."""
     if spec.prior is None:
         return f"{own('unstated')}{{}}"
-    lines = broken(spec.prior, _CELL)
+    lines = broken(write(spec.prior), _CELL)
     if len(lines) > _CELL_LINES or max(map(measure, lines)) > 1.05 * _CELL:
         return rf"see \eqref{{{at(f'eq:{sections.label(place)}:prior')}}}"
     return r" \newline ".join(f"{own('fit')}[0pt]{{{tex(line)}}}" for line in lines)

@@ -10,7 +10,7 @@ from midpo.symbolic.domains.needs import telling
 from midpo.symbolic.formula.layout import lines as broken
 from midpo.symbolic.formula.told import listed as enumerated
 from midpo.symbolic.formula.tree import EMPTY, Formula, leaf, row
-from midpo.symbolic.formula.write import POLICY_SIGN
+from midpo.symbolic.formula.write import POLICY_SIGN, write
 from midpo.symbolic.language.spec import Spec
 from midpo.writers import narrative, parts
 from midpo.writers.latex import findings, worked
@@ -103,7 +103,7 @@ def _conditions(spec: Spec) -> tuple[str, ...]:
     """Displays of what must not vanish, or must be positive."""
     displays = []
     for condition in telling(spec.conditions):
-        *most, last = broken(condition.expr, width() - 8)
+        *most, last = broken(write(condition.expr), width() - 8)
         ends = [*most, row(last, *narrative.HELD[condition.kind])]
         displays.append(pasted(EMPTY, ends, numbered=False))
     return tuple(displays)
@@ -124,7 +124,7 @@ def _statement(found: Stated | None) -> dict[str, str] | None:
     if isinstance(found.right, Formula):
         display = f"& {tex(found.left)}{own('fit')}{{{tex(found.right)}}}."
     else:
-        display = pasted(found.left, broken(found.right, width()))
+        display = pasted(found.left, broken(write(found.right), width()))
     return {
         "kind": found.kind,
         "text": answered(found.text),
