@@ -12,7 +12,7 @@ logged      what a kernel logs beside the loss, said again from the spec and com
 oracle      what the oracle says of one batch
 policies    random batches to hold a kernel against
 ranks       processes that share a vocabulary, as threads of one
-tally       errors of one dtype, gathered over batches
+reading     the inputs that an evaluation reads, and their rounding errors
 tape        numbers that remember how they were made
 truths      truths that are kept: one batch has one truth
 ways        the ways in which a trainer calls a loss; a check takes each of them

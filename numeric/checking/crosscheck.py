@@ -21,10 +21,9 @@ from . import logged
 from .adapting import all_equal, all_sure, beyond_domains, from_logits, noting
 from .calling import Called
 from .found import Code, CrossCheck, KernelLike
-from .holding import Holding
+from .holding import Holding, result_of
 from .judging import ILL, Failure, Judge, Numbers
 from .policies import IGNORED, far_above, random_batch
-from .tally import result_of
 from .truths import truth_of
 from .ways import Way
 

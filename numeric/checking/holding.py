@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,32 @@ from midpo.symbolic.loss import kernel_loss
 from . import logged
 from .binding import Binding, bind
 from .calling import Called, Outcome, misshaped
-from .found import Code, KernelLike
-from .judging import Judge, Numbers
+from .found import Code, DtypeErrors, KernelLike
+from .judging import LIMIT, Failure, Judge, Numbers
 from .oracle import Truth
 from .policies import Batch, nth_batch, random_batch
-from .tally import Tally
 from .truths import truth_of
 from .ways import Way, plain, ways
+
+
+@dataclass
+class Tally:
+    """Errors of one dtype so far."""
+
+    cases: int = 0
+    value: float = 0.0
+    gradient: float = 0.0
+    failures: list[Failure] = field(default_factory=list)
+
+    def add(self, judge: Judge) -> None:
+        self.value = max(self.value, judge.value)
+        self.gradient = max(self.gradient, judge.gradient)
+        self.failures += judge.failures
+
+
+def result_of(dtype: str, tally: Tally) -> DtypeErrors:
+    passed = not tally.failures
+    return DtypeErrors(dtype, tally.cases, tally.value, tally.gradient, LIMIT, passed)
 
 
 class Holding:

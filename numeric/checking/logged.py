@@ -106,7 +106,7 @@ def judge(
     by_pair = expressions(spec, batch.policies, promised.rewards)
     by_token = of_tokens(spec, batch.policies)
     asked = {k: e for k, e in (by_pair | by_token).items() if k in logged}
-    said = judge.truth.valued(asked)
+    said = judge.truth.valued(asked, judge.numbers.eps)
     for key, pairs in said.items():
         counts = [1] * batch.pairs
         if key in by_token:

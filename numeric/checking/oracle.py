@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -18,9 +19,10 @@ from sympy import Expr, S
 
 from midpo.numeric.arithmetic import Undefined, digits
 from midpo.numeric.evaluate import Evaluator
-from midpo.symbolic.language.nodes import Divergence, Entropy, Sorted, Step, StopGradient, VocabSum
+from midpo.symbolic.language.nodes import Sorted, Step, StopGradient
 
 from .policies import Batch
+from .reading import Differentiated, Leaves, as_float
 from .tape import TIE, Tape, Taped
 
 MAX_VALUES = 200_000  # that one evaluation may compute
@@ -111,11 +113,11 @@ class Truth:
             for name, one in found.items()
         }
 
-    def valued(self, expressions: Mapping[str, Expr]) -> dict[str, list[tuple[Any, float]]]:
-        """`Oracle.valued` of this batch."""
-        asked = tuple(expressions.items())
+    def valued(self, expressions: Mapping[str, Expr], eps: float) -> dict[str, list[tuple[Any, float]]]:
+        """`Oracle.valued` of this batch, where sums are rounded by `eps`."""
+        asked = (eps, *expressions.items())
         if asked not in self.known:
-            self.known[asked] = Oracle(self.batch, S.Zero, 0).valued(expressions)
+            self.known[asked] = Oracle(self.batch, S.Zero, 0).valued(expressions, _CUT * eps)
         found: dict[str, list[tuple[Any, float]]] = self.known[asked]
         return found
 
@@ -163,59 +165,6 @@ def _share(moved: Any, own: Any) -> Any:
     return moved.max(-1, keepdims=True) / np.where(top > 0, top, 1.0)
 
 
-class _Leaves:
-    """The inputs that an evaluation on a tape has read. `errors` are rounding errors of each, per
-    unit of its size, in the order of reading; none where left out."""
-
-    def __init__(self, tape: Tape, errors: Iterator[Any] | None = None) -> None:
-        self.tape, self.errors = tape, errors
-        self.found: list[tuple[str, tuple[int, ...], Taped, float]] = []
-
-    def __call__(self, name: str, at: tuple[int, ...], value: Any, size: float) -> Taped:
-        if self.errors is not None:
-            error = next(self.errors) * size
-            value = value * (1 + error) if len(at) == 3 else value + error
-        taped = self.tape.leaf(value, size, len(at) == 3)
-        self.found.append((name, at, taped, size))
-        return taped
-
-
-class _Differentiated(Evaluator):
-    """Nothing is differentiated through a stopped gradient, unless the question is how far a value
-    moves (`stops` is false). A sum over the vocabulary has a rounding error of its own, which no
-    error of the probabilities makes up for."""
-
-    leaves: _Leaves | None = None
-    stops = True
-
-    def compute(self, expr: Any, scope: Any) -> Any:
-        value = super().compute(expr, scope)
-        if self.stops and isinstance(expr, StopGradient) and isinstance(value, Taped):
-            return value.value
-        if self.leaves is None or not isinstance(expr, (Divergence, Entropy, VocabSum)):
-            return value
-        if not isinstance(expr, VocabSum):
-            *policies, response, position = expr.args
-            rows = [self.point.tables[str(p), str(response)][scope[position]] for p in policies]
-            size = _magnitude(rows, self.ops.ops)
-        else:  # beside a 1 that is taken from it, a sum may be counted from there
-            plain = getattr(value, "value", value)
-            size = min(_float(abs(plain)), _float(abs(plain - 1)))
-        return value + self.leaves("", (), self.ops.number(Fraction(0)), size)
-
-
-def _magnitude(rows: list[Any], ops: Any) -> float:
-    """The sizes of the logarithms in a divergence or an entropy, weighted as these are: each is
-    known up to eps, or eps of itself."""
-    total = 0.0
-    for entries in zip(*rows, strict=True):
-        values = [getattr(p, "value", p) for p in entries]
-        if all(p > 0 for p in values):
-            logs = sum(max(1.0, abs(float(ops.log(p)))) for p in values)
-            total += float(values[0]) * logs
-    return total
-
-
 @dataclass
 class _Taped:
     """The losses of a batch on a tape, and what they were made from. `own` says which leaves a
@@ -250,7 +199,7 @@ class _Taped:
         for _, at, leaf, size in leaves:
             adjoint = adjoints[leaf.at]
             if adjoint != 0:
-                total += _float(abs(adjoint * (leaf.value if len(at) == 3 else 1))) * size
+                total += as_float(abs(adjoint * (leaf.value if len(at) == 3 else 1))) * size
         return total
 
     def slopes(self, batch: Batch, weights: Sequence[float]) -> dict[str, Any]:
@@ -300,16 +249,9 @@ def _inputs(batch: Batch, policy: str) -> Any:
     return next(t[policy] for t in (batch.logits, batch.logps, batch.whole) if policy in t)
 
 
-def _float(x: Any) -> float:
-    try:
-        return float(x)
-    except OverflowError:
-        return float("inf")
-
-
 def _floats(values: Any) -> Any:
     with np.errstate(over="ignore"):  # beyond float64 an entry is infinite
-        return np.vectorize(_float, otypes=[float])(values)
+        return np.vectorize(as_float, otypes=[float])(values)
 
 
 class Oracle:
@@ -360,24 +302,35 @@ class Oracle:
         for few in itertools.product((True, False), repeat=apart) if ties else ():
             yield [few[n % apart] for n in range(ties)]
 
-    def valued(self, expressions: Mapping[str, Expr]) -> dict[str, list[tuple[Any, float]]]:
-        """Other expressions of each pair: their values, and how far rounding moves these; none
-        where there is no value."""
+    def valued(self, expressions: Mapping[str, Expr], rounding: float) -> dict[str, list[tuple[Any, float]]]:
+        """Other expressions of each pair: their values, and how far rounding moves these, at a tie
+        on the side where it is further; none where there is no value. Ties are as in `truth`."""
         found: dict[str, list[tuple[Any, float]]] = {name: [] for name in expressions}
         for pair in range(self.batch.pairs):
-            tape = Tape(self.ops)
-            leaves = _Leaves(tape)
-            point = self.batch.point(tape, pair, None, leaves)
-            evaluate = self.evaluator(tape, point, leaves, stops=False)
-            for name, expr in expressions.items():
-                if name in found:
-                    try:
-                        taped = _Taped(tape, leaves.found, [evaluate(expr)])
-                    except Undefined:
-                        del found[name]
-                        continue
-                    found[name].append((*taped.values(), taped.sensitivity(0)))
+            first, ties = self.each(expressions, pair, None, rounding)
+            others = [self.each(expressions, pair, side, rounding)[0] for side in (True, False) if ties]
+            for name in list(found):
+                if any(name not in each for each in (first, *others)):
+                    del found[name]
+                else:
+                    value, _ = first[name]
+                    found[name].append((value, max(each[name][1] for each in (first, *others))))
         return found
+
+    def each(
+        self, expressions: Mapping[str, Expr], pair: int, side: bool | None, rounding: float
+    ) -> tuple[dict[str, tuple[Any, float]], int]:
+        """`valued` of a pair on one side of its ties, and how many these are."""
+        found = {}
+        tape = Tape(self.ops, side, rounding=rounding)
+        leaves = Leaves(tape)
+        point = self.batch.point(tape, pair, None, leaves)
+        evaluate = self.evaluator(tape, point, leaves, stops=False)
+        for name, expr in expressions.items():
+            with suppress(Undefined):
+                taped = _Taped(tape, leaves.found, [evaluate(expr)])
+                found[name] = (*taped.values(), taped.sensitivity(0))
+        return found, tape.ties
 
     def at_random(self) -> Iterator[Any]:
         """Rounding errors, each its own; the same whenever they are asked for."""
@@ -404,7 +357,7 @@ class Oracle:
         Raises: Undefined where one has no value."""
         # Noise must not push a tie to the other side.
         tape = Tape(self.ops, side, TIE if errors is None else _NEAR, rounding)
-        leaves = _Leaves(tape, errors)
+        leaves = Leaves(tape, errors)
         read = self.batch.reader(self.loss)
         losses, own = [], []
         for pair in range(self.batch.pairs):
@@ -416,10 +369,10 @@ class Oracle:
             own = []
         return _Taped(tape, leaves.found, losses, errors is not None, own)
 
-    def evaluator(self, tape: Tape, point: Any, leaves: _Leaves, stops: bool = True) -> Evaluator:
+    def evaluator(self, tape: Tape, point: Any, leaves: Leaves, stops: bool = True) -> Evaluator:
         """An evaluator whose sums over the vocabulary are inputs' fellows in `leaves`. Of a batch
         that a loss orders, other pairs are evaluated without."""
-        found = _Differentiated(tape, point, limit=MAX_VALUES)
+        found = Differentiated(tape, point, limit=MAX_VALUES)
         found.leaves, found.stops = leaves, stops
         return found
 

@@ -197,6 +197,27 @@ loss = """step((1 + 1/10**12)*log(pi(y_w)) - sum(log(pi(y_w, t)) for t in y_w))*
     assert high - low > 1 and float(truth.losses[0]) == high
 
 
+def test_a_value_cut_within_rounding_is_known_to_that_rounding() -> None:
+    """max(0, x) of an x that rounding may turn over is known as well as x, and else exactly."""
+    loss = "max(0, log(pi(y_w)/pi_ref(y_w)))"
+    spec = midpo.loads(f'name = "near"\n[target]\nloss = "{loss}"\n')
+    assert spec.loss is not None
+    policies = {"pi": "logits", "pi_ref": "logits"}
+    sizes = []
+    for apart in (1e-12, 0.1):
+        batch = random_batch(
+            spec, policies, np.random.default_rng(0), scale=1.0, vocabulary=3, pairs=1, shortest=3
+        )
+        at_label = np.arange(3) == batch.labels[..., None]
+        batch.logits["pi_ref"] = batch.logits["pi"] + apart * at_label  # x is less than 0
+        truth = Oracle(batch, kernel_loss(spec), 0).truth()
+        assert truth is not None
+        ((value, moved),) = truth.valued({"metric": spec.loss}, 2.0**-23)["metric"]
+        assert value == 0
+        sizes.append(moved)
+    assert sizes[0] > 1 and sizes[1] == 0
+
+
 def test_an_ill_conditioned_loss_is_said_to_be_one() -> None:
     text = """name = "apart"
 [features]
