@@ -192,6 +192,11 @@ def test_the_eight_are_accepted_and_read_back() -> None:
         assert found.readback and set(found.axioms or ()) == set(rocq_library.AXIOMS)
 
 
+def by_role(text: str) -> str:
+    """`text` of the chosen response less that of the rejected one."""
+    return f"{text.format('y_w')} - {text.format('y_l')}"
+
+
 @coq
 @needs_coq
 def test_other_ways_of_writing_are_accepted() -> None:
@@ -200,6 +205,14 @@ def test_other_ways_of_writing_are_accepted() -> None:
         spec("prod(pi_ref(y, t) for t in y)", DPO),
         spec("pi_ref(y)", loss=loss),
         spec("pi_ref(y)", DPO, link="max(0, 1 - m)"),
+        spec(
+            "pi_ref(y)*exp(-tanh(log(pi_ref(y))/2))",
+            f"{DPO} + alpha*2*({by_role('sigmoid(log(pi_ref({})))')})",
+        ),
+        spec(
+            "pi_ref(y)*exp(-sum(tanh(3*log(pi_ref(y, t))) for t in y))",
+            f"{DPO} + alpha*({by_role('sum(2*sigmoid(6*log(pi_ref({0}, t))) - 1 for t in {0})')})",
+        ),
     )
     for one in found:
         assert one.state == "checked", one.reason

@@ -282,6 +282,21 @@ Definition stopped (r : R) : R := r.
 #[export] Hint Unfold stopped relu : midpo.
 #[export] Hint Opaque sigmoid logsigmoid relu step : typeclass_instances.
 
+Lemma tanh_sigmoid x : tanh x = 2 * sigmoid (2 * x) - 1.
+Proof.
+  unfold tanh, sinh, cosh, sigmoid.
+  replace (- (2 * x)) with (- x + - x) by ring. rewrite exp_plus.
+  replace (exp x) with (/ exp (- x)) by (rewrite exp_Ropp; apply Rinv_inv).
+  pose proof (exp_pos (- x)). field. split; nra.
+Qed.
+
+(** Of two names of one function one is left. *)
+Ltac midpo_logistic :=
+  lazymatch goal with
+  | |- context [sigmoid _] => rewrite ?tanh_sigmoid
+  | |- _ => idtac
+  end.
+
 Lemma Rpower_same b c r s lb lc :
   LogOf b lb -> LogOf c lc -> r * lb = s * lc -> Rpower b r = Rpower c s.
 Proof. intros [_ <-] [_ <-] H. unfold Rpower. now rewrite H. Qed.
@@ -382,7 +397,8 @@ Ltac midpo_innermost A :=
     lazymatch e with
     | context [exp _] => fail | context [Rpower _ _] => fail | context [Rmax _ _] => fail
     | context [Rmin _ _] => fail | context [Rabs _] => fail | context [step _] => fail
-    | context [tanh _] => fail | context [ln (_ + _)] => fail | context [ln (_ - _)] => fail
+    | context [tanh _] => fail | context [sigmoid _] => fail
+    | context [ln (_ + _)] => fail | context [ln (_ - _)] => fail
     | _ => idtac
     end in
   lazymatch A with ?f ?a ?b => plain a; plain b | ?f ?a => plain a end.
@@ -465,6 +481,7 @@ Ltac midpo_abstract what close :=
     | |- context [Rabs ?a] => hide inner (Rabs a)
     | |- context [step ?a] => hide inner (step a)
     | |- context [tanh ?a] => hide inner (tanh a)
+    | |- context [sigmoid ?a] => hide inner (sigmoid a)
     | |- context [ln ?a] => midpo_is_sum a; hide inner (ln a)
     end in
   repeat first [one midpo_innermost | one ltac:(fun A => idtac)].
@@ -483,7 +500,7 @@ Ltac midpo_sums fuel :=
     first
       [ eapply (lin_split S);
         [ midpo_lin | midpo_lin
-        | intro; cbv beta; midpo_logs; midpo_sums more
+        | intro; cbv beta; midpo_logistic; midpo_logs; midpo_sums more
         | midpo_sums more ]
       | lazymatch type of S with
         | (nat -> R) -> R =>
@@ -511,7 +528,7 @@ Ltac midpo_sums fuel :=
 
 Ltac midpo :=
   intros; autounfold with midpo; cbv beta iota; rewrite ?sumn_const;
-  midpo_logs; midpo_powers; midpo_sums 12%nat.
+  midpo_logistic; midpo_logs; midpo_powers; midpo_sums 12%nat.
 
 (** With divergences and entropies as sums over the vocabulary. *)
 Ltac midpo_written_out :=
