@@ -19,7 +19,7 @@ from midpo.symbolic.language.spec import Spec, policy_argument
 from midpo.symbolic.loss import logistic_form, stated_sides
 
 from .calling import Outcome
-from .judging import LIMIT, Judge, units
+from .judging import LIMIT, Judge, Numbers, units
 from .policies import IGNORED, Batch
 from .ways import Way
 
@@ -115,7 +115,8 @@ def judge(
     margins = said.get("rewards/margins")
     if margins is None or "rewards/accuracies" not in logged:
         return
-    unclear = sum(float(abs(x)) <= 1e-5 * size for x, size in margins)
+    sides = (said[f"rewards/{side}"] for side in ("chosen", "rejected"))
+    unclear = sum(map(partial(open_sign, judge.numbers), margins, *sides))
     right = [float(x > 0) for x, _ in margins]
     got = logged["rewards/accuracies"].double()
     mean, count = float(got.mean()), len(right)
@@ -125,6 +126,15 @@ def judge(
         judge.fail(way, 'metric "rewards/accuracies", mean', sum(right) / count, mean, float("inf"))
     elif not abs(mean - sum(right) / count) <= (unclear + 1e-3) / count:
         judge.fail(way, 'metric "rewards/accuracies"', sum(right) / count, mean, float("inf"))
+
+
+def open_sign(
+    numbers: Numbers, margin: tuple[Any, float], chosen: tuple[Any, float], rejected: tuple[Any, float]
+) -> bool:
+    """Whether the sign of a margin is lost by rounding, by underflow, or as the two rewards, each with
+    its size, are beyond the largest number."""
+    least = max(1e-5 * margin[1], LIMIT * numbers.tiny)
+    return bool(abs(margin[0]) <= least or any(abs(x) > numbers.most for x, _ in (chosen, rejected)))
 
 
 def _ties(logged: Mapping[str, Any]) -> Any:

@@ -10,6 +10,8 @@ import pytest
 import midpo
 from midpo.codegen.emit import Kernel
 from midpo.numeric.checking import crosscheck
+from midpo.numeric.checking.judging import Numbers
+from midpo.numeric.checking.logged import open_sign
 from midpo.numeric.checking.ways import Way
 
 torch = pytest.importorskip("torch", reason="kernels run on torch")
@@ -71,3 +73,23 @@ def test_the_keys_of_a_file_are_those_of_its_spec(tmp_path: Path) -> None:
     file.write_text(changed(midpo.generate("dpo"), '"rewards/margins"', '"margins"').source)
     found = midpo.check("dpo", code=file, trials=1, dtypes=["float32"])
     assert not found.passed and "margins" in found.failure
+
+
+@pytest.mark.parametrize(
+    ("margin", "size", "reward", "open_"),
+    [
+        (1e-3, 1.0, 1.0, False),
+        (-1e-3, 1.0, 1.0, False),
+        (1e-6, 1.0, 1.0, True),  # the difference of two rewards that are rounded
+        (5e-48, 0.0, -5e-48, True),  # both underflow to 0
+        (5e-38, 0.0, 5e-38, True),  # few digits are left
+        (1e38, 1e30, 5e39, True),  # both are infinite
+        (1e38, 1e30, 5e37, False),
+    ],
+)
+def test_an_accuracy_is_open_where_the_sign_is_lost(
+    margin: float, size: float, reward: float, open_: bool
+) -> None:
+    numbers = Numbers.of(torch, "float32")
+    assert open_sign(numbers, (margin, size), (reward, 0.0), (0.0, 0.0)) is open_
+    assert open_sign(numbers, (margin, size), (0.0, 0.0), (-reward, 0.0)) is open_
