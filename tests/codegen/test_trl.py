@@ -75,6 +75,13 @@ def tuned() -> dict[str, Any]:
     return {"model": policy, "ref_model": ...}
 
 
+def experts() -> dict[str, Any]:
+    """A mixture of experts, whose routers have a loss of their own."""
+    sizes = {"num_local_experts": 4, "num_experts_per_tok": 2, "output_router_logits": True}
+    policy, reference = toys.twins(kind="Mixtral", router_aux_loss_coef=0.3, **sizes)
+    return {"model": policy, "ref_model": reference}
+
+
 CONDITIONS: dict[str, tuple[dict[str, Any], Callable[[], dict[str, Any]]]] = {
     "plain": ({}, dict),
     "accumulation": ({"gradient_accumulation_steps": 2}, dict),
@@ -88,6 +95,7 @@ CONDITIONS: dict[str, tuple[dict[str, Any], Callable[[], dict[str, Any]]]] = {
     "cut at the end": ({"max_length": 9}, dict),
     "cut in front": ({"max_length": 9, "truncation_mode": "keep_end"}, dict),
     "another beta": ({"beta": 0.4}, dict),
+    "experts": ({"gradient_accumulation_steps": 2}, experts),
 }
 
 
@@ -101,6 +109,7 @@ def test_dpo_is_that_of_trl(condition: str, tmp_path: Path) -> None:
     assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) < 2e-6
     assert expected.keys() == found.keys()
     assert max((expected[n] - x).abs().max().item() for n, x in found.items()) < 5e-5
+    assert ("aux_loss" in trainer.state.log_history[0]) == (condition == "experts")
     assert all("forward" not in vars(m) for m in trainer.model.modules() if isinstance(m, torch.nn.Linear))
 
 
@@ -222,6 +231,43 @@ def test_heads_of_other_families(name: str, kind: str, more: dict[str, Any], tmp
 def test_enough_rows_go_through_the_trainer() -> None:
     assert len(ROWS) == 77
     assert sum("pi_old" not in midpo.generate(n).policies for n in ROWS) == 70
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_a_step_in_the_trainer_of_transformers(accepts: bool, tmp_path: Path) -> None:
+    """Accumulated gradients are those of the whole batch, unless the trainer takes the loss for one
+    over the tokens of all micro-batches: then it divides by nothing."""
+    from transformers import Trainer, TrainingArguments
+
+    step = midpo.generate("dpo", where="loop").compile()
+    pairs = [torch.cat([torch.full((2, 3), 5 + n), torch.randint(4, 64, (2, 6))], 1) for n in range(8)]
+
+    def collated(some: list[Any]) -> dict[str, Any]:
+        ids = torch.cat([torch.stack([pair[side] for pair in some]) for side in (0, 1)])
+        counted = torch.ones_like(ids)
+        counted[:, :3] = 0
+        masks = {"attention_mask": torch.ones_like(ids), "completion_mask": counted}
+        return {"input_ids": ids, **masks, "labels": ids.masked_fill(counted == 0, -100)}
+
+    def compute_loss(self: Any, model: Any, inputs: Any, *_: Any, **__: Any) -> Any:
+        inputs.pop("labels")
+        return step(model, reference, **inputs)[0]
+
+    own: Any = type("Own", (Trainer,), {"compute_loss": compute_loss})
+    found = []
+    for size, accumulated in ((4, 1), (2, 2)):
+        policy, reference = toys.twins()
+        args = TrainingArguments(
+            str(tmp_path), per_device_train_batch_size=size, gradient_accumulation_steps=accumulated,
+            max_steps=2, optim="sgd", learning_rate=0.1, max_grad_norm=0.0, use_cpu=True, report_to=[],
+            save_strategy="no", remove_unused_columns=False, disable_tqdm=True, seed=0,
+        )  # fmt: skip
+        trainer = own(policy, args, train_dataset=pairs, data_collator=collated)
+        trainer.model_accepts_loss_kwargs = accepts
+        trainer.train()
+        found.append(torch.cat([p.detach().flatten() for p in policy.parameters()]))
+    apart = (found[0] - found[1]).abs().max().item()
+    assert apart > 1e-3 if accepts else apart < 1e-6
 
 
 def test_features_may_be_calls(tmp_path: Path) -> None:
