@@ -37,17 +37,14 @@ from midpo.numeric.code.witness import (
 from midpo.numeric.code.written import program
 from midpo.proofs.code.answer import Part, UpTo
 from midpo.proofs.code.claim import CodeClaim, Reduction, by_direction, by_renaming, claim
-from midpo.proofs.code.deciding import SECONDS, derivation, ties
 from midpo.proofs.code.nearly import up_to
 from midpo.proofs.code.readable import readable
-from midpo.proofs.code.sharing import Known, Sharing
+from midpo.proofs.code.ways import Met, Ways
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
-from midpo.symbolic.rewriting.derivation import Derivation
 
 STEPS = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # between numbers at 1
-SMALL_SECONDS = 6.0  # at concrete sizes there are many pairs of expressions to prove
 # A case at which a declaration stands for code that does not run here refutes the two together.
 UNTESTED = "given what is declared and not tested, it is not the spec's loss"
 QUICK, MANY = 9, 44  # cases before a proof is tried, and before it is given up
@@ -70,8 +67,7 @@ class Found:
     operations: int = 0
     coarsest: float = 0.0  # the step between numbers at 1 in the coarsest dtype that code casts to
     one: dict[str, Expr] = field(default_factory=dict)  # what is proved of one pair
-    known: Known = field(default_factory=dict)  # what arguments of functions are equal
-    shared: bool = False  # whether a proof hid such arguments
+    met: Met = field(default_factory=Met)
     held: Tested = field(default_factory=Tested)  # contracts, at random inputs
     given: set[str] = field(default_factory=set)  # the operators that have one and are called
 
@@ -212,30 +208,13 @@ def _proof(
     ):
         return True
 
-    def smooth(cut: Expr) -> bool:
-        return nonzero(layout, cut)
-
-    def derive(one: Expr, other: Expr) -> Derivation | None:
-        return derivation(layout.whole, one, other, smooth, SMALL_SECONDS if layout.bounded else SECONDS)
-
-    sharing = Sharing(derive, smooth, found.known)
-
-    def by_sharing(one: Expr, other: Expr) -> Derivation | None:
-        shared = sharing(one, other)
-        found = None if shared is None else derive(*shared)
-        return None if found is None or ties(found) else found  # of unknowns, which no data make
-
-    # Where positions are written out, so are margins: what is shared is hidden first.
+    ways = Ways(layout, lambda cut: nonzero(layout, cut), found.met)
     for one, other in zip(ones, others, strict=True):
-        ways = (by_sharing, derive) if layout.bounded or found.shared else (derive, by_sharing)
-        chain = ways[0](one, other)
-        if chain is None:
-            chain = ways[1](one, other)
-            found.shared = found.shared or (chain is not None and ways[1] is by_sharing)
-        if chain is None:
+        shown = ways(one, other)
+        if shown is None:
             return False
-        found.steps += len(chain.steps)
-        found.notes |= dict.fromkeys(ties(chain))
+        found.steps += shown.steps
+        found.notes |= dict.fromkeys(shown.left_out)
     if layout.pairs == 1 and len(ones) == 1:
         found.one[part] = ones[0]
     return True

@@ -7,4 +7,6 @@ deciding   a derivation from one expression to another, replayed by the checker
 nearly     equal but for a factor, a constant or guards
 readable   a lifted loss as people write it
 sharing    what two expressions share, as unknowns
+sums       sums of exponentials, as unknowns
+ways       the ways in which two expressions are shown to be equal
 """

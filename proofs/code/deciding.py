@@ -10,7 +10,7 @@ from sympy import Expr
 from midpo.numeric.arithmetic import Undefined
 from midpo.numeric.code.places import opaque
 from midpo.proofs.checking.check import CheckFailed, check
-from midpo.proofs.recover.conditions import LeavesOutTooMuch, judge, tie_conditions
+from midpo.proofs.recover.conditions import LeavesOutTooMuch, judge
 from midpo.proofs.recover.problem import FORMS, Form
 from midpo.symbolic.algebra.cells import ties_of
 from midpo.symbolic.algebra.normal import normalise, sums_kept
@@ -101,8 +101,3 @@ def _joined(one: Expr, other: Expr, form: Form) -> Derivation | None:
     if form is CELL_FORM and meet(chain, last):
         return chain.joined(last)
     return None
-
-
-def ties(found: Derivation) -> tuple[str, ...]:
-    """What the derivation leaves out, in words."""
-    return tie_conditions(found)

@@ -17,6 +17,44 @@ def test_our_chunked_kernels_are_proved_at_small_sizes() -> None:
         assert found.verdict == "proved" and "a vocabulary of 2" in found.scope, found
 
 
+def test_maxima_of_probabilities_that_are_written_out_are_decided() -> None:
+    """The sums that make probabilities are hidden; what is left out is told of the data."""
+    found = midpo.prove("simper", backend="fused", pairs=(1,))
+    assert found.verdict == "proved" and "a vocabulary of 2" in found.scope, found
+    assert any(a.endswith("!= 0") and "exp(" in a for a in found.assumptions), found
+    assert not any("unknown" in a for a in found.assumptions), found
+
+
+def test_a_sum_of_exponentials_is_one_unknown_everywhere() -> None:
+    from sympy import Integer
+
+    from midpo.numeric.code.instances import logit
+    from midpo.numeric.code.layout import Layout
+    from midpo.numeric.code.places import T
+    from midpo.proofs.code.sums import Sums
+    from midpo.proofs.code.ways import Met, Ways
+    from midpo.symbolic.language.nodes import CHOSEN, POLICY, Exp, Log, TokenSum
+    from midpo.symbolic.language.spec import load
+
+    def entry(v: int, t: Any = 1) -> Any:
+        return Exp(logit(POLICY, CHOSEN, Integer(t) if t == 1 else t, Integer(v)))
+
+    first, second = entry(0) + entry(1), entry(1) + entry(2)
+    sums = Sums()
+    ((one,), (other, last)) = sums.hidden(Log(first) - 1 / second), sums.hidden(first, second)
+    assert one == Log(other) - 1 / last and other != last and len(sums.known) == 2
+    assert sums.shown(one) == Log(Exp(Log(first))) - 1 / Exp(Log(second))
+    for kept in (2 * entry(0) + entry(1), TokenSum(Log(entry(0, T) + entry(1, T)), T, CHOSEN)):
+        assert sums.hidden(kept) == (kept,)  # another number at each position
+
+    ways = Ways(Layout(load("dpo"), 1, False, (1, 1), 1, 2), lambda cut: False, Met())
+    assert ways.by_sums(Log(entry(0) / first), logit(POLICY, CHOSEN, Integer(1), Integer(0)) - Log(first))
+    assert ways.by_sums(entry(0) / first, 1 - entry(1) / first) is None  # what they add up to is hidden
+    assert ways(entry(0) / first, 1 - entry(1) / first) is not None
+    assert ways(entry(0) / first, entry(1) / second) is None
+    assert ways(Log(first), Log(second)) is None
+
+
 def by_hand(logits: Any, labels: Any, kept: float) -> Any:
     """Log-probabilities, where exponentials are kept in range by a whole number."""
     shift = logits.amax(-1, keepdim=True).round().detach()
