@@ -107,16 +107,16 @@ def spend(units: int) -> None:
 
     Raises: TooLarge when one is used up.
     """
+    running = _running.get()
+    if running is not None:
+        running.units -= units
+        if running.units < 0:  # and the question does not pay for what is not done
+            raise TooLarge("the expressions take more work than is allowed")
     asked = _asked.get()
     if asked is not None:
         asked.units -= units
         if asked.units < 0:
             raise TooLarge(SPENT)
-    running = _running.get()
-    if running is not None:
-        running.units -= units
-        if running.units < 0:
-            raise TooLarge("the expressions take more work than is allowed")
 
 
 def is_spent() -> bool:

@@ -13,7 +13,7 @@ from midpo.numeric.code.places import UNKNOWN
 from midpo.symbolic.language.nodes import Exp, Feature, Index, Log, structural
 
 
-class Sums:
+class ExponentialSums:
     """The sums met so far, each with an unknown of its own: one sum has one unknown everywhere."""
 
     def __init__(self) -> None:

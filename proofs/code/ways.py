@@ -16,13 +16,13 @@ from midpo.symbolic.rewriting.derivation import Derivation
 
 from .deciding import SECONDS, derivation
 from .sharing import Known, Nonzero, Sharing
-from .sums import Sums
+from .sums import ExponentialSums
 
 SMALL_SECONDS = 6.0  # at concrete sizes there are many pairs of expressions to prove
 
 
 @dataclass(frozen=True)
-class Shown:
+class Equated:
     """That two expressions are equal: in so many steps, but at what is `left_out`, in words."""
 
     steps: int
@@ -34,7 +34,7 @@ class Met:
     """What was found on the way, over all layouts of one function."""
 
     known: Known = field(default_factory=dict)  # what arguments of functions are equal
-    sums: Sums = field(default_factory=Sums)
+    sums: ExponentialSums = field(default_factory=ExponentialSums)
     shared: bool = False  # whether a proof hid such arguments
 
 
@@ -46,11 +46,11 @@ class Ways:
         self.nonzero: Nonzero = lambda e: nonzero(met.sums.shown(e))
         self.sharing = Sharing(self.derive, self.nonzero, met.known)
 
-    def __call__(self, one: Expr, other: Expr) -> Shown | None:
+    def __call__(self, one: Expr, other: Expr) -> Equated | None:
         """None where none of the ways leads there."""
         return next((found for found in self._found(one, other) if found is not None), None)
 
-    def _found(self, one: Expr, other: Expr) -> Iterator[Shown | None]:
+    def _found(self, one: Expr, other: Expr) -> Iterator[Equated | None]:
         # Where positions are written out, so are margins: what is shared is hidden first.
         if self.layout.bounded:
             yield self.by_sums(one, other)
@@ -63,15 +63,15 @@ class Ways:
             self.met.shared = found is not None
             yield found
 
-    def plainly(self, one: Expr, other: Expr) -> Shown | None:
+    def plainly(self, one: Expr, other: Expr) -> Equated | None:
         return self._judged(self.derive(one, other))
 
-    def by_sharing(self, one: Expr, other: Expr) -> Shown | None:
+    def by_sharing(self, one: Expr, other: Expr) -> Equated | None:
         """Large arguments of functions are unknowns."""
         shared = self.sharing(one, other)
         return None if shared is None else self._without_ties(self.derive(*shared))
 
-    def by_sums(self, one: Expr, other: Expr) -> Shown | None:
+    def by_sums(self, one: Expr, other: Expr) -> Equated | None:
         """Sums of exponentials are unknowns; then large arguments of functions too."""
         first, second = self.met.sums.hidden(one, other)
         if (first, second) == (one, other):
@@ -82,7 +82,7 @@ class Ways:
         seconds = SMALL_SECONDS if self.layout.bounded else SECONDS
         return derivation(self.layout.whole, one, other, self.nonzero, seconds)
 
-    def _judged(self, found: Derivation | None) -> Shown | None:
+    def _judged(self, found: Derivation | None) -> Equated | None:
         """What is left out is told as it is of the data: what sums stand for, which are smooth."""
         if found is None:
             return None
@@ -91,8 +91,8 @@ class Ways:
             if real != cut and (real.has(*piecewise()) or not self.nonzero(cut)):
                 return None
         told = (everywhere(cut, "!= 0") for cut in sorted(cuts.values(), key=structural))
-        return Shown(len(found.steps), tuple(told))
+        return Equated(len(found.steps), tuple(told))
 
-    def _without_ties(self, found: Derivation | None) -> Shown | None:
+    def _without_ties(self, found: Derivation | None) -> Equated | None:
         """Ties of unknowns are none of data."""
-        return None if found is None or ties_of(found) else Shown(len(found.steps), ())
+        return None if found is None or ties_of(found) else Equated(len(found.steps), ())

@@ -31,7 +31,7 @@ def test_a_sum_of_exponentials_is_one_unknown_everywhere() -> None:
     from midpo.numeric.code.instances import logit
     from midpo.numeric.code.layout import Layout
     from midpo.numeric.code.places import T
-    from midpo.proofs.code.sums import Sums
+    from midpo.proofs.code.sums import ExponentialSums
     from midpo.proofs.code.ways import Met, Ways
     from midpo.symbolic.language.nodes import CHOSEN, POLICY, Exp, Log, TokenSum
     from midpo.symbolic.language.spec import load
@@ -40,7 +40,7 @@ def test_a_sum_of_exponentials_is_one_unknown_everywhere() -> None:
         return Exp(logit(POLICY, CHOSEN, Integer(t) if t == 1 else t, Integer(v)))
 
     first, second = entry(0) + entry(1), entry(1) + entry(2)
-    sums = Sums()
+    sums = ExponentialSums()
     ((one,), (other, last)) = sums.hidden(Log(first) - 1 / second), sums.hidden(first, second)
     assert one == Log(other) - 1 / last and other != last and len(sums.known) == 2
     assert sums.shown(one) == Log(Exp(Log(first))) - 1 / Exp(Log(second))

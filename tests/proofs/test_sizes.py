@@ -58,6 +58,11 @@ def test_one_question_is_counted_as_a_whole() -> None:
             work.spend(1 + work.QUESTION % 3)
         with work.uncounted():
             work.spend(10 * work.QUESTION)
+    with work.question():
+        for _ in range(3):  # what a stage is refused is not done, and costs the question nothing
+            with work.allowance(units=100, anew=True), pytest.raises(TooLarge, match="more work than"):
+                work.spend(work.QUESTION)
+        work.spend(work.QUESTION)
 
 
 def test_a_comparison_says_what_it_did_not_try(monkeypatch: pytest.MonkeyPatch) -> None:
