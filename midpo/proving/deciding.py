@@ -43,6 +43,7 @@ from midpo.proofs.code.ways import Met, Ways
 from midpo.symbolic.errors import NotYet
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.language.text import text
+from midpo.symbolic.work import question
 
 STEPS = {"float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}  # between numbers at 1
 # A case at which a declaration stands for code that does not run here refutes the two together.
@@ -175,7 +176,8 @@ def _value(found: Found, spec: Spec, stated: CodeClaim, fixed: Mapping[str, Frac
         replace_parameters(trying.case(layout, fixed, seed), trying.case(layout, fixed, 0))
         for seed in range(QUICK)
     ]
-    found.up_to = up_to(layout.whole, stated, ratio(stated.losses, stated.targets, same))
+    with question():
+        found.up_to = up_to(layout.whole, stated, ratio(stated.losses, stated.targets, same))
     if apart is not None and found.held.stopped:
         found.undecided("value", f"{UNTESTED}: {apart}")
         return
@@ -210,7 +212,8 @@ def _proof(
 
     ways = Ways(layout, lambda cut: nonzero(layout, cut), found.met)
     for one, other in zip(ones, others, strict=True):
-        shown = ways(one, other)
+        with question():  # each pair of expressions is one
+            shown = ways(one, other)
         if shown is None:
             return False
         found.steps += shown.steps

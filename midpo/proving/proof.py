@@ -20,7 +20,6 @@ from midpo.proofs.code.claim import Reduction
 from midpo.symbolic.errors import MidpoError
 from midpo.symbolic.language.spec import Spec
 from midpo.symbolic.loss import kernel_loss
-from midpo.symbolic.work import question
 
 from .deciding import Found, decide, witness_file
 from .elsewhere import OTHER, WIDER, elsewhere
@@ -131,8 +130,7 @@ def decided(
             return lifted
         if with_slope and not value_only and lifted.slope is None:
             return NotLifted(lifted.why)
-        with question():
-            decide(found, layout.spec, binding, layout, lifted)
+        decide(found, layout.spec, binding, layout, lifted)
         if {"refuted", "undecided"} & {found.value, found.gradient}:
             break
     return found

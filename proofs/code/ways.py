@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sympy import Expr
@@ -35,7 +34,7 @@ class Met:
 
     known: Known = field(default_factory=dict)  # what arguments of functions are equal
     sums: ExponentialSums = field(default_factory=ExponentialSums)
-    shared: bool = False  # whether a proof hid such arguments
+    last: str = ""  # the way that led to the last proof: the next is likely to go it too
 
 
 class Ways:
@@ -48,20 +47,14 @@ class Ways:
 
     def __call__(self, one: Expr, other: Expr) -> Equated | None:
         """None where none of the ways leads there."""
-        return next((found for found in self._found(one, other) if found is not None), None)
-
-    def _found(self, one: Expr, other: Expr) -> Iterator[Equated | None]:
         # Where positions are written out, so are margins: what is shared is hidden first.
-        if self.layout.bounded:
-            yield self.by_sums(one, other)
-            yield self.by_sharing(one, other)
-        elif self.met.shared:
-            yield self.by_sharing(one, other)
-        yield self.plainly(one, other)
-        if not (self.layout.bounded or self.met.shared):
-            found = self.by_sharing(one, other)
-            self.met.shared = found is not None
-            yield found
+        names = ("by_sums", "by_sharing", "plainly") if self.layout.bounded else ("plainly", "by_sharing")
+        for name in sorted(names, key=lambda name: name != self.met.last):
+            found: Equated | None = getattr(self, name)(one, other)
+            if found is not None:
+                self.met.last = name
+                return found
+        return None
 
     def plainly(self, one: Expr, other: Expr) -> Equated | None:
         return self._judged(self.derive(one, other))
