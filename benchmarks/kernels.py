@@ -168,10 +168,10 @@ def answer(loss: str, method: str, tokens: int, vocabulary: int, dtype: str, dev
 class Method:
     """One case in a process of its own."""
 
-    def __init__(self, *case: Any) -> None:
+    def __init__(self, *case: Any, program: str = __file__) -> None:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
         self.process = subprocess.Popen(
-            [sys.executable, __file__, "--one", json.dumps(case)],
+            [sys.executable, program, "--one", json.dumps(case)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
