@@ -147,16 +147,17 @@ def _fraction(poly: Polynomial) -> tuple[Polynomial, list[tuple[Polynomial, int]
 
 
 def _is_linear(tables: list[dict[Any, int]]) -> bool:
-    """Whether some atom stands in one monomial only, alone and to the power 1: then a polynomial
-    without a common monomial has no factors but itself."""
+    """Whether some atom stands in one monomial only, to the power 1: then a polynomial without a
+    common monomial has no factors but itself. One of two would hold the atom, and the other divide
+    what stands beside it, a monomial, and so all the rest."""
     held = Counter(a for table in tables for a in table)
-    return any(len(t) == 1 and held[a] == 1 and e == 1 for t in tables for a, e in t.items())
+    return any(held[a] == 1 and e == 1 for t in tables for a, e in t.items())
 
 
 def _factor_list(poly: Polynomial, finer: Mapping[Expr, int]) -> tuple[Expr, list[tuple[Expr, Expr]]] | None:
     """The number and the irreducible factors of `poly`; atoms under roots count by their root."""
     atoms = sorted({a for m in poly for a, _ in m}, key=structural)
-    if not poly or len(poly) > MAX_TERMS or len(atoms) > MAX_ATOMS:
+    if not poly or len(poly) > MAX_TERMS:
         return None
     roots = {a: lcm(finer.get(a, 1), *(e.denominator for m in poly for b, e in m if b == a)) for a in atoms}
     tables = [{a: int(e * roots[a]) for a, e in m} for m in poly]
@@ -174,6 +175,8 @@ def _factor_list(poly: Polynomial, finer: Mapping[Expr, int]) -> tuple[Expr, lis
             for table, c in zip(tables, poly.values(), strict=True)
         }
         return rational(scale), [*parts, (expression(primitive), S.One)]
+    if len(atoms) > MAX_ATOMS:
+        return None
     dummies = {a: Dummy() for a in atoms}
     spend(FACTORING + 20 * len(poly))
     terms = (

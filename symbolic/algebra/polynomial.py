@@ -100,9 +100,25 @@ def _power(base: Expr, exponent: Exponent) -> Polynomial:
 def _whole_power(poly: Polynomial, exponent: int) -> Polynomial:
     if exponent == 1:
         return poly
+    if len(poly) == 2:
+        return _binomial(poly, exponent)
     half = _whole_power(poly, exponent // 2)
     square = multiply(half, half)
     return multiply(square, poly) if exponent % 2 else square
+
+
+def _binomial(poly: Polynomial, exponent: int) -> Polynomial:
+    """(a + b)**n by its coefficients: multiplied out, n**2 products would be of n terms."""
+    (a, x), (b, y) = poly.items()
+    spend(exponent * (1 + max(n.bit_length() for n in (*x.as_integer_ratio(), *y.as_integer_ratio()))))
+
+    def raised(monomial: Monomial, n: int) -> Monomial:
+        return frozenset((atom, e * n) for atom, e in monomial) if n else ONE
+
+    return _collect(
+        (_join(raised(a, exponent - k), raised(b, k)), comb(exponent, k) * x ** (exponent - k) * y**k)
+        for k in range(exponent + 1)
+    )
 
 
 def _settled(poly: Polynomial) -> Polynomial:

@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sympy import Add, Integer, Mul, Pow, Rational, S
 
+from midpo.symbolic.algebra.factor import factors
 from midpo.symbolic.algebra.polynomial import denominators, expand, is_zero, multiply, numerator, polynomial
 from midpo.symbolic.errors import NoValue, TooLarge
 from midpo.symbolic.language.nodes import CHOSEN, POLICY, Length, Log, Parameter, Prob
@@ -92,6 +93,29 @@ def test_without_denominators_it_is_sympys_expansion(expr: Any) -> None:
 )
 def test_known_identities(zero: bool, expr: Any) -> None:
     assert is_zero(expr) == zero
+
+
+MANY = [Parameter(f"x{n}", "positive") for n in range(8)]
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        MANY[0] * MANY[1] * MANY[2] * MANY[3] + MANY[4] * MANY[5] * MANY[6] * MANY[7],
+        MANY[0] ** 2 * MANY[1] * MANY[2]
+        + MANY[3] * MANY[4] * MANY[5] * MANY[6]
+        + MANY[0] ** 2 * MANY[4] ** 2,
+        (A - B**2) * (A + B**2),
+        A**2 * B**2 - C**2 * B**2,
+    ],
+)
+def test_factors_are_those_that_sympy_finds(expr: Any) -> None:
+    """Also of many atoms, where one stands in one monomial only, to the power 1."""
+    found = factors(expr)
+    ours = {sympy.expand(base) for base, _ in found[1:]}
+    _, theirs = sympy.factor_list(expr)
+    assert sympy.expand(Mul(*(Pow(b, e) for b, e in found)) - expr) == 0
+    assert {x for b, _ in theirs for x in (b, -b)} >= ours and len(theirs) == len(ours)
 
 
 def test_denominators() -> None:
