@@ -146,8 +146,8 @@ class Interval:
 
     def __add__(self, other: Interval) -> Interval:
         return _bounded(
-            self.lower + other.lower,
-            self.upper + other.upper,
+            _sum(self.lower, other.lower),
+            _sum(self.upper, other.upper),
             self.lower_closed and other.lower_closed,
             self.upper_closed and other.upper_closed,
         )
@@ -278,7 +278,16 @@ def _product(one: End, other: End) -> End:
     (a, a_closed), (b, b_closed) = one, other
     if a == 0 or b == 0:
         return Fraction(0), (a == 0 and a_closed) or (b == 0 and b_closed)
-    return a * b, a_closed and b_closed
+    infinite = isinstance(a, float) or isinstance(b, float)  # and the other perhaps beyond all floats
+    value = math.copysign(math.inf, 1 if (a > 0) == (b > 0) else -1) if infinite else a * b
+    return value, a_closed and b_closed
+
+
+def _sum(one: Bound, other: Bound) -> Bound:
+    """Of two lower or two upper ends; what is infinite stays so beside what is beyond all floats."""
+    if isinstance(one, float):
+        return one
+    return other if isinstance(other, float) else one + other
 
 
 def _inverse(bound: Bound) -> Bound:

@@ -21,7 +21,7 @@ from midpo.numeric.checking.policies import random_batch
 from midpo.numeric.evaluate import Evaluator
 from midpo.numeric.witness import cases
 from midpo.proofs.recover.conditions import side_conditions
-from midpo.symbolic.domains.intervals import DOMAINS, Interval
+from midpo.symbolic.domains.intervals import DOMAINS, POSITIVE, REAL, Interval, point
 from midpo.symbolic.domains.written import MAX_DIGITS, read_domain
 from midpo.symbolic.errors import NoValue, SpecError
 from midpo.symbolic.language.nodes import Parameter
@@ -702,3 +702,12 @@ def test_domains_and_conditions_are_certified(name: str, sign: str, tmp_path: An
     text = written.read_text()
     for fact in ("p_alpha <= (1)", "p_e < (1/2)", "(-3) <= p_h", "0 < f_u x y t", "0 < p_beta"):
         assert fact in text
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_numbers_beyond_all_floats_meet_infinities(sign: int) -> None:
+    huge = point(Fraction(sign * 10**400))
+    assert huge + POSITIVE == Interval(huge.lower, math.inf)
+    assert POSITIVE + huge == Interval(huge.lower, math.inf)
+    assert huge * POSITIVE == POSITIVE * huge == (POSITIVE if sign > 0 else -POSITIVE)
+    assert huge * REAL == REAL and huge + REAL == REAL
