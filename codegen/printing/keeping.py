@@ -202,13 +202,13 @@ def log_of_mean(printer: Scribe, total: TokenSum, level: str, scale: Expr) -> Co
 
 
 def tilted_exponents(printer: Scribe, tilt: Tilt) -> Code:
-    """The exponent of each entry of the vocabulary, -inf for one that does not count."""
+    """The exponent of each entry of the vocabulary, -inf for one that does not count; a NaN does."""
     name = printer.bind(("exponents", tilt), "exponents", printer(tilt.exponent, "vocab"))
     if tilt.surprise:
         return call("_surprises", name)
     if tilt.counted == 0:
         return name
-    return quote("{}.where({} > -torch.inf, -torch.inf)", name, printer(tilt.counted, "vocab"))
+    return quote("{}.where({} != -torch.inf, -torch.inf)", name, printer(tilt.counted, "vocab"))
 
 
 def log_of_sum(printer: Scribe, exponents: Sequence[Expr], level: str) -> Code:

@@ -117,3 +117,13 @@ def test_sums_that_need_no_maximum_are_summed() -> None:
     """The sum of p**2 is far from the ends of float32, and one pass over the logits gives it."""
     source = midpo.generate("wpo", backend="native").source
     assert "logsumexp" not in source and "counts its terms" not in source
+
+
+@pytest.mark.parametrize("backend", ["eager", "fused", "linear"])
+def test_a_nan_is_not_left_out_of_a_sum(backend: str) -> None:
+    """Entries whose probability is 0 are left out, a NaN is none: its pair has no loss."""
+    chi = "sum((sum(pi({0}, t, v)**2/pi_ref({0}, t, v) for v in vocab) - 1)/2 for t in {0})"
+    loss = f"-log(sigmoid({chi.format('y_w')} - {chi.format('y_l')}))"
+    spec = midpo.loads(f'name = "chi"\n[target]\nloss = "{loss}"\n')
+    found = midpo.check(spec, backend=backend, dtypes=["float32"], trials=2)
+    assert found.passed, found.failure
