@@ -707,7 +707,6 @@ def test_domains_and_conditions_are_certified(name: str, sign: str, tmp_path: An
 @pytest.mark.parametrize("sign", [1, -1])
 def test_numbers_beyond_all_floats_meet_infinities(sign: int) -> None:
     huge = point(Fraction(sign * 10**400))
-    assert huge + POSITIVE == Interval(huge.lower, math.inf)
-    assert POSITIVE + huge == Interval(huge.lower, math.inf)
+    assert huge + POSITIVE == POSITIVE + huge == (POSITIVE if sign > 0 else REAL)
     assert huge * POSITIVE == POSITIVE * huge == (POSITIVE if sign > 0 else -POSITIVE)
     assert huge * REAL == REAL and huge + REAL == REAL
