@@ -126,6 +126,8 @@ class Taken:
 
 def _taken(term: Expr, total: Expr) -> Iterator[Taken]:
     """The sums in a term from which another term takes a 1."""
+    if not term.has(VocabSum):  # most terms of long sums
+        return
     others = [t for t in Add.make_args(total) if t != term]
     for factor in Mul.make_args(term):
         place = factor.args[1:] if isinstance(factor, TokenSum) else ()

@@ -222,12 +222,17 @@ def _candidates(loss: Expr) -> Iterator[Expr]:
 def _repeated_factors(loss: Expr) -> list[Expr]:
     """The repeated factors of the loss's terms of highest degree in the data: of (m - c)**2, m."""
     atoms = sorted(loss.atoms(TokenSum, Feature), key=str)
+    if not atoms:
+        return []
     names = {atom: Symbol(f"a{at}") for at, atom in enumerate(atoms)}
-    plain = substitute(loss, names)
-    if not plain.is_polynomial(*names.values()) or not names:
+    kept = (t for t in Add.make_args(loss) if t.has(*atoms))  # others are of degree 0
+    plain = substitute(Add(*kept), names)
+    if not plain.is_polynomial(*names.values()):
         return []
     terms = Poly(plain, *names.values()).terms()
     degree = max(sum(powers) for powers, _ in terms)
+    if degree < 2:
+        return []
     leading = Add(
         *(
             c * Mul(*(s**k for s, k in zip(names.values(), powers, strict=True)))
