@@ -97,3 +97,16 @@ def test_a_loss_that_sorts_its_batch_has_no_such_option() -> None:
     kernel = midpo.generate("aot")
     with pytest.raises(TypeError, match="empty"):
         kernel.compile()(**given_for(kernel), empty="zero")
+
+
+@pytest.mark.parametrize("backend", ["eager", "fused"])
+@pytest.mark.parametrize("reduction", ["none", "mean"])
+def test_a_loss_that_logs_nothing_else_counts_the_pairs(backend: str, reduction: str) -> None:
+    order = "sum(1 - sum(pi({0}, t, v)**(1/2)*pi_ref({0}, t, v)**(1/2) for v in vocab) for t in {0})"
+    loss = f"{order.format('y_w')} - {order.format('y_l')}"
+    kernel = midpo.generate(midpo.loads(f'name = "bare"\n[target]\nloss = "{loss}"\n'), backend=backend)
+    given = given_for(kernel)
+    given["labels"][LACKING] = -100
+    _, logged = kernel.compile()(**given, empty="zero", reduction=reduction, metrics=True)
+    share = torch.tensor([0.0, 1.0, 0.0])
+    assert torch.equal(logged["pairs/empty"].float(), share if reduction == "none" else share.mean())
