@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from .signs import Kind
 from .tree import (
     EMPTY,
+    JOINED,
     Abridged,
     Beside,
     Bracket,
@@ -98,15 +99,12 @@ def _groups(units: Units, places: frozenset[str]) -> Iterator[tuple[Formula, Uni
     and what follows it."""
     lead: Formula = EMPTY
     group: list[Formula] = []
-    depth = 0
     for unit in units:
-        if depth == 0 and _is(unit, places) and group and not _leads(group[-1]):
+        if _is(unit, places) and group and not _leads(group[-1]):
             yield lead, tuple(group)
             lead, group = unit, []
         elif group or not (isinstance(unit, Space) and unit.tex == " "):
             group.append(unit)
-        if isinstance(unit, Bracket):
-            depth += 1 if unit.opening else -1
     yield lead, tuple(group)
 
 
@@ -200,8 +198,9 @@ def _behind(current: Formula, lead: Formula, units: Units, width: float) -> list
     """A factor over several lines, after what its line already holds."""
     if measure(current) > width / 3:
         return [current, *_behind(_TIMES, EMPTY, units, width)]
-    if len(units) == 1 and isinstance(units[0], Fence):
-        return _bracketed(current, units[0].body, EMPTY, width)
+    if len(units) == 1 and isinstance(fence := units[0], Fence) and fence.left != "|":
+        head = row(current, JOINED) if isinstance(lead, Times) else current
+        return _bracketed(head, fence.body, EMPTY, width, (fence.left, fence.right))
     room = width - measure(current) - 1
     head = row(current, lead) if current != EMPTY else EMPTY
     return _prefixed(head, lines(row(*units), room))
@@ -216,7 +215,7 @@ def _factor(units: Units, width: float) -> list[Formula]:
         body = units[2:] if isinstance(units[1], Space) else units[1:]
         return _behind(units[0], leaf(" "), body, width)
     at = max(range(len(units)), key=lambda place: measure(units[place]))
-    head, tail = row(*map(_before_bracket, units[:at])), row(*units[at + 1 :])
+    head, tail = _before_bracket(units[:at]), row(*units[at + 1 :])
     match units[at]:
         case Enclosed(inside):
             alone = head == EMPTY
@@ -240,10 +239,12 @@ def _factor(units: Units, width: float) -> list[Formula]:
     return [row(*units)]
 
 
-def _before_bracket(unit: Formula) -> Formula:
-    """A function's name without the space before an argument that has no brackets."""
-    function = isinstance(unit, Sign) and unit.glyph.kind is Kind.FUNCTION
-    return Sign(unit.tex.rstrip()) if isinstance(unit, Sign) and function else unit
+def _before_bracket(units: Units) -> Formula:
+    """The last one, a function's name, without the space before an argument that has no brackets."""
+    *others, last = units or (EMPTY,)
+    if isinstance(last, Sign) and last.glyph.kind is Kind.FUNCTION:
+        last = Sign(last.tex.rstrip())
+    return row(*others, last)
 
 
 def _bracketed(
@@ -292,7 +293,7 @@ def _fraction(top: Formula, bottom: Formula, width: float) -> list[Formula]:
     units = (between("(", top, ")"),) if _is_sum(top) else _units(top)
     under = Fraction(number(1), bottom)
     if measure(under) <= width / 3:
-        return _behind(under, leaf(" "), units, width)
+        return _behind(under, Times(leaf(" ")), units, width)
     below = _bracketed(EMPTY, bottom, EMPTY, width, power=number(-1))
     if top == number(1):
         return below

@@ -178,7 +178,7 @@ class Script(Formula):
 
 @dataclass(frozen=True)
 class Bracket(Formula):
-    """One bracket, its partner elsewhere: on another line, or further on in the row."""
+    """One bracket, its partner on another line."""
 
     sign: str
     size: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, example, given, settings
@@ -13,8 +14,20 @@ from strategies import texts
 from sympy import Add, Expr, I, Mul, Pow, Rational, nan, oo, zoo
 
 import midpo
+from midpo.symbolic.formula import layout
 from midpo.symbolic.formula.characters import line, mathematics
-from midpo.symbolic.formula.tree import Fence, Formula, Fraction, Root, call, row, script
+from midpo.symbolic.formula.tree import (
+    Beside,
+    Bracket,
+    Fence,
+    Formula,
+    Fraction,
+    Root,
+    Script,
+    call,
+    row,
+    script,
+)
 from midpo.symbolic.formula.write import inline, write
 from midpo.symbolic.formula.write import name as symbol
 from midpo.symbolic.language.nodes import Exp, Log, Parameter
@@ -89,6 +102,9 @@ A, B, C = map(Parameter, VALUES)
 LEAVES = [A, B, C, *map(Rational, (2, 3, "1/2", "3/4"))]
 
 
+LONG = Add(*(A**n * Log(B) / (C + n) for n in range(1, 7)))
+
+
 @st.composite
 def arithmetic(draw: st.DrawFn, depth: int = 4) -> Expr:
     """Sums, products, quotients, logarithms and powers."""
@@ -117,6 +133,10 @@ def value(expr: Expr) -> complex:
 @example((A + B) * Log(C) / B)
 @example(A / (B * C) - (A - (B - C)))
 @example(A ** (B + C) / (2 * Log(A) * (B - 1)))
+@example(LONG / C)
+@example(A * Log(B) / LONG)
+@example(A - LONG**2 * Log(B - LONG))
+@example(A**LONG / (2 - LONG))
 @settings(max_examples=150, deadline=None)
 def test_a_line_means_what_the_expression_does(expr: Expr) -> None:
     """Brackets are where Python's grammar needs them, which is that of a reader."""
@@ -125,7 +145,30 @@ def test_a_line_means_what_the_expression_does(expr: Expr) -> None:
         wanted = value(expr)
     except (ArithmeticError, ValueError):
         return
-    for shown in (line(write(expr)), line(inline(expr))):
-        read = shown.replace("·", "*").replace("−", "-").replace("^", "**")
-        got = eval(read, {"log": cmath.log, "exp": cmath.exp, **VALUES})
-        assert got == pytest.approx(wanted, rel=1e-6, abs=1e-6), shown
+    for formula in (write(expr), inline(expr)):
+        broken = (rejoined(layout.lines(formula, width)) for width in (20, 40))
+        for shown in map(line, (formula, *broken)):
+            read = shown.translate(PYTHON)
+            got = eval(read, {"log": cmath.log, "exp": cmath.exp, **VALUES})
+            assert got == pytest.approx(wanted, rel=1e-6, abs=1e-6), shown
+
+
+PYTHON = str.maketrans({"·": "*", "×": "*", "−": "-", "^": "**", "↑": "**"})
+
+
+def rejoined(lines: list[Formula]) -> Formula:
+    """The lines of a formula side by side, each bracket with its partner again."""
+    rows: list[tuple[str, list[Formula]]] = [("", [])]
+    whole = row(*lines)
+    for part in whole.parts if isinstance(whole, Beside) else (whole,):
+        bracket = part.base if isinstance(part, Script) else part
+        if not isinstance(bracket, Bracket):
+            rows[-1][1].append(part)
+        elif bracket.opening:
+            rows.append((bracket.sign, []))
+        else:
+            left, inside = rows.pop()
+            fence = Fence(left, row(*inside), bracket.sign)
+            rows[-1][1].append(replace(part, base=fence) if isinstance(part, Script) else fence)
+    ((_, parts),) = rows
+    return row(*parts)
