@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from midpo.codegen import emit
 from midpo.codegen.emit import Kernel, has_loss
 from midpo.codegen.kernels.steps import WHERES, refuse
@@ -21,14 +23,13 @@ def checked_kernel(
 
     Raises: NotYet for what no kernel is written for.
     """
-    kernel = emit.generate(spec, backend, thin=thin, where=where, token_metrics=token_metrics)
+    write = partial(emit.generate, spec, backend, thin=thin, where=where, token_metrics=token_metrics)
+    kernel = write()
     try:
         for derivation in kernel.lowered.derivations:
             replay(derivation, derivation.start, derivation.end)
     except (CheckFailed, RecursionError):
-        return emit.generate(
-            spec, backend, as_written=True, thin=thin, where=where, token_metrics=token_metrics
-        )
+        return write(as_written=True)
     return kernel
 
 

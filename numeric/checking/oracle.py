@@ -249,9 +249,12 @@ def _inputs(batch: Batch, policy: str) -> Any:
     return next(t[policy] for t in (batch.logits, batch.logps, batch.whole) if policy in t)
 
 
+_each = np.vectorize(as_float, otypes=[float])
+
+
 def _floats(values: Any) -> Any:
     with np.errstate(over="ignore"):  # beyond float64 an entry is infinite
-        return np.vectorize(as_float, otypes=[float])(values)
+        return _each(values)
 
 
 class Oracle:

@@ -127,3 +127,11 @@ def test_a_nan_is_not_left_out_of_a_sum(backend: str) -> None:
     spec = midpo.loads(f'name = "chi"\n[target]\nloss = "{loss}"\n')
     found = midpo.check(spec, backend=backend, dtypes=["float32"], trials=2)
     assert found.passed, found.failure
+
+
+@pytest.mark.parametrize("name", ["beside a weight", "Hellinger"])
+def test_gradients_of_sums_counted_from_1_keep_their_digits_far_from_there(name: str) -> None:
+    """Policies of some scenes are nearly sure, and of different tokens."""
+    spec = midpo.loads(f'{HEAD}[target]\nloss = "{EXCESS[name]}"\n')
+    found = midpo.check(spec, backend="fused", dtypes=["float64"], trials=6)
+    assert found.passed, found.failure

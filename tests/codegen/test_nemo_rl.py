@@ -81,11 +81,22 @@ def expected_of(kernel: midpo.Kernel, logits: Any, data: Any, ids: Any, pairs: A
     return kernel.compile()(**tables, labels=labels, **features, **given, reduction="none", metrics=True)
 
 
-@pytest.mark.parametrize("name", FIT)
-def test_it_is_the_loss_of_the_valid_pairs(name: str) -> None:
-    kernel = midpo.generate(name)
+# No row of the catalogue weighs tokens by a feature and needs no whole distributions.
+WEIGHED = midpo.loads(
+    """name = "weighed"
+[features]
+w = "token"
+[target]
+margin = "sum(w(y_w, t)*log(pi(y_w, t)) for t in y_w) - sum(w(y_l, t)*log(pi(y_l, t)) for t in y_l)"
+"""
+)
+
+
+@pytest.mark.parametrize("source", [*FIT, pytest.param(WEIGHED, id="weighed")])
+def test_it_is_the_loss_of_the_valid_pairs(source: Any) -> None:
+    kernel = midpo.generate(source)
     given: dict[str, Any] = {n: value_of(n, d) for n, d in kernel.parameters.items()}
-    function = midpo.generate(name, where="nemo-rl").compile()(**given)
+    function = midpo.generate(source, where="nemo-rl").compile()(**given)
     assert (function.loss_type, function.input_type) == (LossType.SEQUENCE_LEVEL, LossInputType.LOGPROB)
     logits, data, ids = batch_of(kernel)
     data["sample_mask"][[4, 5]] = 0

@@ -197,6 +197,18 @@ loss = """step((1 + 1/10**12)*log(pi(y_w)) - sum(log(pi(y_w, t)) for t in y_w))*
     assert high - low > 1 and float(truth.losses[0]) == high
 
 
+def test_a_sum_over_the_vocabulary_is_rounded_as_it_is_large() -> None:
+    """A sum of powers near 0 moves little with its probabilities, and is rounded all the same."""
+    loss = "sum(sum(pi(y_w, t, v)**(1/10**7) for v in vocab) for t in y_w)"
+    spec = midpo.loads(f'name = "powers"\n[target]\nloss = "{loss}"\n')
+    batch = one_pair(spec)
+    truth = Oracle(batch, kernel_loss(spec), 0).truth()
+    assert truth is not None
+    tokens = int((batch.labels[0] >= 0).sum())
+    # Each is near the number of its entries; counted from 1, as it may be, near one less.
+    assert truth.sensitivities[0] >= tokens
+
+
 def test_a_value_cut_within_rounding_is_known_to_that_rounding() -> None:
     """max(0, x) of an x that rounding may turn over is known as well as x, and else exactly."""
     loss = "max(0, log(pi(y_w)/pi_ref(y_w)))"

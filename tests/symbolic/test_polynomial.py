@@ -107,6 +107,7 @@ MANY = [Parameter(f"x{n}", "positive") for n in range(8)]
         + MANY[0] ** 2 * MANY[4] ** 2,
         (A - B**2) * (A + B**2),
         A**2 * B**2 - C**2 * B**2,
+        (A + B) * (C + MANY[0]),  # each atom to the power 1, none in one monomial only
     ],
 )
 def test_factors_are_those_that_sympy_finds(expr: Any) -> None:
