@@ -62,8 +62,7 @@ def _logged(values: dict[str, Tensor], reduction: str, present: Tensor | None) -
         return {key: (x if apart else x.mean()).detach() for key, x in values.items()}
     each = {key: x for key, x in values.items() if x.shape == present.shape}
     each = {key: torch.where(present, x, torch.nan) for key, x in each.items()}
-    most = torch.float32 if present.device.type == "mps" else torch.float64
-    dtype = next((x.dtype for x in values.values()), most)  # a loss may log nothing else
-    lacking = (~present).to(dtype)
+    share = (~present).to(torch.float32 if present.device.type == "mps" else torch.float64)
+    lacking = share.to(next(iter(values.values()), share).dtype)  # a loss may log nothing else
     found = {**values, **each, "pairs/empty": lacking}
     return {key: (x if reduction == "none" else x.nanmean()).detach() for key, x in found.items()}
